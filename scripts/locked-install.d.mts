@@ -1,0 +1,6 @@
+export declare function lockedInstall(options: {
+  readonly directory: string;
+  readonly title: string;
+  readonly log: (line: string) => void;
+  readonly flags?: readonly string[];
+}): Promise<void>;

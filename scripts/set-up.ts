@@ -1,0 +1,23 @@
+// Everything that needs Node 24 before `start`, `test` or `bench` can run. Prints the sandbox image's reference on stdout.
+import { ExpectedError } from './expected-error.mjs';
+import { ensureDockerEngine } from './docker-engine.ts';
+import { ensureHostHarness } from './harness-install.ts';
+import { ensureSandboxImage } from './sandbox-image.ts';
+
+const log = (line: string): void => console.error(`caisson: ${line}`);
+
+async function setUp(command: string): Promise<string> {
+  const docker = await ensureDockerEngine(log);
+  // Tests and benchmarks also drive the harness on this machine, beside the sandboxed one.
+  if (command !== 'start') await ensureHostHarness(log);
+  const chosen = process.env['CAISSON_SANDBOX_IMAGE'];
+  if (chosen !== undefined && chosen !== '') return chosen;
+  return (await ensureSandboxImage({ docker, log })).image;
+}
+
+try {
+  process.stdout.write(`${await setUp(process.argv[2] ?? 'setup')}\n`);
+} catch (error) {
+  log(error instanceof ExpectedError ? error.message : `the set-up failed: ${error instanceof Error ? error.stack : error}`);
+  process.exitCode = 1;
+}

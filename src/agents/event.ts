@@ -1,0 +1,92 @@
+import { z } from 'zod';
+import {
+  agentIdSchema,
+  conversationIdSchema,
+  incarnationIdSchema,
+  messageIdSchema,
+  runIdSchema,
+  userIdSchema,
+} from '../kernel/ids.ts';
+import { contentBlockSchema, harnessEventSchemas } from '../wire/contract/harness-event.ts';
+import { turnUsageSchema } from '../wire/contract/turn.ts';
+import { runReasons } from './run.ts';
+
+/** What is recorded in an agent's log besides what its harness does. */
+const domainEventSchemas = [
+  z.object({ type: z.literal('agent.created'), name: z.string() }),
+  z.object({ type: z.literal('agent.status'), status: z.enum(['idle', 'thinking', 'awaiting_permission', 'error']) }),
+  z.object({
+    type: z.literal('sandbox.status'),
+    state: z.enum(['starting', 'running', 'stopped', 'failed']),
+    /** Of a running sandbox: which start of it this is. */
+    incarnation: incarnationIdSchema.nullable(),
+    message: z.string().nullable(),
+  }),
+  z.object({ type: z.literal('conversation.opened'), title: z.string() }),
+  z.object({ type: z.literal('conversation.closed') }),
+  z.object({
+    type: z.literal('session.opened'),
+    /** `new` after a conversation had a session before: the harness has lost what was said. */
+    how: z.enum(['new', 'loaded', 'resumed']),
+  }),
+  z.object({
+    type: z.literal('message.added'),
+    messageId: messageIdSchema,
+    role: z.enum(['user', 'agent']),
+    senderId: userIdSchema.nullable(),
+    content: z.array(contentBlockSchema),
+  }),
+  /** `ahead` counts the runs of this conversation that come first. */
+  z.object({ type: z.literal('run.queued'), messageId: messageIdSchema, ahead: z.int().min(0) }),
+  z.object({ type: z.literal('run.starting') }),
+  z.object({ type: z.literal('run.started') }),
+  z.object({ type: z.literal('run.cancel_requested'), by: userIdSchema }),
+  z.object({
+    type: z.literal('run.completed'),
+    reason: z.enum(runReasons.completed),
+    message: z.string().nullable(),
+    usage: turnUsageSchema.nullable(),
+  }),
+  z.object({ type: z.literal('run.failed'), reason: z.enum(runReasons.failed), message: z.string().nullable() }),
+  z.object({ type: z.literal('run.canceled'), reason: z.enum(runReasons.canceled), message: z.string().nullable() }),
+  z.object({ type: z.literal('run.timed_out'), reason: z.enum(runReasons.timed_out), message: z.string().nullable() }),
+  z.object({ type: z.literal('run.interrupted'), reason: z.enum(runReasons.interrupted), message: z.string().nullable() }),
+  z.object({ type: z.literal('run.rejected'), reason: z.enum(runReasons.rejected), message: z.string().nullable() }),
+  z.object({
+    type: z.literal('harness.exited'),
+    exitCode: z.int().nullable(),
+    signal: z.string().nullable(),
+    /** The end of what it wrote to stderr. */
+    stderr: z.string(),
+  }),
+] as const;
+
+/** What happened, by `type`. */
+export const eventDataSchema = z.discriminatedUnion('type', [...harnessEventSchemas, ...domainEventSchemas]);
+export type EventData = z.infer<typeof eventDataSchema>;
+export type EventType = EventData['type'];
+
+/** Where and when it happened. `seq` starts at 1 for each agent and has no gaps. */
+const envelopeSchema = z.object({
+  seq: z.int().positive(),
+  agentId: agentIdSchema,
+  conversationId: conversationIdSchema.nullable(),
+  runId: runIdSchema.nullable(),
+  /** Milliseconds since the epoch. */
+  at: z.int(),
+});
+
+export const eventSchema = z.intersection(envelopeSchema, eventDataSchema);
+
+/** One record of an agent's log: flat, so that a line of JSON reads well. */
+export type AgentEvent = z.infer<typeof envelopeSchema> & EventData;
+
+/** An event before the log gave it its number. */
+export interface EventDraft {
+  readonly conversationId: ConversationIdOrNull;
+  readonly runId: RunIdOrNull;
+  readonly at: number;
+  readonly data: EventData;
+}
+type ConversationIdOrNull = AgentEvent['conversationId'];
+type RunIdOrNull = AgentEvent['runId'];

@@ -1,0 +1,172 @@
+import type {
+  AgentId,
+  ConversationId,
+  IncarnationId,
+  MessageId,
+  PermissionId,
+  RunId,
+  UserId,
+} from '../kernel/ids.ts';
+import type { PermissionAnswer } from '../wire/contract/guest-api.ts';
+import type { JournalEntry } from '../wire/contract/journal-entry.ts';
+import type { SessionSpec, TurnRequest, TurnStatus } from '../wire/contract/turn.ts';
+import type { Agent, Conversation, Message, SandboxStatus } from './agent.ts';
+import type { AgentEvent, EventDraft } from './event.ts';
+import type { Permission, PermissionResolution } from './permission.ts';
+import type { Run, RunEnd } from './run.ts';
+
+/** A page of a listing, newest first. `nextCursor` is null on the last one. */
+export interface Page<T> {
+  readonly items: readonly T[];
+  readonly nextCursor: string | null;
+}
+
+export interface PageRequest {
+  /** 1 to 200. */
+  readonly limit: number;
+  /** The `nextCursor` of the page before. */
+  readonly cursor: string | null;
+}
+
+/** What the domain keeps. Every write happens in a transaction: all of it is durable when `transaction` resolves, or none. */
+export interface AgentStore {
+  /** Serialised: two transactions never interleave. `work` must only await the transaction's own calls. */
+  transaction<T>(work: (tx: AgentTransaction) => Promise<T>): Promise<T>;
+
+  findAgent(id: AgentId): Promise<Agent | undefined>;
+  findAgentByName(ownerId: UserId, name: string): Promise<Agent | undefined>;
+  /** Of one owner, or of everyone when null. */
+  listAgents(ownerId: UserId | null, page: PageRequest): Promise<Page<Agent>>;
+  countAgents(ownerId: UserId): Promise<number>;
+  /** All ids, oldest first; for recovery and the orphan reaper. */
+  listAgentIds(): Promise<readonly { readonly id: AgentId; readonly deleting: boolean }[]>;
+
+  findConversation(id: ConversationId): Promise<Conversation | undefined>;
+  listConversations(agentId: AgentId, page: PageRequest): Promise<Page<Conversation>>;
+  /** Oldest first within the page; the page before it is reached by the cursor. */
+  listMessages(agentId: AgentId, conversationId: ConversationId | null, page: PageRequest): Promise<Page<Message>>;
+  findMessage(id: MessageId): Promise<Message | undefined>;
+  /** Messages of one run by role, oldest first. */
+  listRunMessages(runId: RunId): Promise<readonly Message[]>;
+
+  findRun(id: RunId): Promise<Run | undefined>;
+  listRuns(agentId: AgentId, conversationId: ConversationId | null, page: PageRequest): Promise<Page<Run>>;
+  /** Every run that is not over, in the order of acceptance. */
+  listActiveRuns(agentId?: AgentId): Promise<readonly Run[]>;
+
+  findPermission(id: PermissionId): Promise<Permission | undefined>;
+  /** Of one agent, or of all agents of an owner (of everyone: null). */
+  listPendingPermissions(filter: { readonly agentId: AgentId } | { readonly ownerId: UserId | null }): Promise<readonly Permission[]>;
+
+  /** Events with `after < seq`, in order, at most `limit`. */
+  readEvents(agentId: AgentId, after: number, limit: number): Promise<readonly AgentEvent[]>;
+  /** First and last stored `seq`; `{ first: 1, last: 0 }` for an empty log. */
+  eventBounds(agentId: AgentId): Promise<{ readonly first: number; readonly last: number }>;
+  /** Forgets events below `first`. They stay counted: numbering goes on. */
+  pruneEvents(agentId: AgentId, first: number): Promise<void>;
+
+  /** The last guest entry that was applied for this incarnation; 0 when none. */
+  journalPosition(agentId: AgentId, incarnation: IncarnationId): Promise<number>;
+}
+
+/** Reads in a transaction see its own writes. */
+export interface AgentTransaction {
+  findAgent(id: AgentId): Promise<Agent | undefined>;
+  findAgentByName(ownerId: UserId, name: string): Promise<Agent | undefined>;
+  countAgents(ownerId: UserId): Promise<number>;
+  insertAgent(agent: Agent): Promise<void>;
+  setAgentDeleting(id: AgentId): Promise<void>;
+  setSandboxStatus(id: AgentId, status: SandboxStatus): Promise<void>;
+  /** A new lease epoch: higher than any that was ever given for this agent. */
+  nextLeaseEpoch(id: AgentId): Promise<number>;
+  /** The agent and every row that belongs to it. */
+  deleteAgent(id: AgentId): Promise<void>;
+
+  findConversation(id: ConversationId): Promise<Conversation | undefined>;
+  insertConversation(conversation: Conversation): Promise<void>;
+  closeConversation(id: ConversationId): Promise<void>;
+  setConversationSession(id: ConversationId, sessionId: string): Promise<void>;
+  insertMessage(message: Message): Promise<void>;
+
+  findRun(id: RunId): Promise<Run | undefined>;
+  listActiveRuns(filter: { readonly agentId: AgentId } | { readonly conversationId: ConversationId }): Promise<readonly Run[]>;
+  insertRun(run: Run): Promise<void>;
+  /** Writes only if the run is still in `from`; says whether it was. */
+  moveRun(id: RunId, from: Run['state'], change: RunChange): Promise<boolean>;
+  requestRunCancel(id: RunId): Promise<void>;
+
+  insertPermission(permission: Permission): Promise<void>;
+  /** Writes only if it is still pending; says whether it was. */
+  resolvePermission(id: PermissionId, resolution: PermissionResolution): Promise<boolean>;
+  listPendingPermissions(agentId: AgentId): Promise<readonly Permission[]>;
+
+  /** What an earlier request with this key was, if any. */
+  findIdempotent(scope: IdempotencyScope): Promise<IdempotentRequest | undefined>;
+  insertIdempotent(scope: IdempotencyScope, request: IdempotentRequest): Promise<void>;
+
+  /** Numbers and stores events; returns them as stored, in order. */
+  appendEvents(agentId: AgentId, drafts: readonly EventDraft[]): Promise<readonly AgentEvent[]>;
+
+  journalPosition(agentId: AgentId, incarnation: IncarnationId): Promise<number>;
+  setJournalPosition(agentId: AgentId, incarnation: IncarnationId, seq: number): Promise<void>;
+}
+
+export type RunChange =
+  | { readonly state: 'starting'; readonly incarnation: IncarnationId | null }
+  | { readonly state: 'running'; readonly startedAt?: number }
+  | { readonly state: 'awaiting_permission' }
+  | (RunEnd & { readonly endedAt: number; readonly usage: Run['usage'] });
+
+export interface IdempotencyScope {
+  readonly principalId: UserId;
+  readonly conversationId: ConversationId;
+  readonly key: string;
+}
+
+export interface IdempotentRequest {
+  /** SHA-256 of the normalised request. */
+  readonly fingerprint: string;
+  readonly runId: RunId;
+  readonly messageId: MessageId;
+  readonly acceptedAt: number;
+}
+
+/** The guest of one incarnation, as the domain drives it. Every call rejects with WIRE_LOST while the wire is down. */
+export interface Guest {
+  readonly incarnation: IncarnationId;
+  openSession(spec: SessionSpec): Promise<void>;
+  closeSession(conversationId: ConversationId): Promise<void>;
+  startTurn(runId: RunId, request: TurnRequest): Promise<TurnStatus>;
+  turnStatus(runId: RunId): Promise<TurnStatus>;
+  cancelTurn(runId: RunId): Promise<TurnStatus>;
+  answerPermission(permissionId: PermissionId, answer: PermissionAnswer): Promise<void>;
+}
+
+/** The sandboxes of all agents. */
+export interface Sandboxes {
+  /** Brings the sandbox up if it is not, attaches, and resolves when the guest can be driven. Single-flight. */
+  ensureGuest(agent: Agent, signal?: AbortSignal): Promise<Guest>;
+  /** The guest if it is attached right now. */
+  currentGuest(agentId: AgentId): Guest | undefined;
+  /** Restarts a sandbox whose guest no longer obeys: a new incarnation follows on the next need. */
+  stop(agentId: AgentId, reason: string): Promise<void>;
+  /** Detaches, and removes the sandbox with its workspace. Idempotent. */
+  destroy(agent: Agent): Promise<void>;
+}
+
+/** What the sandboxes tell the domain. The domain stores before it returns. */
+export interface SandboxObserver {
+  /** Entries of one incarnation, in order. Those already applied are passed over. */
+  applyJournal(agentId: AgentId, incarnation: IncarnationId, entries: readonly JournalEntry[]): Promise<void>;
+  /** A sandbox is up under a new or known incarnation; resolves with the journal position to read on from. */
+  sandboxAttached(agentId: AgentId, incarnation: IncarnationId): Promise<{ readonly journalPosition: number }>;
+  /** The sandbox is gone or not to be saved: what was under way in it is over. */
+  sandboxLost(agentId: AgentId, reason: string): Promise<void>;
+  sandboxStarting(agentId: AgentId): Promise<void>;
+  sandboxFailed(agentId: AgentId, failure: { readonly code: string; readonly message: string }): Promise<void>;
+}
+
+/** Whether a principal may still act: a queued run is checked again when it starts. */
+export interface Access {
+  mayRun(principalId: UserId, agent: Agent): Promise<boolean>;
+}

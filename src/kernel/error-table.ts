@@ -1,0 +1,80 @@
+/** The tRPC code that an error travels under; the HTTP status is the one tRPC gives to it. */
+type TrpcCode =
+  | 'BAD_REQUEST'
+  | 'UNAUTHORIZED'
+  | 'FORBIDDEN'
+  | 'NOT_FOUND'
+  | 'CONFLICT'
+  | 'PRECONDITION_FAILED'
+  | 'PAYLOAD_TOO_LARGE'
+  | 'TOO_MANY_REQUESTS'
+  | 'TIMEOUT'
+  | 'CLIENT_CLOSED_REQUEST'
+  | 'INTERNAL_SERVER_ERROR'
+  | 'BAD_GATEWAY'
+  | 'SERVICE_UNAVAILABLE';
+
+interface ErrorRow {
+  readonly trpc: TrpcCode;
+  readonly http: number;
+  /** Whether the same call may succeed later without anything being changed by the caller. */
+  readonly retryable: boolean;
+  /** What the caller can do, when the place that throws knows nothing better. */
+  readonly hint: string;
+}
+
+/** Every error code of the house, in one place. A code that is not here does not compile. */
+export const errorTable = {
+  // The request itself
+  BAD_REQUEST: { trpc: 'BAD_REQUEST', http: 400, retryable: false, hint: 'Check the input against the API guide.' },
+  MESSAGE_EMPTY: { trpc: 'BAD_REQUEST', http: 400, retryable: false, hint: 'Send a message with some text in it.' },
+  MESSAGE_TOO_LARGE: { trpc: 'PAYLOAD_TOO_LARGE', http: 413, retryable: false, hint: 'Shorten the message, or put the text into a file of the workspace.' },
+  BODY_TOO_LARGE: { trpc: 'PAYLOAD_TOO_LARGE', http: 413, retryable: false, hint: 'Send a smaller request body.' },
+  CONFIG_INVALID: { trpc: 'BAD_REQUEST', http: 400, retryable: false, hint: 'Correct the setting that is named.' },
+  // Who is asking
+  UNAUTHORIZED: { trpc: 'UNAUTHORIZED', http: 401, retryable: false, hint: 'Send a valid API key as `Authorization: Bearer <key>`.' },
+  FORBIDDEN: { trpc: 'FORBIDDEN', http: 403, retryable: false, hint: 'Ask an administrator.' },
+  LAST_ADMIN_KEY: { trpc: 'PRECONDITION_FAILED', http: 412, retryable: false, hint: 'Create another admin key first.' },
+  // Things that are not there, or not the caller's
+  AGENT_NOT_FOUND: { trpc: 'NOT_FOUND', http: 404, retryable: false, hint: 'List your agents with `caisson agents list`.' },
+  CONVERSATION_NOT_FOUND: { trpc: 'NOT_FOUND', http: 404, retryable: false, hint: 'List them with `caisson conversations list <agent>`.' },
+  RUN_NOT_FOUND: { trpc: 'NOT_FOUND', http: 404, retryable: false, hint: 'List them with `caisson runs list <agent>`.' },
+  PERMISSION_NOT_FOUND: { trpc: 'NOT_FOUND', http: 404, retryable: false, hint: 'List the open ones with `caisson permissions list`.' },
+  KEY_NOT_FOUND: { trpc: 'NOT_FOUND', http: 404, retryable: false, hint: 'List them with `caisson keys list`.' },
+  // State that does not allow it
+  NAME_TAKEN: { trpc: 'CONFLICT', http: 409, retryable: false, hint: 'Choose another name, or use the agent that has it.' },
+  AGENT_DELETING: { trpc: 'CONFLICT', http: 409, retryable: false, hint: 'The agent is being deleted. Create a new one.' },
+  CONVERSATION_CLOSED: { trpc: 'PRECONDITION_FAILED', http: 412, retryable: false, hint: 'Open a new conversation.' },
+  IDEMPOTENCY_CONFLICT: { trpc: 'CONFLICT', http: 409, retryable: false, hint: 'Use a new idempotency key for a new message.' },
+  RUN_ENDED: { trpc: 'PRECONDITION_FAILED', http: 412, retryable: false, hint: 'The run has ended; nothing is left to cancel.' },
+  PERMISSION_NOT_PENDING: { trpc: 'CONFLICT', http: 409, retryable: false, hint: 'The request was already answered or has expired.' },
+  CURSOR_EXPIRED: { trpc: 'PRECONDITION_FAILED', http: 412, retryable: false, hint: 'Start from the snapshot in `details`.' },
+  CURSOR_AHEAD: { trpc: 'BAD_REQUEST', http: 400, retryable: false, hint: 'The cursor lies after the last event. Use a `seq` that you received from this agent.' },
+  CAPABILITY_UNSUPPORTED: { trpc: 'PRECONDITION_FAILED', http: 412, retryable: false, hint: 'This provider or harness cannot do that.' },
+  // Limits
+  QUEUE_FULL: { trpc: 'TOO_MANY_REQUESTS', http: 429, retryable: true, hint: 'Wait for a run of this conversation to end, or cancel one.' },
+  TOO_MANY_CONNECTIONS: { trpc: 'TOO_MANY_REQUESTS', http: 429, retryable: true, hint: 'Close a subscription that you no longer need.' },
+  LIMIT_REACHED: { trpc: 'TOO_MANY_REQUESTS', http: 429, retryable: false, hint: 'Delete what you no longer need, or ask an administrator for a higher limit.' },
+  // The machinery
+  PROVIDER_UNAVAILABLE: { trpc: 'SERVICE_UNAVAILABLE', http: 503, retryable: true, hint: 'Run `caisson doctor` on the control plane\'s machine.' },
+  SANDBOX_IMAGE_MISSING: { trpc: 'SERVICE_UNAVAILABLE', http: 503, retryable: false, hint: 'Build the sandbox image with `npm run setup`.' },
+  SANDBOX_START_FAILED: { trpc: 'SERVICE_UNAVAILABLE', http: 503, retryable: true, hint: 'Look at the agent\'s events and at the control plane\'s log.' },
+  SANDBOX_NOT_RUNNING: { trpc: 'SERVICE_UNAVAILABLE', http: 503, retryable: true, hint: 'Send a message: it starts the sandbox.' },
+  WIRE_LOST: { trpc: 'SERVICE_UNAVAILABLE', http: 503, retryable: true, hint: 'The connection to the sandbox broke; it is being restored.' },
+  GUEST_PROTOCOL: { trpc: 'BAD_GATEWAY', http: 502, retryable: false, hint: 'The guest answered outside the contract. Restart the agent\'s sandbox.' },
+  STALE_LEASE: { trpc: 'CONFLICT', http: 409, retryable: false, hint: 'Another control plane drives this agent now.' },
+  HARNESS_FAILED: { trpc: 'BAD_GATEWAY', http: 502, retryable: true, hint: 'Send the message again; look at the agent\'s events for the harness\'s own words.' },
+  MODEL_UNAVAILABLE: { trpc: 'BAD_GATEWAY', http: 502, retryable: true, hint: 'Check the model settings with `caisson doctor`.' },
+  DRAINING: { trpc: 'SERVICE_UNAVAILABLE', http: 503, retryable: true, hint: 'The control plane is shutting down. Try again in a moment.' },
+  DEADLINE_EXCEEDED: { trpc: 'TIMEOUT', http: 408, retryable: true, hint: 'Try again, or allow more time.' },
+  ABORTED: { trpc: 'CLIENT_CLOSED_REQUEST', http: 499, retryable: true, hint: 'The caller gave up waiting.' },
+  CONTROL_PLANE_UNREACHABLE: { trpc: 'SERVICE_UNAVAILABLE', http: 503, retryable: true, hint: 'Start it with `npm start`, or set CAISSON_URL.' },
+  INTERNAL: { trpc: 'INTERNAL_SERVER_ERROR', http: 500, retryable: false, hint: 'This is a defect of Caisson. The control plane\'s log has the details.' },
+} as const satisfies Record<string, ErrorRow>;
+
+export type ErrorCode = keyof typeof errorTable;
+
+/** Whether `value` is a code of the table: for errors that arrive from another process. */
+export function isErrorCode(value: unknown): value is ErrorCode {
+  return typeof value === 'string' && Object.hasOwn(errorTable, value);
+}

@@ -1,0 +1,66 @@
+import { z } from 'zod';
+
+/**
+ * Ids are `<prefix>-<26 characters>`: 10 characters of time and 16 of chance in Crockford's base 32, lower case.
+ * They sort by time of creation, are safe as container names, DNS labels and file names, and are made only here.
+ */
+const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';
+
+const prefixes = {
+  agent: 'agt',
+  conversation: 'cnv',
+  message: 'msg',
+  run: 'run',
+  permission: 'prm',
+  key: 'key',
+  user: 'usr',
+  incarnation: 'inc',
+} as const;
+
+type IdKind = keyof typeof prefixes;
+
+function idSchema<Kind extends IdKind>(kind: Kind) {
+  return z
+    .string()
+    .regex(new RegExp(`^${prefixes[kind]}-[${alphabet}]{26}$`), `not a ${kind} id`)
+    .brand<Kind>();
+}
+
+export const agentIdSchema = idSchema('agent');
+export const conversationIdSchema = idSchema('conversation');
+export const messageIdSchema = idSchema('message');
+export const runIdSchema = idSchema('run');
+export const permissionIdSchema = idSchema('permission');
+export const keyIdSchema = idSchema('key');
+export const userIdSchema = idSchema('user');
+export const incarnationIdSchema = idSchema('incarnation');
+
+export type AgentId = z.infer<typeof agentIdSchema>;
+export type ConversationId = z.infer<typeof conversationIdSchema>;
+export type MessageId = z.infer<typeof messageIdSchema>;
+export type RunId = z.infer<typeof runIdSchema>;
+export type PermissionId = z.infer<typeof permissionIdSchema>;
+export type KeyId = z.infer<typeof keyIdSchema>;
+export type UserId = z.infer<typeof userIdSchema>;
+export type IncarnationId = z.infer<typeof incarnationIdSchema>;
+
+function newId(kind: IdKind): string {
+  let time = Date.now();
+  let head = '';
+  for (let i = 0; i < 10; i++) {
+    head = alphabet.charAt(time % 32) + head;
+    time = Math.floor(time / 32);
+  }
+  let tail = '';
+  for (const byte of crypto.getRandomValues(new Uint8Array(16))) tail += alphabet.charAt(byte % 32);
+  return `${prefixes[kind]}-${head}${tail}`;
+}
+
+export const newAgentId = (): AgentId => newId('agent') as AgentId;
+export const newConversationId = (): ConversationId => newId('conversation') as ConversationId;
+export const newMessageId = (): MessageId => newId('message') as MessageId;
+export const newRunId = (): RunId => newId('run') as RunId;
+export const newPermissionId = (): PermissionId => newId('permission') as PermissionId;
+export const newKeyId = (): KeyId => newId('key') as KeyId;
+export const newUserId = (): UserId => newId('user') as UserId;
+export const newIncarnationId = (): IncarnationId => newId('incarnation') as IncarnationId;

@@ -1,0 +1,91 @@
+import type { Duplex } from 'node:stream';
+import type { AgentId } from '../../kernel/ids.ts';
+
+/** What one sandbox may use. Real limits of the machine, not wishes. */
+export interface SandboxLimits {
+  /** Processor cores; may be a fraction. */
+  readonly cpus: number;
+  readonly memoryBytes: number;
+  readonly pids: number;
+}
+
+export interface SandboxSpec {
+  /** The agent's key, and so the sandbox's. */
+  readonly agentId: AgentId;
+  /** The image or template, in the provider's own words. */
+  readonly image: string;
+  readonly limits: SandboxLimits;
+  /** For the guest. Never a secret. */
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/**
+ * `running` may not answer yet; `stopped` can be started with its workspace; `broken` can only be destroyed
+ * (its workspace is still removed with it).
+ */
+export type SandboxState = 'running' | 'paused' | 'stopped' | 'broken';
+
+export interface Sandbox {
+  readonly agentId: AgentId;
+  readonly state: SandboxState;
+  /** The provider's own id, for people and logs. */
+  readonly providerId: string;
+  readonly image: string;
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
+}
+
+/** What a provider may lack, as data. A missing one is refused with CAPABILITY_UNSUPPORTED, never skipped. */
+export interface ProviderCapabilities {
+  readonly pause: boolean;
+  /** Whether `limits` are enforced by the machine. A provider without this is refused unless it says so by name. */
+  readonly limits: boolean;
+  /** Whether the sandbox has no network but the wire. A provider without this is for development only. */
+  readonly sealedNetwork: boolean;
+}
+
+/** The two byte streams of the wire. The control plane asks on `inward`; the guest asks on `outward`. */
+export type WireChannel = 'inward' | 'outward';
+
+/**
+ * A provider is a life cycle and a byte stream. The agent's key is the only key: every call is by `agentId`, and the
+ * provider can always say who has it. Calls for one agent may come at the same time; each is idempotent.
+ * Errors: PROVIDER_UNAVAILABLE when the engine does not answer, SANDBOX_IMAGE_MISSING, SANDBOX_START_FAILED,
+ * SANDBOX_NOT_RUNNING (connect), CAPABILITY_UNSUPPORTED.
+ */
+export interface SandboxProvider extends AsyncDisposable {
+  readonly name: string;
+  readonly capabilities: ProviderCapabilities;
+
+  /** Whether the engine answers, and what it is, e.g. "Docker 20.10.24". Rejects with PROVIDER_UNAVAILABLE. */
+  check(signal?: AbortSignal): Promise<{ readonly description: string }>;
+
+  /**
+   * Brings the agent's sandbox to `running`: creates it, starts it, resumes it or replaces an outdated one, keeping its
+   * workspace and home. Single-flight for an agent. What a failed creation made is gone when the promise rejects;
+   * a workspace that was there before is kept.
+   */
+  ensureRunning(spec: SandboxSpec, signal?: AbortSignal): Promise<Sandbox>;
+
+  /** Who has this key? */
+  find(agentId: AgentId): Promise<Sandbox | undefined>;
+
+  /** Everything that carries our label, running or not, so that orphans can be found. At most 10,000. */
+  list(): Promise<readonly Sandbox[]>;
+
+  /** Ends every process; workspace and home stay. Done when nothing runs. A missing sandbox is no error. */
+  stop(agentId: AgentId): Promise<void>;
+
+  /** Freezes every process. */
+  pause(agentId: AgentId): Promise<void>;
+  resume(agentId: AgentId): Promise<void>;
+
+  /** Removes the sandbox with its workspace, home and everything else. A missing one is no error. */
+  destroy(agentId: AgentId): Promise<void>;
+
+  /**
+   * A new byte stream to the guest's socket of that channel. Back-pressured both ways. Ends when either side ends it, when the
+   * sandbox stops, or when `destroy()` is called on it.
+   */
+  connect(agentId: AgentId, channel: WireChannel, signal?: AbortSignal): Promise<Duplex>;
+}

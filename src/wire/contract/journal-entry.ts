@@ -1,0 +1,46 @@
+import { z } from 'zod';
+import { conversationIdSchema, runIdSchema } from '../../kernel/ids.ts';
+import { harnessEventSchema } from './harness-event.ts';
+import { turnOutcomeSchema } from './turn.ts';
+
+export const journalBodySchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('harness.started'), harness: z.string(), version: z.string() }),
+  z.object({
+    type: z.literal('harness.exited'),
+    exitCode: z.int().nullable(),
+    signal: z.string().nullable(),
+    /** The last 4 KiB of its stderr. */
+    stderr: z.string(),
+  }),
+  z.object({
+    type: z.literal('session.opened'),
+    conversationId: conversationIdSchema,
+    sessionId: z.string(),
+    /** `new` after a conversation had a session before means that the harness lost it. */
+    how: z.enum(['new', 'loaded', 'resumed']),
+  }),
+  z.object({ type: z.literal('turn.started'), runId: runIdSchema, conversationId: conversationIdSchema }),
+  z.object({
+    type: z.literal('turn.ended'),
+    runId: runIdSchema,
+    conversationId: conversationIdSchema,
+    outcome: turnOutcomeSchema,
+  }),
+  z.object({
+    type: z.literal('event'),
+    conversationId: conversationIdSchema,
+    /** Null for what a harness does between turns. */
+    runId: runIdSchema.nullable(),
+    event: harnessEventSchema,
+  }),
+]);
+export type JournalBody = z.infer<typeof journalBodySchema>;
+
+/** One record of the guest's journal: `seq` starts at 1 in each incarnation and has no gaps. */
+export const journalEntrySchema = z.object({
+  seq: z.int().positive(),
+  /** Milliseconds since the epoch, by the guest's clock. */
+  at: z.int(),
+  body: journalBodySchema,
+});
+export type JournalEntry = z.infer<typeof journalEntrySchema>;
