@@ -11,6 +11,8 @@ interface Command {
   readonly env?: NodeJS.ProcessEnv;
 }
 
+const outputGraceMs = 1000;
+
 /** Runs a program quietly. When it fails, rejects with the last 4,000 characters of what it said. */
 export async function runCommand({ program, args, purpose, env }: Command): Promise<void> {
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: env ?? process.env });
@@ -20,8 +22,14 @@ export async function runCommand({ program, args, purpose, env }: Command): Prom
   }
   const outcome = await new Promise<string | undefined>((resolve) => {
     child.once('error', (error) => resolve(error.message));
-    child.once('close', (code, signal) => resolve(code === 0 ? undefined : `exit ${code ?? signal}`));
+    const end = (code: number | null, signal: string | null): void =>
+      resolve(code === 0 ? undefined : `exit ${code ?? signal}`);
+    child.once('close', end);
+    // A daemon that the program started may hold on to its output for ever.
+    child.once('exit', (code, signal) => setTimeout(end, outputGraceMs, code, signal));
   });
+  child.stdout.destroy();
+  child.stderr.destroy();
   if (outcome === undefined) return;
   throw new ExpectedError(`could not ${purpose}: ${program} ${args.join(' ')} (${outcome})\n${said}`.trimEnd());
 }

@@ -148,21 +148,32 @@ export interface Sandboxes {
   ensureGuest(agent: Agent, signal?: AbortSignal): Promise<Guest>;
   /** The guest if it is attached right now. */
   currentGuest(agentId: AgentId): Guest | undefined;
+  /** Attaches to the sandbox if it is running; otherwise reports it lost and resolves with undefined. Starts nothing. */
+  reattach(agent: Agent, signal?: AbortSignal): Promise<Guest | undefined>;
   /** Restarts a sandbox whose guest no longer obeys: a new incarnation follows on the next need. */
   stop(agentId: AgentId, reason: string): Promise<void>;
   /** Detaches, and removes the sandbox with its workspace. Idempotent. */
   destroy(agent: Agent): Promise<void>;
 }
 
+/** What a control plane needs to drive a guest that it has attached to. */
+export interface Attachment {
+  /** The last journal entry that is stored: read on after it. */
+  readonly journalPosition: number;
+  /** Higher than every earlier one: the guest obeys the highest that it has seen. */
+  readonly leaseEpoch: number;
+}
+
 /** What the sandboxes tell the domain. The domain stores before it returns. */
 export interface SandboxObserver {
   /** Entries of one incarnation, in order. Those already applied are passed over. */
   applyJournal(agentId: AgentId, incarnation: IncarnationId, entries: readonly JournalEntry[]): Promise<void>;
-  /** A sandbox is up under a new or known incarnation; resolves with the journal position to read on from. */
-  sandboxAttached(agentId: AgentId, incarnation: IncarnationId): Promise<{ readonly journalPosition: number }>;
+  /** A sandbox is up under a new or known incarnation. What an older one had under way is over. */
+  sandboxAttached(agentId: AgentId, incarnation: IncarnationId): Promise<Attachment>;
   /** The sandbox is gone or not to be saved: what was under way in it is over. */
   sandboxLost(agentId: AgentId, reason: string): Promise<void>;
-  sandboxStarting(agentId: AgentId): Promise<void>;
+  /** False when the agent is deleted or being deleted: then nothing may be started. */
+  sandboxStarting(agentId: AgentId): Promise<boolean>;
   sandboxFailed(agentId: AgentId, failure: { readonly code: string; readonly message: string }): Promise<void>;
 }
 

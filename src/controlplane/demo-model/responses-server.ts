@@ -44,6 +44,8 @@ export async function listenForResponses(
   }
   const server = createServer((message, response) => void serve(message, response, options));
   server.maxConnections = MAX_CONNECTIONS;
+  // Longer than the callers' pools keep a connection, so that none is closed just as it is used again.
+  server.keepAliveTimeout = 120_000;
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) => {
       reject(new CaissonError('CONFIG_INVALID', `The scripted model cannot listen on ${host}:${port}.`, { cause }));
@@ -77,7 +79,10 @@ async function serve(
       return refuse(response, 404, { message: `There is no ${message.method ?? ''} ${path} here.`, code: 'not_found' });
     }
     const body = await readBody(message);
-    if (body === null) return refuse(response, 413, { message: 'The body is too large.', code: 'body_too_large' });
+    if (body === null) {
+      const error = { message: 'The body is too large.', code: 'body_too_large' };
+      return refuse(response, 413, error, { connection: 'close' });
+    }
     const request = readRequest(body);
     if (typeof request === 'string') return refuse(response, 400, { message: request, code: 'invalid_body' });
     await options.answer({ request, headers: message.headers, response, signal: gone.signal });

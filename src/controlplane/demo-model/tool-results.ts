@@ -36,6 +36,10 @@ function parseOutput(parts: readonly string[]): ToolResult {
   const exited = /^(?:Process exited with code|Exit code:) (-?\d+)$/m.exec(headerOf(head));
   const running = /^Process running with session ID (\d+)$/m.exec(headerOf(head));
   const output = bodyOf(head) + rest.join('');
+  // A patch given to exec_command is applied by Codex itself, and its report stands inside the command's.
+  if (exited === null && running === null && output !== head && output.startsWith('Exit code: ')) {
+    return parseOutput([output]);
+  }
   return {
     exitCode: exited?.[1] === undefined ? null : Number(exited[1]),
     output,

@@ -57,9 +57,20 @@ export const guestEnvironment = {
 
 export const leaseHeader = 'caisson-lease';
 
-/** Header of POST /v1/exec: an ExecRequest as base64url JSON. Response trailers: `exitTrailer` holds an ExecResult. */
+/** Header of POST /v1/exec: an ExecRequest as base64url JSON. */
 export const execHeader = 'caisson-exec';
+/** Response trailers of POST /v1/exec: an ExecExit as base64url JSON, and the end of stderr as base64url. */
 export const exitTrailer = 'caisson-exit';
+export const stderrTrailer = 'caisson-stderr';
+
+/** Trailer of a journal stream that the guest ends: why, as base64url JSON of an ErrorBody. */
+export const errorTrailer = 'caisson-error';
+
+/** How much of stderr is kept. A trailer cannot hold more than 64 KiB, and base64 adds a third. */
+export const maxStderrBytes = 32 * 1024;
+
+/** Bound of one journal entry as a line of JSON. The guest replaces a larger one by `harness.other`. */
+export const maxJournalLineBytes = 32 * 1024 * 1024;
 
 export const leaseRequestSchema = z.object({ epoch: z.int().positive() });
 export const journalAckSchema = z.object({ seq: z.int().min(0) });
@@ -92,12 +103,12 @@ export const execRequestSchema = z.object({
 });
 export type ExecRequest = z.infer<typeof execRequestSchema>;
 
-export const execResultSchema = z.object({
-  exitCode: z.int().nullable(),
-  signal: z.string().nullable(),
-  /** The last 64 KiB of stderr, as UTF-8. */
-  stderr: z.string(),
-});
-export type ExecResult = z.infer<typeof execResultSchema>;
+export const execExitSchema = z.object({ exitCode: z.int().nullable(), signal: z.string().nullable() });
+export type ExecExit = z.infer<typeof execExitSchema>;
+
+export interface ExecResult extends ExecExit {
+  /** The last `maxStderrBytes` of stderr, as UTF-8. */
+  readonly stderr: string;
+}
 
 export const sessionParamsSchema = z.object({ conversationId: conversationIdSchema });

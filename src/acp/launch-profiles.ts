@@ -1,0 +1,88 @@
+import { z } from 'zod';
+import { CaissonError } from '../kernel/errors.ts';
+import { modelEndpoint } from '../wire/contract/guest-api.ts';
+
+/**
+ * How a harness is started and how it differs from other ACP agents.
+ *
+ * To add a harness: 1. install its ACP program into the sandbox image; 2. add a row to `launchProfiles`; 3. run its
+ * real traffic through the projection (`tests/acp/transcripts`) and say in the row what differs.
+ */
+export interface LaunchProfile {
+  readonly name: string;
+  readonly command: readonly [string, ...string[]];
+  /** Added to the environment that the guest gives. */
+  readonly environment: (options: { readonly model: string | null }) => Readonly<Record<string, string>>;
+  /**
+   * The text blocks for a text that begins with "/": such a text is for the model, but harnesses take it for one of their
+   * own commands.
+   */
+  readonly slashText: (text: string) => readonly string[];
+}
+
+const profileRows = {
+  codex: {
+    command: ['codex-acp'],
+    environment: ({ model }) => ({
+      NO_BROWSER: '1',
+      // The model is told by configuration, so that names work that Codex's own list lacks.
+      ...(model === null ? {} : { CODEX_CONFIG: JSON.stringify({ model }) }),
+    }),
+    // codex-acp looks for a command in the first block only, after trimming it. Codex hands each block to the model.
+    slashText: (text) => [' ', text],
+  },
+  claude: {
+    command: ['claude-agent-acp'],
+    environment: ({ model }) => ({
+      ANTHROPIC_BASE_URL: `http://${modelEndpoint.host}:${modelEndpoint.port}`,
+      // Claude Code wants some key; the real one is added by the model gateway, outside the sandbox.
+      ANTHROPIC_API_KEY: 'caisson',
+      ...(model === null ? {} : { ANTHROPIC_MODEL: model }),
+    }),
+    slashText: (text) => [` ${text}`],
+  },
+} as const satisfies Record<string, Omit<LaunchProfile, 'name'>>;
+
+/** The names of the harnesses that can be asked for. */
+export const harnessNames = Object.keys(profileRows);
+
+/** A JSON array of strings that is started instead of the harness's own command. For tests. */
+export const harnessCommandVariable = 'CAISSON_HARNESS_COMMAND';
+
+const commandSchema = z
+  .string()
+  .transform((text, context) => {
+    try {
+      return JSON.parse(text) as unknown;
+    } catch {
+      context.addIssue('not JSON');
+      return z.NEVER;
+    }
+  })
+  .pipe(z.tuple([z.string().min(1)], z.string()));
+
+/**
+ * The launch profile of a harness by its name.
+ *
+ * @throws CONFIG_INVALID for an unknown name, or an override that is no JSON array of strings.
+ */
+export function launchProfile(name: string, environment: Readonly<Record<string, string | undefined>>): LaunchProfile {
+  const override = environment[harnessCommandVariable];
+  if (override !== undefined) {
+    const command = commandSchema.safeParse(override);
+    if (!command.success) {
+      throw new CaissonError('CONFIG_INVALID', `${harnessCommandVariable} is not a JSON array of strings.`);
+    }
+    return { name, command: command.data, environment: () => ({}), slashText: (text) => [text] };
+  }
+  if (!isHarnessName(name)) {
+    throw new CaissonError('CONFIG_INVALID', `There is no harness "${name}".`, {
+      hint: `Choose one of: ${harnessNames.join(', ')}.`,
+    });
+  }
+  return { name, ...profileRows[name] };
+}
+
+function isHarnessName(name: string): name is keyof typeof profileRows {
+  return Object.hasOwn(profileRows, name);
+}

@@ -1,0 +1,143 @@
+import type { Clock } from '../kernel/clock.ts';
+import { orAbort } from '../kernel/deadline.ts';
+import { CaissonError, toCaissonError } from '../kernel/errors.ts';
+import { type AgentId, newAgentId, type UserId } from '../kernel/ids.ts';
+import type { Logger } from '../kernel/logger.ts';
+import { activityOf } from './activity.ts';
+import type { Agent, AgentActivity, AgentLimits, Conversation } from './agent.ts';
+import type { EventLog } from './event-log.ts';
+import type { Permission } from './permission.ts';
+import type { AgentStore, Page, PageRequest, Sandboxes } from './ports.ts';
+import type { Run } from './run.ts';
+import type { RunExecutor } from './run-executor.ts';
+import type { RunWaiters } from './run-waiters.ts';
+import type { DomainSettings } from './settings.ts';
+
+interface AgentServiceDependencies {
+  readonly store: AgentStore;
+  readonly log: EventLog;
+  readonly executor: RunExecutor;
+  readonly waiters: RunWaiters;
+  readonly sandboxes: Sandboxes;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly settings: DomainSettings;
+}
+
+interface NewAgent {
+  readonly ownerId: UserId;
+  readonly name: string;
+  readonly harness: string;
+  readonly model: string | null;
+  readonly provider: string;
+  readonly limits: AgentLimits;
+}
+
+/** Everything that a client needs to show an agent; `seq` is where to subscribe from. */
+export interface AgentSnapshot {
+  readonly agent: Agent;
+  readonly activity: AgentActivity;
+  readonly seq: number;
+  /** The newest 50 open and closed ones. */
+  readonly conversations: readonly Conversation[];
+  readonly activeRuns: readonly Run[];
+  readonly pendingPermissions: readonly Permission[];
+}
+
+export class AgentService {
+  readonly #dependencies: AgentServiceDependencies;
+  readonly #deletions = new Map<AgentId, Promise<void>>();
+
+  constructor(dependencies: AgentServiceDependencies) {
+    this.#dependencies = dependencies;
+  }
+
+  /**
+   * Stores the agent and answers; its sandbox is brought up in the background, and again on the next message should that
+   * fail. Errors: NAME_TAKEN, LIMIT_REACHED; neither changes anything.
+   */
+  async create(request: NewAgent): Promise<Agent> {
+    const { log, clock, settings, logger, sandboxes } = this.#dependencies;
+    const now = clock.now();
+    const agent: Agent = { ...request, id: newAgentId(), createdAt: now, deleting: false, sandbox: { state: 'starting' } };
+    await log.write(agent.id, async (tx, record) => {
+      if ((await tx.findAgentByName(agent.ownerId, agent.name)) !== undefined) {
+        throw new CaissonError('NAME_TAKEN', `You already have an agent called ${agent.name}.`);
+      }
+      const used = await tx.countAgents(agent.ownerId);
+      if (used >= settings.maxAgentsPerUser) {
+        throw new CaissonError('LIMIT_REACHED', `You have ${used} agents; ${settings.maxAgentsPerUser} are allowed.`, {
+          details: { limit: settings.maxAgentsPerUser, used },
+        });
+      }
+      await tx.insertAgent(agent);
+      record({ conversationId: null, runId: null, at: now, data: { type: 'agent.created', name: agent.name } });
+    });
+    sandboxes.ensureGuest(agent).catch((error: unknown) => {
+      logger.warn({ agentId: agent.id, code: toCaissonError(error).code, err: error }, 'a new agent has no sandbox yet');
+    });
+    return agent;
+  }
+
+  /** Waits for the agent's sandbox. Rejects with what kept it from starting. */
+  async whenReady(id: AgentId, signal: AbortSignal): Promise<Agent> {
+    const agent = await this.get(id);
+    await orAbort(this.#dependencies.sandboxes.ensureGuest(agent, signal), signal);
+    return await this.get(id);
+  }
+
+  async get(id: AgentId): Promise<Agent> {
+    const agent = await this.#dependencies.store.findAgent(id);
+    if (agent === undefined) throw new CaissonError('AGENT_NOT_FOUND', `There is no agent ${id}.`);
+    return agent;
+  }
+
+  async findByName(ownerId: UserId, name: string): Promise<Agent | undefined> {
+    return await this.#dependencies.store.findAgentByName(ownerId, name);
+  }
+
+  async list(ownerId: UserId | null, page: PageRequest): Promise<Page<Agent>> {
+    return await this.#dependencies.store.listAgents(ownerId, page);
+  }
+
+  async snapshot(id: AgentId): Promise<AgentSnapshot> {
+    const { store } = this.#dependencies;
+    // `seq` is read first: an event that comes while the rest is read is then told twice rather than never.
+    const { last: seq } = await store.eventBounds(id);
+    const agent = await this.get(id);
+    const activeRuns = await store.listActiveRuns(id);
+    const { items: conversations } = await store.listConversations(id, { limit: 50, cursor: null });
+    const pendingPermissions = await store.listPendingPermissions({ agentId: id });
+    return { agent, activity: activityOf(agent, activeRuns), seq, conversations, activeRuns, pendingPermissions };
+  }
+
+  /**
+   * Resolves when no sandbox, volume or row of the agent is left. Idempotent: a missing agent is no error. Once begun it
+   * goes on after a restart. Errors: PROVIDER_UNAVAILABLE; the agent then stays `deleting` and the call can be repeated.
+   */
+  delete(id: AgentId): Promise<void> {
+    const deletion =
+      this.#deletions.get(id) ??
+      this.#delete(id).finally(() => {
+        this.#deletions.delete(id);
+      });
+    this.#deletions.set(id, deletion);
+    return deletion;
+  }
+
+  async #delete(id: AgentId): Promise<void> {
+    const { store, log, sandboxes, executor, waiters } = this.#dependencies;
+    const agent = await store.findAgent(id);
+    if (agent === undefined) return;
+    await store.transaction(async (tx) => {
+      await tx.setAgentDeleting(id);
+    });
+    executor.abandon(id);
+    await sandboxes.destroy(agent);
+    await store.transaction(async (tx) => {
+      await tx.deleteAgent(id);
+    });
+    log.close(id);
+    waiters.agentDeleted(id);
+  }
+}

@@ -1,0 +1,70 @@
+import type { Clock } from '../kernel/clock.ts';
+import type { Logger } from '../kernel/logger.ts';
+import { AgentService } from './agent-service.ts';
+import { ConversationService } from './conversation-service.ts';
+import { EventLog } from './event-log.ts';
+import { JournalApplier } from './journal-applier.ts';
+import { AnsweredPermissions, PermissionService } from './permission-service.ts';
+import type { Access, AgentStore, SandboxObserver, Sandboxes } from './ports.ts';
+import { endsRun } from './run-ending.ts';
+import { RunExecutor } from './run-executor.ts';
+import { RunService } from './run-service.ts';
+import { RunWaiters } from './run-waiters.ts';
+import { StoringSandboxObserver } from './sandbox-observer.ts';
+import type { DomainSettings } from './settings.ts';
+
+/** Everything that can be done with agents, without a word about transport, storage or vendor. */
+export interface Domain {
+  readonly agents: AgentService;
+  readonly conversations: ConversationService;
+  readonly runs: RunService;
+  readonly events: Pick<EventLog, 'read' | 'subscribe'>;
+  readonly permissions: PermissionService;
+  /**
+   * Takes up what an earlier control plane left: queued runs start, those under way are followed, deletions go on.
+   * Resolves when everything is taken up, not when it is done.
+   */
+  recover(): Promise<void>;
+  /** No more runs are started. What runs in a sandbox goes on there. */
+  drain(): void;
+}
+
+interface DomainParts {
+  readonly store: AgentStore;
+  readonly connectSandboxes: (observer: SandboxObserver) => Sandboxes;
+  readonly access: Access;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly settings: DomainSettings;
+}
+
+export function createDomain(parts: DomainParts): Domain {
+  const { store, access, clock, logger, settings } = parts;
+  const log = new EventLog(store, settings.eventRetention);
+  const waiters = new RunWaiters();
+  log.onStored((event) => {
+    if (endsRun(event)) waiters.runEnded(event.runId);
+  });
+  const answers = new AnsweredPermissions();
+  const applier = new JournalApplier({ log, clock, answers });
+  const sandboxes = parts.connectSandboxes(new StoringSandboxObserver({ log, applier, clock }));
+  const executor = new RunExecutor({ store, log, waiters, sandboxes, access, clock, logger, settings });
+  const agents = new AgentService({ store, log, executor, waiters, sandboxes, clock, logger, settings });
+  return {
+    agents,
+    conversations: new ConversationService({ store, log, executor, sandboxes, clock, logger }),
+    runs: new RunService({ store, log, executor, waiters, clock, settings }),
+    events: log,
+    permissions: new PermissionService({ store, sandboxes, answers }),
+    async recover() {
+      for (const run of await store.listActiveRuns()) executor.enqueue(run);
+      for (const { id, deleting } of await store.listAgentIds()) {
+        if (!deleting) continue;
+        agents.delete(id).catch((error: unknown) => {
+          logger.warn({ agentId: id, err: error }, 'a deletion could not be finished; it is tried again at the next start');
+        });
+      }
+    },
+    drain: () => executor.drain(),
+  };
+}

@@ -1,0 +1,202 @@
+import { CaissonError } from '../kernel/errors.ts';
+import type { AgentId, ConversationId, IncarnationId, RunId, UserId } from '../kernel/ids.ts';
+import type { Clock } from '../kernel/clock.ts';
+import type { HarnessEvent } from '../wire/contract/harness-event.ts';
+import type { JournalBody, JournalEntry } from '../wire/contract/journal-entry.ts';
+import type { TurnOutcome } from '../wire/contract/turn.ts';
+import { recordingActivity } from './activity.ts';
+import type { EventLog, Record } from './event-log.ts';
+import type { AnsweredPermissions } from './permission-service.ts';
+import type { AgentTransaction } from './ports.ts';
+import { isTerminal, type Run, type RunEnd } from './run.ts';
+import { endRun } from './run-ending.ts';
+
+/** One entry on its way into the log. */
+interface Application {
+  readonly tx: AgentTransaction;
+  readonly record: Record;
+  readonly agentId: AgentId;
+  readonly incarnation: IncarnationId;
+  readonly at: number;
+}
+
+/**
+ * Turns a guest's journal into events, messages and run states, each entry exactly once: the position is stored in the
+ * same transaction. The guest is not trusted: an entry that names a conversation or a run of another agent, or that
+ * leaves a gap, is GUEST_PROTOCOL, and nothing of its batch is stored.
+ */
+export class JournalApplier {
+  readonly #log: EventLog;
+  readonly #clock: Clock;
+  readonly #answers: AnsweredPermissions;
+
+  constructor(dependencies: { log: EventLog; clock: Clock; answers: AnsweredPermissions }) {
+    this.#log = dependencies.log;
+    this.#clock = dependencies.clock;
+    this.#answers = dependencies.answers;
+  }
+
+  async apply(agentId: AgentId, incarnation: IncarnationId, entries: readonly JournalEntry[]): Promise<void> {
+    const last = entries.at(-1);
+    if (last === undefined) return;
+    await this.#log.write(agentId, async (tx, record) => {
+      const agent = await tx.findAgent(agentId);
+      if (agent?.sandbox.state !== 'running' || agent.sandbox.incarnation !== incarnation) {
+        throw new CaissonError('STALE_LEASE', `Incarnation ${incarnation} of agent ${agentId} is no longer the present one.`);
+      }
+      let position = await tx.journalPosition(agentId, incarnation);
+      const now = this.#clock.now();
+      const owned = new Set<ConversationId>();
+      for (const entry of entries) {
+        if (entry.seq <= position) continue;
+        if (entry.seq !== position + 1) throw protocol(agentId, `entry ${entry.seq} came after ${position}`);
+        position = entry.seq;
+        const application = { tx, record, agentId, incarnation, at: Math.min(entry.at, now) };
+        await checkConversation(application, entry.body, owned);
+        await this.#applyBody(application, entry.body);
+      }
+      await tx.setJournalPosition(agentId, incarnation, position);
+    });
+  }
+
+  async #applyBody(application: Application, body: JournalBody): Promise<void> {
+    const { tx, record, at } = application;
+    switch (body.type) {
+      case 'harness.started':
+        return;
+      case 'harness.exited': {
+        const { exitCode, signal, stderr } = body;
+        record({ conversationId: null, runId: null, at, data: { type: 'harness.exited', exitCode, signal, stderr } });
+        return;
+      }
+      case 'session.opened': {
+        await tx.setConversationSession(body.conversationId, body.sessionId);
+        const data = { type: 'session.opened', how: body.how } as const;
+        record({ conversationId: body.conversationId, runId: null, at, data });
+        return;
+      }
+      case 'turn.started': {
+        const run = await this.#runOf(application, body.runId, body.conversationId);
+        if (run.state !== 'starting') return;
+        await tx.moveRun(run.id, run.state, { state: 'running', startedAt: at });
+        record({ conversationId: run.conversationId, runId: run.id, at, data: { type: 'run.started' } });
+        return;
+      }
+      case 'turn.ended': {
+        const run = await this.#runOf(application, body.runId, body.conversationId);
+        const { end, usage } = runEndOf(body.outcome);
+        await recordingActivity({ ...application, now: at }, async () => {
+          await endRun(application, run, end, usage);
+        });
+        return;
+      }
+      case 'event':
+        await this.#applyEvent(application, body);
+        return;
+    }
+  }
+
+  async #applyEvent(application: Application, body: Extract<JournalBody, { type: 'event' }>): Promise<void> {
+    const { tx, record, agentId, at } = application;
+    const { conversationId, runId, event } = body;
+    const place = { conversationId, runId, at };
+    switch (event.type) {
+      case 'message.completed': {
+        const { messageId: id, content } = event;
+        if (runId !== null) await this.#runOf(application, runId, conversationId);
+        await tx.insertMessage({ id, agentId, conversationId, runId, role: 'agent', senderId: null, content, createdAt: at });
+        record({ ...place, data: event });
+        return;
+      }
+      case 'permission.requested':
+        await this.#requestPermission(application, event, conversationId, runId);
+        record({ ...place, data: event });
+        await this.#followPermissions(application, runId);
+        return;
+      case 'permission.resolved': {
+        const resolvedBy = this.#answers.take(event.permissionId);
+        await this.#resolvePermission(application, event, resolvedBy);
+        record({ ...place, data: { ...event, resolvedBy } });
+        await this.#followPermissions(application, runId);
+        return;
+      }
+      default:
+        record({ ...place, data: event });
+    }
+  }
+
+  async #requestPermission(
+    application: Application,
+    event: Extract<HarnessEvent, { type: 'permission.requested' }>,
+    conversationId: ConversationId,
+    runId: RunId | null,
+  ): Promise<void> {
+    const { tx, agentId, incarnation, at } = application;
+    const { permissionId: id, toolCallId, title, kind, input = null, content, options, expiresAt } = event;
+    const request = { toolCallId, title, kind, input, content, options, expiresAt };
+    await tx.insertPermission({
+      id,
+      agentId,
+      conversationId,
+      runId,
+      incarnation,
+      ...request,
+      createdAt: at,
+      state: 'pending',
+      resolution: null,
+    });
+  }
+
+  async #resolvePermission(
+    { tx, agentId, at }: Application,
+    event: Extract<HarnessEvent, { type: 'permission.resolved' }>,
+    resolvedBy: UserId | null,
+  ): Promise<void> {
+    const pending = await tx.listPendingPermissions(agentId);
+    if (!pending.some(({ id }) => id === event.permissionId)) throw protocol(agentId, `${event.permissionId} is not pending`);
+    const { outcome, optionId } = event;
+    await tx.resolvePermission(event.permissionId, { outcome, optionId, resolvedBy, resolvedAt: at });
+  }
+
+  /** A run awaits permission exactly while one of its requests is pending. */
+  async #followPermissions(application: Application, runId: RunId | null): Promise<void> {
+    if (runId === null) return;
+    const { tx, agentId, at } = application;
+    const run = await tx.findRun(runId);
+    if (run === undefined || run.agentId !== agentId) throw protocol(agentId, `run ${runId} is not the agent's`);
+    const waits = (await tx.listPendingPermissions(agentId)).some((permission) => permission.runId === runId);
+    const state = waits ? 'awaiting_permission' : 'running';
+    if (isTerminal(run.state) || run.state === state || run.state === 'queued' || run.state === 'starting') return;
+    await recordingActivity({ ...application, now: at }, async () => {
+      await tx.moveRun(runId, run.state, { state });
+    });
+  }
+
+  async #runOf({ tx, agentId }: Application, runId: RunId, conversationId: ConversationId): Promise<Run> {
+    const run = await tx.findRun(runId);
+    if (run === undefined || run.agentId !== agentId || run.conversationId !== conversationId) {
+      throw protocol(agentId, `run ${runId} is not of conversation ${conversationId}`);
+    }
+    return run;
+  }
+}
+
+async function checkConversation(
+  { tx, agentId }: Application,
+  body: JournalBody,
+  owned: Set<ConversationId>,
+): Promise<void> {
+  if (!('conversationId' in body) || owned.has(body.conversationId)) return;
+  const conversation = await tx.findConversation(body.conversationId);
+  if (conversation?.agentId !== agentId) throw protocol(agentId, `conversation ${body.conversationId} is not the agent's`);
+  owned.add(body.conversationId);
+}
+
+function runEndOf(outcome: TurnOutcome): { end: RunEnd; usage: Run['usage'] } {
+  if (outcome.state !== 'completed') return { end: outcome, usage: null };
+  return { end: { state: 'completed', reason: outcome.reason, message: null }, usage: outcome.usage };
+}
+
+function protocol(agentId: AgentId, what: string): CaissonError {
+  return new CaissonError('GUEST_PROTOCOL', `The guest of agent ${agentId} broke the contract: ${what}.`);
+}

@@ -1,0 +1,76 @@
+import { CaissonError } from '../kernel/errors.ts';
+import type { AgentId, PermissionId, UserId } from '../kernel/ids.ts';
+import type { AgentStore, Sandboxes } from './ports.ts';
+import type { Permission } from './permission.ts';
+
+/** Answers that a guest has accepted but whose resolution is not stored yet: at most this many, the oldest go first. */
+const rememberedAnswers = 10_000;
+
+/**
+ * Who answered what, by the control plane's own knowledge: a guest is not believed when it names a person. What a control plane
+ * forgets by being killed between an answer and its resolution is recorded as answered by nobody known.
+ */
+export class AnsweredPermissions {
+  readonly #answers = new Map<PermissionId, UserId>();
+
+  remember(permissionId: PermissionId, by: UserId): void {
+    this.#answers.set(permissionId, by);
+    const oldest = this.#answers.keys().next();
+    if (this.#answers.size > rememberedAnswers && oldest.done !== true) this.#answers.delete(oldest.value);
+  }
+
+  take(permissionId: PermissionId): UserId | null {
+    const by = this.#answers.get(permissionId) ?? null;
+    this.#answers.delete(permissionId);
+    return by;
+  }
+}
+
+/** Open questions of the agents, and their answers. The guest holds the question: it decides whether an answer came in time. */
+export class PermissionService {
+  readonly #store: AgentStore;
+  readonly #sandboxes: Sandboxes;
+  readonly #answers: AnsweredPermissions;
+
+  constructor(dependencies: { store: AgentStore; sandboxes: Sandboxes; answers: AnsweredPermissions }) {
+    this.#store = dependencies.store;
+    this.#sandboxes = dependencies.sandboxes;
+    this.#answers = dependencies.answers;
+  }
+
+  async get(id: PermissionId): Promise<Permission> {
+    const permission = await this.#store.findPermission(id);
+    if (permission === undefined) throw new CaissonError('PERMISSION_NOT_FOUND', `There is no permission request ${id}.`);
+    return permission;
+  }
+
+  /** The pending ones, oldest first. */
+  async list(filter: { agentId: AgentId } | { ownerId: UserId | null }): Promise<readonly Permission[]> {
+    return await this.#store.listPendingPermissions(filter);
+  }
+
+  /**
+   * Gives the answer to the guest: one of the request's options, or null to refuse. Resolves when the guest has taken it;
+   * the `permission.resolved` event follows. Of several answers the first counts.
+   * Errors: PERMISSION_NOT_FOUND, PERMISSION_NOT_PENDING, BAD_REQUEST (no such option), WIRE_LOST (nothing was answered, or
+   * it is unknown: look at the request again).
+   */
+  async respond(answer: { permissionId: PermissionId; optionId: string | null; by: UserId }): Promise<void> {
+    const { permissionId, optionId, by } = answer;
+    const permission = await this.get(permissionId);
+    if (permission.state !== 'pending') {
+      throw new CaissonError('PERMISSION_NOT_PENDING', `The request is resolved: ${permission.resolution.outcome}.`);
+    }
+    if (optionId !== null && !permission.options.some((option) => option.optionId === optionId)) {
+      throw new CaissonError('BAD_REQUEST', `The request has no option ${JSON.stringify(optionId)}.`, {
+        hint: `Choose one of: ${permission.options.map((option) => option.optionId).join(', ')}.`,
+      });
+    }
+    const guest = this.#sandboxes.currentGuest(permission.agentId);
+    if (guest === undefined || guest.incarnation !== permission.incarnation) {
+      throw new CaissonError('WIRE_LOST', 'The sandbox that asks is not reachable right now.');
+    }
+    this.#answers.remember(permissionId, by);
+    await guest.answerPermission(permissionId, { optionId, resolvedBy: by });
+  }
+}

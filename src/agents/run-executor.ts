@@ -1,0 +1,274 @@
+import type { Clock } from '../kernel/clock.ts';
+import { orAbort } from '../kernel/deadline.ts';
+import { CaissonError, toCaissonError } from '../kernel/errors.ts';
+import type { AgentId, ConversationId, RunId } from '../kernel/ids.ts';
+import type { Logger } from '../kernel/logger.ts';
+import { recordingActivity } from './activity.ts';
+import type { Agent } from './agent.ts';
+import type { EventLog } from './event-log.ts';
+import { Lanes } from './lanes.ts';
+import type { Access, AgentStore, Guest, Sandboxes } from './ports.ts';
+import { isTerminal, type Run, type RunEnd } from './run.ts';
+import { endRun } from './run-ending.ts';
+import type { RunWaiters } from './run-waiters.ts';
+import { type DomainSettings, workspaceDirectory } from './settings.ts';
+
+/** The guest ends a turn by itself when its time is up; a guest that did not within this time no longer obeys. */
+const unresponsiveAfterMs = 30_000;
+
+interface ExecutorDependencies {
+  readonly store: AgentStore;
+  readonly log: EventLog;
+  readonly waiters: RunWaiters;
+  readonly sandboxes: Sandboxes;
+  readonly access: Access;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly settings: DomainSettings;
+}
+
+/**
+ * Takes runs from `queued` to their end, one at a time in a conversation. What a run does is decided by the guest: the
+ * executor hands it over, and waits for the journal to say that it is over. It can be killed at any point: `resume`
+ * carries on from what is stored.
+ */
+export class RunExecutor {
+  readonly #dependencies: ExecutorDependencies;
+  readonly #lanes: Lanes<ConversationId>;
+  /** Runs that have left the queue, by id; at most `maxConcurrentRuns`. */
+  readonly #executions = new Map<RunId, Execution>();
+  readonly #drain = new AbortController();
+
+  constructor(dependencies: ExecutorDependencies) {
+    this.#dependencies = dependencies;
+    this.#lanes = new Lanes(dependencies.settings.maxConcurrentRuns);
+  }
+
+  get draining(): boolean {
+    return this.#drain.signal.aborted;
+  }
+
+  /** Nothing more is started; what runs in a guest goes on there. */
+  drain(): void {
+    this.#drain.abort(new CaissonError('DRAINING', 'The control plane is shutting down.'));
+  }
+
+  /** For a new run, and for every run that is not over when the control plane starts. */
+  enqueue(run: Pick<Run, 'id' | 'conversationId'>): void {
+    this.#lanes.submit(run.conversationId, () => this.#execute(run.id));
+  }
+
+  /** Passes on a cancellation that is already stored. A run that has not left the queue needs nothing more. */
+  cancel(runId: RunId): void {
+    this.#executions.get(runId)?.cancel();
+  }
+
+  /** Gives up every execution of an agent that is deleted. */
+  abandon(agentId: AgentId): void {
+    for (const execution of this.#executions.values()) if (execution.agentId === agentId) execution.abandon();
+  }
+
+  async #execute(runId: RunId): Promise<void> {
+    const { store, logger } = this.#dependencies;
+    if (this.draining) return;
+    const run = await store.findRun(runId);
+    if (run === undefined || isTerminal(run.state)) return;
+    const execution = new Execution(run.agentId);
+    this.#executions.set(runId, execution);
+    try {
+      await this.#drive(run, execution);
+    } catch (thrown) {
+      // The run ended or its agent was deleted under it, or the control plane goes down: nothing is left to be done here.
+      if (execution.signal.aborted || this.draining) return;
+      const present = await store.findRun(runId);
+      if (present === undefined || isTerminal(present.state)) return;
+      const error = toCaissonError(thrown);
+      logger.error({ runId, agentId: run.agentId, code: error.code, err: error.cause ?? error }, 'a run could not be driven');
+      await this.#end(run, { state: 'failed', reason: 'sandbox_unreachable', message: error.message });
+    } finally {
+      this.#executions.delete(runId);
+    }
+  }
+
+  async #drive(run: Run, execution: Execution): Promise<void> {
+    const { store, waiters, access, clock, sandboxes } = this.#dependencies;
+    using stack = new DisposableStack();
+    const settled = new AbortController();
+    stack.defer(() => settled.abort());
+    const signal = AbortSignal.any([execution.signal, this.#drain.signal, settled.signal]);
+    const over = waiters.ended(run, signal);
+    over.catch(() => execution.abandon());
+
+    const agent = await store.findAgent(run.agentId);
+    if (agent === undefined || agent.deleting) return;
+    if (run.state === 'queued') {
+      if (!(await access.mayRun(run.startedBy, agent))) {
+        const message = 'Its sender may no longer use this agent.';
+        return await this.#end(run, { state: 'rejected', reason: 'access_revoked', message });
+      }
+      if (!(await this.#begin(run))) return;
+    } else if (run.cancelRequested && run.incarnation === null) {
+      return await this.#end(run, { state: 'canceled', reason: 'canceled_by_user', message: null });
+    }
+    const handedOver = await this.#handOver(run, agent, execution, AbortSignal.any([signal, this.#overSignal(over)]));
+    if (!handedOver) return;
+
+    stack.defer(
+      clock.schedule(run.timeoutMs + unresponsiveAfterMs, () => {
+        void sandboxes.stop(agent.id, 'The guest did not end a turn whose time was up.').catch((error: unknown) => {
+          this.#dependencies.logger.error({ agentId: agent.id, err: error }, 'an unresponsive sandbox could not be stopped');
+        });
+      }),
+    );
+    await over;
+  }
+
+  /** `queued` → `starting`; false when the run was canceled in the meantime. */
+  async #begin(run: Run): Promise<boolean> {
+    const { log, clock } = this.#dependencies;
+    return await log.write(run.agentId, async (tx, record) => {
+      if (!(await tx.moveRun(run.id, 'queued', { state: 'starting', incarnation: null }))) return false;
+      record({ conversationId: run.conversationId, runId: run.id, at: clock.now(), data: { type: 'run.starting' } });
+      return true;
+    });
+  }
+
+  /** Gives the prompt to the guest, once. Returns false when the run is over without it. */
+  async #handOver(run: Run, agent: Agent, execution: Execution, signal: AbortSignal): Promise<boolean> {
+    const { store } = this.#dependencies;
+    for (;;) {
+      const guest = await this.#guestFor(run, agent, execution, signal);
+      if (guest === undefined) return false;
+      // The fence is stored before the prompt leaves: whoever resumes this run knows which incarnation may have it.
+      if (!(await this.#fence(run.id, run.agentId, guest))) return false;
+      const [conversation, message] = [
+        await store.findConversation(run.conversationId),
+        await store.findMessage(run.messageId),
+      ];
+      if (conversation === undefined || message === undefined) return false;
+      try {
+        await guest.startTurn(run.id, {
+          session: {
+            conversationId: conversation.id,
+            sessionId: conversation.sessionId,
+            cwd: workspaceDirectory,
+            title: conversation.title,
+            model: agent.model,
+          },
+          content: [...message.content],
+          timeoutMs: run.timeoutMs,
+          idleTimeoutMs: this.#dependencies.settings.idleTimeoutMs,
+          permissionTimeoutMs: this.#dependencies.settings.permissionTimeoutMs,
+        });
+        execution.handedOver(() => this.#passOnCancel(run, agent, signal));
+        const present = await store.findRun(run.id);
+        if (present?.cancelRequested === true) execution.cancel();
+        return true;
+      } catch (thrown) {
+        const error = toCaissonError(thrown);
+        // A turn is idempotent by its run id within an incarnation, so asking again is safe; a new one fails the fence.
+        if (error.code !== 'WIRE_LOST' && error.code !== 'DEADLINE_EXCEEDED') throw error;
+      }
+    }
+  }
+
+  async #guestFor(run: Run, agent: Agent, execution: Execution, signal: AbortSignal): Promise<Guest | undefined> {
+    const { sandboxes, store } = this.#dependencies;
+    const waiting = AbortSignal.any([signal, execution.canceled]);
+    try {
+      // A prompt that may already be with a guest is never given to another: then nothing may be started for it.
+      const incarnation = (await store.findRun(run.id))?.incarnation ?? null;
+      if (incarnation !== null) return await orAbort(sandboxes.reattach(agent, signal), signal);
+      return await orAbort(sandboxes.ensureGuest(agent, waiting), waiting);
+    } catch (thrown) {
+      if (signal.aborted) throw thrown;
+      if (execution.canceled.aborted) {
+        await this.#end(run, { state: 'canceled', reason: 'canceled_by_user', message: null });
+        return undefined;
+      }
+      const error = toCaissonError(thrown);
+      await this.#end(run, { state: 'failed', reason: 'sandbox_start_failed', message: `${error.message} ${error.hint}` });
+      return undefined;
+    }
+  }
+
+  async #fence(runId: RunId, agentId: AgentId, guest: Guest): Promise<boolean> {
+    return await this.#dependencies.log.write(agentId, async (tx) => {
+      const run = await tx.findRun(runId);
+      if (run === undefined || isTerminal(run.state)) return false;
+      if (run.incarnation !== null) return run.incarnation === guest.incarnation;
+      return await tx.moveRun(runId, 'starting', { state: 'starting', incarnation: guest.incarnation });
+    });
+  }
+
+  async #passOnCancel(run: Run, agent: Agent, signal: AbortSignal): Promise<void> {
+    const { sandboxes, logger } = this.#dependencies;
+    while (!signal.aborted) {
+      try {
+        const guest = await orAbort(sandboxes.reattach(agent, signal), signal);
+        await guest?.cancelTurn(run.id);
+        return;
+      } catch (thrown) {
+        if (signal.aborted) return;
+        if (toCaissonError(thrown).code === 'WIRE_LOST') continue;
+        logger.warn({ runId: run.id, err: thrown }, 'a cancellation did not reach the guest');
+        return;
+      }
+    }
+  }
+
+  #overSignal(over: Promise<boolean>): AbortSignal {
+    const controller = new AbortController();
+    const abort = (): void => controller.abort(new CaissonError('ABORTED', 'The run is over.'));
+    over.then(abort, abort);
+    return controller.signal;
+  }
+
+  async #end(run: Run, end: RunEnd): Promise<void> {
+    const { log, clock } = this.#dependencies;
+    await log.write(run.agentId, async (tx, record) => {
+      const present = await tx.findRun(run.id);
+      if (present === undefined) return;
+      const now = clock.now();
+      await recordingActivity({ tx, record, agentId: run.agentId, now }, async () => {
+        await endRun({ tx, record, at: now }, present, end);
+      });
+    });
+  }
+}
+
+/** A run that has left the queue, until it is over. */
+class Execution {
+  readonly agentId: AgentId;
+  readonly #abandon = new AbortController();
+  readonly #cancel = new AbortController();
+  #passOn: (() => Promise<void>) | undefined;
+
+  constructor(agentId: AgentId) {
+    this.agentId = agentId;
+  }
+
+  get signal(): AbortSignal {
+    return this.#abandon.signal;
+  }
+
+  /** Aborts when a user cancels. Before the hand-over this ends the wait for a sandbox; after it, the guest is told. */
+  get canceled(): AbortSignal {
+    return this.#cancel.signal;
+  }
+
+  abandon(): void {
+    this.#abandon.abort(new CaissonError('ABORTED', 'The agent was deleted.'));
+  }
+
+  handedOver(passOn: () => Promise<void>): void {
+    this.#passOn = passOn;
+    if (this.#cancel.signal.aborted) void passOn();
+  }
+
+  cancel(): void {
+    if (this.#cancel.signal.aborted) return;
+    this.#cancel.abort(new CaissonError('ABORTED', 'The run was canceled.'));
+    void this.#passOn?.();
+  }
+}

@@ -1,0 +1,20 @@
+/** What an operator decides about runs. Times in milliseconds. */
+export interface DomainSettings {
+  /** From the start of a turn to its forced end, unless the caller asks for another. */
+  readonly runTimeoutMs: number;
+  /** Longest silence of a harness while no tool runs and no permission is open. */
+  readonly idleTimeoutMs: number;
+  /** How long a permission request stays open. */
+  readonly permissionTimeoutMs: number;
+  readonly maxMessageBytes: number;
+  /** Runs under way at once, over all agents. */
+  readonly maxConcurrentRuns: number;
+  /** Runs that may wait in one conversation. */
+  readonly queueLimit: number;
+  readonly maxAgentsPerUser: number;
+  /** Events kept for an agent. */
+  readonly eventRetention: number;
+}
+
+/** Where a harness works in the sandbox. */
+export const workspaceDirectory = '/workspace';

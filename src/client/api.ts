@@ -1,0 +1,1 @@
+export type { AgentEvent } from '../agents/event.ts';

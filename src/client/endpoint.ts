@@ -1,0 +1,99 @@
+import { CaissonError, errorText } from '../kernel/errors.ts';
+
+export interface EndpointOptions {
+  /** Where the control plane listens, e.g. `http://127.0.0.1:7070`. A path in front of it is kept. */
+  readonly url: string;
+  readonly apiKey: string;
+  /** Default: the platform's `fetch`. */
+  readonly fetch?: typeof globalThis.fetch;
+}
+
+/** Where the control plane is and who is asking. Every request of the client goes through `fetch` here. */
+export interface Endpoint {
+  /** Without a slash at its end. */
+  readonly url: string;
+  readonly trpcUrl: string;
+  /** Adds the key, and turns a failure to reach the control plane into CONTROL_PLANE_UNREACHABLE. */
+  fetch(url: string, init: RequestInit): Promise<Response>;
+}
+
+export function createEndpoint(options: EndpointOptions): Endpoint {
+  const url = checkedUrl(options.url);
+  const send = options.fetch ?? globalThis.fetch;
+  const authorization = `Bearer ${checkedKey(options.apiKey)}`;
+  return {
+    url,
+    trpcUrl: `${url}/trpc`,
+    async fetch(target, init) {
+      const headers = new Headers(init.headers);
+      headers.set('authorization', authorization);
+      try {
+        return await send(target, { ...init, headers });
+      } catch (cause) {
+        throw callFailed(url, cause, init.signal ?? undefined);
+      }
+    },
+  };
+}
+
+/** What a call that got no answer means: the caller gave it up, or nobody is there. */
+export function callFailed(url: string, cause: unknown, signal?: AbortSignal): CaissonError {
+  if (cause instanceof CaissonError) return cause;
+  if (signal?.aborted === true) return new CaissonError('ABORTED', 'The call was given up before its answer came.');
+  return unreachable(url, networkReason(cause), cause);
+}
+
+/** `why` is one clause without a full stop, such as `connection refused`. */
+export function unreachable(url: string, why: string, cause?: unknown): CaissonError {
+  return new CaissonError('CONTROL_PLANE_UNREACHABLE', `No control plane answers at ${url}: ${why}.`, {
+    details: { url },
+    cause,
+  });
+}
+
+/** An answer that Caisson would not give: another program, or a proxy in front of a control plane that is down. */
+export function notCaisson(url: string, response: Response): CaissonError {
+  const type = response.headers.get('content-type')?.split(';')[0] ?? 'no content type';
+  return new CaissonError(
+    'CONTROL_PLANE_UNREACHABLE',
+    `What answers at ${url} is not a Caisson control plane (HTTP ${response.status}, ${type}).`,
+    { hint: 'Check CAISSON_URL, or the `url` given to the client.', details: { url, status: response.status } },
+  );
+}
+
+const networkReasons: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'connection reset',
+  ENOTFOUND: 'unknown host',
+  EAI_AGAIN: 'the name cannot be resolved now',
+  ETIMEDOUT: 'connection timed out',
+  EHOSTUNREACH: 'no route to host',
+  ENETUNREACH: 'no route to network',
+  UND_ERR_CONNECT_TIMEOUT: 'connection timed out',
+  UND_ERR_SOCKET: 'connection closed',
+};
+
+// Node's fetch says only "fetch failed"; the reason is the `code` of its cause. Browsers tell no reason at all.
+function networkReason(thrown: unknown): string {
+  const cause = thrown instanceof Error ? (thrown.cause ?? thrown) : thrown;
+  const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined;
+  if (typeof code === 'string') return networkReasons[code] ?? code;
+  return errorText(cause).replace(/\.$/, '');
+}
+
+function checkedUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol)) {
+    throw new CaissonError('CONFIG_INVALID', `\`${text}\` is not the URL of a control plane.`, {
+      hint: 'Give an http or https URL, such as http://127.0.0.1:7070.',
+    });
+  }
+  return `${url.origin}${url.pathname.replace(/\/+$/, '')}`;
+}
+
+function checkedKey(key: string): string {
+  if (/^[\x21-\x7e]+$/.test(key)) return key;
+  throw new CaissonError('CONFIG_INVALID', 'The API key is empty or holds characters that no key has.', {
+    hint: 'Copy the key again. Administrators make keys with `caisson keys create`.',
+  });
+}

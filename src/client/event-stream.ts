@@ -1,0 +1,163 @@
+import { createParser, type EventSourceMessage } from 'eventsource-parser';
+import { CaissonError } from '../kernel/errors.ts';
+import { callFailed, notCaisson, unreachable, type Endpoint } from './endpoint.ts';
+import { errorOfShape } from './call-error.ts';
+
+/** One event as it came: its `seq` (the id of tRPC's `tracked()`), and the JSON of the event. */
+export interface StreamedEvent {
+  readonly seq: number;
+  readonly json: string;
+}
+
+export interface EventStreamRequest {
+  readonly agentId: string;
+  readonly after: number;
+  readonly signal: AbortSignal;
+  /** Called when events or pings arrive: the subscription itself is alive, not only the connection. */
+  readonly onAlive: () => void;
+}
+
+/** Longest event that is taken, in characters. A longer one ends the stream with an error. */
+const longestEvent = 64 * 1024 * 1024;
+
+/** How long the server may say nothing, until it tells its own figure in `connected`. */
+const defaultSilenceMs = 30_000;
+
+/**
+ * One connection to an agent's events, in batches of what one read brought. It reads only when it is asked for more, so
+ * a slow consumer slows the server down. Ends when the server ends the stream; throws CONTROL_PLANE_UNREACHABLE when
+ * the connection breaks or falls silent, and the control plane's own error when that is what it sent.
+ */
+export async function* openEventStream(endpoint: Endpoint, request: EventStreamRequest): AsyncGenerator<StreamedEvent[]> {
+  const silence = new SilenceWatch(endpoint.url);
+  const signal = AbortSignal.any([request.signal, silence.signal]);
+  let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  try {
+    silence.start();
+    const response = await connect(endpoint, request, signal);
+    reader = response.body?.getReader();
+    if (reader === undefined) throw notCaisson(endpoint.url, response);
+    const decoder = new TextDecoder();
+    const frames = new FrameReader();
+    for (;;) {
+      silence.start();
+      const { done, value } = await reader.read();
+      silence.stop();
+      if (done) return;
+      const batch = frames.read(decoder.decode(value, { stream: true }));
+      if (frames.alive) request.onAlive();
+      if (frames.silenceMs !== undefined) silence.limitMs = frames.silenceMs;
+      if (batch.length > 0) yield batch;
+      if (frames.failure !== undefined) throw frames.failure;
+      if (frames.returned) return;
+    }
+  } catch (thrown) {
+    if (silence.signal.aborted) throw silence.signal.reason;
+    throw callFailed(endpoint.url, thrown, request.signal);
+  } finally {
+    silence.stop();
+    // A stream that has failed rejects here with the error that is being thrown already.
+    reader?.cancel().catch(() => undefined);
+  }
+}
+
+async function connect(endpoint: Endpoint, request: EventStreamRequest, signal: AbortSignal): Promise<Response> {
+  const input = encodeURIComponent(JSON.stringify({ agentId: request.agentId, after: request.after }));
+  const response = await endpoint.fetch(`${endpoint.trpcUrl}/events.subscribe?input=${input}`, {
+    headers: { accept: 'text/event-stream' },
+    cache: 'no-store',
+    signal,
+  });
+  const type = response.headers.get('content-type') ?? '';
+  if (response.ok && type.startsWith('text/event-stream')) return response;
+  // A request that fails before its procedure runs is answered in plain JSON, not as a stream.
+  if (!type.startsWith('application/json')) throw notCaisson(endpoint.url, response);
+  const body: unknown = await response.json();
+  if (typeof body === 'object' && body !== null && 'error' in body) throw errorOfShape(body.error);
+  throw notCaisson(endpoint.url, response);
+}
+
+/** Turns text into events and keeps what tRPC's own frames said. After a failure or return it takes no more. */
+class FrameReader {
+  /** The server's `reconnectAfterInactivityMs`. */
+  silenceMs: number | undefined;
+  failure: CaissonError | undefined;
+  returned = false;
+  /** Whether an event or a ping has come. */
+  alive = false;
+  #batch: StreamedEvent[] = [];
+  readonly #parser = createParser({
+    maxBufferSize: longestEvent,
+    onEvent: (frame) => this.#take(frame),
+    onError: (error) => {
+      if (error.type === 'max-buffer-size-exceeded') {
+        this.failure = new CaissonError('INTERNAL', 'The control plane sent an event of more than 64 MiB.', { cause: error });
+      }
+    },
+  });
+
+  /** At most one chunk's worth of events; the rest of a cut event waits for the next chunk. */
+  read(text: string): StreamedEvent[] {
+    this.#batch = [];
+    this.#parser.feed(text);
+    return this.#batch;
+  }
+
+  #take(frame: EventSourceMessage): void {
+    if (this.failure !== undefined || this.returned) return;
+    switch (frame.event) {
+      case undefined:
+        this.alive = true;
+        this.#batch.push({ seq: Number(frame.id), json: frame.data });
+        return;
+      case 'connected':
+        this.silenceMs = inactivityOf(frame.data);
+        return;
+      case 'serialized-error':
+        this.failure = errorOfShape(JSON.parse(frame.data));
+        return;
+      case 'return':
+        this.returned = true;
+        return;
+      case 'ping':
+        this.alive = true;
+        return;
+      default: // `restore-id`, and whatever later versions of tRPC add beside the data
+        return;
+    }
+  }
+}
+
+function inactivityOf(json: string): number | undefined {
+  const options: unknown = JSON.parse(json);
+  if (typeof options !== 'object' || options === null || !('reconnectAfterInactivityMs' in options)) return undefined;
+  const { reconnectAfterInactivityMs } = options;
+  return typeof reconnectAfterInactivityMs === 'number' ? reconnectAfterInactivityMs : undefined;
+}
+
+/** Aborts when a read takes longer than `limitMs`. Runs only while a read is under way: a slow consumer is no silence. */
+class SilenceWatch {
+  limitMs = defaultSilenceMs;
+  readonly #url: string;
+  readonly #controller = new AbortController();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(url: string) {
+    this.#url = url;
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  start(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#controller.abort(unreachable(this.#url, `nothing came for ${this.limitMs / 1000} s`));
+    }, this.limitMs);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+}

@@ -1,0 +1,147 @@
+import { resolve } from 'node:path';
+import { CaissonError } from '../kernel/errors.ts';
+import { nearestName } from './config/nearest-name.ts';
+import {
+  concealedSettings,
+  settingsSchema,
+  variablesReadElsewhere,
+  type LogLevel,
+  type SettingName,
+  type Settings,
+} from './config/settings.ts';
+
+export { describeConfig } from './config/describe-config.ts';
+
+/** Where model requests go. `apiKey` is null where the service needs none. */
+export interface ModelSettings {
+  /** The model of agents that were created without one. */
+  readonly name: string;
+  /** True when neither a key nor an address was given: the demo model answers, and `baseUrl` is null. */
+  readonly demo: boolean;
+  readonly baseUrl: string | null;
+  readonly apiKey: string | null;
+}
+
+/** The settings of a control plane, checked. Times are milliseconds, sizes are bytes. */
+export interface Config {
+  readonly host: string;
+  readonly port: number;
+  /** Further values of the Host header that are answered. */
+  readonly allowedHosts: readonly string[];
+  /** Absolute. */
+  readonly dataDir: string;
+  /** Null: the one that the data directory holds (`openDataDir`). */
+  readonly instance: string | null;
+  readonly logLevel: LogLevel;
+  readonly sandbox: {
+    readonly provider: Settings['CAISSON_SANDBOX_PROVIDER'];
+    /** Null: the one that the set-up built. */
+    readonly image: string | null;
+    /** The default and the ceiling of an agent. */
+    readonly limits: { readonly cpus: number; readonly memoryBytes: number; readonly pids: number };
+  };
+  /** Not empty; the first is the default. */
+  readonly harnesses: readonly string[];
+  readonly model: ModelSettings;
+  readonly maxRuns: number;
+  readonly maxAgentsPerUser: number;
+  readonly queueLimit: number;
+  readonly runTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly permissionTimeoutMs: number;
+  readonly maxMessageBytes: number;
+  readonly maxBodyBytes: number;
+  readonly eventRetention: number;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const openaiBaseUrl = 'https://api.openai.com/v1';
+
+/**
+ * Reads the settings from environment variables, and from nothing else. An empty variable counts as unset.
+ *
+ * @throws CaissonError CONFIG_INVALID, which names every wrong variable, its value (never a secret) and what is allowed.
+ */
+export function loadConfig(environment: Environment = process.env): Config {
+  const given: Record<string, string> = {};
+  for (const [name, value] of Object.entries(environment)) {
+    if (value !== undefined && value !== '') given[name] = value;
+  }
+  const parsed = settingsSchema.safeParse(given);
+  const problems = unknownNames(given);
+  if (!parsed.success) {
+    for (const issue of parsed.error.issues) problems.push(refusal(String(issue.path[0]), given, issue.message));
+    throw invalid(problems);
+  }
+  const settings = parsed.data;
+  if (settings.CAISSON_MAX_BODY_BYTES < settings.CAISSON_MAX_MESSAGE_BYTES) {
+    problems.push('CAISSON_MAX_BODY_BYTES is smaller than CAISSON_MAX_MESSAGE_BYTES; the largest message must fit into a body.');
+  }
+  if (problems.length > 0) throw invalid(problems);
+  return toConfig(settings);
+}
+
+function toConfig(settings: Settings): Config {
+  const apiKey = settings.CAISSON_MODEL_API_KEY ?? settings.OPENAI_API_KEY ?? null;
+  const demo = apiKey === null && settings.CAISSON_MODEL_BASE_URL === undefined;
+  return {
+    host: settings.CAISSON_HOST,
+    port: settings.CAISSON_PORT,
+    allowedHosts: settings.CAISSON_ALLOWED_HOSTS ?? [],
+    dataDir: resolve(settings.CAISSON_DATA_DIR),
+    instance: settings.CAISSON_INSTANCE ?? null,
+    logLevel: settings.CAISSON_LOG_LEVEL,
+    sandbox: {
+      provider: settings.CAISSON_SANDBOX_PROVIDER,
+      image: settings.CAISSON_SANDBOX_IMAGE ?? null,
+      limits: {
+        cpus: settings.CAISSON_SANDBOX_CPUS,
+        memoryBytes: settings.CAISSON_SANDBOX_MEMORY,
+        pids: settings.CAISSON_SANDBOX_PIDS,
+      },
+    },
+    harnesses: settings.CAISSON_HARNESSES,
+    model: {
+      name: settings.CAISSON_MODEL,
+      demo,
+      baseUrl: demo ? null : (settings.CAISSON_MODEL_BASE_URL ?? openaiBaseUrl),
+      apiKey,
+    },
+    maxRuns: settings.CAISSON_MAX_RUNS,
+    maxAgentsPerUser: settings.CAISSON_MAX_AGENTS_PER_USER,
+    queueLimit: settings.CAISSON_QUEUE_LIMIT,
+    runTimeoutMs: settings.CAISSON_RUN_TIMEOUT,
+    idleTimeoutMs: settings.CAISSON_IDLE_TIMEOUT,
+    permissionTimeoutMs: settings.CAISSON_PERMISSION_TIMEOUT,
+    maxMessageBytes: settings.CAISSON_MAX_MESSAGE_BYTES,
+    maxBodyBytes: settings.CAISSON_MAX_BODY_BYTES,
+    eventRetention: settings.CAISSON_EVENT_RETENTION,
+  };
+}
+
+/** A misspelt variable would otherwise be a setting that silently does nothing. */
+function unknownNames(given: Readonly<Record<string, string>>): string[] {
+  const known: readonly string[] = [...Object.keys(settingsSchema.shape), ...Object.keys(variablesReadElsewhere)];
+  return Object.keys(given)
+    .filter((name) => name.startsWith('CAISSON_') && !known.includes(name))
+    .map((name) => {
+      const nearest = nearestName(name, known);
+      return `${name} is not a setting.${nearest === undefined ? '' : ` Did you mean ${nearest}?`}`;
+    });
+}
+
+function refusal(name: string, given: Readonly<Record<string, string>>, allowed: string): string {
+  if (concealedSettings.has(name)) return `${name} (its value is not shown) must be ${allowed}.`;
+  const value = given[name] ?? '';
+  return `${name}=${JSON.stringify(value.length > 100 ? `${value.slice(0, 100)}…` : value)} must be ${allowed}.`;
+}
+
+function invalid(problems: readonly string[]): CaissonError {
+  return new CaissonError('CONFIG_INVALID', problems.join('\n'), {
+    hint: 'Correct or unset it. docs/configuration.md lists every setting.',
+    details: { problems },
+  });
+}
+
+export type { LogLevel, SettingName };

@@ -1,0 +1,133 @@
+import { z } from 'zod';
+import { decimal, duration, httpUrl, secret, size, wholeNumber } from './values.ts';
+
+export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+/** The providers that can be named in the configuration. */
+export const sandboxProviderNames = ['docker'] as const;
+
+const simpleName = /^[a-z0-9][a-z0-9-]{0,31}$/;
+const hostName = /^[A-Za-z0-9._:-]{1,253}$/;
+const noControls = /^\P{Cc}{1,4096}$/u;
+
+/**
+ * Every setting of the control plane: one environment variable each, as text. What a refused value is told is what is
+ * allowed, and the documentation is made from the same words (see `describeConfig`).
+ */
+export const settingsSchema = z.object({
+  CAISSON_HOST: z
+    .string()
+    .regex(hostName, 'a host name or an address')
+    .prefault('127.0.0.1')
+    .describe('The address to listen on. Anything but a loopback address opens Caisson to the network: put TLS before it.'),
+  CAISSON_PORT: wholeNumber({ least: 0, most: 65_535 })
+    .prefault('7070')
+    .describe('The port to listen on; 0 takes a free one.'),
+  CAISSON_ALLOWED_HOSTS: nameList(hostName, 'host names, separated by commas')
+    .optional()
+    .describe('Further values of the Host header that are answered while Caisson listens on loopback, e.g. behind a reverse proxy.'),
+  CAISSON_DATA_DIR: z
+    .string()
+    .regex(noControls, 'a directory')
+    .prefault('.caisson')
+    .describe('Where the database, the admin key and the instance name are kept.'),
+  CAISSON_LOG_LEVEL: z
+    .enum(logLevels, `one of ${logLevels.join(', ')}`)
+    .prefault('info')
+    .describe('The least important log lines that are written.'),
+  CAISSON_INSTANCE: z
+    .string()
+    .regex(simpleName, 'lower-case letters, digits and hyphens, at most 32')
+    .optional()
+    .describe('The label of the sandboxes of this control plane. Default: a random name, kept in the data directory.'),
+
+  CAISSON_SANDBOX_PROVIDER: z
+    .enum(sandboxProviderNames, `one of ${sandboxProviderNames.join(', ')}`)
+    .prefault('docker')
+    .describe('Where sandboxes run.'),
+  CAISSON_SANDBOX_IMAGE: z
+    .string()
+    .regex(/^[\x21-\x7e]{1,512}$/, 'the name of an image')
+    .optional()
+    .describe('The image of a sandbox. Default: the one that the set-up built.'),
+  CAISSON_SANDBOX_CPUS: decimal({ least: 0.1, most: 256 })
+    .prefault('2')
+    .describe('Processor cores of a sandbox: the default of a new agent, and the most that one can be given.'),
+  CAISSON_SANDBOX_MEMORY: size({ least: '256m', most: '1024g' })
+    .prefault('2g')
+    .describe('Memory of a sandbox: the default of a new agent, and the most that one can be given.'),
+  CAISSON_SANDBOX_PIDS: wholeNumber({ least: 64, most: 1_000_000 })
+    .prefault('512')
+    .describe('Processes of a sandbox: the default of a new agent, and the most that one can be given.'),
+  CAISSON_HARNESSES: nameList(simpleName, 'names of harnesses, separated by commas')
+    .prefault('codex')
+    .describe('The harnesses that the sandbox image has. The first one is the default of a new agent.'),
+
+  CAISSON_MODEL: z
+    .string()
+    .regex(/^[\x21-\x7e]{1,200}$/, 'the name of a model')
+    .prefault('gpt-5.5')
+    .describe('The model of agents that were created without one.'),
+  CAISSON_MODEL_API_KEY: secret()
+    .optional()
+    .describe('The key of the model service. It stays in the control plane and never enters a sandbox.'),
+  OPENAI_API_KEY: secret().optional().describe('Used when `CAISSON_MODEL_API_KEY` is not set.'),
+  CAISSON_MODEL_BASE_URL: httpUrl()
+    .optional()
+    .describe('The model service: `/responses` is added to it. Default: `https://api.openai.com/v1` with a key, the demo model without.'),
+
+  CAISSON_MAX_RUNS: wholeNumber({ least: 1, most: 10_000 })
+    .prefault('16')
+    .describe('Runs under way at the same time, over all agents. Further ones wait.'),
+  CAISSON_MAX_AGENTS_PER_USER: wholeNumber({ least: 1, most: 100_000 })
+    .prefault('20')
+    .describe('Agents that one user can have.'),
+  CAISSON_QUEUE_LIMIT: wholeNumber({ least: 1, most: 1_000 })
+    .prefault('20')
+    .describe('Runs that can wait in one conversation. A further one is refused with `QUEUE_FULL`.'),
+  CAISSON_RUN_TIMEOUT: duration({ least: '1s', most: '7d' })
+    .prefault('1h')
+    .describe('How long a run may take, unless the caller names a shorter or longer time.'),
+  CAISSON_IDLE_TIMEOUT: duration({ least: '1s', most: '1d' })
+    .prefault('10m')
+    .describe('Longest silence of a harness in a run while no tool runs and no permission is open.'),
+  CAISSON_PERMISSION_TIMEOUT: duration({ least: '1s', most: '1d' })
+    .prefault('10m')
+    .describe('How long a permission request stays open before it expires.'),
+  CAISSON_MAX_MESSAGE_BYTES: size({ least: '1k', most: '1m' })
+    .prefault('1m')
+    .describe('Longest message, as UTF-8. Codex takes 1,048,576 characters.'),
+  CAISSON_MAX_BODY_BYTES: size({ least: '16k', most: '64m' })
+    .prefault('8m')
+    .describe('Longest body of an API request.'),
+  CAISSON_EVENT_RETENTION: wholeNumber({ least: 1_000, most: 100_000_000 })
+    .prefault('200000')
+    .describe('Events kept for each agent. Messages are kept for ever.'),
+});
+export type Settings = z.output<typeof settingsSchema>;
+export type SettingName = keyof Settings;
+
+/** Values that no message shows: keys, and an address that may hold a password by mistake. */
+export const concealedSettings: ReadonlySet<string> = new Set<SettingName>([
+  'CAISSON_MODEL_API_KEY',
+  'OPENAI_API_KEY',
+  'CAISSON_MODEL_BASE_URL',
+]);
+
+/** Variables with our prefix that other parts of Caisson read. */
+export const variablesReadElsewhere = {
+  CAISSON_URL: 'The control plane that the client and the command line talk to.',
+  CAISSON_API_KEY: 'The API key that the client and the command line use.',
+  CAISSON_BASE_IMAGE: 'The image that the sandbox image is built on, for the set-up.',
+  CAISSON_IMAGE_CLAUDE: '`1` puts the Claude harness into the sandbox image, for the set-up.',
+} as const;
+
+function nameList(pattern: RegExp, allowed: string) {
+  return z.string().transform((text, context) => {
+    const names = text.split(',').map((name) => name.trim());
+    if (names.length <= 64 && names.every((name) => pattern.test(name))) return names;
+    context.addIssue(allowed);
+    return z.NEVER;
+  });
+}

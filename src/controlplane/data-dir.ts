@@ -1,0 +1,73 @@
+import { randomBytes } from 'node:crypto';
+import { chmod, link, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CaissonError, errorText } from '../kernel/errors.ts';
+
+export interface DataDir {
+  readonly path: string;
+  /** The name that this control plane's sandboxes carry: given in the configuration, or made once and kept here. */
+  readonly instance: string;
+}
+
+/**
+ * Makes the data directory, readable by its owner only, and reads or makes the instance's name. A given name is not
+ * stored: it may be taken back.
+ *
+ * @throws CaissonError CONFIG_INVALID when the directory cannot be used.
+ */
+export async function openDataDir(options: { readonly path: string; readonly instance: string | null }): Promise<DataDir> {
+  const { path } = options;
+  try {
+    await mkdir(path, { recursive: true });
+    await chmod(path, 0o700);
+    return { path, instance: options.instance ?? (await keptInstance(join(path, 'instance'))) };
+  } catch (cause) {
+    throw new CaissonError('CONFIG_INVALID', `CAISSON_DATA_DIR=${path} cannot be used: ${errorText(cause)}.`, { cause });
+  }
+}
+
+async function keptInstance(file: string): Promise<string> {
+  const made = `c${randomBytes(5).toString('hex')}`;
+  await writeOnce(file, `${made}\n`);
+  const kept = (await readFile(file, 'utf8')).trim();
+  if (!/^[a-z0-9][a-z0-9-]{0,31}$/.test(kept)) throw new Error(`${file} does not hold an instance name`);
+  return kept;
+}
+
+/** Writes a file of mode 600 unless there is one; a reader sees all of it or none, also after a crash. */
+async function writeOnce(file: string, text: string): Promise<void> {
+  const draft = await writeDraft(file, text);
+  try {
+    await link(draft, file);
+  } catch (thrown) {
+    if (!(thrown instanceof Error && 'code' in thrown && thrown.code === 'EEXIST')) throw thrown;
+  } finally {
+    await rm(draft);
+  }
+}
+
+/** Writes or replaces a file of mode 600; a reader sees the old text or the new one, also after a crash. */
+export async function replacePrivateFile(file: string, text: string): Promise<void> {
+  const draft = await writeDraft(file, text);
+  try {
+    await rename(draft, file);
+  } catch (thrown) {
+    await rm(draft, { force: true });
+    throw thrown;
+  }
+}
+
+async function writeDraft(file: string, text: string): Promise<string> {
+  const draft = `${file}.${randomBytes(6).toString('hex')}`;
+  const handle = await open(draft, 'wx', 0o600);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } catch (thrown) {
+    await rm(draft, { force: true });
+    throw thrown;
+  } finally {
+    await handle.close();
+  }
+  return draft;
+}

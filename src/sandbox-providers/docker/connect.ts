@@ -1,0 +1,97 @@
+import type { Duplex } from 'node:stream';
+import type { Container } from 'dockerode';
+import { orAbort } from '../../kernel/deadline.ts';
+import { CaissonError } from '../../kernel/errors.ts';
+import type { AgentId } from '../../kernel/ids.ts';
+import { guestRunDirectory } from '../../wire/contract/guest-api.ts';
+import type { WireChannel } from '../contract/sandbox-provider.ts';
+import { engineCall, EngineRefusal } from './engine-call.ts';
+import { type ExecOutput, ExecStream } from './exec-stream.ts';
+
+/** How long the pipe waits for the guest to listen: 2,000 tries, 5 ms apart. A new guest takes some 60 to 300 ms. */
+const patience = { retries: 2000, intervalSeconds: 0.005 } as const;
+
+/** Bytes that socat moves at a time. Beyond 64 KiB nothing is gained, since the engine's frames are smaller. */
+const pipeBufferBytes = 65_536;
+
+/** socat's notice that both of its ends are connected. Read from standard error, apart from the data. */
+const pipeOpenNotice = 'starting data transfer loop';
+
+/** A failed exec is reported in one line on standard output; more than this is data of a pipe that is open. */
+const longestRefusalBytes = 4096;
+
+interface ChannelRequest {
+  readonly container: Container;
+  readonly agentId: AgentId;
+  readonly channel: WireChannel;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * Runs a small pipe in the container, from its standard input and output to the guest's socket of the channel.
+ * socat, measured against the same pipe in Node: 38 instead of 61 ms to the first byte, 4 instead of 45 MB each.
+ */
+export async function connectChannel(request: ChannelRequest): Promise<ExecStream> {
+  const stream = new ExecStream(await startPipe(request), isPipeOpen);
+  try {
+    await (request.signal ? orAbort(stream.opened, request.signal) : stream.opened);
+    return stream;
+  } catch (thrown) {
+    const said = firstLine(stream.stderr) || firstLine(String(stream.read() ?? ''));
+    stream.destroy();
+    request.signal?.throwIfAborted();
+    throw new CaissonError('WIRE_LOST', `The guest of ${request.agentId} does not listen on its ${request.channel} socket.`, {
+      cause: thrown,
+      details: { said },
+    });
+  }
+}
+
+async function startPipe({ container, agentId, channel, timeoutMs, signal }: ChannelRequest): Promise<Duplex> {
+  const what = `Connecting to ${agentId}`;
+  try {
+    const exec = await engineCall({
+      what,
+      timeoutMs,
+      signal,
+      request: (abortSignal) =>
+        container.exec({
+          Cmd: pipeCommand(channel),
+          AttachStdin: true,
+          AttachStdout: true,
+          AttachStderr: true,
+          WorkingDir: '/',
+          abortSignal,
+        }),
+    });
+    return await engineCall({
+      what,
+      timeoutMs,
+      signal,
+      request: async (abortSignal) => {
+        const connection = await exec.start({ hijack: true, stdin: true, abortSignal });
+        if (abortSignal.aborted) connection.destroy(); // nobody waits for it any more
+        return connection;
+      },
+    });
+  } catch (thrown) {
+    // 404: no such container; 409: stopped or paused; 500: it stopped in between.
+    if (!(thrown instanceof EngineRefusal)) throw thrown;
+    throw new CaissonError('SANDBOX_NOT_RUNNING', `The sandbox of ${agentId} is not running.`, { cause: thrown });
+  }
+}
+
+function pipeCommand(channel: WireChannel): string[] {
+  const { retries, intervalSeconds } = patience;
+  const guest = `UNIX-CONNECT:${guestRunDirectory}/${channel}.sock,retry=${retries},interval=${intervalSeconds}`;
+  return ['socat', '-d', '-d', '-b', String(pipeBufferBytes), 'STDIO', guest];
+}
+
+function isPipeOpen({ stderr, stdoutBytes }: ExecOutput): boolean {
+  return stdoutBytes > longestRefusalBytes || stderr.includes(pipeOpenNotice);
+}
+
+function firstLine(text: string): string {
+  return text.trim().split('\n', 1)[0]?.slice(0, 200) ?? '';
+}

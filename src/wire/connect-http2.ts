@@ -1,0 +1,13 @@
+import { type ClientHttp2Session, connect } from 'node:http2';
+import type { Duplex } from 'node:stream';
+import { clientSessionOptions } from './http2-settings.ts';
+import type { KeepAliveOptions } from './keep-alive.ts';
+import { holdSession, type WireSession } from './wire-session.ts';
+
+/** The asking end of a byte stream. Takes the stream over: it is destroyed with the session. */
+export function connectHttp2(duplex: Duplex, keepAlive?: KeepAliveOptions): WireSession<ClientHttp2Session> {
+  return holdSession(
+    connect('http://wire', { ...clientSessionOptions, createConnection: () => duplex }),
+    keepAlive,
+  );
+}

@@ -1,0 +1,56 @@
+import type { ClientSessionOptions, ServerSessionOptions } from 'node:http2';
+
+const kibibyte = 1024;
+const mebibyte = 1024 * kibibyte;
+
+/**
+ * What a peer may send on one stream before the reader has read it. HTTP/2's default of 64 KiB throttles: a stream moves
+ * at most one window a round trip, and 4 MiB are 200 MB/s at 20 ms.
+ */
+const streamWindowBytes = 4 * mebibyte;
+
+/** The same for a whole session. Node gives this window back on arrival; the stream windows are what bounds memory. */
+export const sessionWindowBytes = 16 * mebibyte;
+
+/** Bound of one message's headers: nghttp2 accepts no single field above 64 KiB. */
+const maxHeaderListBytes = 64 * kibibyte;
+
+/** What one header may hold, so that it fits with the others. */
+export const maxHeaderValueBytes = 60 * kibibyte;
+
+/** Node's own account of one session's memory; at its default of 10 MB, wide windows make it refuse streams. */
+const maxSessionMemoryMegabytes = 64;
+
+/** Above this many fields a peer is not one of ours. */
+const maxHeaderFields = 128;
+
+export const clientSessionOptions = {
+  settings: {
+    enablePush: false,
+    initialWindowSize: streamWindowBytes,
+    maxHeaderListSize: maxHeaderListBytes,
+  },
+  maxHeaderListPairs: maxHeaderFields,
+  maxSessionMemory: maxSessionMemoryMegabytes,
+  maxReservedRemoteStreams: 0,
+} as const satisfies ClientSessionOptions;
+
+const serverSessionOptions = (bounds: { readonly streams: number; readonly windowBytes: number }) =>
+  ({
+    settings: {
+      initialWindowSize: bounds.windowBytes,
+      maxConcurrentStreams: bounds.streams,
+      maxHeaderListSize: maxHeaderListBytes,
+    },
+    maxHeaderListPairs: maxHeaderFields,
+    maxSessionMemory: maxSessionMemoryMegabytes,
+  }) as const satisfies ServerSessionOptions;
+
+/** The guest answers: concurrent requests of one session; more wait at the asking end. */
+export const inwardServerOptions = serverSessionOptions({ streams: 256, windowBytes: streamWindowBytes });
+
+/**
+ * The control plane answers a guest that it does not trust: streams times window, 64 MiB, is the most that a guest which
+ * sends what nobody reads can make it hold.
+ */
+export const outwardServerOptions = serverSessionOptions({ streams: 128, windowBytes: mebibyte / 2 });

@@ -1,0 +1,130 @@
+import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from 'node:http2';
+import { constants } from 'node:http2';
+import type { z } from 'zod';
+import { deadline } from '../kernel/deadline.ts';
+import { CaissonError, errorText, readErrorBody } from '../kernel/errors.ts';
+
+const defaultTimeoutMs = 30_000;
+const defaultMaxAnswerBytes = 1024 * 1024;
+
+export interface JsonRequest<Answer> {
+  readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
+  readonly path: string;
+  /** What is sent, as JSON. Default: nothing. */
+  readonly body?: unknown;
+  readonly headers?: OutgoingHttpHeaders;
+  readonly answer: z.ZodType<Answer>;
+  readonly signal?: AbortSignal | undefined;
+  /** Default 30 s, then DEADLINE_EXCEEDED. */
+  readonly timeoutMs?: number;
+  /** Default 1 MiB, then GUEST_PROTOCOL. */
+  readonly maxAnswerBytes?: number;
+}
+
+/**
+ * One request with JSON both ways. Rejects with the error that the peer sent, WIRE_LOST when the answer broke off,
+ * GUEST_PROTOCOL when it is outside the contract, DEADLINE_EXCEEDED, or the signal's reason.
+ */
+export async function requestJson<Answer>(session: ClientHttp2Session, request: JsonRequest<Answer>): Promise<Answer> {
+  const { timeoutMs = defaultTimeoutMs, maxAnswerBytes = defaultMaxAnswerBytes } = request;
+  using limit = deadline(timeoutMs, `${request.method} ${request.path}`, request.signal);
+  const stream = openStream(session, {
+    headers: { ...request.headers, ':method': request.method, ':path': request.path },
+    signal: limit.signal,
+    endStream: request.body === undefined,
+  });
+  if (request.body !== undefined) stream.end(JSON.stringify(request.body));
+  const status = await responseStatus(stream, limit.signal);
+  const text = await readText(stream, maxAnswerBytes, limit.signal);
+  if (status !== 200) throw readRefusal(status, text);
+  const parsed = request.answer.safeParse(parseJson(text));
+  if (!parsed.success) {
+    throw new CaissonError('GUEST_PROTOCOL', `${request.method} ${request.path} was answered outside the contract.`, {
+      cause: parsed.error,
+    });
+  }
+  return parsed.data;
+}
+
+export interface StreamRequest {
+  readonly headers: OutgoingHttpHeaders;
+  /** Ends the stream, in both directions, when it aborts. */
+  readonly signal?: AbortSignal | undefined;
+  /** True where the request has no body. */
+  readonly endStream: boolean;
+}
+
+/** Opens a stream. Its errors are heard here; users watch 'close' or read it. Throws WIRE_LOST on a dead session. */
+export function openStream(session: ClientHttp2Session, request: StreamRequest): ClientHttp2Stream {
+  const { signal } = request;
+  signal?.throwIfAborted();
+  let stream: ClientHttp2Stream;
+  try {
+    stream = session.request(request.headers, { endStream: request.endStream });
+  } catch (thrown) {
+    throw new CaissonError('WIRE_LOST', 'The wire to the sandbox is down.', { cause: thrown });
+  }
+  stream.on('error', () => undefined); // also emits 'close'
+  if (signal !== undefined) {
+    const abort = (): void => stream.destroy();
+    signal.addEventListener('abort', abort, { once: true });
+    stream.once('close', () => signal.removeEventListener('abort', abort));
+  }
+  return stream;
+}
+
+/** The status of the answer, as soon as its headers are here. */
+export function responseStatus(stream: ClientHttp2Stream, signal?: AbortSignal): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const closed = (): void => reject(brokenStream(stream, signal));
+    stream.once('close', closed);
+    stream.once('response', (headers) => {
+      stream.off('close', closed);
+      resolve(headers[':status'] ?? 0);
+    });
+  });
+}
+
+/** Why a stream ended before its time. */
+export function brokenStream(stream: ClientHttp2Stream, signal?: AbortSignal): unknown {
+  if (signal?.aborted === true) return signal.reason;
+  const { errored } = stream;
+  if (errored instanceof CaissonError) return errored;
+  const how = errored === null ? `reset with code ${stream.rstCode ?? constants.NGHTTP2_NO_ERROR}` : errorText(errored);
+  return new CaissonError('WIRE_LOST', `The answer of the sandbox broke off: ${how}.`, { cause: errored ?? undefined });
+}
+
+/** The body of an answer that is not 200, as the error to throw. Reads at most 1 MiB. */
+export async function refusalOf(stream: ClientHttp2Stream, status: number, signal?: AbortSignal): Promise<Error> {
+  return readRefusal(status, await readText(stream, defaultMaxAnswerBytes, signal));
+}
+
+function readRefusal(status: number, text: string): Error {
+  return (
+    readErrorBody(parseJson(text)) ?? new CaissonError('GUEST_PROTOCOL', `The guest answered ${status} without a reason.`)
+  );
+}
+
+function readText(stream: ClientHttp2Stream, maxBytes: number, signal?: AbortSignal): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    stream.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      chunks.push(chunk);
+      if (bytes <= maxBytes) return;
+      reject(new CaissonError('GUEST_PROTOCOL', `The guest's answer exceeds ${maxBytes} bytes.`));
+      stream.destroy();
+    });
+    stream.once('end', () => resolve(Buffer.concat(chunks).toString()));
+    stream.once('close', () => reject(brokenStream(stream, signal)));
+  });
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined; // no schema accepts it
+  }
+}

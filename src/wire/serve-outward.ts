@@ -1,0 +1,39 @@
+import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
+import type { Duplex } from 'node:stream';
+import { outwardServerOptions } from './http2-settings.ts';
+import type { KeepAliveOptions } from './keep-alive.ts';
+import { serveHttp2 } from './serve-http2.ts';
+import type { WireSession } from './wire-session.ts';
+
+/** Answers one request of the guest. A rejection, or a throw, resets the stream: the guest sees a broken answer. */
+export type OutwardHandler = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void | Promise<void>;
+
+export interface ServeOutwardOptions {
+  readonly keepAlive?: KeepAliveOptions;
+  /** Hears what a handler threw. */
+  readonly onHandlerError: (thrown: unknown) => void;
+}
+
+/**
+ * The control plane's end of the outward channel: the guest asks, `handler` answers. Who asks is known by the wire alone;
+ * nothing in a request is to be trusted. Sessions, streams, headers and windows are bounded by `http2-settings.ts`.
+ */
+export function serveOutward(
+  duplex: Duplex,
+  handler: OutwardHandler,
+  options: ServeOutwardOptions,
+): WireSession<ServerHttp2Session> {
+  const answer = async (stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Promise<void> => {
+    try {
+      await handler(stream, headers);
+    } catch (thrown) {
+      options.onHandlerError(thrown);
+      stream.destroy(thrown instanceof Error ? thrown : undefined);
+    }
+  };
+  return serveHttp2(duplex, {
+    handler: (stream, headers) => void answer(stream, headers),
+    bounds: outwardServerOptions,
+    keepAlive: options.keepAlive,
+  });
+}
