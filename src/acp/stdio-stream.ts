@@ -32,6 +32,7 @@ export interface StdioStream extends Stream {
 export function stdioStream({ stdout, stdin, room, onUpdate, logger }: StdioStreamOptions): StdioStream {
   const lines = readLines(stdout, longestLine);
   let isHeld = false;
+  let isCanceled = false;
   let skipped = 0;
 
   const skip = (line: string): void => {
@@ -46,6 +47,7 @@ export function stdioStream({ stdout, stdin, room, onUpdate, logger }: StdioStre
     isHeld = true;
     await room();
     isHeld = false;
+    if (isCanceled) return undefined;
     const next = await lines.next();
     return next.done === true ? undefined : next.value;
   };
@@ -66,9 +68,10 @@ export function stdioStream({ stdout, stdin, room, onUpdate, logger }: StdioStre
             return;
           }
         }
-        controller.close();
+        if (!isCanceled) controller.close();
       },
       async cancel() {
+        isCanceled = true;
         stdout.destroy();
       },
     },

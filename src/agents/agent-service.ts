@@ -82,7 +82,7 @@ export class AgentService {
   /** Waits for the agent's sandbox. Rejects with what kept it from starting. */
   async whenReady(id: AgentId, signal: AbortSignal): Promise<Agent> {
     const agent = await this.get(id);
-    await orAbort(this.#dependencies.sandboxes.ensureGuest(agent, signal), signal);
+    await orAbort(this.#dependencies.sandboxes.ensureGuest(agent), signal);
     return await this.get(id);
   }
 

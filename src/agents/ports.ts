@@ -145,11 +145,14 @@ export interface Guest {
 /** The sandboxes of all agents. */
 export interface Sandboxes {
   /** Brings the sandbox up if it is not, attaches, and resolves when the guest can be driven. Single-flight. */
-  ensureGuest(agent: Agent, signal?: AbortSignal): Promise<Guest>;
+  ensureGuest(agent: Agent): Promise<Guest>;
   /** The guest if it is attached right now. */
   currentGuest(agentId: AgentId): Guest | undefined;
-  /** Attaches to the sandbox if it is running; otherwise reports it lost and resolves with undefined. Starts nothing. */
-  reattach(agent: Agent, signal?: AbortSignal): Promise<Guest | undefined>;
+  /**
+   * The guest, attached; or undefined when its sandbox is not running, which is then stored. Starts nothing, and waits for
+   * as long as it takes to know.
+   */
+  reattach(agent: Agent): Promise<Guest | undefined>;
   /** Restarts a sandbox whose guest no longer obeys: a new incarnation follows on the next need. */
   stop(agentId: AgentId, reason: string): Promise<void>;
   /** Detaches, and removes the sandbox with its workspace. Idempotent. */

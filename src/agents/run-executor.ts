@@ -178,8 +178,8 @@ export class RunExecutor {
     try {
       // A prompt that may already be with a guest is never given to another: then nothing may be started for it.
       const incarnation = (await store.findRun(run.id))?.incarnation ?? null;
-      if (incarnation !== null) return await orAbort(sandboxes.reattach(agent, signal), signal);
-      return await orAbort(sandboxes.ensureGuest(agent, waiting), waiting);
+      if (incarnation !== null) return await orAbort(sandboxes.reattach(agent), signal);
+      return await orAbort(sandboxes.ensureGuest(agent), waiting);
     } catch (thrown) {
       if (signal.aborted) throw thrown;
       if (execution.canceled.aborted) {
@@ -205,7 +205,7 @@ export class RunExecutor {
     const { sandboxes, logger } = this.#dependencies;
     while (!signal.aborted) {
       try {
-        const guest = await orAbort(sandboxes.reattach(agent, signal), signal);
+        const guest = await orAbort(sandboxes.reattach(agent), signal);
         await guest?.cancelTurn(run.id);
         return;
       } catch (thrown) {

@@ -66,7 +66,7 @@ export function openStream(session: ClientHttp2Session, request: StreamRequest):
   }
   stream.on('error', () => undefined); // also emits 'close'
   if (signal !== undefined) {
-    const abort = (): void => stream.destroy();
+    const abort = (): void => void stream.destroy();
     signal.addEventListener('abort', abort, { once: true });
     stream.once('close', () => signal.removeEventListener('abort', abort));
   }

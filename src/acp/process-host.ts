@@ -1,0 +1,84 @@
+import type { GuestHealth } from '../wire/contract/guest-api.ts';
+import type { HarnessExit, HarnessProcess } from './harness-process.ts';
+
+type HostState =
+  | { readonly kind: 'stopped' }
+  | { readonly kind: 'failed' }
+  | { readonly kind: 'starting'; readonly process: Promise<HarnessProcess>; readonly abort: AbortController }
+  | { readonly kind: 'running'; readonly process: HarnessProcess };
+
+export interface ProcessHostOptions {
+  readonly launch: (signal: AbortSignal) => Promise<HarnessProcess>;
+  readonly onStarted: (process: HarnessProcess) => void;
+  readonly onExited: (process: HarnessProcess, exit: HarnessExit) => void;
+}
+
+/**
+ * Keeps at most one harness process.
+ *
+ *     stopped, failed --need--> starting --ok--> running --exit--> stopped (asked for) or failed
+ *                               starting --error--> failed,  --stop--> stopped
+ *
+ * A process that is on its way out is waited for before the next is started, so that two never work on the same files.
+ */
+export class ProcessHost {
+  #state: HostState = { kind: 'stopped' };
+  #isStopping = false;
+  readonly #options: ProcessHostOptions;
+
+  constructor(options: ProcessHostOptions) {
+    this.#options = options;
+  }
+
+  get state(): GuestHealth['harness']['state'] {
+    if (this.#state.kind !== 'running') return this.#state.kind;
+    return this.#state.process.isEnding ? 'stopped' : 'ready';
+  }
+
+  /** The running process; starts one where there is none. Single-flight. Rejects with HARNESS_FAILED. */
+  async need(): Promise<HarnessProcess> {
+    for (;;) {
+      const state = this.#state;
+      if (state.kind === 'running' && !state.process.isEnding) return state.process;
+      if (state.kind === 'running') await state.process.exited;
+      else if (state.kind === 'starting') return state.process;
+      else return this.#start();
+    }
+  }
+
+  /** Ends the process and waits until it is gone. The next need starts another. */
+  async stop(): Promise<void> {
+    const state = this.#state;
+    if (state.kind === 'starting') {
+      state.abort.abort(new Error('the harness is being stopped'));
+      await state.process.catch(() => undefined); // its starter has the error
+    }
+    if (state.kind !== 'running') return;
+    this.#isStopping = true;
+    await state.process.stop();
+  }
+
+  #start(): Promise<HarnessProcess> {
+    const abort = new AbortController();
+    const process = this.#launch(abort.signal);
+    this.#state = { kind: 'starting', process, abort };
+    return process;
+  }
+
+  async #launch(signal: AbortSignal): Promise<HarnessProcess> {
+    try {
+      const process = await this.#options.launch(signal);
+      this.#isStopping = false;
+      this.#state = { kind: 'running', process };
+      this.#options.onStarted(process);
+      void process.exited.then((exit) => {
+        this.#state = { kind: this.#isStopping ? 'stopped' : 'failed' };
+        this.#options.onExited(process, exit);
+      });
+      return process;
+    } catch (error) {
+      this.#state = { kind: signal.aborted ? 'stopped' : 'failed' };
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,99 @@
+import type { Guest, SandboxObserver } from '../../agents/ports.ts';
+import { deadline } from '../../kernel/deadline.ts';
+import { CaissonError } from '../../kernel/errors.ts';
+import type { AgentId, IncarnationId } from '../../kernel/ids.ts';
+import type { Logger } from '../../kernel/logger.ts';
+import type { SandboxProvider } from '../../sandbox-providers/contract/index.ts';
+import { guestProtocol } from '../../wire/contract/guest-api.ts';
+import { GuestClient } from '../../wire/guest-client.ts';
+import { type OutwardHandler, serveOutward } from '../../wire/serve-outward.ts';
+import { pumpJournal } from './journal-pump.ts';
+
+/** From the first byte to a guest that can be driven. */
+const attachTimeoutMs = 30_000;
+
+export interface AttachOptions {
+  readonly agentId: AgentId;
+  readonly provider: SandboxProvider;
+  readonly observer: SandboxObserver;
+  /** Answers what the agent's guest asks of the control plane. */
+  readonly outward: OutwardHandler;
+  readonly logger: Logger;
+}
+
+/** The wire to one guest, up: both channels, the lease, and the journal being read. */
+export interface Attachment {
+  readonly guest: Guest;
+  /** Resolves when the wire is down, with what broke it. Never rejects. */
+  readonly closed: Promise<CaissonError>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens both channels to a running guest, takes its lease and begins to read its journal where the store ends.
+ * What was opened is closed again when it fails. Errors: SANDBOX_NOT_RUNNING, WIRE_LOST, GUEST_PROTOCOL,
+ * DEADLINE_EXCEEDED after 30 s.
+ */
+export async function attach(options: AttachOptions): Promise<Attachment> {
+  const { agentId, provider, observer, logger } = options;
+  using limit = deadline(attachTimeoutMs, `Attaching to the sandbox of ${agentId}`);
+  await using opened = new AsyncDisposableStack();
+  const connecting = (['inward', 'outward'] as const).map((channel) => provider.connect(agentId, channel, limit.signal));
+  const channels = await Promise.allSettled(connecting);
+  for (const channel of channels) if (channel.status === 'fulfilled') opened.defer(() => void channel.value.destroy());
+  const [inward, outward] = channels;
+  if (inward?.status !== 'fulfilled') throw inward?.reason;
+  if (outward?.status !== 'fulfilled') throw outward?.reason;
+
+  const client = new GuestClient(inward.value);
+  opened.defer(() => client.close());
+  const health = await client.health(limit.signal);
+  if (health.protocol !== guestProtocol || health.agentId !== agentId) {
+    throw new CaissonError(
+      'GUEST_PROTOCOL',
+      `The guest of ${agentId} speaks protocol ${health.protocol} for ${health.agentId}; ${guestProtocol} was expected.`,
+    );
+  }
+  const { incarnation } = health;
+  const { journalPosition, leaseEpoch } = await observer.sandboxAttached(agentId, incarnation);
+  await client.takeLease(leaseEpoch);
+  const server = serveOutward(outward.value, options.outward, {
+    onHandlerError: (thrown) => logger.warn({ agentId, err: thrown }, 'a request of a guest could not be answered'),
+  });
+  opened.defer(() => server.close());
+
+  const held = opened.move();
+  const pump = pumpJournal({ client, observer, agentId, incarnation, after: journalPosition, logger });
+  const closed = Promise.race([
+    pump,
+    client.closed.then(() => wireLost(agentId)),
+    server.closed.then(() => wireLost(agentId)),
+  ]).then(async (reason) => {
+    await held.disposeAsync();
+    return reason;
+  });
+  return {
+    guest: drive(client, incarnation),
+    closed,
+    async close() {
+      await client.close();
+      await closed;
+    },
+  };
+}
+
+function drive(client: GuestClient, incarnation: IncarnationId): Guest {
+  return {
+    incarnation,
+    openSession: (spec) => client.openSession(spec),
+    closeSession: (conversationId) => client.closeSession(conversationId),
+    startTurn: (runId, request) => client.startTurn(runId, request),
+    turnStatus: (runId) => client.turnStatus(runId),
+    cancelTurn: (runId) => client.cancelTurn(runId),
+    answerPermission: (permissionId, answer) => client.answerPermission(permissionId, answer),
+  };
+}
+
+function wireLost(agentId: AgentId): CaissonError {
+  return new CaissonError('WIRE_LOST', `The wire to the sandbox of ${agentId} broke.`);
+}

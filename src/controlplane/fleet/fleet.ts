@@ -1,0 +1,122 @@
+import type { Agent } from '../../agents/agent.ts';
+import type { Guest, SandboxObserver, Sandboxes } from '../../agents/ports.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import { toCaissonError } from '../../kernel/errors.ts';
+import type { AgentId } from '../../kernel/ids.ts';
+import type { Logger } from '../../kernel/logger.ts';
+import type { Sandbox, SandboxProvider, SandboxSpec } from '../../sandbox-providers/contract/index.ts';
+import type { OutwardHandler } from '../../wire/serve-outward.ts';
+import { Tether } from './tether.ts';
+
+/** Sandboxes that a starting control plane attaches to at the same time. */
+const attachingAtOnce = 4;
+const reapEveryMs = 5 * 60_000;
+
+interface FleetOptions {
+  readonly provider: SandboxProvider;
+  readonly observer: SandboxObserver;
+  readonly specOf: (agent: Agent) => SandboxSpec;
+  /** What a guest asks of the control plane, by the agent whose wire it came through. */
+  readonly outwardFor: (agentId: AgentId) => OutwardHandler;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** All sandboxes of this control plane: one tether for each agent that was used since it started. */
+export class Fleet implements Sandboxes, AsyncDisposable {
+  readonly #options: FleetOptions;
+  /** At most one for each agent. */
+  readonly #tethers = new Map<AgentId, Tether>();
+  #cancelReap: () => void = () => undefined;
+  #closed = false;
+
+  constructor(options: FleetOptions) {
+    this.#options = options;
+  }
+
+  async ensureGuest(agent: Agent): Promise<Guest> {
+    return await this.#tether(agent.id).ensure(agent);
+  }
+
+  currentGuest(agentId: AgentId): Guest | undefined {
+    return this.#tethers.get(agentId)?.guest;
+  }
+
+  async reattach(agent: Agent): Promise<Guest | undefined> {
+    return await this.#tether(agent.id).reattach();
+  }
+
+  async stop(agentId: AgentId, reason: string): Promise<void> {
+    await this.#tether(agentId).stop(reason);
+  }
+
+  async destroy(agent: Agent): Promise<void> {
+    await this.#tethers.get(agent.id)?.close();
+    await this.#options.provider.destroy(agent.id);
+    this.#tethers.delete(agent.id);
+  }
+
+  /**
+   * Takes up the sandboxes that an earlier control plane left: attaches to those that run, reports those that do not, and
+   * from now on removes what carries our label and belongs to no agent. A provider that does not answer is no error here:
+   * each agent is looked for again when it is needed.
+   */
+  async start(agents: () => Promise<readonly Agent[]>): Promise<void> {
+    const { provider, observer, logger } = this.#options;
+    try {
+      const running = new Set<AgentId>();
+      for (const sandbox of await provider.list()) {
+        if (sandbox.state === 'running' || sandbox.state === 'paused') running.add(sandbox.agentId);
+      }
+      const known = (await agents()).filter((agent) => !agent.deleting);
+      for (const agent of known) {
+        if (!running.has(agent.id) && agent.sandbox.state !== 'stopped' && agent.sandbox.state !== 'failed') {
+          await observer.sandboxLost(agent.id, 'The sandbox was not running when the control plane started.');
+        }
+      }
+      const waiting = known.filter((agent) => running.has(agent.id));
+      const attachNext = async (): Promise<void> => {
+        for (let agent = waiting.shift(); agent !== undefined; agent = waiting.shift()) {
+          await this.reattach(agent).catch((error: unknown) => {
+            logger.warn({ err: error }, 'a running sandbox could not be attached');
+          });
+        }
+      };
+      void Promise.all(Array.from({ length: attachingAtOnce }, attachNext));
+    } catch (thrown) {
+      logger.error({ code: toCaissonError(thrown).code, err: thrown }, 'the sandboxes of earlier could not be taken up');
+    }
+    await this.#reap(agents);
+  }
+
+  /** Detaches from every sandbox; they go on by themselves. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    this.#cancelReap();
+    await Promise.all([...this.#tethers.values()].map((tether) => tether.close()));
+  }
+
+  async #reap(agents: () => Promise<readonly Agent[]>): Promise<void> {
+    const { provider, logger, clock } = this.#options;
+    try {
+      // Sandboxes first: a sandbox is made after its agent's row, so one without a row now has lost its agent.
+      const sandboxes: readonly Sandbox[] = await provider.list();
+      const living = new Set((await agents()).map((agent) => agent.id));
+      for (const { agentId, providerId } of sandboxes) {
+        if (living.has(agentId)) continue;
+        logger.warn({ agentId, providerId }, 'a sandbox without an agent is removed');
+        await provider.destroy(agentId);
+      }
+    } catch (thrown) {
+      logger.warn({ code: toCaissonError(thrown).code, err: thrown }, 'looking for sandboxes without an agent failed');
+    }
+    if (!this.#closed) this.#cancelReap = clock.schedule(reapEveryMs, () => void this.#reap(agents));
+  }
+
+  #tether(agentId: AgentId): Tether {
+    const { outwardFor, ...options } = this.#options;
+    const tether = this.#tethers.get(agentId) ?? new Tether({ ...options, agentId, outward: outwardFor(agentId) });
+    this.#tethers.set(agentId, tether);
+    return tether;
+  }
+}

@@ -1,0 +1,205 @@
+import type { Agent } from '../../agents/agent.ts';
+import type { Guest } from '../../agents/ports.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import { deadline, orAbort } from '../../kernel/deadline.ts';
+import { CaissonError, toCaissonError } from '../../kernel/errors.ts';
+import type { AgentId } from '../../kernel/ids.ts';
+import type { SandboxSpec } from '../../sandbox-providers/contract/index.ts';
+import { type Attachment, attach, type AttachOptions } from './attachment.ts';
+
+/** A sandbox that runs but whose guest does not answer for this long is stopped. */
+const unresponsiveAfterMs = 60_000;
+/** How long a caller who needs a sandbox waits while it is unknown whether the old one still lives. */
+const uncertaintyLimitMs = 30_000;
+const firstBackoffMs = 50;
+const longestBackoffMs = 5_000;
+
+export interface TetherOptions extends AttachOptions {
+  readonly clock: Clock;
+  readonly specOf: (agent: Agent) => SandboxSpec;
+}
+
+/**
+ * What ties the control plane to one agent's sandbox. It is in one of these modes:
+ *
+ * - `detached`: nothing is attached and nothing is tried.
+ * - `working`: a sandbox is brought up, or one that should be running is looked for. Everyone who asks joins in.
+ * - `attached`: the guest can be driven. When the wire breaks, `working` follows by itself.
+ * - `closed`: the agent or the control plane is going. Final.
+ */
+export class Tether {
+  readonly #options: TetherOptions;
+  readonly #agentId: AgentId;
+  #mode:
+    | { readonly name: 'detached' | 'closed' }
+    | { readonly name: 'working'; readonly purpose: 'bring-up' | 'reattach'; readonly done: Promise<Guest | undefined> }
+    | { readonly name: 'attached'; readonly attachment: Attachment } = { name: 'detached' };
+
+  constructor(options: TetherOptions) {
+    this.#options = options;
+    this.#agentId = options.agentId;
+  }
+
+  get guest(): Guest | undefined {
+    return this.#mode.name === 'attached' ? this.#mode.attachment.guest : undefined;
+  }
+
+  /** Brings the sandbox up where needed. Rejects with what kept it from starting. */
+  async ensure(agent: Agent): Promise<Guest> {
+    for (;;) {
+      switch (this.#mode.name) {
+        case 'attached':
+          return this.#mode.attachment.guest;
+        case 'closed':
+          throw this.#closedError();
+        case 'working': {
+          const { purpose, done } = this.#mode;
+          using limit = deadline(uncertaintyLimitMs, `Finding the sandbox of ${this.#agentId}`);
+          const guest = await (purpose === 'bring-up' ? done : orAbort(done, limit.signal));
+          if (guest !== undefined) return guest;
+          break;
+        }
+        case 'detached':
+          this.#work('bring-up', () => this.#bringUp(agent));
+      }
+    }
+  }
+
+  /** Attaches to a sandbox that is running; undefined when there is none. */
+  async reattach(): Promise<Guest | undefined> {
+    if (this.#mode.name === 'detached') this.#work('reattach', () => this.#findAgain());
+    switch (this.#mode.name) {
+      case 'attached':
+        return this.#mode.attachment.guest;
+      case 'closed':
+        throw this.#closedError();
+      case 'working':
+        return await this.#mode.done;
+      case 'detached':
+        return undefined;
+    }
+  }
+
+  /** Ends the sandbox's processes. What was under way is over, even when the provider cannot be reached to confirm it. */
+  async stop(reason: string): Promise<void> {
+    const { provider, observer } = this.#options;
+    await this.#detach('detached');
+    try {
+      await provider.stop(this.#agentId);
+    } finally {
+      await observer.sandboxLost(this.#agentId, reason);
+    }
+  }
+
+  /** Lets go of the sandbox, which goes on. Nothing can be asked of this tether any more. */
+  async close(): Promise<void> {
+    await this.#detach('closed');
+  }
+
+  #work(purpose: 'bring-up' | 'reattach', task: () => Promise<Attachment | undefined>): void {
+    const done: Promise<Guest | undefined> = task().then(
+      (attachment) => this.#settle(done, attachment),
+      (thrown: unknown) => {
+        if (this.#isWorkingOn(done)) this.#mode = { name: 'detached' };
+        throw thrown;
+      },
+    );
+    done.catch(() => undefined); // everyone who asked has the error
+    this.#mode = { name: 'working', purpose, done };
+  }
+
+  async #settle(done: Promise<unknown>, attachment: Attachment | undefined): Promise<Guest | undefined> {
+    if (!this.#isWorkingOn(done)) {
+      await attachment?.close();
+      throw this.#closedError();
+    }
+    this.#mode = attachment === undefined ? { name: 'detached' } : { name: 'attached', attachment };
+    if (attachment !== undefined) void this.#watch(attachment);
+    return attachment?.guest;
+  }
+
+  /** Takes up a broken wire again by itself. */
+  async #watch(attachment: Attachment): Promise<void> {
+    const reason = await attachment.closed;
+    if (this.#mode.name !== 'attached' || this.#mode.attachment !== attachment) return;
+    const { logger } = this.#options;
+    this.#mode = { name: 'detached' };
+    if (reason.code === 'GUEST_PROTOCOL') {
+      logger.error({ agentId: this.#agentId, err: reason }, 'the guest broke the contract; its sandbox is stopped');
+      await this.stop(reason.message).catch((error: unknown) => {
+        logger.error({ agentId: this.#agentId, err: error }, 'the sandbox could not be stopped');
+      });
+      return;
+    }
+    logger.warn({ agentId: this.#agentId, code: reason.code, err: reason.cause ?? reason }, 'the wire broke; attaching again');
+    await this.reattach().catch((error: unknown) => {
+      logger.warn({ agentId: this.#agentId, err: error }, 'attaching again was given up');
+    });
+  }
+
+  async #bringUp(agent: Agent): Promise<Attachment> {
+    const { provider, observer, specOf } = this.#options;
+    if (!(await observer.sandboxStarting(this.#agentId))) {
+      throw new CaissonError('AGENT_DELETING', `Agent ${this.#agentId} is being deleted.`);
+    }
+    try {
+      await provider.ensureRunning(specOf(agent));
+      return await attach(this.#options);
+    } catch (thrown) {
+      const { code, message } = toCaissonError(thrown);
+      await observer.sandboxFailed(this.#agentId, { code, message });
+      throw thrown;
+    }
+  }
+
+  /** Looks for the sandbox until it is attached, or known to be gone. */
+  async #findAgain(): Promise<Attachment | undefined> {
+    const { provider, observer, logger, clock } = this.#options;
+    let unansweredSince: number | undefined;
+    for (let backoffMs = firstBackoffMs; ; backoffMs = Math.min(backoffMs * 2, longestBackoffMs)) {
+      if (this.#mode.name === 'closed') throw this.#closedError();
+      try {
+        const sandbox = await provider.find(this.#agentId);
+        if (sandbox === undefined || sandbox.state === 'stopped' || sandbox.state === 'broken') {
+          await observer.sandboxLost(this.#agentId, 'The sandbox is not running.');
+          return undefined;
+        }
+        unansweredSince ??= clock.now();
+        if (sandbox.state === 'paused') await provider.resume(this.#agentId);
+        return await attach(this.#options);
+      } catch (thrown) {
+        const error = toCaissonError(thrown);
+        logger.debug({ agentId: this.#agentId, code: error.code, err: error.cause ?? error }, 'not attached yet');
+        const silentMs = unansweredSince === undefined ? 0 : clock.now() - unansweredSince;
+        if (error.code === 'PROVIDER_UNAVAILABLE') unansweredSince = undefined;
+        else if (error.code === 'AGENT_NOT_FOUND') throw error;
+        else if (error.code === 'GUEST_PROTOCOL' || silentMs > unresponsiveAfterMs) {
+          logger.error({ agentId: this.#agentId, err: error }, 'the guest does not answer; its sandbox is stopped');
+          await provider.stop(this.#agentId);
+          await observer.sandboxLost(this.#agentId, `The guest did not answer: ${error.message}`);
+          return undefined;
+        }
+      }
+      const { promise, resolve } = Promise.withResolvers<void>();
+      clock.schedule(backoffMs, resolve);
+      await promise;
+    }
+  }
+
+  #isWorkingOn(done: Promise<unknown>): boolean {
+    return this.#mode.name === 'working' && this.#mode.done === done;
+  }
+
+  async #detach(next: 'detached' | 'closed'): Promise<void> {
+    const mode = this.#mode;
+    if (mode.name === 'closed') return;
+    this.#mode = { name: next };
+    if (mode.name === 'attached') await mode.attachment.close();
+    // Whoever is at work finds the mode changed, closes what it opened, and is waited for: nothing is left behind.
+    if (mode.name === 'working') await mode.done.catch(() => undefined);
+  }
+
+  #closedError(): CaissonError {
+    return new CaissonError('ABORTED', `The control plane has let go of the sandbox of ${this.#agentId}.`);
+  }
+}

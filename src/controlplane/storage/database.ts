@@ -1,0 +1,159 @@
+import type { z } from 'zod';
+import type { AgentLimits, Conversation, Message, SandboxStatus } from '../../agents/agent.ts';
+import type { EventData } from '../../agents/event.ts';
+import type { PermissionResolution } from '../../agents/permission.ts';
+import type { RunReason, RunState } from '../../agents/run.ts';
+import type {
+  AgentId,
+  ConversationId,
+  IncarnationId,
+  KeyId,
+  MessageId,
+  PermissionId,
+  RunId,
+  UserId,
+} from '../../kernel/ids.ts';
+import type { PermissionOption, ToolContent } from '../../wire/contract/harness-event.ts';
+import type { TurnUsage } from '../../wire/contract/turn.ts';
+import type { Role } from '../auth/identity.ts';
+import type { JsonText } from './json-text.ts';
+
+/** A boolean. */
+type Flag = 0 | 1;
+
+/** The order of insertion in its table, whatever the clock does. Listings and their cursors go by it. */
+interface Ordered {
+  readonly ordinal: number;
+}
+
+export interface AgentsTable extends Ordered {
+  readonly id: AgentId;
+  readonly owner_id: UserId;
+  readonly name: string;
+  readonly harness: string;
+  readonly model: string | null;
+  readonly provider: string;
+  readonly limits: JsonText<AgentLimits>;
+  readonly created_at: number;
+  readonly deleting: Flag;
+  readonly sandbox: JsonText<SandboxStatus>;
+  /** The number of the agent's last event, also when that event is no longer kept. */
+  readonly head_seq: number;
+  /** The last lease epoch that was given. */
+  readonly lease_epoch: number;
+}
+
+export interface ConversationsTable extends Ordered {
+  readonly id: ConversationId;
+  readonly agent_id: AgentId;
+  readonly title: string;
+  readonly status: Conversation['status'];
+  readonly session_id: string | null;
+  readonly created_at: number;
+  readonly updated_at: number;
+}
+
+export interface MessagesTable extends Ordered {
+  readonly id: MessageId;
+  readonly agent_id: AgentId;
+  readonly conversation_id: ConversationId;
+  readonly run_id: RunId | null;
+  readonly role: Message['role'];
+  readonly sender_id: UserId | null;
+  readonly content: JsonText<Message['content']>;
+  readonly created_at: number;
+}
+
+export interface RunsTable extends Ordered {
+  readonly id: RunId;
+  readonly agent_id: AgentId;
+  readonly conversation_id: ConversationId;
+  readonly message_id: MessageId;
+  readonly started_by: UserId;
+  readonly timeout_ms: number;
+  readonly accepted_at: number;
+  readonly started_at: number | null;
+  readonly ended_at: number | null;
+  readonly incarnation: IncarnationId | null;
+  readonly cancel_requested: Flag;
+  readonly usage: JsonText<TurnUsage | null>;
+  readonly state: RunState;
+  readonly reason: RunReason | null;
+  readonly message: string | null;
+}
+
+export interface PermissionsTable extends Ordered {
+  readonly id: PermissionId;
+  readonly agent_id: AgentId;
+  readonly conversation_id: ConversationId;
+  readonly run_id: RunId | null;
+  readonly incarnation: IncarnationId;
+  readonly tool_call_id: string;
+  readonly title: string;
+  readonly kind: string;
+  readonly input: JsonText<z.core.util.JSONType | null>;
+  readonly content: JsonText<readonly ToolContent[]>;
+  readonly options: JsonText<readonly PermissionOption[]>;
+  readonly created_at: number;
+  readonly expires_at: number;
+  readonly state: 'pending' | 'resolved';
+  readonly resolution: JsonText<PermissionResolution | null>;
+}
+
+export interface EventsTable {
+  readonly agent_id: AgentId;
+  readonly seq: number;
+  readonly conversation_id: ConversationId | null;
+  readonly run_id: RunId | null;
+  readonly at: number;
+  readonly data: JsonText<EventData>;
+}
+
+/** How far the journal of one incarnation is applied. */
+interface JournalPositionsTable {
+  readonly agent_id: AgentId;
+  readonly incarnation: IncarnationId;
+  readonly seq: number;
+}
+
+interface IdempotencyKeysTable {
+  readonly conversation_id: ConversationId;
+  readonly principal_id: UserId;
+  readonly key: string;
+  readonly fingerprint: string;
+  readonly run_id: RunId;
+  readonly message_id: MessageId;
+  readonly accepted_at: number;
+}
+
+export interface UsersTable {
+  readonly id: UserId;
+  readonly name: string;
+  readonly role: Role;
+  readonly created_at: number;
+}
+
+export interface ApiKeysTable extends Ordered {
+  readonly id: KeyId;
+  readonly user_id: UserId;
+  readonly name: string;
+  readonly prefix: string;
+  readonly secret_hash: string;
+  readonly created_at: number;
+  readonly last_used_at: number | null;
+  readonly revoked_at: number | null;
+}
+
+/** Every table, as the last migration leaves it. */
+export interface Database {
+  agents: AgentsTable;
+  conversations: ConversationsTable;
+  messages: MessagesTable;
+  runs: RunsTable;
+  permissions: PermissionsTable;
+  events: EventsTable;
+  journal_positions: JournalPositionsTable;
+  idempotency_keys: IdempotencyKeysTable;
+  users: UsersTable;
+  api_keys: ApiKeysTable;
+}

@@ -1,0 +1,48 @@
+import { chmodSync, closeSync, openSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
+import { Kysely, type LogEvent } from 'kysely';
+import type { Database } from './database.ts';
+import { migrate } from './migrator.ts';
+import { SqliteConnection } from './sqlite-connection.ts';
+import { NodeSqliteDialect } from './sqlite-dialect.ts';
+import { translateSqliteError } from './sqlite-errors.ts';
+
+/** How long another program that reads or copies the database may hold it up. */
+const busyTimeoutMs = 5_000;
+
+/**
+ * The database in `file`, made if need be, mode 600, with its schema up to date. Every commit is on the disk when it
+ * resolves. Only one process at a time: see `InstanceLock`.
+ */
+export async function openSqlite(file: string, log?: (event: LogEvent) => void): Promise<Kysely<Database>> {
+  makePrivateFile(file);
+  const database = attempt(() => new DatabaseSync(file, { timeout: busyTimeoutMs, enableForeignKeyConstraints: true }));
+  try {
+    attempt(() => database.exec('pragma journal_mode = wal; pragma synchronous = full'));
+    const dialect = new NodeSqliteDialect(new SqliteConnection(database));
+    const db = new Kysely<Database>(log === undefined ? { dialect } : { dialect, log });
+    await migrate(db);
+    return db;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+/** SQLite gives its other files the mode of this one. It is never opened twice: closing would drop SQLite's locks. */
+export function makePrivateFile(file: string): void {
+  try {
+    closeSync(openSync(file, 'wx', 0o600));
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+    chmodSync(file, 0o600);
+  }
+}
+
+function attempt<T>(action: () => T): T {
+  try {
+    return action();
+  } catch (thrown) {
+    throw translateSqliteError(thrown);
+  }
+}

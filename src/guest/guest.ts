@@ -1,0 +1,87 @@
+import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import type { AddressInfo, Server } from 'node:net';
+import { join } from 'node:path';
+import type { Harness, HarnessSink } from '../acp/harness.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { errorText } from '../kernel/errors.ts';
+import { type IncarnationId, newIncarnationId } from '../kernel/ids.ts';
+import type { Logger } from '../kernel/logger.ts';
+import { guestProtocol } from '../wire/contract/guest-api.ts';
+import type { KeepAliveOptions } from '../wire/keep-alive.ts';
+import type { WireSession } from '../wire/wire-session.ts';
+import { ExecRunner } from './exec.ts';
+import { createInwardServer } from './inward-server.ts';
+import { Journal } from './journal.ts';
+import { createModelEndpoint, listenModelEndpoint } from './model-endpoint.ts';
+import { Outward } from './outward.ts';
+import { listenUnix } from './unix-listener.ts';
+
+export interface GuestOptions {
+  readonly agentId: string;
+  /** Where `inward.sock` and `outward.sock` go. Made when it is missing. */
+  readonly runDirectory: string;
+  /** Of the model endpoint on loopback; 0 for any. */
+  readonly modelPort: number;
+  /** Asked at the first health request, so that it does not slow the start. */
+  readonly version: () => string;
+  readonly createHarness: (sink: HarnessSink) => Harness;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly keepAlive?: KeepAliveOptions;
+}
+
+export interface Guest {
+  readonly incarnation: IncarnationId;
+  readonly modelPort: number;
+  /** Stops the harness and closes everything. What was exec'd and still has its stream is killed. */
+  stop(): Promise<void>;
+}
+
+/** Starts a guest: sockets first, then the harness, then the rest. Resolves when all sockets listen. */
+export async function startGuest(options: GuestOptions): Promise<Guest> {
+  const { clock, logger, keepAlive } = options;
+  const incarnation = newIncarnationId();
+  const startedAt = clock.now();
+  const journal = new Journal({ clock });
+  const outward = new Outward({ keepAlive });
+  const model = createModelEndpoint({ outward, logger });
+  const harness = options.createHarness(journal);
+  const identity = () => ({
+    protocol: guestProtocol,
+    guestVersion: options.version(),
+    agentId: options.agentId,
+    incarnation,
+    startedAt,
+  });
+  const serveInward = createInwardServer({ harness, journal, exec: new ExecRunner(), identity, logger, keepAlive });
+
+  const sessions = new Set<WireSession>();
+  const hold = (wire: WireSession): void => {
+    sessions.add(wire);
+    void wire.closed.then(() => sessions.delete(wire));
+  };
+  mkdirSync(options.runDirectory, { recursive: true, mode: 0o700 });
+  const servers: readonly Server[] = [
+    listenUnix(join(options.runDirectory, 'inward.sock'), (socket) => hold(serveInward(socket))),
+    listenUnix(join(options.runDirectory, 'outward.sock'), (socket) => hold(outward.accept(socket))),
+    model,
+  ];
+  listenModelEndpoint(model, options.modelPort);
+  harness.start().catch((thrown: unknown) => {
+    logger.error({ error: errorText(thrown) }, 'the harness did not start'); // tried again at the next turn
+  });
+  await Promise.all(servers.filter((server) => !server.listening).map((server) => once(server, 'listening')));
+
+  return {
+    incarnation,
+    modelPort: (model.address() as AddressInfo).port,
+    async stop() {
+      await harness.stop();
+      await new Promise((resolve) => setImmediate(resolve)); // its last words go out
+      for (const server of servers) server.close();
+      model.closeAllConnections();
+      await Promise.all([...sessions].map((wire) => wire.close()));
+    },
+  };
+}

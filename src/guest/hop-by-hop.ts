@@ -1,0 +1,32 @@
+/** Headers that speak of one connection (RFC 9110, 7.6.1), and those that HTTP/2 replaces. */
+const hopByHop = new Set([
+  'connection',
+  'expect',
+  'host',
+  'http2-settings',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+type Headers = Readonly<Record<string, string | readonly string[] | number | undefined>>;
+
+/** The headers that belong to the message itself: no hop-by-hop header, none that `connection` names, no pseudo-header. */
+export function endToEndHeaders(headers: Headers): Record<string, string | string[]> {
+  const named = new Set(
+    String(headers['connection'] ?? '')
+      .split(',')
+      .map((name) => name.trim().toLowerCase()),
+  );
+  const kept: Record<string, string | string[]> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined || name.startsWith(':') || hopByHop.has(name) || named.has(name)) continue;
+    kept[name] = Array.isArray(value) ? [...(value as readonly string[])] : String(value);
+  }
+  return kept;
+}

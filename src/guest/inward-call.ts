@@ -1,0 +1,57 @@
+import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import type { z } from 'zod';
+import { errorTable } from '../kernel/error-table.ts';
+import { CaissonError, type toCaissonError } from '../kernel/errors.ts';
+
+/** One request, on its way to its route. */
+export interface InwardCall {
+  readonly stream: ServerHttp2Stream;
+  readonly headers: IncomingHttpHeaders;
+  readonly query: URLSearchParams;
+  readonly params: Readonly<Record<string, string>>;
+}
+
+/** A prompt may hold images. */
+const maxBodyBytes = 16 * 1024 * 1024;
+
+/** `value` as the contract has it, or BAD_REQUEST that says what is wrong with `what`. */
+export function parseInput<Output>(schema: z.ZodType<Output>, value: unknown, what: string): Output {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  const where = issue === undefined || issue.path.length === 0 ? '' : ` at ${issue.path.join('.')}`;
+  throw new CaissonError('BAD_REQUEST', `The ${what} is not valid${where}: ${issue?.message ?? 'unknown'}.`, {
+    cause: parsed.error,
+  });
+}
+
+/** Reads the request's body as JSON. BODY_TOO_LARGE above 16 MiB, BAD_REQUEST for what is no JSON. */
+export async function readJsonBody(stream: ServerHttp2Stream): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > maxBodyBytes) throw new CaissonError('BODY_TOO_LARGE', `The body exceeds ${maxBodyBytes} bytes.`);
+    chunks.push(chunk);
+  }
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString());
+  } catch (thrown) {
+    throw new CaissonError('BAD_REQUEST', 'The body is not JSON.', { cause: thrown });
+  }
+}
+
+export function answerJson(stream: ServerHttp2Stream, value: unknown): void {
+  send(stream, 200, value);
+}
+
+export function answerError(stream: ServerHttp2Stream, error: ReturnType<typeof toCaissonError>): void {
+  send(stream, errorTable[error.code].http, error);
+}
+
+function send(stream: ServerHttp2Stream, status: number, value: unknown): void {
+  if (stream.destroyed || stream.headersSent) return;
+  stream.respond({ ':status': status, 'content-type': 'application/json' });
+  stream.end(JSON.stringify(value));
+  stream.resume(); // what is left of the request has no reader
+}

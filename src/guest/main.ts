@@ -1,0 +1,67 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { createHarness } from '../acp/create-harness.ts';
+import { systemClock } from '../kernel/clock.ts';
+import { errorText } from '../kernel/errors.ts';
+import { guestEnvironment, guestRunDirectory, modelEndpoint } from '../wire/contract/guest-api.ts';
+import { startGuest } from './guest.ts';
+import { createJsonLogger } from './json-logger.ts';
+
+/** The harness may take this long to end after SIGTERM; the process is gone within 2 s. */
+const stopTimeoutMs = 1_500;
+
+process.stderr.on('error', () => undefined); // a log that nobody takes must not end the guest
+const logger = createJsonLogger((line) => process.stderr.write(line));
+
+process.on('uncaughtException', (thrown) => {
+  logger.error({ error: errorText(thrown), stack: thrown.stack }, 'the guest fails');
+  process.exit(1);
+});
+
+const agentId = process.env[guestEnvironment.agentId];
+const modelPort = Number(process.env[guestEnvironment.modelPort] ?? modelEndpoint.port);
+if (agentId === undefined || agentId === '') throw new Error(`${guestEnvironment.agentId} is not set.`);
+if (!Number.isInteger(modelPort) || modelPort < 0 || modelPort > 65_535) {
+  throw new Error(`${guestEnvironment.modelPort} is not a port.`);
+}
+
+/** The guest's own settings are no business of the harness. */
+function harnessEnvironment(): Record<string, string> {
+  const own = new Set<string>(Object.values(guestEnvironment));
+  const entries = Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  return Object.fromEntries(entries.filter(([name]) => !own.has(name)));
+}
+
+const starting = startGuest({
+  agentId,
+  runDirectory: process.env[guestEnvironment.runDirectory] ?? guestRunDirectory,
+  modelPort,
+  version: () => createHash('sha256').update(readFileSync(fileURLToPath(import.meta.url))).digest('hex'),
+  createHarness: (sink) =>
+    createHarness({
+      profile: process.env[guestEnvironment.harness] ?? 'codex',
+      model: process.env[guestEnvironment.model] ?? null,
+      environment: harnessEnvironment(),
+      sink,
+      clock: systemClock,
+      logger,
+    }),
+  clock: systemClock,
+  logger,
+});
+
+async function stop(): Promise<void> {
+  setTimeout(() => process.exit(0), stopTimeoutMs);
+  try {
+    await (await starting).stop();
+  } catch (thrown) {
+    logger.error({ error: errorText(thrown) }, 'the guest did not stop in good order');
+  }
+  process.exit(0);
+}
+process.once('SIGTERM', () => void stop());
+process.once('SIGINT', () => void stop());
+
+const { incarnation } = await starting;
+logger.info({ agentId, incarnation }, 'the guest is up');

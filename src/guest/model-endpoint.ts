@@ -1,0 +1,86 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { ClientHttp2Stream } from 'node:http2';
+import { pipeline } from 'node:stream/promises';
+import { CaissonError, errorText, toCaissonError } from '../kernel/errors.ts';
+import type { Logger } from '../kernel/logger.ts';
+import { modelEndpoint, outwardModelPrefix } from '../wire/contract/guest-api.ts';
+import { openStream } from '../wire/requests.ts';
+import { endToEndHeaders } from './hop-by-hop.ts';
+import type { Outward } from './outward.ts';
+
+export interface ModelEndpointOptions {
+  readonly outward: Outward;
+  readonly logger: Logger;
+}
+
+const maxConnections = 128;
+
+/** Longer than HTTP clients keep idle connections, so that none sends on one that is being closed here. */
+const keepAliveTimeoutMs = 10 * 60_000;
+
+/**
+ * The model service as the harness sees it. Every request goes out over the wire as `/model<path>`, streaming both ways;
+ * its key is added at the other end. A request waits for the wire, but is never sent twice: when the wire breaks, the
+ * harness gets a 502, or a cut answer, and decides itself whether to try again.
+ */
+export function createModelEndpoint({ outward, logger }: ModelEndpointOptions): Server {
+  const server = createServer({ maxHeaderSize: 32 * 1024, keepAliveTimeout: keepAliveTimeoutMs, requestTimeout: 0 });
+  server.maxConnections = maxConnections;
+  server.on('request', (request, response) => {
+    void forward(outward, request, response).catch((thrown: unknown) => {
+      if (!response.destroyed) logger.warn({ error: errorText(thrown) }, 'a model request did not get through');
+      refuse(response, toCaissonError(thrown));
+    });
+  });
+  return server;
+}
+
+/** Where the endpoint listens. */
+export function listenModelEndpoint(server: Server, port: number): void {
+  server.listen(port, modelEndpoint.host);
+}
+
+async function forward(outward: Outward, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const path = request.url ?? '';
+  if (!path.startsWith('/')) throw new CaissonError('BAD_REQUEST', 'The model endpoint is no proxy.');
+  const gone = new AbortController();
+  response.once('close', () => gone.abort(new CaissonError('ABORTED', 'The harness gave up the request.')));
+  const session = await outward.session(gone.signal);
+  const stream = openStream(session, {
+    headers: {
+      ...endToEndHeaders(request.headers),
+      ':method': request.method,
+      ':path': outwardModelPrefix + path,
+    },
+    signal: gone.signal,
+    endStream: false,
+  });
+  request.pipe(stream);
+  await receive(stream, response);
+}
+
+async function receive(stream: ClientHttp2Stream, response: ServerResponse): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    stream.once('close', () => reject(new CaissonError('WIRE_LOST', 'The wire broke before the model answered.')));
+    stream.once('response', (headers) => {
+      response.writeHead(headers[':status'] ?? 502, endToEndHeaders(headers));
+      response.flushHeaders();
+      resolve();
+    });
+  });
+  await pipeline(stream, response);
+}
+
+/** An error in the shape of the OpenAI API, or a cut where the answer has begun. */
+function refuse(response: ServerResponse, error: CaissonError): void {
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  response.writeHead(error.code === 'BAD_REQUEST' ? 400 : 502, { 'content-type': 'application/json' });
+  response.end(
+    JSON.stringify({
+      error: { message: `${error.message} ${error.hint}`, type: 'server_error', param: null, code: error.code.toLowerCase() },
+    }),
+  );
+}

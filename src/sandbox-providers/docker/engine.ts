@@ -1,0 +1,141 @@
+import type Docker from 'dockerode';
+import type { Container, ContainerCreateOptions, ContainerInfo, ContainerInspectInfo, VolumeInspectInfo } from 'dockerode';
+import type { AgentId } from '../../kernel/ids.ts';
+import { engineCall, unlessRefused } from './engine-call.ts';
+import { isOwnedBy, label, ownedBy } from './labels.ts';
+
+export interface EngineTimeouts {
+  /** For questions, in milliseconds. Default 10,000. */
+  readonly quickMs: number;
+  /** For what starts, stops or removes something, in milliseconds. Default 120,000. */
+  readonly slowMs: number;
+}
+
+/**
+ * The requests that the provider makes, each bounded in time, each by an agent's key. An error answer of the engine is
+ * an EngineRefusal; no answer is PROVIDER_UNAVAILABLE.
+ */
+export class Engine {
+  readonly instance: string;
+  readonly timeouts: EngineTimeouts;
+  readonly #docker: Docker;
+
+  constructor(docker: Docker, instance: string, timeouts: EngineTimeouts) {
+    this.#docker = docker;
+    this.instance = instance;
+    this.timeouts = timeouts;
+  }
+
+  container(agentId: AgentId): Container {
+    return this.#docker.getContainer(agentId);
+  }
+
+  version(signal?: AbortSignal): Promise<{ readonly Version: string }> {
+    return this.#quick('Asking for the version', () => this.#docker.version(), signal);
+  }
+
+  /** Whoever has the key, ours or not. */
+  inspect(agentId: AgentId): Promise<ContainerInspectInfo | undefined> {
+    const what = `Looking for ${agentId}`;
+    const container = this.container(agentId);
+    return unlessRefused(
+      this.#quick(what, (abortSignal) => container.inspect({ abortSignal })),
+      404,
+    );
+  }
+
+  async inspectOwn(agentId: AgentId): Promise<ContainerInspectInfo | undefined> {
+    const found = await this.inspect(agentId);
+    return found && this.owns(found) ? found : undefined;
+  }
+
+  owns(container: ContainerInspectInfo): boolean {
+    return isOwnedBy(this.instance, container.Config.Labels);
+  }
+
+  listContainers(): Promise<ContainerInfo[]> {
+    const filters = ownedBy(this.instance);
+    return this.#quick('Listing the sandboxes', (abortSignal) =>
+      this.#docker.listContainers({ all: true, filters, abortSignal }),
+    );
+  }
+
+  async listVolumes(agentId?: AgentId): Promise<readonly VolumeInspectInfo[]> {
+    const filters = ownedBy(this.instance, agentId);
+    const { Volumes: volumes } = await this.#quick('Listing the workspaces', (abortSignal) =>
+      this.#docker.listVolumes({ filters, abortSignal }),
+    );
+    return volumes;
+  }
+
+  async create(options: ContainerCreateOptions): Promise<void> {
+    await this.#slow(`Creating ${options.name}`, (abortSignal) =>
+      this.#docker.createContainer({ ...options, abortSignal }),
+    );
+  }
+
+  /** One that runs already is no error. */
+  async start(agentId: AgentId): Promise<void> {
+    const container = this.container(agentId);
+    await unlessRefused(
+      this.#slow(`Starting ${agentId}`, (abortSignal) => container.start({ abortSignal })),
+      304,
+    );
+  }
+
+  /** One that is missing or stopped is no error. */
+  async stop(agentId: AgentId, graceSeconds: number): Promise<void> {
+    const container = this.container(agentId);
+    await unlessRefused(
+      this.#slow(`Stopping ${agentId}`, (abortSignal) => container.stop({ t: graceSeconds, abortSignal })),
+      304,
+      404,
+    );
+  }
+
+  async pause(agentId: AgentId): Promise<void> {
+    const container = this.container(agentId);
+    await this.#slow(`Pausing ${agentId}`, (abortSignal) => container.pause({ abortSignal }));
+  }
+
+  async resume(agentId: AgentId): Promise<void> {
+    const container = this.container(agentId);
+    await this.#slow(`Resuming ${agentId}`, (abortSignal) => container.unpause({ abortSignal }));
+  }
+
+  /** Ends and removes the container; workspace and home stay. A missing one is no error. */
+  async removeContainer(agentId: AgentId): Promise<void> {
+    const container = this.container(agentId);
+    const removed = await unlessRefused(
+      this.#slow(`Removing ${agentId}`, (abortSignal) => container.remove({ force: true, v: true, abortSignal })),
+      404,
+      409, // somebody else is removing it
+    );
+    if (removed !== undefined) return;
+    await unlessRefused(
+      this.#slow(`Removing ${agentId}`, (abortSignal) => container.wait({ condition: 'removed', abortSignal })),
+      404,
+    );
+  }
+
+  /** Removes the agent's workspace and home, or only what the given creation made of them. */
+  async removeVolumes(agentId: AgentId, creation?: string): Promise<void> {
+    for (const volume of await this.listVolumes(agentId)) {
+      if (creation !== undefined && volume.Labels[label.creation] !== creation) continue;
+      await unlessRefused(
+        this.#slow(`Removing ${volume.Name}`, (abortSignal) =>
+          this.#docker.getVolume(volume.Name).remove({ abortSignal }),
+        ),
+        404,
+      );
+    }
+  }
+
+  #quick<T>(what: string, request: (abortSignal: AbortSignal) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    return engineCall({ what, request, signal, timeoutMs: this.timeouts.quickMs });
+  }
+
+  #slow<T>(what: string, request: (abortSignal: AbortSignal) => Promise<T>): Promise<T> {
+    return engineCall({ what, request, timeoutMs: this.timeouts.slowMs });
+  }
+}

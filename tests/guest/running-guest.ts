@@ -1,0 +1,61 @@
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Guest, startGuest } from '../../src/guest/guest.ts';
+import { systemClock } from '../../src/kernel/clock.ts';
+import { newAgentId } from '../../src/kernel/ids.ts';
+import { silentLogger } from '../../src/kernel/logger.ts';
+import { GuestClient } from '../../src/wire/guest-client.ts';
+import { FakeHarness } from './fake-harness.ts';
+
+/** A real guest on real sockets in this process, with a harness that the test plays. */
+export interface RunningGuest extends AsyncDisposable {
+  readonly guest: Guest;
+  readonly harness: FakeHarness;
+  socket(channel: 'inward' | 'outward'): Promise<Socket>;
+  /** A client on a connection of its own; closed with the guest. */
+  client(): Promise<GuestClient>;
+}
+
+export async function runGuest(): Promise<RunningGuest> {
+  const runDirectory = await mkdtemp(join(tmpdir(), 'caisson-guest-'));
+  const harnesses: FakeHarness[] = [];
+  const clients: GuestClient[] = [];
+  const guest = await startGuest({
+    agentId: newAgentId(),
+    runDirectory,
+    modelPort: 0,
+    version: () => 'test',
+    createHarness: (sink) => {
+      const harness = new FakeHarness(sink);
+      harnesses.push(harness);
+      return harness;
+    },
+    clock: systemClock,
+    logger: silentLogger,
+  });
+  const [harness] = harnesses;
+  if (harness === undefined) throw new Error('the guest made no harness');
+  const socket = async (channel: 'inward' | 'outward'): Promise<Socket> => {
+    const opened = connect(join(runDirectory, `${channel}.sock`));
+    await once(opened, 'connect');
+    return opened;
+  };
+  return {
+    guest,
+    harness,
+    socket,
+    async client() {
+      const client = new GuestClient(await socket('inward'));
+      clients.push(client);
+      return client;
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all(clients.map((client) => client.close()));
+      await guest.stop();
+      await rm(runDirectory, { recursive: true, force: true });
+    },
+  };
+}
