@@ -59,7 +59,13 @@ export class AgentService {
   async create(request: NewAgent): Promise<Agent> {
     const { log, clock, settings, logger, sandboxes } = this.#dependencies;
     const now = clock.now();
-    const agent: Agent = { ...request, id: newAgentId(), createdAt: now, deleting: false, sandbox: { state: 'starting' } };
+    const agent: Agent = {
+      ...request,
+      id: newAgentId(),
+      createdAt: now,
+      deleting: false,
+      sandbox: { state: 'starting' },
+    };
     await log.write(agent.id, async (tx, record) => {
       if ((await tx.findAgentByName(agent.ownerId, agent.name)) !== undefined) {
         throw new CaissonError('NAME_TAKEN', `You already have an agent called ${agent.name}.`);
@@ -74,7 +80,10 @@ export class AgentService {
       record({ conversationId: null, runId: null, at: now, data: { type: 'agent.created', name: agent.name } });
     });
     sandboxes.ensureGuest(agent).catch((error: unknown) => {
-      logger.warn({ agentId: agent.id, code: toCaissonError(error).code, err: error }, 'a new agent has no sandbox yet');
+      logger.warn(
+        { agentId: agent.id, code: toCaissonError(error).code, err: error },
+        'a new agent has no sandbox yet',
+      );
     });
     return agent;
   }

@@ -81,7 +81,11 @@ export class ConversationService {
         const active = await tx.listActiveRuns({ conversationId: id });
         for (const run of active) {
           if (run.state === 'queued') {
-            await endRun({ tx, record, at: now }, run, { state: 'canceled', reason: 'conversation_closed', message: null });
+            await endRun({ tx, record, at: now }, run, {
+              state: 'canceled',
+              reason: 'conversation_closed',
+              message: null,
+            });
           } else if (!run.cancelRequested) {
             await tx.requestRunCancel(run.id);
             record({ conversationId: id, runId: run.id, at: now, data: { type: 'run.cancel_requested', by } });
@@ -93,9 +97,12 @@ export class ConversationService {
     for (const run of started) executor.cancel(run.id);
     if (started.length === 0) {
       // Only frees memory in the guest, which ends its sessions by itself when it stops.
-      sandboxes.currentGuest(agentId)?.closeSession(id).catch((error: unknown) => {
-        logger.debug({ conversationId: id, err: error }, 'a session was not closed in the guest');
-      });
+      sandboxes
+        .currentGuest(agentId)
+        ?.closeSession(id)
+        .catch((error: unknown) => {
+          logger.debug({ conversationId: id, err: error }, 'a session was not closed in the guest');
+        });
     }
     return await this.get(id);
   }

@@ -61,7 +61,10 @@ export function createDomain(parts: DomainParts): Domain {
       for (const { id, deleting } of await store.listAgentIds()) {
         if (!deleting) continue;
         agents.delete(id).catch((error: unknown) => {
-          logger.warn({ agentId: id, err: error }, 'a deletion could not be finished; it is tried again at the next start');
+          logger.warn(
+            { agentId: id, err: error },
+            'a deletion could not be finished; it is tried again at the next start',
+          );
         });
       }
     },

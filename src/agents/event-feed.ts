@@ -17,7 +17,8 @@ export class EventFeed {
     const last = events.at(-1);
     const head = this.#recent.at(-1)?.seq;
     if (first === undefined || last === undefined || (head !== undefined && last.seq <= head)) return;
-    this.#recent = first.seq === (head ?? -1) + 1 ? [...this.#recent, ...events].slice(-recentLimit) : events.slice(-recentLimit);
+    this.#recent =
+      first.seq === (head ?? -1) + 1 ? [...this.#recent, ...events].slice(-recentLimit) : events.slice(-recentLimit);
     const ready = this.#waiting.filter(({ after }) => after < last.seq);
     this.#waiting = this.#waiting.filter(({ after }) => after >= last.seq);
     for (const { wake } of ready) wake();

@@ -99,7 +99,8 @@ export class EventLog {
   async #checkCursor(agentId: AgentId, after: number): Promise<void> {
     const { first, last } = await this.#store.eventBounds(agentId);
     const details = { after, first, last };
-    if (after > last) throw new CaissonError('CURSOR_AHEAD', `There is no event ${after} yet; the last is ${last}.`, { details });
+    if (after > last)
+      throw new CaissonError('CURSOR_AHEAD', `There is no event ${after} yet; the last is ${last}.`, { details });
     if (after < first - 1) {
       throw new CaissonError('CURSOR_EXPIRED', `Events up to ${first - 1} are no longer kept.`, {
         hint: 'Read `agents.status` for the present state, and subscribe after its `seq`.',

@@ -50,7 +50,11 @@ const domainEventSchemas = [
   z.object({ type: z.literal('run.failed'), reason: z.enum(runReasons.failed), message: z.string().nullable() }),
   z.object({ type: z.literal('run.canceled'), reason: z.enum(runReasons.canceled), message: z.string().nullable() }),
   z.object({ type: z.literal('run.timed_out'), reason: z.enum(runReasons.timed_out), message: z.string().nullable() }),
-  z.object({ type: z.literal('run.interrupted'), reason: z.enum(runReasons.interrupted), message: z.string().nullable() }),
+  z.object({
+    type: z.literal('run.interrupted'),
+    reason: z.enum(runReasons.interrupted),
+    message: z.string().nullable(),
+  }),
   z.object({ type: z.literal('run.rejected'), reason: z.enum(runReasons.rejected), message: z.string().nullable() }),
   z.object({
     type: z.literal('harness.exited'),

@@ -42,7 +42,10 @@ export class JournalApplier {
     await this.#log.write(agentId, async (tx, record) => {
       const agent = await tx.findAgent(agentId);
       if (agent?.sandbox.state !== 'running' || agent.sandbox.incarnation !== incarnation) {
-        throw new CaissonError('STALE_LEASE', `Incarnation ${incarnation} of agent ${agentId} is no longer the present one.`);
+        throw new CaissonError(
+          'STALE_LEASE',
+          `Incarnation ${incarnation} of agent ${agentId} is no longer the present one.`,
+        );
       }
       let position = await tx.journalPosition(agentId, incarnation);
       const now = this.#clock.now();
@@ -104,7 +107,16 @@ export class JournalApplier {
       case 'message.completed': {
         const { messageId: id, content } = event;
         if (runId !== null) await this.#runOf(application, runId, conversationId);
-        await tx.insertMessage({ id, agentId, conversationId, runId, role: 'agent', senderId: null, content, createdAt: at });
+        await tx.insertMessage({
+          id,
+          agentId,
+          conversationId,
+          runId,
+          role: 'agent',
+          senderId: null,
+          content,
+          createdAt: at,
+        });
         record({ ...place, data: event });
         return;
       }
@@ -153,7 +165,8 @@ export class JournalApplier {
     resolvedBy: UserId | null,
   ): Promise<void> {
     const pending = await tx.listPendingPermissions(agentId);
-    if (!pending.some(({ id }) => id === event.permissionId)) throw protocol(agentId, `${event.permissionId} is not pending`);
+    if (!pending.some(({ id }) => id === event.permissionId))
+      throw protocol(agentId, `${event.permissionId} is not pending`);
     const { outcome, optionId } = event;
     await tx.resolvePermission(event.permissionId, { outcome, optionId, resolvedBy, resolvedAt: at });
   }
@@ -188,7 +201,8 @@ async function checkConversation(
 ): Promise<void> {
   if (!('conversationId' in body) || owned.has(body.conversationId)) return;
   const conversation = await tx.findConversation(body.conversationId);
-  if (conversation?.agentId !== agentId) throw protocol(agentId, `conversation ${body.conversationId} is not the agent's`);
+  if (conversation?.agentId !== agentId)
+    throw protocol(agentId, `conversation ${body.conversationId} is not the agent's`);
   owned.add(body.conversationId);
 }
 

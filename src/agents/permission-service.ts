@@ -40,7 +40,8 @@ export class PermissionService {
 
   async get(id: PermissionId): Promise<Permission> {
     const permission = await this.#store.findPermission(id);
-    if (permission === undefined) throw new CaissonError('PERMISSION_NOT_FOUND', `There is no permission request ${id}.`);
+    if (permission === undefined)
+      throw new CaissonError('PERMISSION_NOT_FOUND', `There is no permission request ${id}.`);
     return permission;
   }
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { AgentId, ConversationId, IncarnationId, PermissionId, RunId, UserId } from '../kernel/ids.ts';
 import type { PermissionOption, PermissionOutcome, ToolContent } from '../wire/contract/harness-event.ts';
 

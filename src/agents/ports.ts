@@ -1,12 +1,4 @@
-import type {
-  AgentId,
-  ConversationId,
-  IncarnationId,
-  MessageId,
-  PermissionId,
-  RunId,
-  UserId,
-} from '../kernel/ids.ts';
+import type { AgentId, ConversationId, IncarnationId, MessageId, PermissionId, RunId, UserId } from '../kernel/ids.ts';
 import type { PermissionAnswer } from '../wire/contract/guest-api.ts';
 import type { JournalEntry } from '../wire/contract/journal-entry.ts';
 import type { SessionSpec, TurnRequest, TurnStatus } from '../wire/contract/turn.ts';
@@ -56,7 +48,9 @@ export interface AgentStore {
 
   findPermission(id: PermissionId): Promise<Permission | undefined>;
   /** Of one agent, or of all agents of an owner (of everyone: null). */
-  listPendingPermissions(filter: { readonly agentId: AgentId } | { readonly ownerId: UserId | null }): Promise<readonly Permission[]>;
+  listPendingPermissions(
+    filter: { readonly agentId: AgentId } | { readonly ownerId: UserId | null },
+  ): Promise<readonly Permission[]>;
 
   /** Events with `after < seq`, in order, at most `limit`. */
   readEvents(agentId: AgentId, after: number, limit: number): Promise<readonly AgentEvent[]>;
@@ -89,7 +83,9 @@ export interface AgentTransaction {
   insertMessage(message: Message): Promise<void>;
 
   findRun(id: RunId): Promise<Run | undefined>;
-  listActiveRuns(filter: { readonly agentId: AgentId } | { readonly conversationId: ConversationId }): Promise<readonly Run[]>;
+  listActiveRuns(
+    filter: { readonly agentId: AgentId } | { readonly conversationId: ConversationId },
+  ): Promise<readonly Run[]>;
   insertRun(run: Run): Promise<void>;
   /** Writes only if the run is still in `from`; says whether it was. */
   moveRun(id: RunId, from: Run['state'], change: RunChange): Promise<boolean>;

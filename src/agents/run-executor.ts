@@ -83,7 +83,10 @@ export class RunExecutor {
       const present = await store.findRun(runId);
       if (present === undefined || isTerminal(present.state)) return;
       const error = toCaissonError(thrown);
-      logger.error({ runId, agentId: run.agentId, code: error.code, err: error.cause ?? error }, 'a run could not be driven');
+      logger.error(
+        { runId, agentId: run.agentId, code: error.code, err: error.cause ?? error },
+        'a run could not be driven',
+      );
       await this.#end(run, { state: 'failed', reason: 'sandbox_unreachable', message: error.message });
     } finally {
       this.#executions.delete(runId);
@@ -116,7 +119,10 @@ export class RunExecutor {
     stack.defer(
       clock.schedule(run.timeoutMs + unresponsiveAfterMs, () => {
         void sandboxes.stop(agent.id, 'The guest did not end a turn whose time was up.').catch((error: unknown) => {
-          this.#dependencies.logger.error({ agentId: agent.id, err: error }, 'an unresponsive sandbox could not be stopped');
+          this.#dependencies.logger.error(
+            { agentId: agent.id, err: error },
+            'an unresponsive sandbox could not be stopped',
+          );
         });
       }),
     );
@@ -187,7 +193,11 @@ export class RunExecutor {
         return undefined;
       }
       const error = toCaissonError(thrown);
-      await this.#end(run, { state: 'failed', reason: 'sandbox_start_failed', message: `${error.message} ${error.hint}` });
+      await this.#end(run, {
+        state: 'failed',
+        reason: 'sandbox_start_failed',
+        message: `${error.message} ${error.hint}`,
+      });
       return undefined;
     }
   }

@@ -88,7 +88,8 @@ export class RunService {
       const [agent, present] = [await tx.findAgent(agentId), await tx.findConversation(conversation.id)];
       if (agent === undefined || present === undefined) throw conversationNotFound(conversation.id);
       if (agent.deleting) throw new CaissonError('AGENT_DELETING', `Agent ${agent.name} is being deleted.`);
-      if (present.status === 'closed') throw new CaissonError('CONVERSATION_CLOSED', `Conversation ${present.id} is closed.`);
+      if (present.status === 'closed')
+        throw new CaissonError('CONVERSATION_CLOSED', `Conversation ${present.id} is closed.`);
       const ahead = (await tx.listActiveRuns({ conversationId: conversation.id })).length;
       if (ahead > settings.queueLimit) {
         throw new CaissonError('QUEUE_FULL', `${ahead} runs of this conversation are not over yet.`, {
@@ -200,5 +201,7 @@ function checkContent(content: readonly ContentBlock[], maxBytes: number): void 
 
 function fingerprint(request: StartRequest): string {
   const { conversationId, content, timeoutMs = null } = request;
-  return createHash('sha256').update(JSON.stringify([conversationId, content, timeoutMs])).digest('hex');
+  return createHash('sha256')
+    .update(JSON.stringify([conversationId, content, timeoutMs]))
+    .digest('hex');
 }

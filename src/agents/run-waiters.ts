@@ -47,7 +47,7 @@ export class RunWaiters {
 
   agentDeleted(agentId: AgentId): void {
     const error = new CaissonError('AGENT_NOT_FOUND', `Agent ${agentId} was deleted.`);
-    for (const waiters of [...this.#waiting.values()]) {
+    for (const waiters of this.#waiting.values()) {
       for (const waiter of waiters) if (waiter.agentId === agentId) waiter.settle(error);
     }
   }

@@ -71,6 +71,10 @@ interface RunRow {
 /** One turn: from an accepted message to exactly one terminal state. */
 export type Run = RunRow &
   (
-    | { readonly state: 'queued' | 'starting' | 'running' | 'awaiting_permission'; readonly reason: null; readonly message: null }
+    | {
+        readonly state: 'queued' | 'starting' | 'running' | 'awaiting_permission';
+        readonly reason: null;
+        readonly message: null;
+      }
     | RunEnd
   );

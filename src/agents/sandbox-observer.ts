@@ -55,7 +55,8 @@ export class StoringSandboxObserver implements SandboxObserver {
       const agent = await tx.findAgent(agentId);
       if (agent === undefined) return;
       await this.#interrupt({ tx, record, agentId }, null);
-      if (agent.sandbox.state !== 'stopped') await this.#setStatus({ tx, record, agentId }, { state: 'stopped', reason });
+      if (agent.sandbox.state !== 'stopped')
+        await this.#setStatus({ tx, record, agentId }, { state: 'stopped', reason });
     });
   }
 

@@ -26,7 +26,13 @@ export class CaissonError extends Error {
 
   /** The form that crosses a process boundary: no stack, no cause. */
   toJSON(): ErrorBody {
-    return { code: this.code, message: this.message, hint: this.hint, retryable: this.retryable, details: this.details };
+    return {
+      code: this.code,
+      message: this.message,
+      hint: this.hint,
+      retryable: this.retryable,
+      details: this.details,
+    };
   }
 }
 

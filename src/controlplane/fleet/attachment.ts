@@ -34,11 +34,13 @@ export interface Attachment {
  * What was opened is closed again when it fails. Errors: SANDBOX_NOT_RUNNING, WIRE_LOST, GUEST_PROTOCOL,
  * DEADLINE_EXCEEDED after 30 s.
  */
-export async function attach(options: AttachOptions): Promise<Attachment> {
+export async function attach(options: AttachOptions, signal: AbortSignal): Promise<Attachment> {
   const { agentId, provider, observer, logger } = options;
-  using limit = deadline(attachTimeoutMs, `Attaching to the sandbox of ${agentId}`);
+  using limit = deadline(attachTimeoutMs, `Attaching to the sandbox of ${agentId}`, signal);
   await using opened = new AsyncDisposableStack();
-  const connecting = (['inward', 'outward'] as const).map((channel) => provider.connect(agentId, channel, limit.signal));
+  const connecting = (['inward', 'outward'] as const).map((channel) =>
+    provider.connect(agentId, channel, limit.signal),
+  );
   const channels = await Promise.allSettled(connecting);
   for (const channel of channels) if (channel.status === 'fulfilled') opened.defer(() => void channel.value.destroy());
   const [inward, outward] = channels;

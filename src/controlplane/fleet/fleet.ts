@@ -84,7 +84,10 @@ export class Fleet implements Sandboxes, AsyncDisposable {
       };
       void Promise.all(Array.from({ length: attachingAtOnce }, attachNext));
     } catch (thrown) {
-      logger.error({ code: toCaissonError(thrown).code, err: thrown }, 'the sandboxes of earlier could not be taken up');
+      logger.error(
+        { code: toCaissonError(thrown).code, err: thrown },
+        'the sandboxes of earlier could not be taken up',
+      );
     }
     await this.#reap(agents);
   }

@@ -40,7 +40,7 @@ function acknowledger({ client, agentId, logger }: PumpOptions): (seq: number) =
   const send = async (): Promise<void> => {
     busy = true;
     try {
-      for (let sent = 0; sent < wanted; ) {
+      for (let sent = 0; sent < wanted;) {
         sent = wanted;
         await client.acknowledge(sent);
       }

@@ -32,7 +32,12 @@ export class Tether {
   readonly #agentId: AgentId;
   #mode:
     | { readonly name: 'detached' | 'closed' }
-    | { readonly name: 'working'; readonly purpose: 'bring-up' | 'reattach'; readonly done: Promise<Guest | undefined> }
+    | {
+        readonly name: 'working';
+        readonly purpose: 'bring-up' | 'reattach';
+        readonly done: Promise<Guest | undefined>;
+        readonly abort: AbortController;
+      }
     | { readonly name: 'attached'; readonly attachment: Attachment } = { name: 'detached' };
 
   constructor(options: TetherOptions) {
@@ -60,14 +65,14 @@ export class Tether {
           break;
         }
         case 'detached':
-          this.#work('bring-up', () => this.#bringUp(agent));
+          this.#work('bring-up', (signal) => this.#bringUp(agent, signal));
       }
     }
   }
 
   /** Attaches to a sandbox that is running; undefined when there is none. */
   async reattach(): Promise<Guest | undefined> {
-    if (this.#mode.name === 'detached') this.#work('reattach', () => this.#findAgain());
+    if (this.#mode.name === 'detached') this.#work('reattach', (signal) => this.#findAgain(signal));
     switch (this.#mode.name) {
       case 'attached':
         return this.#mode.attachment.guest;
@@ -96,20 +101,23 @@ export class Tether {
     await this.#detach('closed');
   }
 
-  #work(purpose: 'bring-up' | 'reattach', task: () => Promise<Attachment | undefined>): void {
-    const done: Promise<Guest | undefined> = task().then(
-      (attachment) => this.#settle(done, attachment),
-      (thrown: unknown) => {
-        if (this.#isWorkingOn(done)) this.#mode = { name: 'detached' };
+  #work(purpose: 'bring-up' | 'reattach', task: (signal: AbortSignal) => Promise<Attachment | undefined>): void {
+    const abort = new AbortController();
+    const work = async (): Promise<Guest | undefined> => {
+      try {
+        return await this.#settle(abort, await task(abort.signal));
+      } catch (thrown) {
+        if (this.#isWorkingOn(abort)) this.#mode = { name: 'detached' };
         throw thrown;
-      },
-    );
+      }
+    };
+    const done = Promise.resolve().then(work);
     done.catch(() => undefined); // everyone who asked has the error
-    this.#mode = { name: 'working', purpose, done };
+    this.#mode = { name: 'working', purpose, done, abort };
   }
 
-  async #settle(done: Promise<unknown>, attachment: Attachment | undefined): Promise<Guest | undefined> {
-    if (!this.#isWorkingOn(done)) {
+  async #settle(abort: AbortController, attachment: Attachment | undefined): Promise<Guest | undefined> {
+    if (!this.#isWorkingOn(abort)) {
       await attachment?.close();
       throw this.#closedError();
     }
@@ -131,21 +139,25 @@ export class Tether {
       });
       return;
     }
-    logger.warn({ agentId: this.#agentId, code: reason.code, err: reason.cause ?? reason }, 'the wire broke; attaching again');
+    logger.warn(
+      { agentId: this.#agentId, code: reason.code, err: reason.cause ?? reason },
+      'the wire broke; attaching again',
+    );
     await this.reattach().catch((error: unknown) => {
       logger.warn({ agentId: this.#agentId, err: error }, 'attaching again was given up');
     });
   }
 
-  async #bringUp(agent: Agent): Promise<Attachment> {
+  async #bringUp(agent: Agent, signal: AbortSignal): Promise<Attachment> {
     const { provider, observer, specOf } = this.#options;
     if (!(await observer.sandboxStarting(this.#agentId))) {
       throw new CaissonError('AGENT_DELETING', `Agent ${this.#agentId} is being deleted.`);
     }
     try {
-      await provider.ensureRunning(specOf(agent));
-      return await attach(this.#options);
+      await provider.ensureRunning(specOf(agent), signal);
+      return await attach(this.#options, signal);
     } catch (thrown) {
+      if (signal.aborted) throw thrown;
       const { code, message } = toCaissonError(thrown);
       await observer.sandboxFailed(this.#agentId, { code, message });
       throw thrown;
@@ -153,11 +165,10 @@ export class Tether {
   }
 
   /** Looks for the sandbox until it is attached, or known to be gone. */
-  async #findAgain(): Promise<Attachment | undefined> {
+  async #findAgain(signal: AbortSignal): Promise<Attachment | undefined> {
     const { provider, observer, logger, clock } = this.#options;
     let unansweredSince: number | undefined;
     for (let backoffMs = firstBackoffMs; ; backoffMs = Math.min(backoffMs * 2, longestBackoffMs)) {
-      if (this.#mode.name === 'closed') throw this.#closedError();
       try {
         const sandbox = await provider.find(this.#agentId);
         if (sandbox === undefined || sandbox.state === 'stopped' || sandbox.state === 'broken') {
@@ -166,8 +177,9 @@ export class Tether {
         }
         unansweredSince ??= clock.now();
         if (sandbox.state === 'paused') await provider.resume(this.#agentId);
-        return await attach(this.#options);
+        return await attach(this.#options, signal);
       } catch (thrown) {
+        signal.throwIfAborted();
         const error = toCaissonError(thrown);
         logger.debug({ agentId: this.#agentId, code: error.code, err: error.cause ?? error }, 'not attached yet');
         const silentMs = unansweredSince === undefined ? 0 : clock.now() - unansweredSince;
@@ -180,14 +192,22 @@ export class Tether {
           return undefined;
         }
       }
-      const { promise, resolve } = Promise.withResolvers<void>();
-      clock.schedule(backoffMs, resolve);
-      await promise;
+      await this.#pause(backoffMs, signal);
     }
   }
 
-  #isWorkingOn(done: Promise<unknown>): boolean {
-    return this.#mode.name === 'working' && this.#mode.done === done;
+  async #pause(ms: number, signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const cancel = this.#options.clock.schedule(ms, resolve);
+    try {
+      await orAbort(promise, signal);
+    } finally {
+      cancel();
+    }
+  }
+
+  #isWorkingOn(abort: AbortController): boolean {
+    return this.#mode.name === 'working' && this.#mode.abort === abort;
   }
 
   async #detach(next: 'detached' | 'closed'): Promise<void> {
@@ -195,8 +215,11 @@ export class Tether {
     if (mode.name === 'closed') return;
     this.#mode = { name: next };
     if (mode.name === 'attached') await mode.attachment.close();
-    // Whoever is at work finds the mode changed, closes what it opened, and is waited for: nothing is left behind.
-    if (mode.name === 'working') await mode.done.catch(() => undefined);
+    if (mode.name === 'working') {
+      // What is at work closes what it opened; it is waited for, so that nothing is left behind.
+      mode.abort.abort(this.#closedError());
+      await mode.done.catch(() => undefined);
+    }
   }
 
   #closedError(): CaissonError {
