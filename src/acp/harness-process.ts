@@ -29,6 +29,16 @@ export interface HarnessExit {
   readonly stderr: string;
 }
 
+/** The harness ended, or was ended, while something was asked of it. */
+export class HarnessGoneError extends Error {
+  readonly exit: HarnessExit;
+
+  constructor(exit: HarnessExit) {
+    super('the harness ended');
+    this.exit = exit;
+  }
+}
+
 /** One run of a harness program, initialized. */
 export interface HarnessProcess {
   readonly agent: ClientContext;
@@ -77,7 +87,8 @@ export async function startHarnessProcess(options: HarnessProcessOptions): Promi
     program.kill('it could not be initialized');
     const { exitCode, signal, stderr } = await program.exited;
     if (options.signal.aborted) throw options.signal.reason;
-    const ended = exitCode === null && signal === null ? 'could not be started' : `exited with ${signal ?? `code ${exitCode}`}`;
+    const ended =
+      exitCode === null && signal === null ? 'could not be started' : `exited with ${signal ?? `code ${exitCode}`}`;
     const what = error instanceof NoAnswerError ? error.message : isGone ? ended : `refused: ${errorText(error)}`;
     throw new CaissonError('HARNESS_FAILED', `The harness ${options.name} ${what}.`, {
       cause: error,

@@ -51,7 +51,11 @@ export class PermissionDesk {
   }
 
   /** Puts a request to the people. `signal` is the harness taking it back, or its end. */
-  ask(request: RequestPermissionRequest, asker: PermissionAsker, signal: AbortSignal): Promise<RequestPermissionResponse> {
+  ask(
+    request: RequestPermissionRequest,
+    asker: PermissionAsker,
+    signal: AbortSignal,
+  ): Promise<RequestPermissionResponse> {
     if (signal.aborted || this.#pending.size >= mostPending) return Promise.resolve(refused);
     const permissionId = newPermissionId();
     const { promise, resolve } = Promise.withResolvers<RequestPermissionResponse>();
@@ -113,7 +117,8 @@ const refused: RequestPermissionResponse = { outcome: { outcome: 'cancelled' } }
 
 /** A refusal chooses a rejecting option, so that a harness that can go on does; without one the request is cancelled. */
 function responseTo(resolution: Resolution, options: readonly PermissionOption[]): RequestPermissionResponse {
-  const rejecting = options.find(({ kind }) => kind === 'reject_once') ?? options.find(({ kind }) => kind === 'reject_always');
+  const rejecting =
+    options.find(({ kind }) => kind === 'reject_once') ?? options.find(({ kind }) => kind === 'reject_always');
   const optionId = resolution.optionId ?? (resolution.outcome === 'rejected' ? rejecting?.optionId : undefined);
   return optionId === undefined ? refused : { outcome: { outcome: 'selected', optionId } };
 }

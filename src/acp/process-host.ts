@@ -1,5 +1,5 @@
 import type { GuestHealth } from '../wire/contract/guest-api.ts';
-import type { HarnessExit, HarnessProcess } from './harness-process.ts';
+import { HarnessGoneError, type HarnessExit, type HarnessProcess } from './harness-process.ts';
 
 type HostState =
   | { readonly kind: 'stopped' }
@@ -24,6 +24,8 @@ export interface ProcessHostOptions {
 export class ProcessHost {
   #state: HostState = { kind: 'stopped' };
   #isStopping = false;
+  /** How often `stop` was called: whoever asked before it gets nothing any more. */
+  #stops = 0;
   readonly #options: ProcessHostOptions;
 
   constructor(options: ProcessHostOptions) {
@@ -35,9 +37,15 @@ export class ProcessHost {
     return this.#state.process.isEnding ? 'stopped' : 'ready';
   }
 
-  /** The running process; starts one where there is none. Single-flight. Rejects with HARNESS_FAILED. */
+  /**
+   * The running process; starts one where there is none. Single-flight.
+   *
+   * @throws HARNESS_FAILED when it cannot be started, HarnessGoneError when `stop` is called meanwhile.
+   */
   async need(): Promise<HarnessProcess> {
+    const stops = this.#stops;
     for (;;) {
+      if (this.#stops !== stops) throw stopped();
       const state = this.#state;
       if (state.kind === 'running' && !state.process.isEnding) return state.process;
       if (state.kind === 'running') await state.process.exited;
@@ -48,9 +56,10 @@ export class ProcessHost {
 
   /** Ends the process and waits until it is gone. The next need starts another. */
   async stop(): Promise<void> {
+    this.#stops += 1;
     const state = this.#state;
     if (state.kind === 'starting') {
-      state.abort.abort(new Error('the harness is being stopped'));
+      state.abort.abort(stopped());
       await state.process.catch(() => undefined); // its starter has the error
     }
     if (state.kind !== 'running') return;
@@ -81,4 +90,8 @@ export class ProcessHost {
       throw error;
     }
   }
+}
+
+function stopped(): HarnessGoneError {
+  return new HarnessGoneError({ exitCode: null, signal: null, stderr: '' });
 }

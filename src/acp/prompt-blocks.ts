@@ -18,7 +18,8 @@ export function promptBlocks(content: readonly ContentBlock[], profile: Pick<Lau
       return texts.map((text) => ({ type: 'text', text }));
     }
     const parsed = acpBlock.safeParse(block.block);
-    if (!parsed.success) throw new CaissonError('BAD_REQUEST', 'The message holds a block that is no ACP content block.');
+    if (!parsed.success)
+      throw new CaissonError('BAD_REQUEST', 'The message holds a block that is no ACP content block.');
     return [parsed.data];
   });
 }

@@ -34,7 +34,10 @@ function isSessionLostText(text: string): boolean {
 export function requestErrorText(error: RequestError): string {
   const { data } = error;
   if (typeof data === 'string') return data;
-  const parsed = z.object({ message: z.string() }).or(z.object({ details: z.string() })).safeParse(data);
+  const parsed = z
+    .object({ message: z.string() })
+    .or(z.object({ details: z.string() }))
+    .safeParse(data);
   if (!parsed.success) return error.message;
   return 'message' in parsed.data ? parsed.data.message : parsed.data.details;
 }

@@ -1,8 +1,8 @@
 import { RequestError } from '@agentclientprotocol/sdk/unstable';
 import { z } from 'zod';
-import { errorText } from '../kernel/errors.ts';
+import { CaissonError, errorText } from '../kernel/errors.ts';
 import type { TurnOutcome, TurnUsage } from '../wire/contract/turn.ts';
-import type { HarnessExit } from './harness-process.ts';
+import { HarnessGoneError, type HarnessExit } from './harness-process.ts';
 import { refusalOf, requestErrorText } from './request-errors.ts';
 
 /** Why a permission that was not given ended the turn. */
@@ -15,11 +15,20 @@ export interface TurnEvidence {
   readonly permissionEnd: PermissionEnd | null;
 }
 
-const count = z.int().nullish().transform((value) => value ?? 0);
+const count = z
+  .int()
+  .nullish()
+  .transform((value) => value ?? 0);
 const responseSchema = z.object({
   stopReason: z.enum(['end_turn', 'max_tokens', 'max_turn_requests', 'refusal', 'cancelled']),
   usage: z
-    .object({ inputTokens: count, cachedReadTokens: count, outputTokens: count, thoughtTokens: count, totalTokens: count })
+    .object({
+      inputTokens: count,
+      cachedReadTokens: count,
+      outputTokens: count,
+      thoughtTokens: count,
+      totalTokens: count,
+    })
     .nullish()
     .catch(null),
 });
@@ -31,7 +40,11 @@ const responseSchema = z.object({
 export function outcomeOfResponse(response: unknown, { failure, permissionEnd }: TurnEvidence): TurnOutcome {
   const parsed = responseSchema.safeParse(response);
   if (!parsed.success) {
-    return { state: 'failed', reason: 'harness_error', message: 'The harness ended the turn in a way that ACP does not have.' };
+    return {
+      state: 'failed',
+      reason: 'harness_error',
+      message: 'The harness ended the turn in a way that ACP does not have.',
+    };
   }
   const { stopReason, usage } = parsed.data;
   if (stopReason === 'cancelled') return canceledOutcome(permissionEnd ?? 'canceled_by_harness');
@@ -53,7 +66,11 @@ export function outcomeOfError(error: unknown, { failure }: TurnEvidence): TurnO
     case 'session_lost':
       return { state: 'failed', reason: 'session_lost', message: `The harness lost the session: ${text}` };
     case 'agent_crashed':
-      return { state: 'failed', reason: 'harness_exited', message: `The coding agent behind the harness died: ${text}` };
+      return {
+        state: 'failed',
+        reason: 'harness_exited',
+        message: `The coding agent behind the harness died: ${text}`,
+      };
     case 'model_error':
       return { state: 'failed', reason: 'model_error', message: modelErrorText(failure ?? text) };
     case 'other':
@@ -63,8 +80,16 @@ export function outcomeOfError(error: unknown, { failure }: TurnEvidence): TurnO
 }
 
 export function exitedOutcome({ exitCode, signal }: HarnessExit): TurnOutcome {
-  const how = signal === null ? `with code ${exitCode}` : `by ${signal}`;
-  return { state: 'failed', reason: 'harness_exited', message: `The harness ended ${how} during the turn.` };
+  const how = signal === null ? `exited with code ${exitCode}` : `was ended by ${signal}`;
+  const message = `The harness ${exitCode === null && signal === null ? 'was stopped' : how} during the turn.`;
+  return { state: 'failed', reason: 'harness_exited', message };
+}
+
+/** The outcome of a turn whose session could not be opened. */
+export function outcomeOfOpening(error: unknown): TurnOutcome {
+  if (error instanceof HarnessGoneError) return exitedOutcome(error.exit);
+  if (error instanceof CaissonError) return { state: 'failed', reason: 'harness_start_failed', message: error.message };
+  return outcomeOfError(error, { failure: null, permissionEnd: null });
 }
 
 const cancelMessages = {

@@ -1,4 +1,4 @@
-import { CaissonError, toCaissonError } from '../kernel/errors.ts';
+import { CaissonError, errorText } from '../kernel/errors.ts';
 import { exitCodes } from './exit-codes.ts';
 import { printable } from './output/printable.ts';
 import { stderr } from './output/sink.ts';
@@ -16,16 +16,17 @@ export class Exit extends Error {
 /** Says what went wrong on stderr, `error:` and `hint:` on a line each, and returns the exit code. */
 export async function reportFailure(thrown: unknown): Promise<number> {
   if (thrown instanceof Exit) return thrown.exitCode;
-  const error = toCaissonError(thrown);
+  const error = thrown instanceof CaissonError ? thrown : defect(thrown);
   await stderr.write(`${stderr.style('red', 'error:')} ${printable(error.message)}\n`);
-  if (error.hint !== '') await stderr.write(`${stderr.style('dim', 'hint:')} ${printable(hintOf(error, thrown))}\n`);
+  await stderr.write(`${stderr.style('dim', 'hint:')} ${printable(error.hint)}\n`);
   if (process.env['CAISSON_DEBUG'] === '1') await stderr.write(`${traceOf(thrown)}\n`);
   return error.code === 'CONTROL_PLANE_UNREACHABLE' ? exitCodes.unreachable : exitCodes.failed;
 }
 
-function hintOf(error: CaissonError, thrown: unknown): string {
-  if (thrown instanceof CaissonError) return error.hint;
-  return 'This is a defect of the command line. CAISSON_DEBUG=1 shows where it happened.';
+function defect(thrown: unknown): CaissonError {
+  return new CaissonError('INTERNAL', errorText(thrown), {
+    hint: 'This is a defect of the command line. CAISSON_DEBUG=1 shows where it happened.',
+  });
 }
 
 function traceOf(thrown: unknown): string {

@@ -1,11 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { access, constants, mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, constants, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import process from 'node:process';
 import type { Duplex } from 'node:stream';
-import { setTimeout as pass } from 'node:timers/promises';
 import { z } from 'zod';
 import { CaissonError } from '../../src/kernel/errors.ts';
 import { type AgentId, agentIdSchema } from '../../src/kernel/ids.ts';
@@ -15,34 +14,35 @@ import type {
   Sandbox,
   SandboxProvider,
   SandboxSpec,
-  SandboxState,
   WireChannel,
 } from '../../src/sandbox-providers/contract/sandbox-provider.ts';
 import { guestEnvironment } from '../../src/wire/contract/guest-api.ts';
-import { connectWhenListening } from './unix-socket.ts';
+import { connectWhenListening } from './connect-when-listening.ts';
+import { endGroup, freezeGroup, groupState, processGroup } from './process-group.ts';
+
+type CommandLine = readonly [program: string, ...args: string[]];
 
 export interface ProcessProviderOptions {
   /** An existing directory; every sandbox is a folder in it. Another provider on the same one finds them again. */
   readonly root: string;
   /** The command line that each image stands for. */
-  readonly images: Readonly<Record<string, readonly [program: string, ...args: string[]]>>;
+  readonly images: Readonly<Record<string, CommandLine>>;
 }
 
+/** What the folder of a sandbox says about it, in `sandbox.json`. */
 const recordSchema = z.object({
   image: z.string(),
   createdAt: z.number(),
-  /** Leader of the sandbox's process group. */
-  pid: z.int().positive(),
-  /** Its start time in clock ticks, so that a reused pid is not taken for it. */
-  startTicks: z.string(),
+  group: z.object({ pid: z.int().positive(), startTicks: z.string() }),
+  /** What it was started from, as JSON. */
   spec: z.string(),
 });
-type Record = z.infer<typeof recordSchema>;
+type SandboxRecord = z.infer<typeof recordSchema>;
 
 /**
  * A DOUBLE, for tests and machines without an engine: the guest runs as a plain process group with a workspace, a home
- * and a directory for its sockets. It keeps the provider contract and **isolates nothing**. Linux only. Processes
- * that leave the group are not found.
+ * and a directory for its sockets. It keeps the provider contract and **isolates nothing**. Linux only. A process that
+ * leaves the group is not found again.
  */
 export class ProcessProvider implements SandboxProvider {
   readonly name = 'process';
@@ -55,6 +55,11 @@ export class ProcessProvider implements SandboxProvider {
     this.#options = options;
   }
 
+  /** Holds `workspace`, `home`, `run` and the guest's output in `guest.log`. */
+  directory(agentId: AgentId): string {
+    return join(this.#options.root, agentId);
+  }
+
   async check(): Promise<{ readonly description: string }> {
     await this.#assertRoot();
     return { description: 'plain processes, no isolation' };
@@ -65,9 +70,8 @@ export class ProcessProvider implements SandboxProvider {
   }
 
   async find(agentId: AgentId): Promise<Sandbox | undefined> {
-    await this.#assertRoot();
     const record = await this.#read(agentId);
-    return record && this.#sandbox(agentId, record);
+    return record && sandboxFrom(agentId, record);
   }
 
   async list(): Promise<readonly Sandbox[]> {
@@ -75,8 +79,8 @@ export class ProcessProvider implements SandboxProvider {
     const sandboxes: Sandbox[] = [];
     for (const name of await readdir(this.#options.root)) {
       const agentId = agentIdSchema.safeParse(name).data;
-      const record = agentId && (await this.#read(agentId));
-      if (agentId && record) sandboxes.push(await this.#sandbox(agentId, record));
+      const sandbox = agentId && (await this.find(agentId));
+      if (sandbox) sandboxes.push(sandbox);
     }
     return sandboxes;
   }
@@ -84,30 +88,30 @@ export class ProcessProvider implements SandboxProvider {
   stop(agentId: AgentId): Promise<void> {
     return this.#changes.run(agentId, async () => {
       const record = await this.#read(agentId);
-      if (record) await endGroup(record);
+      if (record) await endGroup(record.group);
     });
   }
 
   pause(agentId: AgentId): Promise<void> {
-    return this.#changes.run(agentId, () => this.#signal(agentId, 'SIGSTOP', 'paused'));
+    return this.#changes.run(agentId, () => this.#freeze(agentId, true));
   }
 
   resume(agentId: AgentId): Promise<void> {
-    return this.#changes.run(agentId, () => this.#signal(agentId, 'SIGCONT', 'running'));
+    return this.#changes.run(agentId, () => this.#freeze(agentId, false));
   }
 
   destroy(agentId: AgentId): Promise<void> {
     return this.#changes.run(agentId, async () => {
-      await this.#assertRoot();
       const record = await this.#read(agentId);
-      if (record) await endGroup(record);
+      if (record) await endGroup(record.group);
       await rm(this.directory(agentId), { recursive: true, force: true });
     });
   }
 
   async connect(agentId: AgentId, channel: WireChannel, signal?: AbortSignal): Promise<Duplex> {
     const isRunning = async (): Promise<boolean> => (await this.find(agentId))?.state === 'running';
-    const stream = await connectWhenListening(join(this.directory(agentId), 'run', `${channel}.sock`), isRunning, signal);
+    const path = join(this.directory(agentId), 'run', `${channel}.sock`);
+    const stream = await connectWhenListening(path, isRunning, signal);
     if (!stream) throw notRunning(agentId);
     this.#streams.add(stream);
     stream.once('close', () => this.#streams.delete(stream));
@@ -118,41 +122,40 @@ export class ProcessProvider implements SandboxProvider {
     for (const stream of this.#streams) stream.destroy();
   }
 
-  /** Holds `workspace`, `home`, `run` and the guest's output in `guest.log`. */
-  directory(agentId: AgentId): string {
-    return join(this.#options.root, agentId);
-  }
-
   async #bringUp(spec: SandboxSpec, signal?: AbortSignal): Promise<Sandbox> {
-    await this.#assertRoot();
+    const before = await this.#read(spec.agentId);
+    const current = before && (await sandboxFrom(spec.agentId, before));
+    if (before?.spec === JSON.stringify(spec) && current && current.state !== 'stopped') {
+      await freezeGroup(before.group, false);
+      return { ...current, state: 'running' };
+    }
     const command = this.#options.images[spec.image];
     if (!command) throw new CaissonError('SANDBOX_IMAGE_MISSING', `There is no image ${spec.image}.`);
-    const before = await this.#read(spec.agentId);
-    if (before?.spec === JSON.stringify(spec)) {
-      const { state } = await this.#sandbox(spec.agentId, before);
-      if (state === 'paused') await this.#signal(spec.agentId, 'SIGCONT', 'running');
-      if (state !== 'stopped') return this.#sandbox(spec.agentId, before);
-    }
-    if (before) await endGroup(before);
+    if (before) await endGroup(before.group);
     signal?.throwIfAborted();
     try {
-      const record = await this.#start(spec, command, before?.createdAt ?? Date.now());
-      await writeFile(join(this.directory(spec.agentId), 'sandbox.json'), JSON.stringify(record));
-      return await this.#sandbox(spec.agentId, record);
+      const pid = await this.#start(spec, command);
+      const group = await processGroup(pid);
+      const createdAt = before?.createdAt ?? Date.now();
+      const record: SandboxRecord = { image: spec.image, createdAt, group, spec: JSON.stringify(spec) };
+      await this.#write(spec.agentId, record);
+      return await sandboxFrom(spec.agentId, record);
     } catch (cause) {
       if (!before) await rm(this.directory(spec.agentId), { recursive: true, force: true });
       throw new CaissonError('SANDBOX_START_FAILED', `The process of ${spec.agentId} did not start.`, { cause });
     }
   }
 
-  async #start(spec: SandboxSpec, [program, ...args]: readonly [string, ...string[]], createdAt: number): Promise<Record> {
+  async #start(spec: SandboxSpec, [program, ...args]: CommandLine): Promise<number> {
     const directory = this.directory(spec.agentId);
     await rm(join(directory, 'run'), { recursive: true, force: true });
-    for (const folder of ['workspace', 'home', 'run']) await mkdir(join(directory, folder), { recursive: true, mode: 0o700 });
+    for (const folder of ['workspace', 'home', 'run']) {
+      await mkdir(join(directory, folder), { recursive: true, mode: 0o700 });
+    }
     await using log = await open(join(directory, 'guest.log'), 'a');
     const child = spawn(program, args, {
       cwd: join(directory, 'workspace'),
-      detached: true, // its own process group, and it survives this process as a container does
+      detached: true, // a group of its own, which outlives this process as a container does
       stdio: ['ignore', log.fd, log.fd],
       env: {
         PATH: process.env['PATH'],
@@ -164,31 +167,30 @@ export class ProcessProvider implements SandboxProvider {
     });
     await once(child, 'spawn');
     child.unref();
-    const pid = z.int().parse(child.pid);
-    const startTicks = (await processStat(pid))?.startTicks ?? '';
-    return { image: spec.image, createdAt, pid, startTicks, spec: JSON.stringify(spec) };
+    return z.int().parse(child.pid);
   }
 
-  async #signal(agentId: AgentId, signal: 'SIGSTOP' | 'SIGCONT', wanted: SandboxState): Promise<void> {
-    await this.#assertRoot();
+  async #freeze(agentId: AgentId, frozen: boolean): Promise<void> {
     const record = await this.#read(agentId);
-    if (!record || (await stateOf(record)) === 'stopped') throw notRunning(agentId);
-    process.kill(-record.pid, signal);
-    while ((await stateOf(record)) !== wanted) await pass(1);
+    if (!record || (await groupState(record.group)) === 'stopped') throw notRunning(agentId);
+    await freezeGroup(record.group, frozen);
   }
 
-  async #read(agentId: AgentId): Promise<Record | undefined> {
+  async #read(agentId: AgentId): Promise<SandboxRecord | undefined> {
+    await this.#assertRoot();
     try {
       return recordSchema.parse(JSON.parse(await readFile(join(this.directory(agentId), 'sandbox.json'), 'utf8')));
     } catch (thrown) {
-      if (hasCode(thrown, 'ENOENT')) return undefined;
+      if (thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT') return undefined;
       throw thrown;
     }
   }
 
-  async #sandbox(agentId: AgentId, record: Record): Promise<Sandbox> {
-    const { image, createdAt, pid } = record;
-    return { agentId, state: await stateOf(record), providerId: String(pid), image, createdAt };
+  /** Replaces the record in one step: others read it at any time. */
+  async #write(agentId: AgentId, record: SandboxRecord): Promise<void> {
+    const path = join(this.directory(agentId), 'sandbox.json');
+    await writeFile(`${path}.new`, JSON.stringify(record));
+    await rename(`${path}.new`, path);
   }
 
   async #assertRoot(): Promise<void> {
@@ -200,44 +202,12 @@ export class ProcessProvider implements SandboxProvider {
   }
 }
 
+async function sandboxFrom(agentId: AgentId, { image, createdAt, group }: SandboxRecord): Promise<Sandbox> {
+  return { agentId, state: await groupState(group), providerId: String(group.pid), image, createdAt };
+}
+
 function notRunning(agentId: AgentId): CaissonError {
   return new CaissonError('SANDBOX_NOT_RUNNING', `The sandbox of ${agentId} is not running.`);
-}
-
-async function stateOf({ pid, startTicks }: Record): Promise<SandboxState> {
-  const stat = await processStat(pid);
-  if (!stat || stat.startTicks !== startTicks || 'ZX'.includes(stat.state)) return 'stopped';
-  return stat.state === 'T' ? 'paused' : 'running';
-}
-
-/** SIGTERM to every process, SIGKILL after 3 s; done when none is left. */
-async function endGroup(record: Record): Promise<void> {
-  if ((await stateOf(record)) === 'stopped' && !signalGroup(record.pid, 'SIGTERM')) return;
-  signalGroup(record.pid, 'SIGTERM');
-  signalGroup(record.pid, 'SIGCONT');
-  const patienceEnds = Date.now() + 3000;
-  while (signalGroup(record.pid, Date.now() < patienceEnds ? 0 : 'SIGKILL')) await pass(5);
-}
-
-/** Whether the group has a process. */
-function signalGroup(pid: number, signal: NodeJS.Signals | 0): boolean {
-  try {
-    return process.kill(-pid, signal);
-  } catch (thrown) {
-    if (hasCode(thrown, 'ESRCH')) return false;
-    throw thrown;
-  }
-}
-
-async function processStat(pid: number): Promise<{ readonly state: string; readonly startTicks: string } | undefined> {
-  try {
-    const text = await readFile(`/proc/${pid}/stat`, 'utf8');
-    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-    return { state: fields[0] ?? '', startTicks: fields[19] ?? '' };
-  } catch (thrown) {
-    if (hasCode(thrown, 'ENOENT') || hasCode(thrown, 'ESRCH')) return undefined;
-    throw thrown;
-  }
 }
 
 async function freePort(): Promise<number> {
@@ -247,8 +217,4 @@ async function freePort(): Promise<number> {
   server.close();
   await once(server, 'close');
   return z.object({ port: z.int() }).parse(address).port;
-}
-
-function hasCode(thrown: unknown, code: string): boolean {
-  return thrown instanceof Error && 'code' in thrown && thrown.code === code;
 }

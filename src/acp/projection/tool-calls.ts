@@ -83,7 +83,12 @@ export class ToolCallProjection {
     const content = call.content == null ? undefined : toolContent(call.content);
     tool.content = content ?? tool.content;
     if (call.status === 'completed' || call.status === 'failed') {
-      if (tool.content.length === 0 && output === undefined && exitCodeOf(call) === undefined && call.rawOutput != null) {
+      if (
+        tool.content.length === 0 &&
+        output === undefined &&
+        exitCodeOf(call) === undefined &&
+        call.rawOutput != null
+      ) {
         tool.content = [{ type: 'other', block: { rawOutput: call.rawOutput } }];
       }
       return [this.#end(toolCallId, tool, call.status, output)];

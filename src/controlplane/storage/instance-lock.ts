@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { CaissonError } from '../../kernel/errors.ts';
-import { makePrivateFile } from './open-sqlite.ts';
+import { makePrivateFile } from './private-file.ts';
 import { sqliteErrorCode, translateSqliteError } from './sqlite-errors.ts';
 
 const sqliteBusy = 5;

@@ -4,7 +4,7 @@ declare const jsonOf: unique symbol;
 export type JsonText<T> = string & { readonly [jsonOf]?: T };
 
 export function toJson<T>(value: T): JsonText<T> {
-  return JSON.stringify(value) as JsonText<T>;
+  return JSON.stringify(value);
 }
 
 /** Trusts the text: only this store writes it. */

@@ -1,8 +1,8 @@
-import { chmodSync, closeSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { Kysely, type LogEvent } from 'kysely';
 import type { Database } from './database.ts';
 import { migrate } from './migrator.ts';
+import { makePrivateFile } from './private-file.ts';
 import { SqliteConnection } from './sqlite-connection.ts';
 import { NodeSqliteDialect } from './sqlite-dialect.ts';
 import { translateSqliteError } from './sqlite-errors.ts';
@@ -12,7 +12,7 @@ const busyTimeoutMs = 5_000;
 
 /**
  * The database in `file`, made if need be, mode 600, with its schema up to date. Every commit is on the disk when it
- * resolves. Only one process at a time: see `InstanceLock`.
+ * resolves. Only one process at a time: see `takeInstanceLock`.
  */
 export async function openSqlite(file: string, log?: (event: LogEvent) => void): Promise<Kysely<Database>> {
   makePrivateFile(file);
@@ -26,16 +26,6 @@ export async function openSqlite(file: string, log?: (event: LogEvent) => void):
   } catch (error) {
     database.close();
     throw error;
-  }
-}
-
-/** SQLite gives its other files the mode of this one. It is never opened twice: closing would drop SQLite's locks. */
-export function makePrivateFile(file: string): void {
-  try {
-    closeSync(openSync(file, 'wx', 0o600));
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
-    chmodSync(file, 0o600);
   }
 }
 

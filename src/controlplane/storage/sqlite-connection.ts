@@ -78,6 +78,7 @@ export class SqliteConnection implements SqliteDatabase {
 }
 
 function toInput(value: unknown): SQLInputValue {
-  if (value === null || typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint') return value;
+  if (value === null || typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint')
+    return value;
   throw new TypeError(`A ${typeof value} cannot be stored.`);
 }

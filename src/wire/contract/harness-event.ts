@@ -20,7 +20,7 @@ export type PermissionOption = z.infer<typeof permissionOptionSchema>;
 export const permissionOutcomeSchema = z.enum(['allowed', 'rejected', 'expired', 'canceled']);
 export type PermissionOutcome = z.infer<typeof permissionOutcomeSchema>;
 
-const toolContentSchema = z.discriminatedUnion('type', [
+export const toolContentSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('text'), text: z.string() }),
   z.object({ type: z.literal('diff'), path: z.string(), oldText: z.string().nullable(), newText: z.string() }),
   z.object({ type: z.literal('other'), block: z.json() }),

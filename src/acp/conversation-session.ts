@@ -1,0 +1,47 @@
+import type { ConversationId, RunId } from '../kernel/ids.ts';
+import { SerialQueue } from '../kernel/serial-queue.ts';
+import type { HarnessEvent } from '../wire/contract/harness-event.ts';
+import type { HarnessSink } from './harness.ts';
+import type { HarnessProcess } from './harness-process.ts';
+import { SessionProjection } from './projection/session-projection.ts';
+import type { Turn } from './turn.ts';
+
+/** What is known of one conversation's ACP session. */
+export class ConversationSession {
+  readonly conversationId: ConversationId;
+  readonly projection = new SessionProjection();
+  /** Opens and closes the session, one at a time. */
+  readonly changes = new SerialQueue();
+  /** The harness's id of it, once it has one. */
+  sessionId: string | null = null;
+  /** The process that has it open; null or an ended process: it must be opened again. */
+  process: HarnessProcess | null = null;
+  /** While the harness repeats the transcript, which is known already. */
+  isReplaying = false;
+  turn: Turn | null = null;
+  readonly #sink: HarnessSink;
+
+  constructor(conversationId: ConversationId, sink: HarnessSink) {
+    this.conversationId = conversationId;
+    this.#sink = sink;
+  }
+
+  record(events: readonly HarnessEvent[], runId: RunId | null): void {
+    for (const event of events) {
+      this.#sink.append({ type: 'event', conversationId: this.conversationId, runId, event });
+    }
+  }
+
+  /** Takes one `session/update`. What arrives between turns belongs to no run. */
+  update(update: unknown): void {
+    if (this.isReplaying) return;
+    const events = this.projection.apply(update);
+    this.record(events, this.turn?.liveRunId ?? null);
+    if (events.some(isProgress)) this.turn?.touch();
+  }
+}
+
+/** A harness that only says that it tries again makes no progress. */
+function isProgress(event: HarnessEvent): boolean {
+  return event.type !== 'harness.other' || event.sessionUpdate !== 'session_info_update';
+}

@@ -1,0 +1,178 @@
+import type { PlanEntry, SessionUpdate, ToolCallContent, ToolKind } from '@agentclientprotocol/sdk';
+import type { AgentEvent } from '../../client/index.ts';
+import { OutputTail } from './output-tail.ts';
+
+type Event<Type extends AgentEvent['type']> = Extract<AgentEvent, { type: Type }>;
+
+/** Tool calls whose state is kept at the same time; a harness that leaves more unfinished loses the oldest. */
+const followedCalls = 200;
+
+/**
+ * Turns the events of one turn into ACP's session updates. ACP cannot take back what was said, so a discarded message is
+ * followed by a chunk that says so. Events that ACP has no word for give no update.
+ */
+export class SessionUpdates {
+  /** Characters sent of each message that has not ended. */
+  readonly #sent = new Map<string, number>();
+  readonly #calls = new Map<string, { content: ToolCallContent[]; output: OutputTail }>();
+
+  of(event: AgentEvent): SessionUpdate[] {
+    switch (event.type) {
+      case 'message.delta':
+        return this.#message(event.messageId, event.delta);
+      case 'message.completed':
+        return this.#completed(event);
+      case 'message.discarded':
+        return this.#sent.delete(event.messageId) ? [chunk('agent_message_chunk', discardNotes[event.reason])] : [];
+      case 'thought.delta':
+        return [chunk('agent_thought_chunk', event.delta, event.messageId)];
+      case 'tool.started':
+        return [this.#started(event)];
+      case 'tool.updated':
+        return this.#updated(event);
+      case 'tool.completed':
+        return [this.#ended(event)];
+      case 'plan.updated':
+        return [{ sessionUpdate: 'plan', entries: event.entries.map(planEntry) }];
+      case 'usage.updated':
+        return [{ sessionUpdate: 'usage_update', used: event.used, size: event.size }];
+      default:
+        return [];
+    }
+  }
+
+  #message(messageId: string, text: string): SessionUpdate[] {
+    if (text === '') return [];
+    this.#sent.set(messageId, (this.#sent.get(messageId) ?? 0) + text.length);
+    return [chunk('agent_message_chunk', text, messageId)];
+  }
+
+  /** What the deltas did not bring. */
+  #completed({ messageId, content }: Event<'message.completed'>): SessionUpdate[] {
+    const text = content.map((block) => (block.type === 'text' ? block.text : notText)).join('');
+    const updates = this.#message(messageId, text.slice(this.#sent.get(messageId) ?? 0));
+    this.#sent.delete(messageId);
+    return updates;
+  }
+
+  #started(event: Event<'tool.started'>): SessionUpdate {
+    const { toolCallId, title, kind, input, locations } = event;
+    const content = event.content.flatMap(toolContent);
+    this.#calls.set(toolCallId, { content, output: new OutputTail() });
+    const oldest = this.#calls.keys().next();
+    if (this.#calls.size > followedCalls && oldest.done !== true) this.#calls.delete(oldest.value);
+    return {
+      sessionUpdate: 'tool_call',
+      toolCallId,
+      title,
+      kind: toolKind(kind),
+      status: 'in_progress',
+      content,
+      locations: locations.map((path) => ({ path })),
+      ...(input === undefined ? {} : { rawInput: input }),
+    };
+  }
+
+  #updated({ toolCallId, title, output, content }: Event<'tool.updated'>): SessionUpdate[] {
+    const call = this.#calls.get(toolCallId);
+    if (call === undefined) return [];
+    if (content !== undefined) call.content = content.flatMap(toolContent);
+    const due = call.output.add(output ?? '');
+    if (title === undefined && content === undefined && !due) return [];
+    return [
+      {
+        sessionUpdate: 'tool_call_update',
+        toolCallId,
+        ...(title === undefined ? {} : { title }),
+        ...(content === undefined && !due ? {} : { content: shown(call) }),
+      },
+    ];
+  }
+
+  #ended({ toolCallId, status, exitCode, output, content }: Event<'tool.completed'>): SessionUpdate {
+    const call = this.#calls.get(toolCallId) ?? { content: [], output: new OutputTail() };
+    this.#calls.delete(toolCallId);
+    call.output.add(output ?? '');
+    if (content.length > 0) call.content = content.flatMap(toolContent);
+    return {
+      sessionUpdate: 'tool_call_update',
+      toolCallId,
+      status: status === 'completed' ? 'completed' : 'failed', // ACP has no word for a canceled call
+      content: shown(call),
+      ...(exitCode === null ? {} : { rawOutput: { exitCode } }),
+    };
+  }
+}
+
+/** The content of a message that is kept, for the replay of a conversation. */
+export function messageChunk(role: 'user' | 'agent', messageId: string, text: string): SessionUpdate {
+  return chunk(role === 'user' ? 'user_message_chunk' : 'agent_message_chunk', text, messageId);
+}
+
+/** A remark of Caisson's own, told as the agent's. */
+export function noteChunk(text: string): SessionUpdate {
+  return chunk('agent_message_chunk', `\n\n*[Caisson: ${text}]*\n\n`);
+}
+
+export function toolContent(item: Event<'tool.started'>['content'][number]): ToolCallContent[] {
+  switch (item.type) {
+    case 'text':
+      return [textContent(item.text)];
+    case 'diff':
+      return [{ type: 'diff', path: item.path, oldText: item.oldText, newText: item.newText }];
+    case 'other':
+      return []; // terminals of the harness, which the editor could not find
+  }
+}
+
+const toolKinds: ReadonlySet<string> = new Set<ToolKind>([
+  'read',
+  'edit',
+  'delete',
+  'move',
+  'search',
+  'execute',
+  'think',
+  'fetch',
+  'switch_mode',
+  'other',
+]);
+
+export function toolKind(kind: string): ToolKind {
+  return isToolKind(kind) ? kind : 'other';
+}
+
+function isToolKind(kind: string): kind is ToolKind {
+  return toolKinds.has(kind);
+}
+
+const notText = '[content that is not text]';
+
+const discardNotes = {
+  model_retry: '\n\n*[Caisson: the text above was thrown away. The model broke off and is asked again.]*\n\n',
+  turn_ended: '\n\n*[Caisson: the text above was never finished.]*\n\n',
+} as const;
+
+function chunk(
+  sessionUpdate: 'user_message_chunk' | 'agent_message_chunk' | 'agent_thought_chunk',
+  text: string,
+  messageId?: string,
+): SessionUpdate {
+  return { sessionUpdate, content: { type: 'text', text }, ...(messageId === undefined ? {} : { messageId }) };
+}
+
+function shown(call: { readonly content: ToolCallContent[]; readonly output: OutputTail }): ToolCallContent[] {
+  return call.output.isEmpty ? call.content : [...call.content, textContent(call.output.take())];
+}
+
+function textContent(text: string): ToolCallContent {
+  return { type: 'content', content: { type: 'text', text } };
+}
+
+function planEntry({ content, priority, status }: Event<'plan.updated'>['entries'][number]): PlanEntry {
+  return {
+    content,
+    priority: priority === 'high' || priority === 'low' ? priority : 'medium',
+    status: status === 'completed' || status === 'in_progress' ? status : 'pending',
+  };
+}

@@ -1,0 +1,37 @@
+import type { Run } from '../../client/index.ts';
+
+type EndReason = NonNullable<Run['reason']>;
+
+/** What each reason means for the person who waits. */
+const sentences = {
+  end_turn: 'it is done',
+  max_tokens: 'the model reached its longest answer',
+  max_turn_requests: 'the agent reached its largest number of model requests',
+  refusal: 'the model refused to go on',
+  model_quota_exhausted: 'the quota of the model service is used up',
+  model_unauthorized: 'the model service refused the key',
+  model_error: 'the model service failed',
+  harness_start_failed: 'the coding agent did not start',
+  harness_exited: 'the coding agent ended in the middle of the turn',
+  harness_error: 'the coding agent reported an error',
+  session_lost: 'the coding agent lost its session',
+  sandbox_start_failed: 'the sandbox did not start',
+  sandbox_unreachable: 'the sandbox could not be reached',
+  canceled_by_user: 'it was canceled',
+  permission_rejected: 'a permission was refused, which ends the turn',
+  permission_expired: 'nobody answered a permission request in time',
+  canceled_by_harness: 'the coding agent canceled it',
+  conversation_closed: 'the conversation was closed',
+  run_timeout: 'it took longer than allowed',
+  harness_idle: 'the coding agent said nothing for too long',
+  sandbox_lost: 'the sandbox went away; what was done until then is unknown',
+  harness_unresponsive: 'the coding agent did not stop when asked, so its sandbox was stopped',
+  access_revoked: 'the access of its sender was taken away',
+} as const satisfies Record<EndReason, string>;
+
+/** E.g. `failed: the model service failed (model_error). 500 from the service`. */
+export function runEndText(run: Run): string {
+  if (run.reason === null) return run.state;
+  const said = run.message === null || run.message === '' ? '' : `. ${run.message}`;
+  return `${run.state}: ${sentences[run.reason]} (${run.reason})${said}`;
+}

@@ -1,0 +1,21 @@
+import { agentsRouter } from './routers/agents.ts';
+import { conversationsRouter } from './routers/conversations.ts';
+import { eventsRouter } from './routers/events.ts';
+import { keysRouter } from './routers/keys.ts';
+import { permissionsRouter } from './routers/permissions.ts';
+import { runsRouter } from './routers/runs.ts';
+import { systemRouter } from './routers/system.ts';
+import { router } from './trpc.ts';
+
+/** The whole API. Clients import its type only. */
+export const appRouter = router({
+  agents: agentsRouter,
+  conversations: conversationsRouter,
+  runs: runsRouter,
+  events: eventsRouter,
+  permissions: permissionsRouter,
+  keys: keysRouter,
+  system: systemRouter,
+});
+
+export type AppRouter = typeof appRouter;

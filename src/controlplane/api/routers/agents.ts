@@ -1,0 +1,209 @@
+import { z } from 'zod';
+import type { AgentLimits } from '../../../agents/agent.ts';
+import { deadline } from '../../../kernel/deadline.ts';
+import { CaissonError, toCaissonError } from '../../../kernel/errors.ts';
+import { agentIdSchema, conversationIdSchema, type AgentId, messageIdSchema } from '../../../kernel/ids.ts';
+import { agentNameSchema, agentSchema } from '../schemas/agent.ts';
+import { conversationSchema, messageSchema } from '../schemas/conversation.ts';
+import { idempotencyKeySchema, messageInputSchema, runTimeoutSchema } from '../schemas/message-input.ts';
+import { pageFields, pageSchema } from '../schemas/page.ts';
+import { permissionSchema } from '../schemas/permission.ts';
+import { runSchema, waitOutcomeSchema } from '../schemas/run.ts';
+import type { ApiServices } from '../services.ts';
+import { procedure, router } from '../trpc.ts';
+import { waitForRun } from '../wait-for-run.ts';
+
+/** Longest wait for a sandbox to come up, and for an answer, in milliseconds. */
+const readyTimeoutMs = 10 * 60_000;
+const longestAnswerMs = 24 * 3_600_000;
+
+const byId = z.strictObject({ agentId: agentIdSchema });
+
+const limitsInput = z.strictObject({
+  cpus: z.number().min(0.1).optional(),
+  memoryBytes: z.int().min(256 * 1_024 * 1_024).optional(),
+  pids: z.int().min(64).optional(),
+});
+
+export const agentsRouter = router({
+  /**
+   * Answers at once; the sandbox is brought up in the background. With `wait` it answers when the sandbox runs, or
+   * with what kept it from starting: the agent is there in either case.
+   */
+  create: procedure
+    .input(
+      z.strictObject({
+        name: agentNameSchema,
+        harness: z.string().max(100).optional(),
+        /** A model id of the harness. Default: the control plane's model. */
+        model: z.string().regex(/^[\x21-\x7e]{1,200}$/, 'must be 1 to 200 printable ASCII characters').optional(),
+        limits: limitsInput.optional(),
+        wait: z.boolean().default(false),
+      }),
+    )
+    .output(agentSchema)
+    .mutation(async ({ ctx, input, signal }) => {
+      const { domain, about, draining } = ctx.services;
+      const agent = await domain.agents.create({
+        ownerId: ctx.principal.userId,
+        name: input.name,
+        harness: chooseHarness(ctx.services, input.harness),
+        model: input.model ?? null,
+        provider: about.provider,
+        limits: chooseLimits(ctx.services, input.limits ?? {}),
+      });
+      if (!input.wait) return agent;
+      using limit = deadline(readyTimeoutMs, `The start of agent ${agent.name}`, anyOf(signal, draining));
+      return await domain.agents.whenReady(agent.id, limit.signal).catch((thrown: unknown) => {
+        throw namingAgent(thrown, agent.id);
+      });
+    }),
+
+  list: procedure
+    .input(z.strictObject(pageFields).prefault({}))
+    .output(pageSchema(agentSchema))
+    .query(async ({ ctx, input }) => {
+      const { domain, access } = ctx.services;
+      return await domain.agents.list(access.visibleOwner(ctx.principal), input);
+    }),
+
+  /** By id, or by a name among the caller's own agents. */
+  get: procedure
+    .input(z.union([byId, z.strictObject({ name: agentNameSchema })]))
+    .output(agentSchema)
+    .query(async ({ ctx, input }) => {
+      const { domain, access } = ctx.services;
+      if ('agentId' in input) return await access.agent(ctx.principal, input.agentId);
+      const agent = await domain.agents.findByName(ctx.principal.userId, input.name);
+      if (agent === undefined) throw new CaissonError('AGENT_NOT_FOUND', `You have no agent called ${input.name}.`);
+      return agent;
+    }),
+
+  /** Everything that is needed to show an agent; events after `seq` carry on from there. */
+  status: procedure
+    .input(byId)
+    .output(
+      z.object({
+        agent: agentSchema,
+        activity: z.enum(['idle', 'thinking', 'awaiting_permission', 'error']),
+        seq: z.int().min(0),
+        conversations: z.array(conversationSchema).readonly(),
+        activeRuns: z.array(runSchema).readonly(),
+        pendingPermissions: z.array(permissionSchema).readonly(),
+      }),
+    )
+    .query(async ({ ctx, input }) => {
+      const { domain, access } = ctx.services;
+      await access.agent(ctx.principal, input.agentId);
+      return await domain.agents.snapshot(input.agentId);
+    }),
+
+  /** Messages, oldest first within the page; the newest page comes first. */
+  history: procedure
+    .input(z.strictObject({ agentId: agentIdSchema, conversationId: conversationIdSchema.optional(), ...pageFields }))
+    .output(pageSchema(messageSchema))
+    .query(async ({ ctx, input }) => {
+      const { domain, access } = ctx.services;
+      const { agentId, conversationId, ...page } = input;
+      if (conversationId === undefined) await access.agent(ctx.principal, agentId);
+      else await access.conversationOf(ctx.principal, agentId, conversationId);
+      return await domain.conversations.messages(agentId, conversationId ?? null, page);
+    }),
+
+  /**
+   * The awaited round trip: stores the message, starts a run, waits for its end and returns what the agent said.
+   * The run goes on when the caller leaves or `timeoutMs` is over; `runs.wait` finds it again.
+   */
+  sendMessage: procedure
+    .input(
+      z.strictObject({
+        agentId: agentIdSchema,
+        conversationId: conversationIdSchema,
+        message: messageInputSchema,
+        idempotencyKey: idempotencyKeySchema.optional(),
+        /** Of the run. */
+        runTimeoutMs: runTimeoutSchema.optional(),
+        /** Of the wait. */
+        timeoutMs: z.int().min(0).max(longestAnswerMs).default(readyTimeoutMs),
+      }),
+    )
+    .output(
+      z.object({
+        messageId: messageIdSchema,
+        outcome: waitOutcomeSchema,
+        /** The text of all that the agent said in the run so far. */
+        reply: z.string(),
+        messages: z.array(messageSchema).readonly(),
+      }),
+    )
+    .mutation(async ({ ctx, input, signal }) => {
+      const { domain, access } = ctx.services;
+      await access.conversationOf(ctx.principal, input.agentId, input.conversationId);
+      const { runId, messageId } = await domain.runs.start({
+        principalId: ctx.principal.userId,
+        conversationId: input.conversationId,
+        content: input.message,
+        idempotencyKey: input.idempotencyKey,
+        timeoutMs: input.runTimeoutMs,
+      });
+      const outcome = await waitForRun(ctx.services, { runId, timeoutMs: input.timeoutMs, signal });
+      const messages = await domain.runs.reply(runId);
+      const reply = messages
+        .map(({ content }) => content.map((block) => (block.type === 'text' ? block.text : '')).join(''))
+        .filter((text) => text !== '')
+        .join('\n\n');
+      return { messageId, outcome, reply, messages };
+    }),
+
+  /** Answers when no sandbox, volume or row of the agent is left. Goes on when the caller leaves. */
+  delete: procedure
+    .input(byId)
+    .output(z.object({ agentId: agentIdSchema }))
+    .mutation(async ({ ctx, input }) => {
+      const { domain, access } = ctx.services;
+      await access.agent(ctx.principal, input.agentId);
+      await domain.agents.delete(input.agentId);
+      return { agentId: input.agentId };
+    }),
+});
+
+function chooseHarness({ about }: ApiServices, wanted: string | undefined): string {
+  const harness = wanted ?? about.harnesses[0];
+  if (harness === undefined || !about.harnesses.includes(harness)) {
+    throw new CaissonError('BAD_REQUEST', `There is no harness ${JSON.stringify(wanted)} here.`, {
+      hint: `Choose one of: ${about.harnesses.join(', ')}.`,
+    });
+  }
+  return harness;
+}
+
+function chooseLimits({ sandboxLimits }: ApiServices, wanted: z.infer<typeof limitsInput>): AgentLimits {
+  for (const field of ['cpus', 'memoryBytes', 'pids'] as const) {
+    const [asked, most] = [wanted[field], sandboxLimits[field]];
+    if (asked !== undefined && asked > most) {
+      throw new CaissonError('BAD_REQUEST', `limits.${field} is ${asked}; at most ${most} can be given.`, {
+        hint: 'Ask for less, or ask an administrator to raise the limits of sandboxes.',
+        details: { field, asked, most },
+      });
+    }
+  }
+  return {
+    cpus: wanted.cpus ?? sandboxLimits.cpus,
+    memoryBytes: wanted.memoryBytes ?? sandboxLimits.memoryBytes,
+    pids: wanted.pids ?? sandboxLimits.pids,
+  };
+}
+
+function anyOf(signal: AbortSignal | undefined, other: AbortSignal): AbortSignal {
+  return signal === undefined ? other : AbortSignal.any([signal, other]);
+}
+
+/** The agent exists although its start failed: its id must not be lost with the error. */
+function namingAgent(thrown: unknown, agentId: AgentId): CaissonError {
+  const error = toCaissonError(thrown);
+  return new CaissonError(error.code, error.message, {
+    hint: error.hint,
+    details: { ...error.details, agentId },
+    cause: thrown,
+  });
+}

@@ -1,0 +1,44 @@
+import { z } from 'zod';
+import { agentIdSchema, conversationIdSchema } from '../../../kernel/ids.ts';
+import { conversationSchema } from '../schemas/conversation.ts';
+import { displayNameSchema } from '../schemas/key.ts';
+import { pageFields, pageSchema } from '../schemas/page.ts';
+import { procedure, router } from '../trpc.ts';
+
+const byId = z.strictObject({ conversationId: conversationIdSchema });
+
+export const conversationsRouter = router({
+  open: procedure
+    .input(z.strictObject({ agentId: agentIdSchema, title: displayNameSchema.optional() }))
+    .output(conversationSchema)
+    .mutation(async ({ ctx, input }) => {
+      const { domain, access } = ctx.services;
+      await access.agent(ctx.principal, input.agentId);
+      return await domain.conversations.open(input);
+    }),
+
+  list: procedure
+    .input(z.strictObject({ agentId: agentIdSchema, ...pageFields }))
+    .output(pageSchema(conversationSchema))
+    .query(async ({ ctx, input }) => {
+      const { domain, access } = ctx.services;
+      const { agentId, ...page } = input;
+      await access.agent(ctx.principal, agentId);
+      return await domain.conversations.list(agentId, page);
+    }),
+
+  get: procedure
+    .input(byId)
+    .output(conversationSchema)
+    .query(async ({ ctx, input }) => await ctx.services.access.conversation(ctx.principal, input.conversationId)),
+
+  /** Cancels what is queued or under way in it; what was said stays readable. Closing twice is no error. */
+  close: procedure
+    .input(byId)
+    .output(conversationSchema)
+    .mutation(async ({ ctx, input }) => {
+      const { domain, access } = ctx.services;
+      await access.conversation(ctx.principal, input.conversationId);
+      return await domain.conversations.close(input.conversationId, ctx.principal.userId);
+    }),
+});

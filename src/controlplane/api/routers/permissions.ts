@@ -1,0 +1,30 @@
+import { z } from 'zod';
+import { agentIdSchema, permissionIdSchema } from '../../../kernel/ids.ts';
+import { permissionSchema } from '../schemas/permission.ts';
+import { procedure, router } from '../trpc.ts';
+
+export const permissionsRouter = router({
+  /** What waits for an answer, oldest first: of one agent, or of all that the caller may see. */
+  list: procedure
+    .input(z.strictObject({ agentId: agentIdSchema.optional() }).prefault({}))
+    .output(z.object({ items: z.array(permissionSchema).readonly() }))
+    .query(async ({ ctx, input }) => {
+      const { domain, access } = ctx.services;
+      if (input.agentId === undefined) {
+        return { items: await domain.permissions.list({ ownerId: access.visibleOwner(ctx.principal) }) };
+      }
+      await access.agent(ctx.principal, input.agentId);
+      return { items: await domain.permissions.list({ agentId: input.agentId }) };
+    }),
+
+  /** Answers with one of the request's options, or refuses with null. The first answer counts. */
+  respond: procedure
+    .input(z.strictObject({ permissionId: permissionIdSchema, optionId: z.string().min(1).max(500).nullable() }))
+    .output(z.object({ permissionId: permissionIdSchema }))
+    .mutation(async ({ ctx, input }) => {
+      const { domain, access } = ctx.services;
+      await access.permission(ctx.principal, input.permissionId);
+      await domain.permissions.respond({ ...input, by: ctx.principal.userId });
+      return { permissionId: input.permissionId };
+    }),
+});

@@ -1,0 +1,64 @@
+import { z } from 'zod';
+import { agentIdSchema, conversationIdSchema, runIdSchema } from '../../../kernel/ids.ts';
+import { idempotencyKeySchema, messageInputSchema, runTimeoutSchema } from '../schemas/message-input.ts';
+import { pageFields, pageSchema } from '../schemas/page.ts';
+import { acceptedRunSchema, runSchema, waitOutcomeSchema } from '../schemas/run.ts';
+import { procedure, router } from '../trpc.ts';
+import { waitForRun } from '../wait-for-run.ts';
+
+const byId = z.strictObject({ runId: runIdSchema });
+
+export const runsRouter = router({
+  /** Stores the message and the run, and answers. From then on the run ends in exactly one terminal state. */
+  start: procedure
+    .input(
+      z.strictObject({
+        conversationId: conversationIdSchema,
+        message: messageInputSchema,
+        idempotencyKey: idempotencyKeySchema.optional(),
+        timeoutMs: runTimeoutSchema.optional(),
+      }),
+    )
+    .output(acceptedRunSchema)
+    .mutation(async ({ ctx, input }) => {
+      const { domain, access } = ctx.services;
+      await access.conversation(ctx.principal, input.conversationId);
+      const { message, ...request } = input;
+      return await domain.runs.start({ ...request, content: message, principalId: ctx.principal.userId });
+    }),
+
+  /** Waits for the end of the run. A time-out ends the wait, never the run; 0 looks once. */
+  wait: procedure
+    .input(z.strictObject({ runId: runIdSchema, timeoutMs: z.int().min(0).max(600_000).default(30_000) }))
+    .output(waitOutcomeSchema)
+    .query(async ({ ctx, input, signal }) => {
+      await ctx.services.access.run(ctx.principal, input.runId);
+      return await waitForRun(ctx.services, { ...input, signal });
+    }),
+
+  get: procedure
+    .input(byId)
+    .output(runSchema)
+    .query(async ({ ctx, input }) => await ctx.services.access.run(ctx.principal, input.runId)),
+
+  list: procedure
+    .input(z.strictObject({ agentId: agentIdSchema, conversationId: conversationIdSchema.optional(), ...pageFields }))
+    .output(pageSchema(runSchema))
+    .query(async ({ ctx, input }) => {
+      const { domain, access } = ctx.services;
+      const { agentId, conversationId, ...page } = input;
+      if (conversationId === undefined) await access.agent(ctx.principal, agentId);
+      else await access.conversationOf(ctx.principal, agentId, conversationId);
+      return await domain.runs.list(agentId, conversationId ?? null, page);
+    }),
+
+  /** A queued run ends at once; one that is under way is asked to stop, and killed when it does not. */
+  cancel: procedure
+    .input(byId)
+    .output(runSchema)
+    .mutation(async ({ ctx, input }) => {
+      const { domain, access } = ctx.services;
+      await access.run(ctx.principal, input.runId);
+      return await domain.runs.cancel(input.runId, ctx.principal.userId);
+    }),
+});

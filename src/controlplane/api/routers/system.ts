@@ -1,0 +1,28 @@
+import { z } from 'zod';
+import { userIdSchema } from '../../../kernel/ids.ts';
+import { roleSchema } from '../schemas/key.ts';
+import { procedure, publicProcedure, router } from '../trpc.ts';
+
+export const systemRouter = router({
+  /** Whether the control plane answers. The only procedure that needs no key. */
+  health: publicProcedure.output(z.object({ status: z.literal('ok') })).query(() => ({ status: 'ok' as const })),
+
+  /** What this control plane is, and who the caller is to it. */
+  version: procedure
+    .output(
+      z.object({
+        version: z.string(),
+        provider: z.string(),
+        harnesses: z.array(z.string()).readonly(),
+        /** `demo`: no model service is configured, and a script answers instead. */
+        model: z.object({ name: z.string(), demo: z.boolean() }),
+        sandboxLimits: z.object({ cpus: z.number(), memoryBytes: z.int(), pids: z.int() }),
+        principal: z.object({ userId: userIdSchema, userName: z.string(), role: roleSchema }),
+      }),
+    )
+    .query(({ ctx }) => {
+      const { about, sandboxLimits } = ctx.services;
+      const { userId, userName, role } = ctx.principal;
+      return { ...about, sandboxLimits, principal: { userId, userName, role } };
+    }),
+});

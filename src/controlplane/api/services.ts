@@ -1,0 +1,31 @@
+import type { AgentLimits } from '../../agents/agent.ts';
+import type { Domain } from '../../agents/domain.ts';
+import type { Access } from '../auth/access.ts';
+import type { KeyService } from '../auth/key-service.ts';
+import type { Subscriptions } from './subscriptions.ts';
+
+/** What this control plane is, for people and clients. */
+export interface About {
+  readonly version: string;
+  readonly provider: string;
+  /** The first is the default of a new agent. */
+  readonly harnesses: readonly string[];
+  readonly model: {
+    readonly name: string;
+    /** Whether the demo model answers, which follows a script. */
+    readonly demo: boolean;
+  };
+}
+
+/** What the procedures work with. */
+export interface ApiServices {
+  readonly domain: Pick<Domain, 'agents' | 'conversations' | 'runs' | 'events' | 'permissions'>;
+  readonly access: Access;
+  readonly keys: KeyService;
+  readonly about: About;
+  /** The default and the ceiling of an agent's sandbox. */
+  readonly sandboxLimits: AgentLimits;
+  readonly subscriptions: Subscriptions;
+  /** Aborts, with a DRAINING error, when the control plane shuts down. */
+  readonly draining: AbortSignal;
+}

@@ -1,0 +1,83 @@
+import type { ServerResponse } from 'node:http';
+import { CaissonError } from '../../../kernel/errors.ts';
+
+/** Frames that are joined into one write. More makes no difference to throughput. */
+const batchBytes = 64 * 1_024;
+
+interface FrameWriterOptions {
+  /** How long a reader may accept nothing before it is given up. */
+  readonly stallMs: number;
+  readonly pingMs: number;
+  readonly ping: string;
+}
+
+/**
+ * Writes frames to one reader. Frames that come in the same turn of the event loop leave in one write, at its end.
+ * Holds at most one batch beside what the socket holds: whoever adds must await `room` when `add` says so.
+ */
+export class FrameWriter implements Disposable {
+  readonly #response: ServerResponse;
+  readonly #options: FrameWriterOptions;
+  readonly #pings: NodeJS.Timeout;
+  #pending = '';
+  #scheduled: NodeJS.Immediate | undefined;
+  #idle = true;
+
+  constructor(response: ServerResponse, options: FrameWriterOptions) {
+    this.#response = response;
+    this.#options = options;
+    this.#pings = setInterval(() => this.#keepAlive(), options.pingMs);
+    this.#pings.unref();
+  }
+
+  /** Takes a frame. False means: await `room` before the next one. */
+  add(frame: string): boolean {
+    this.#pending += frame;
+    this.#idle = false;
+    if (this.#pending.length >= batchBytes) this.#flush();
+    else this.#scheduled ??= setImmediate(() => this.#flush());
+    return !this.#response.writableNeedDrain;
+  }
+
+  /** Resolves when the reader has taken what was written, or has gone. Rejects when it takes nothing for too long. */
+  async room(): Promise<void> {
+    if (!this.#response.writableNeedDrain || this.#response.closed) return;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const stalled = setTimeout(() => {
+      reject(new CaissonError('DEADLINE_EXCEEDED', `The subscriber took nothing for ${this.#options.stallMs / 1_000} s.`));
+    }, this.#options.stallMs);
+    this.#response.once('drain', resolve).once('close', resolve);
+    try {
+      await promise;
+    } finally {
+      clearTimeout(stalled);
+      this.#response.off('drain', resolve).off('close', resolve);
+    }
+  }
+
+  /** Writes what is left and ends the response. */
+  end(): void {
+    this.#flush();
+    this.#response.end();
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#pings);
+    clearImmediate(this.#scheduled);
+  }
+
+  #flush(): void {
+    clearImmediate(this.#scheduled);
+    this.#scheduled = undefined;
+    if (this.#pending === '') return;
+    const batch = this.#pending;
+    this.#pending = '';
+    if (!this.#response.writableEnded && !this.#response.destroyed) this.#response.write(batch);
+  }
+
+  /** A ping where nothing else was written since the last one, and where the reader keeps up. */
+  #keepAlive(): void {
+    if (this.#idle && !this.#response.writableNeedDrain) this.add(this.#options.ping);
+    this.#idle = true;
+  }
+}

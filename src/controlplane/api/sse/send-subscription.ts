@@ -1,0 +1,67 @@
+import type { ServerResponse } from 'node:http';
+import { type AnyTRPCRouter, callTRPCProcedure, type TRPCError } from '@trpc/server';
+import { getErrorShape } from '@trpc/server/shared';
+import { CaissonError } from '../../../kernel/errors.ts';
+import { toTrpcError } from '../error-mapping.ts';
+import { type ApiContext, subscriptionHeartbeat } from '../trpc.ts';
+import { FrameWriter } from './frame-writer.ts';
+import { connectedFrame, errorFrame, itemFrame, pingFrame, returnFrame } from './frames.ts';
+
+/** A reader that takes nothing for this long is disconnected; it comes back with its cursor. */
+export const defaultStallMs = 60_000;
+
+interface Subscription {
+  readonly router: AnyTRPCRouter;
+  readonly path: string;
+  readonly input: unknown;
+  readonly context: ApiContext;
+  readonly response: ServerResponse;
+  readonly stallMs: number;
+  /** Hears what ended the stream, unless its reader did. */
+  readonly onError: (error: TRPCError) => void;
+}
+
+/**
+ * Serves one subscription as server-sent events, in tRPC's own format. It stands in for tRPC's adapter because that
+ * one passes every line of every event through three web streams (20 µs an event, against 2 µs here) and never gives up
+ * a reader that has stopped reading. The source is asked for the next event only when the reader has taken the last ones.
+ *
+ * Resolves when the response is over; never rejects. On shutdown and when the key is revoked the stream ends without a
+ * `return`, so that the client comes back.
+ */
+export async function sendSubscription(subscription: Subscription): Promise<void> {
+  const { response, router, path, context, input } = subscription;
+  const leave = new AbortController();
+  response.once('close', () => leave.abort());
+  response.writeHead(200, {
+    'content-type': 'text/event-stream',
+    'cache-control': 'no-cache, no-transform',
+    'x-accel-buffering': 'no',
+  });
+  const { pingIntervalMs: pingMs, reconnectAfterInactivityMs } = subscriptionHeartbeat;
+  using writer = new FrameWriter(response, { stallMs: subscription.stallMs, pingMs, ping: pingFrame });
+  writer.add(connectedFrame({ reconnectAfterInactivityMs }));
+  try {
+    const type = 'subscription' as const;
+    const call = { router, path, type, ctx: context, signal: leave.signal, batchIndex: 0 };
+    const source: unknown = await callTRPCProcedure({ ...call, getRawInput: () => Promise.resolve(input) });
+    if (!isAsyncIterable(source)) throw new TypeError(`${path} did not return events.`);
+    for await (const item of source) {
+      if (!writer.add(itemFrame(item))) await writer.room();
+      if (leave.signal.aborted) return;
+    }
+    if (!mayComeBack(context)) writer.add(returnFrame);
+    writer.end();
+  } catch (thrown) {
+    if (leave.signal.aborted) return;
+    const error = toTrpcError(thrown);
+    subscription.onError(error);
+    if (isStall(thrown)) {
+      response.destroy();
+      return;
+    }
+    const shape: unknown = getErrorShape({ config: router._def._config, error, type: 'subscription', path, input, ctx: context });
+    if (!isDraining(thrown)) writer.add(errorFrame(shape));
+    writer.end();
+  }
+}

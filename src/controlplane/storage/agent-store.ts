@@ -1,0 +1,43 @@
+import type { AgentStore, AgentTransaction } from '../../agents/ports.ts';
+import { agentTransaction } from './agent-transaction.ts';
+import * as agents from './agents.ts';
+import * as conversations from './conversations.ts';
+import * as events from './events.ts';
+import * as journal from './journal.ts';
+import * as messages from './messages.ts';
+import * as permissions from './permissions.ts';
+import * as runs from './runs.ts';
+import type { StorageAccess } from './storage-access.ts';
+
+export function createAgentStore(access: StorageAccess): AgentStore {
+  return {
+    transaction: async <T>(work: (tx: AgentTransaction) => Promise<T>) =>
+      await access.transaction(async (tx) => await work(agentTransaction(tx))),
+
+    findAgent: async (id) => await agents.find(access.db, id),
+    findAgentByName: async (ownerId, name) => await agents.findByName(access.db, ownerId, name),
+    listAgents: async (ownerId, page) => await agents.list(access.db, ownerId, page),
+    countAgents: async (ownerId) => await agents.count(access.db, ownerId),
+    listAgentIds: async () => await agents.listIds(access.db),
+
+    findConversation: async (id) => await conversations.find(access.db, id),
+    listConversations: async (agentId, page) => await conversations.list(access.db, agentId, page),
+    listMessages: async (agentId, conversationId, page) =>
+      await messages.list(access.db, { agentId, conversationId }, page),
+    findMessage: async (id) => await messages.find(access.db, id),
+    listRunMessages: async (runId) => await messages.listOfRun(access.db, runId),
+
+    findRun: async (id) => await runs.find(access.db, id),
+    listRuns: async (agentId, conversationId, page) => await runs.list(access.db, { agentId, conversationId }, page),
+    listActiveRuns: async (agentId) => await runs.listActive(access.db, { agentId }),
+
+    findPermission: async (id) => await permissions.find(access.db, id),
+    listPendingPermissions: async (filter) => await permissions.listPending(access.db, filter),
+
+    readEvents: async (agentId, after, limit) => await events.read(access.db, agentId, { after, limit }),
+    eventBounds: async (agentId) => await events.bounds(access.db, agentId),
+    pruneEvents: async (agentId, first) => await events.prune(access.db, agentId, first),
+
+    journalPosition: async (agentId, incarnation) => await journal.position(access.db, agentId, incarnation),
+  };
+}

@@ -1,0 +1,119 @@
+import type { Kysely, Selectable } from 'kysely';
+import type { Agent, SandboxStatus } from '../../agents/agent.ts';
+import type { Page, PageRequest } from '../../agents/ports.ts';
+import { CaissonError } from '../../kernel/errors.ts';
+import type { AgentId, UserId } from '../../kernel/ids.ts';
+import type { AgentsTable, Database } from './database.ts';
+import { fromJson, toJson } from './json-text.ts';
+import { nextOrdinal } from './ordinals.ts';
+import { startPage, toPage } from './pages.ts';
+
+export async function find(db: Kysely<Database>, id: AgentId): Promise<Agent | undefined> {
+  const row = await db.selectFrom('agents').selectAll().where('id', '=', id).executeTakeFirst();
+  return row && toAgent(row);
+}
+
+export async function findByName(db: Kysely<Database>, ownerId: UserId, name: string): Promise<Agent | undefined> {
+  const row = await db
+    .selectFrom('agents')
+    .selectAll()
+    .where('owner_id', '=', ownerId)
+    .where('name', '=', name)
+    .executeTakeFirst();
+  return row && toAgent(row);
+}
+
+export async function list(db: Kysely<Database>, ownerId: UserId | null, page: PageRequest): Promise<Page<Agent>> {
+  const start = startPage('agents', page);
+  const all = db.selectFrom('agents').selectAll().where('ordinal', '<', start.before);
+  const wanted = ownerId === null ? all : all.where('owner_id', '=', ownerId);
+  return toPage('agents', start, await wanted.orderBy('ordinal', 'desc').limit(start.rows).execute(), toAgent);
+}
+
+export async function count(db: Kysely<Database>, ownerId: UserId): Promise<number> {
+  const { agents } = await db
+    .selectFrom('agents')
+    .select(({ fn }) => fn.countAll<number | string>().as('agents'))
+    .where('owner_id', '=', ownerId)
+    .executeTakeFirstOrThrow();
+  return Number(agents); // PostgreSQL counts in text
+}
+
+export async function listIds(
+  db: Kysely<Database>,
+): Promise<readonly { readonly id: AgentId; readonly deleting: boolean }[]> {
+  const rows = await db.selectFrom('agents').select(['id', 'deleting']).orderBy('ordinal').execute();
+  return rows.map((row) => ({ id: row.id, deleting: row.deleting === 1 }));
+}
+
+export async function insert(db: Kysely<Database>, agent: Agent): Promise<void> {
+  const inserted = await db
+    .insertInto('agents')
+    .values({
+      id: agent.id,
+      ordinal: nextOrdinal('agents'),
+      owner_id: agent.ownerId,
+      name: agent.name,
+      harness: agent.harness,
+      model: agent.model,
+      provider: agent.provider,
+      limits: toJson(agent.limits),
+      created_at: agent.createdAt,
+      deleting: agent.deleting ? 1 : 0,
+      sandbox: toJson(agent.sandbox),
+      head_seq: 0,
+      lease_epoch: 0,
+    })
+    .onConflict((conflict) => conflict.columns(['owner_id', 'name']).doNothing())
+    .returning('id')
+    .executeTakeFirst();
+  if (inserted === undefined) {
+    throw new CaissonError('NAME_TAKEN', `There is already an agent named "${agent.name}".`);
+  }
+}
+
+export async function setDeleting(db: Kysely<Database>, id: AgentId): Promise<void> {
+  const result = await db.updateTable('agents').set({ deleting: 1 }).where('id', '=', id).executeTakeFirst();
+  if (result.numUpdatedRows === 0n) throw agentNotFound(id);
+}
+
+export async function setSandbox(db: Kysely<Database>, id: AgentId, status: SandboxStatus): Promise<void> {
+  const sandbox = toJson(status);
+  const result = await db.updateTable('agents').set({ sandbox }).where('id', '=', id).executeTakeFirst();
+  if (result.numUpdatedRows === 0n) throw agentNotFound(id);
+}
+
+export async function nextLeaseEpoch(db: Kysely<Database>, id: AgentId): Promise<number> {
+  const row = await db
+    .updateTable('agents')
+    .set((eb) => ({ lease_epoch: eb('lease_epoch', '+', 1) }))
+    .where('id', '=', id)
+    .returning('lease_epoch')
+    .executeTakeFirst();
+  if (row === undefined) throw agentNotFound(id);
+  return row.lease_epoch;
+}
+
+/** Its rows in all other tables go with it, by their foreign keys. */
+export async function remove(db: Kysely<Database>, id: AgentId): Promise<void> {
+  await db.deleteFrom('agents').where('id', '=', id).execute();
+}
+
+export function agentNotFound(id: AgentId): CaissonError {
+  return new CaissonError('AGENT_NOT_FOUND', `There is no agent ${id}.`);
+}
+
+function toAgent(row: Selectable<AgentsTable>): Agent {
+  return {
+    id: row.id,
+    name: row.name,
+    ownerId: row.owner_id,
+    harness: row.harness,
+    model: row.model,
+    provider: row.provider,
+    limits: fromJson(row.limits),
+    createdAt: row.created_at,
+    deleting: row.deleting === 1,
+    sandbox: fromJson(row.sandbox),
+  };
+}

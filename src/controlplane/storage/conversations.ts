@@ -1,0 +1,66 @@
+import type { Kysely, Selectable } from 'kysely';
+import type { Conversation } from '../../agents/agent.ts';
+import type { Page, PageRequest } from '../../agents/ports.ts';
+import { CaissonError } from '../../kernel/errors.ts';
+import type { AgentId, ConversationId } from '../../kernel/ids.ts';
+import type { ConversationsTable, Database } from './database.ts';
+import { nextOrdinal } from './ordinals.ts';
+import { startPage, toPage } from './pages.ts';
+
+export async function find(db: Kysely<Database>, id: ConversationId): Promise<Conversation | undefined> {
+  const row = await db.selectFrom('conversations').selectAll().where('id', '=', id).executeTakeFirst();
+  return row && toConversation(row);
+}
+
+export async function list(db: Kysely<Database>, agentId: AgentId, page: PageRequest): Promise<Page<Conversation>> {
+  const start = startPage('conversations', page);
+  const rows = await db
+    .selectFrom('conversations')
+    .selectAll()
+    .where('agent_id', '=', agentId)
+    .where('ordinal', '<', start.before)
+    .orderBy('ordinal', 'desc')
+    .limit(start.rows)
+    .execute();
+  return toPage('conversations', start, rows, toConversation);
+}
+
+export async function insert(db: Kysely<Database>, conversation: Conversation): Promise<void> {
+  await db
+    .insertInto('conversations')
+    .values({
+      id: conversation.id,
+      ordinal: nextOrdinal('conversations'),
+      agent_id: conversation.agentId,
+      title: conversation.title,
+      status: conversation.status,
+      session_id: conversation.sessionId,
+      created_at: conversation.createdAt,
+      updated_at: conversation.updatedAt,
+    })
+    .execute();
+}
+
+/** Writes some columns of a conversation that must be there. */
+export async function change(
+  db: Kysely<Database>,
+  id: ConversationId,
+  columns: Partial<Pick<ConversationsTable, 'status' | 'session_id' | 'updated_at'>>,
+): Promise<void> {
+  const result = await db.updateTable('conversations').set(columns).where('id', '=', id).executeTakeFirst();
+  if (result.numUpdatedRows === 0n) {
+    throw new CaissonError('CONVERSATION_NOT_FOUND', `There is no conversation ${id}.`);
+  }
+}
+
+function toConversation(row: Selectable<ConversationsTable>): Conversation {
+  return {
+    id: row.id,
+    agentId: row.agent_id,
+    title: row.title,
+    status: row.status,
+    sessionId: row.session_id,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  };
+}

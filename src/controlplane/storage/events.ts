@@ -1,0 +1,82 @@
+import type { Kysely, Selectable } from 'kysely';
+import type { AgentEvent, EventDraft } from '../../agents/event.ts';
+import type { AgentId } from '../../kernel/ids.ts';
+import { agentNotFound } from './agents.ts';
+import type { Database, EventsTable } from './database.ts';
+import { fromJson, toJson } from './json-text.ts';
+
+/** Keeps a statement under 400 variables: every SQL database takes 999. */
+const rowsPerInsert = 64;
+
+export async function append(
+  db: Kysely<Database>,
+  agentId: AgentId,
+  drafts: readonly EventDraft[],
+): Promise<readonly AgentEvent[]> {
+  if (drafts.length === 0) return [];
+  const agent = await db
+    .updateTable('agents')
+    .set((eb) => ({ head_seq: eb('head_seq', '+', drafts.length) }))
+    .where('id', '=', agentId)
+    .returning('head_seq')
+    .executeTakeFirst();
+  if (agent === undefined) throw agentNotFound(agentId);
+  const before = agent.head_seq - drafts.length;
+  const events = drafts.map(({ conversationId, runId, at, data }, index) => ({
+    event: { seq: before + 1 + index, agentId, conversationId, runId, at, ...data },
+    row: {
+      agent_id: agentId,
+      seq: before + 1 + index,
+      conversation_id: conversationId,
+      run_id: runId,
+      at,
+      data: toJson(data),
+    },
+  }));
+  for (let start = 0; start < events.length; start += rowsPerInsert) {
+    const rows = events.slice(start, start + rowsPerInsert).map(({ row }) => row);
+    await db.insertInto('events').values(rows).execute();
+  }
+  return events.map(({ event }) => event);
+}
+
+export async function read(
+  db: Kysely<Database>,
+  agentId: AgentId,
+  range: { readonly after: number; readonly limit: number },
+): Promise<readonly AgentEvent[]> {
+  const rows = await db
+    .selectFrom('events')
+    .select(['seq', 'conversation_id', 'run_id', 'at', 'data'])
+    .where('agent_id', '=', agentId)
+    .where('seq', '>', range.after)
+    .orderBy('seq')
+    .limit(range.limit)
+    .execute();
+  return rows.map((row) => toEvent(agentId, row));
+}
+
+export async function bounds(
+  db: Kysely<Database>,
+  agentId: AgentId,
+): Promise<{ readonly first: number; readonly last: number }> {
+  const row = await db
+    .selectFrom('agents')
+    .select((eb) => [
+      'head_seq',
+      eb.selectFrom('events').select('seq').where('agent_id', '=', agentId).orderBy('seq').limit(1).as('first'),
+    ])
+    .where('id', '=', agentId)
+    .executeTakeFirst();
+  const last = row?.head_seq ?? 0;
+  return { first: row?.first ?? last + 1, last };
+}
+
+export async function prune(db: Kysely<Database>, agentId: AgentId, first: number): Promise<void> {
+  await db.deleteFrom('events').where('agent_id', '=', agentId).where('seq', '<', first).execute();
+}
+
+function toEvent(agentId: AgentId, row: Omit<Selectable<EventsTable>, 'agent_id'>): AgentEvent {
+  const { seq, conversation_id: conversationId, run_id: runId, at } = row;
+  return { seq, agentId, conversationId, runId, at, ...fromJson(row.data) };
+}

@@ -1,0 +1,18 @@
+import type { IdentityStore } from '../auth/identity.ts';
+import * as keys from './api-keys.ts';
+import type { StorageAccess } from './storage-access.ts';
+import * as users from './users.ts';
+
+export function createIdentityStore(access: StorageAccess): IdentityStore {
+  return {
+    findUser: async (id) => await users.find(access.db, id),
+    findUserByName: async (name) => await users.findByName(access.db, name),
+    insertUser: async (user) => await access.transaction(async (tx) => await users.insert(tx, user)),
+    insertKey: async (key, secretHash) => await keys.insert(access.db, key, secretHash),
+    findKeyByHash: async (secretHash) => await keys.findByHash(access.db, secretHash),
+    findKey: async (id) => await keys.find(access.db, id),
+    listKeys: async (userId) => await keys.list(access.db, userId),
+    revokeKey: async (id, at) => await access.transaction(async (tx) => await keys.revoke(tx, id, at)),
+    touchKey: async (id, at) => await keys.touch(access.db, id, at),
+  };
+}

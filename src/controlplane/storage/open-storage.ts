@@ -1,0 +1,37 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { AgentStore } from '../../agents/ports.ts';
+import type { IdentityStore } from '../auth/identity.ts';
+import { createAgentStore } from './agent-store.ts';
+import { createIdentityStore } from './identity-store.ts';
+import { takeInstanceLock } from './instance-lock.ts';
+import { openSqlite } from './open-sqlite.ts';
+import { StorageAccess } from './storage-access.ts';
+
+export interface Storage {
+  readonly agents: AgentStore;
+  readonly identities: IdentityStore;
+  /** Waits for what was asked before, then lets the data directory go. Every later call rejects with DRAINING. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the embedded store in `directory`. What it makes there only its user can read: the directory has mode 700 (one
+ * that exists keeps its mode), the files 600.
+ * Errors: CONFIG_INVALID when another control plane uses the directory, or a newer version of Caisson wrote it.
+ */
+export async function openStorage(directory: string): Promise<Storage> {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  using undo = new DisposableStack();
+  const lock = undo.use(takeInstanceLock(directory));
+  const access = new StorageAccess(await openSqlite(join(directory, 'caisson.db')));
+  undo.move();
+  return {
+    agents: createAgentStore(access),
+    identities: createIdentityStore(access),
+    close: async () => {
+      await access.close();
+      lock[Symbol.dispose]();
+    },
+  };
+}

@@ -1,0 +1,57 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Kysely, Transaction } from 'kysely';
+import { CaissonError } from '../../kernel/errors.ts';
+import type { Database } from './database.ts';
+
+/**
+ * The database as the stores reach it. Transactions run one at a time, in the order of asking; a read outside waits for
+ * the one that is open. So a call from inside a transaction that is not the transaction's own would wait for itself:
+ * it is refused with INTERNAL. After `close` every call is refused with DRAINING.
+ */
+export class StorageAccess {
+  readonly #db: Kysely<Database>;
+  readonly #current = new AsyncLocalStorage<{ open: boolean }>();
+  #closed = false;
+
+  constructor(db: Kysely<Database>) {
+    this.#db = db;
+  }
+
+  /** For reads, and for writes of one statement. */
+  get db(): Kysely<Database> {
+    this.#check();
+    return this.#db;
+  }
+
+  /** All that `work` wrote is durable when this resolves; when it rejects, nothing is written. */
+  async transaction<T>(work: (tx: Transaction<Database>) => Promise<T>): Promise<T> {
+    this.#check();
+    const scope = { open: true };
+    try {
+      return await this.#db.transaction().execute((tx) => this.#current.run(scope, () => work(tx)));
+    } finally {
+      scope.open = false;
+    }
+  }
+
+  /** Waits for what was asked before. */
+  async close(): Promise<void> {
+    this.#check();
+    this.#closed = true;
+    await this.#db.connection().execute(async () => undefined);
+    await this.#db.destroy();
+  }
+
+  #check(): void {
+    if (this.#closed) throw new CaissonError('DRAINING', 'The store is closed.');
+    if (this.#current.getStore()?.open === true) {
+      throw new CaissonError(
+        'INTERNAL',
+        'The store was called from inside a transaction, where it would wait for itself.',
+        {
+          hint: "Use the transaction's own methods.",
+        },
+      );
+    }
+  }
+}

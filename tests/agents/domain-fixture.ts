@@ -1,0 +1,167 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Agent } from '../../src/agents/agent.ts';
+import { createDomain, type Domain } from '../../src/agents/domain.ts';
+import type { Guest, SandboxObserver, Sandboxes } from '../../src/agents/ports.ts';
+import type { DomainSettings } from '../../src/agents/settings.ts';
+import { openStorage, type Storage } from '../../src/controlplane/storage/open-storage.ts';
+import { systemClock } from '../../src/kernel/clock.ts';
+import { CaissonError } from '../../src/kernel/errors.ts';
+import { type AgentId, type IncarnationId, newIncarnationId, newUserId, type RunId } from '../../src/kernel/ids.ts';
+import { silentLogger } from '../../src/kernel/logger.ts';
+import type { PermissionAnswer } from '../../src/wire/contract/guest-api.ts';
+import type { JournalBody } from '../../src/wire/contract/journal-entry.ts';
+import type { TurnRequest, TurnStatus } from '../../src/wire/contract/turn.ts';
+
+/** A guest in memory, driven by the test: it does nothing until it is told to. A double of the port, not of a machine. */
+export class ScriptedGuest implements Guest {
+  readonly incarnation: IncarnationId = newIncarnationId();
+  readonly turns = new Map<RunId, TurnRequest>();
+  readonly canceled: RunId[] = [];
+  readonly answers: PermissionAnswer[] = [];
+  /** How many of the next calls of `startTurn` lose their answer although the turn was taken. */
+  loseAnswers = 0;
+  readonly #observer: SandboxObserver;
+  readonly #agentId: AgentId;
+  #seq = 0;
+
+  constructor(observer: SandboxObserver, agentId: AgentId) {
+    this.#observer = observer;
+    this.#agentId = agentId;
+  }
+
+  async say(...bodies: readonly JournalBody[]): Promise<void> {
+    const entries = bodies.map((body) => ({ seq: ++this.#seq, at: Date.now(), body }));
+    await this.#observer.applyJournal(this.#agentId, this.incarnation, entries);
+  }
+
+  async openSession(): Promise<void> {}
+
+  async closeSession(): Promise<void> {}
+
+  async startTurn(runId: RunId, request: TurnRequest): Promise<TurnStatus> {
+    this.turns.set(runId, request);
+    if (this.loseAnswers > 0) {
+      this.loseAnswers--;
+      throw new CaissonError('WIRE_LOST', 'The answer was lost.');
+    }
+    return { runId, state: 'active' };
+  }
+
+  async turnStatus(runId: RunId): Promise<TurnStatus> {
+    return { runId, state: this.turns.has(runId) ? 'active' : 'unknown' };
+  }
+
+  async cancelTurn(runId: RunId): Promise<TurnStatus> {
+    this.canceled.push(runId);
+    return { runId, state: 'active' };
+  }
+
+  async answerPermission(_id: unknown, answer: PermissionAnswer): Promise<void> {
+    this.answers.push(answer);
+  }
+}
+
+/** Sandboxes in memory: each agent has at most one guest, made on first need. */
+export class ScriptedSandboxes implements Sandboxes {
+  readonly guests = new Map<AgentId, ScriptedGuest>();
+  readonly observer: SandboxObserver;
+  /** Set to make the next starts fail. */
+  startError: CaissonError | undefined;
+
+  constructor(observer: SandboxObserver) {
+    this.observer = observer;
+  }
+
+  async ensureGuest(agent: Agent): Promise<ScriptedGuest> {
+    const present = this.guests.get(agent.id);
+    if (present !== undefined) return present;
+    if (this.startError !== undefined) throw this.startError;
+    const guest = new ScriptedGuest(this.observer, agent.id);
+    this.guests.set(agent.id, guest);
+    await this.observer.sandboxAttached(agent.id, guest.incarnation);
+    return guest;
+  }
+
+  currentGuest(agentId: AgentId): ScriptedGuest | undefined {
+    return this.guests.get(agentId);
+  }
+
+  async reattach(agent: Agent): Promise<ScriptedGuest | undefined> {
+    const guest = this.guests.get(agent.id);
+    if (guest === undefined) await this.observer.sandboxLost(agent.id, 'not running');
+    return guest;
+  }
+
+  async stop(agentId: AgentId, reason: string): Promise<void> {
+    this.guests.delete(agentId);
+    await this.observer.sandboxLost(agentId, reason);
+  }
+
+  async destroy(agent: Agent): Promise<void> {
+    this.guests.delete(agent.id);
+  }
+}
+
+export const settings: DomainSettings = {
+  runTimeoutMs: 600_000,
+  idleTimeoutMs: 600_000,
+  permissionTimeoutMs: 600_000,
+  maxMessageBytes: 10_000,
+  maxConcurrentRuns: 4,
+  queueLimit: 3,
+  maxAgentsPerUser: 2,
+  eventRetention: 100_000,
+};
+
+export interface DomainFixture extends AsyncDisposable {
+  readonly domain: Domain;
+  readonly storage: Storage;
+  readonly sandboxes: ScriptedSandboxes;
+  readonly userId: ReturnType<typeof newUserId>;
+  newAgent(name?: string): Promise<Agent>;
+}
+
+/** A domain on a real store in a directory of its own, with scripted sandboxes. */
+export async function openDomain(
+  overrides: Partial<DomainSettings> & { mayRun?: () => boolean } = {},
+): Promise<DomainFixture> {
+  const { mayRun = () => true, ...changed } = overrides;
+  const directory = await mkdtemp(join(tmpdir(), 'caisson-domain-'));
+  const storage = await openStorage(directory);
+  let sandboxes: ScriptedSandboxes | undefined;
+  const domain = createDomain({
+    store: storage.agents,
+    connectSandboxes: (observer) => (sandboxes = new ScriptedSandboxes(observer)),
+    access: { mayRun: async () => mayRun() },
+    clock: systemClock,
+    logger: silentLogger,
+    settings: { ...settings, ...changed },
+  });
+  if (sandboxes === undefined) throw new Error('the domain did not connect its sandboxes');
+  const userId = newUserId();
+  await storage.identities.insertUser({ id: userId, name: 'someone', role: 'member', createdAt: 0 });
+  return {
+    domain,
+    storage,
+    sandboxes,
+    userId,
+    newAgent: async (name = 'worker') =>
+      await domain.agents.create({
+        ownerId: userId,
+        name,
+        harness: 'codex',
+        model: null,
+        provider: 'scripted',
+        limits: { cpus: 1, memoryBytes: 1 << 30, pids: 100 },
+      }),
+    async [Symbol.asyncDispose]() {
+      domain.drain();
+      await storage.close();
+      await rm(directory, { recursive: true });
+    },
+  };
+}
+
+export const text = (value: string) => [{ type: 'text', text: value } as const];

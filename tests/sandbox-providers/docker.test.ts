@@ -1,0 +1,4 @@
+import { sandboxProviderContract } from '../contracts/sandbox-provider.ts';
+import { openDocker } from './docker/docker-subject.ts';
+
+sandboxProviderContract('the Docker provider', openDocker);

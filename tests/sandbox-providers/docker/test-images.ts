@@ -1,0 +1,44 @@
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import type Docker from 'dockerode';
+import { buildImage } from '../../../scripts/image-build.ts';
+import { ImageContext } from '../../../scripts/image-context.ts';
+import { ensureSandboxImage } from '../../../scripts/sandbox-image.ts';
+
+export interface TestImages extends AsyncDisposable {
+  /** The real sandbox image with the echo guest in place of the guest. */
+  readonly echo: string;
+  readonly otherEcho: string;
+  /** Its /workspace is a file, so that no volume can be mounted there and the container cannot be started. */
+  readonly unstartable: string;
+}
+
+const echoGuest = new URL('../../doubles/echo-guest.ts', import.meta.url);
+
+/** Builds small images on top of the real one, under names of their own. Disposing removes them. */
+export async function buildTestImages(docker: Docker): Promise<TestImages> {
+  const { image: base } = await ensureSandboxImage({ docker, log: (line) => console.log(line) });
+  const run = randomBytes(4).toString('hex');
+  const images = {
+    echo: `caisson-test/echo:${run}`,
+    otherEcho: `caisson-test/other-echo:${run}`,
+    unstartable: `caisson-test/unstartable:${run}`,
+  };
+  const echo = ['COPY echo-guest.ts /opt/echo-guest.ts', 'ENTRYPOINT ["node", "/opt/echo-guest.ts"]'];
+  await build(docker, images.echo, [`FROM ${base}`, ...echo]);
+  await build(docker, images.otherEcho, [`FROM ${base}`, ...echo, 'ENV OTHER=1']);
+  await build(docker, images.unstartable, ['FROM scratch', 'COPY echo-guest.ts /workspace', 'CMD ["/workspace"]']);
+  return {
+    ...images,
+    async [Symbol.asyncDispose]() {
+      for (const image of Object.values(images)) await docker.getImage(image).remove();
+    },
+  };
+}
+
+async function build(docker: Docker, tag: string, dockerfile: readonly string[]): Promise<void> {
+  await using context = await ImageContext.create();
+  await context.write('Dockerfile', dockerfile.join('\n'));
+  await context.write('echo-guest.ts', await readFile(echoGuest));
+  await buildImage(docker, { context, tag, buildargs: {} });
+}
