@@ -22,17 +22,22 @@ export interface Harness {
   readonly state: GuestHealth['harness']['state'];
   /** Starts and initializes the program. Single-flight. Rejects with HARNESS_FAILED and a reason. */
   start(): Promise<void>;
-  /** Opens the conversation's session ahead of its first turn. */
+  /** Opens the conversation's session ahead of its first turn. Rejects with HARNESS_FAILED and a reason. */
   openSession(spec: SessionSpec): Promise<void>;
-  /** Ends the session and what runs in it. A conversation without one is no error. */
+  /** Ends the session for good, with its turn and what runs in it. A conversation without one is no error. */
   closeSession(conversationId: ConversationId): Promise<void>;
-  /** Accepts a turn and returns at once. Idempotent by `runId`. */
+  /**
+   * Accepts a turn and returns at once. Idempotent by `runId`, for the active runs and the last 1,000 that ended.
+   *
+   * @throws BAD_REQUEST for a content block that is no ACP block, INTERNAL while another turn of the conversation runs:
+   *   the control plane sends one at a time.
+   */
   startTurn(runId: RunId, request: TurnRequest): TurnStatus;
   turnStatus(runId: RunId): TurnStatus;
   /** Asks for the end of a turn, and of the commands that it left running. Returns at once; `turn.ended` follows within 10 s. */
   cancelTurn(runId: RunId): TurnStatus;
   /** Throws PERMISSION_NOT_PENDING when the request was answered or has expired, BAD_REQUEST for an option that it does not have. */
   answerPermission(permissionId: PermissionId, answer: PermissionAnswer): void;
-  /** Ends the program and every turn (`failed`, `harness_exited`). */
+  /** Ends the program and every turn (`failed`, `harness_exited`). The next need starts it again. */
   stop(): Promise<void>;
 }

@@ -24,7 +24,7 @@ export interface SessionOpener {
   readonly logger: Logger;
   /** The model that the harness was started with. */
   readonly launchModel: string | null;
-  /** Lets the session's updates find it. */
+  /** Makes it the session's id and lets the session's updates find it. */
   route(sessionId: string, session: ConversationSession): void;
 }
 
@@ -49,7 +49,6 @@ export async function openSession(
       return reopened.how;
     }
     const response = await process.agent.request(methods.agent.session.new, { cwd: spec.cwd, mcpServers: [] });
-    session.sessionId = response.sessionId;
     opener.route(response.sessionId, session);
     await setTitle(process, response.sessionId, spec.title, opener.logger);
     await chooseModel(process, session, spec, response, opener);
@@ -71,7 +70,6 @@ async function reopen(
   const canResume = sessionCapabilities?.resume != null;
   if (!canResume && loadSession !== true) return null;
   const request = { sessionId, cwd, mcpServers: [] };
-  session.sessionId = sessionId;
   opener.route(sessionId, session);
   try {
     // Resuming is preferred: loading repeats the whole transcript first.

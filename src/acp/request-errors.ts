@@ -1,4 +1,4 @@
-import { RequestError } from '@agentclientprotocol/sdk/unstable';
+import type { RequestError } from '@agentclientprotocol/sdk/unstable';
 import { z } from 'zod';
 
 /** What a harness answered instead of a result, by codes and not by prose where the harness allows it. */

@@ -34,10 +34,6 @@ export class SessionRegistry {
     this.#options = options;
   }
 
-  all(): ConversationSession[] {
-    return [...this.#sessions.values()];
-  }
-
   of(conversationId: ConversationId): ConversationSession {
     const known = this.#sessions.get(conversationId);
     if (known !== undefined) return known;
@@ -105,6 +101,8 @@ export class SessionRegistry {
   }
 
   readonly #route = (sessionId: string, session: ConversationSession): void => {
+    if (session.sessionId !== null) this.#routes.delete(session.sessionId);
+    session.sessionId = sessionId;
     this.#routes.set(sessionId, session);
   };
 

@@ -9,7 +9,7 @@ import type { RunId } from '../kernel/ids.ts';
 import type { TurnOutcome, TurnRequest } from '../wire/contract/turn.ts';
 import type { ConversationSession } from './conversation-session.ts';
 import type { HarnessSink } from './harness.ts';
-import { HarnessGoneError, type HarnessProcess } from './harness-process.ts';
+import type { HarnessProcess } from './harness-process.ts';
 import { IdleWatch } from './idle-watch.ts';
 import type { PermissionDesk } from './permissions.ts';
 import type { AcpBlock } from './prompt-blocks.ts';
@@ -94,7 +94,7 @@ export class Turn {
     try {
       process = await registry.open(request.session);
     } catch (error) {
-      this.#end(outcomeOfOpening(error));
+      if (this.#state.phase === 'opening') this.#end(outcomeOfOpening(error));
       return;
     }
     if (this.#state.phase !== 'opening') return;
@@ -156,7 +156,10 @@ export class Turn {
         methods.agent.session.prompt,
         { sessionId: session.sessionId, prompt },
       );
-      return outcomeOfResponse(response, { failure: projection.failure, permissionEnd: this.#permissionEnd });
+      const evidence = { failure: projection.failure, permissionEnd: this.#permissionEnd };
+      const outcome = outcomeOfResponse(response, evidence);
+      // A harness that is being stopped cancels its turns first.
+      return process.isEnding && outcome.state === 'canceled' ? exitedOutcome(await process.exited) : outcome;
     } catch (error) {
       if (process.isEnding) return exitedOutcome(await process.exited);
       return outcomeOfError(error, { failure: projection.failure, permissionEnd: this.#permissionEnd });

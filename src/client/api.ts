@@ -1,1 +1,27 @@
-export type { AgentEvent } from '../agents/event.ts';
+import type { inferRouterInputs, inferRouterOutputs } from '@trpc/server';
+import type { AppRouter } from '../controlplane/api/app-router.ts';
+
+export type { AppRouter };
+
+/** What each procedure takes, e.g. `ApiInputs['agents']['create']`. */
+export type ApiInputs = inferRouterInputs<AppRouter>;
+/** What each procedure answers, e.g. `ApiOutputs['agents']['status']`. */
+export type ApiOutputs = inferRouterOutputs<AppRouter>;
+
+/** A named coding agent. */
+export type Agent = ApiOutputs['agents']['get'];
+/** Everything that is needed to show an agent; `seq` is where to subscribe from. */
+export type AgentSnapshot = ApiOutputs['agents']['status'];
+export type Conversation = ApiOutputs['conversations']['get'];
+/** What a person or an agent said, kept for ever. */
+export type Message = ApiOutputs['agents']['history']['items'][number];
+/** One turn: from an accepted message to exactly one terminal state. */
+export type Run = ApiOutputs['runs']['get'];
+/** One record of an agent's log, told apart by `type`. */
+export type AgentEvent = ApiOutputs['events']['read']['events'][number];
+/** A question of an agent to the people who may decide. */
+export type Permission = ApiOutputs['permissions']['list']['items'][number];
+/** An API key without its secret. */
+export type ApiKey = ApiOutputs['keys']['list']['items'][number];
+/** What a control plane is, and who the caller is to it. */
+export type ControlPlane = ApiOutputs['system']['version'];

@@ -6,8 +6,6 @@ import { holdSession, type WireSession } from './wire-session.ts';
 
 /** The asking end of a byte stream. Takes the stream over: it is destroyed with the session. */
 export function connectHttp2(duplex: Duplex, keepAlive?: KeepAliveOptions): WireSession<ClientHttp2Session> {
-  return holdSession(
-    connect('http://wire', { ...clientSessionOptions, createConnection: () => duplex }),
-    keepAlive,
-  );
+  const session = connect('http://wire', { ...clientSessionOptions, createConnection: () => duplex });
+  return holdSession(session, duplex, keepAlive);
 }

@@ -27,5 +27,5 @@ export function serveHttp2(duplex: Duplex, options: ServeOptions): WireSession<S
     stream.on('error', () => undefined); // a broken stream also emits 'close', which is what handlers watch
     handler(stream, headers);
   });
-  return holdSession(session, keepAlive);
+  return holdSession(session, duplex, keepAlive);
 }

@@ -24,13 +24,11 @@ export interface EventServerOptions {
 /** A real tRPC server over HTTP whose `events.subscribe` does, connection after connection, what the test says. */
 export class EventServer implements AsyncDisposable {
   readonly requests: { readonly after: number; readonly authorization: string | undefined }[] = [];
-  readonly #connections: Connection[];
   readonly #server: Server;
   readonly #open = new Set<ServerResponse>();
   #port = 0;
 
   constructor(connections: Connection[], options: EventServerOptions = {}) {
-    this.#connections = connections;
     const trpc = initTRPC.context<{ authorization: string | undefined }>().create({
       sse: {
         ping: { enabled: options.pingMs !== undefined, intervalMs: options.pingMs ?? 1000 },

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { AgentEvent } from '../../src/client/api.ts';
 import { createEndpoint } from '../../src/client/endpoint.ts';
@@ -107,7 +107,7 @@ describe('subscribe', () => {
     await using again = new EventServer([serve(3)], {});
     await again.listen(Number(new URL(server.url).port));
     expect((await next).value?.seq).toBe(3);
-    await events.return();
+    await events.return(undefined);
   });
 
   test('drops what is sent twice', async () => {

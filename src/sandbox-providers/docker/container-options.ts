@@ -63,10 +63,9 @@ function walls(spec: SandboxSpec): HostConfig {
     MemorySwap: limits.memoryBytes, // memory and swap together: no swap
     NanoCpus: Math.round(limits.cpus * 1e9),
     OomScoreAdj: 500, // on a machine short of memory a sandbox dies before the control plane
-    Ulimits: [
-      { Name: 'nofile', Soft: 65_536, Hard: 65_536 },
-      { Name: 'core', Soft: 0, Hard: 0 },
-    ],
+    // No core files in the workspace. The limit of open files is the engine's own, above which it could not go;
+    // open files count as the sandbox's memory.
+    Ulimits: [{ Name: 'core', Soft: 0, Hard: 0 }],
     Tmpfs: {
       '/tmp': `rw,exec,nosuid,nodev,mode=1777,size=${temporaryBytes(limits.memoryBytes)}`,
       [guestRunDirectory]: `rw,noexec,nosuid,nodev,mode=700,uid=${user.uid},gid=${user.gid},size=${mebibyte}`,

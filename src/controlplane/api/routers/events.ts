@@ -31,8 +31,9 @@ export const eventsRouter = router({
       });
       for await (const batch of batches) {
         for (const event of batch) yield tracked(String(event.seq), event);
-        if (place.signal.aborted) return;
+        place.signal.throwIfAborted();
       }
+      place.signal.throwIfAborted();
     }),
 
   /** A page of stored events after a `seq`, in order. An empty one means that there is nothing newer. */

@@ -1,5 +1,4 @@
 import type { ServerResponse } from 'node:http';
-import { CaissonError } from '../../../kernel/errors.ts';
 
 /** Frames that are joined into one write. More makes no difference to throughput. */
 const batchBytes = 64 * 1_024;
@@ -9,6 +8,10 @@ interface FrameWriterOptions {
   readonly stallMs: number;
   readonly pingMs: number;
   readonly ping: string;
+}
+
+export class SubscriberStalled extends Error {
+  override readonly name = 'SubscriberStalled';
 }
 
 /**
@@ -39,12 +42,12 @@ export class FrameWriter implements Disposable {
     return !this.#response.writableNeedDrain;
   }
 
-  /** Resolves when the reader has taken what was written, or has gone. Rejects when it takes nothing for too long. */
+  /** Resolves when the reader has taken what was written, or has gone. Rejects with SubscriberStalled. */
   async room(): Promise<void> {
     if (!this.#response.writableNeedDrain || this.#response.closed) return;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const stalled = setTimeout(() => {
-      reject(new CaissonError('DEADLINE_EXCEEDED', `The subscriber took nothing for ${this.#options.stallMs / 1_000} s.`));
+      reject(new SubscriberStalled(`The subscriber took nothing for ${this.#options.stallMs / 1_000} s.`));
     }, this.#options.stallMs);
     this.#response.once('drain', resolve).once('close', resolve);
     try {

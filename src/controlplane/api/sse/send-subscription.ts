@@ -4,7 +4,7 @@ import { getErrorShape } from '@trpc/server/shared';
 import { CaissonError } from '../../../kernel/errors.ts';
 import { toTrpcError } from '../error-mapping.ts';
 import { type ApiContext, subscriptionHeartbeat } from '../trpc.ts';
-import { FrameWriter } from './frame-writer.ts';
+import { FrameWriter, SubscriberStalled } from './frame-writer.ts';
 import { connectedFrame, errorFrame, itemFrame, pingFrame, returnFrame } from './frames.ts';
 
 /** A reader that takes nothing for this long is disconnected; it comes back with its cursor. */
@@ -26,8 +26,7 @@ interface Subscription {
  * one passes every line of every event through three web streams (20 µs an event, against 2 µs here) and never gives up
  * a reader that has stopped reading. The source is asked for the next event only when the reader has taken the last ones.
  *
- * Resolves when the response is over; never rejects. On shutdown and when the key is revoked the stream ends without a
- * `return`, so that the client comes back.
+ * Resolves when the response is over; never rejects. On shutdown the stream just ends, so that the client comes back.
  */
 export async function sendSubscription(subscription: Subscription): Promise<void> {
   const { response, router, path, context, input } = subscription;
@@ -50,18 +49,26 @@ export async function sendSubscription(subscription: Subscription): Promise<void
       if (!writer.add(itemFrame(item))) await writer.room();
       if (leave.signal.aborted) return;
     }
-    if (!mayComeBack(context)) writer.add(returnFrame);
+    writer.add(returnFrame);
     writer.end();
   } catch (thrown) {
     if (leave.signal.aborted) return;
     const error = toTrpcError(thrown);
     subscription.onError(error);
-    if (isStall(thrown)) {
+    if (thrown instanceof SubscriberStalled) {
       response.destroy();
       return;
     }
     const shape: unknown = getErrorShape({ config: router._def._config, error, type: 'subscription', path, input, ctx: context });
-    if (!isDraining(thrown)) writer.add(errorFrame(shape));
+    if (!isDraining(error)) writer.add(errorFrame(shape));
     writer.end();
   }
+}
+
+function isDraining({ cause }: TRPCError): boolean {
+  return cause instanceof CaissonError && cause.code === 'DRAINING';
+}
+
+function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
+  return typeof value === 'object' && value !== null && Symbol.asyncIterator in value;
 }

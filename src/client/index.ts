@@ -1,0 +1,21 @@
+/** The typed client of a Caisson control plane, for Node 20 and later and for browsers. */
+export { createCaissonClient, type CaissonClient } from './caisson-client.ts';
+export type { EndpointOptions as CaissonClientOptions } from './endpoint.ts';
+export type { SubscribeOptions } from './subscription.ts';
+export type { SendOptions, Turn } from './turn.ts';
+export type {
+  Agent,
+  AgentEvent,
+  AgentSnapshot,
+  ApiInputs,
+  ApiKey,
+  ApiOutputs,
+  AppRouter,
+  ControlPlane,
+  Conversation,
+  Message,
+  Permission,
+  Run,
+} from './api.ts';
+export { CaissonError, type ErrorBody } from '../kernel/errors.ts';
+export type { ErrorCode } from '../kernel/error-table.ts';

@@ -1,0 +1,145 @@
+import { randomUUID } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { type FastifyReply, type FastifyRequest, fastify } from 'fastify';
+import { deadline, orAbort } from '../kernel/deadline.ts';
+import { CaissonError, errorText } from '../kernel/errors.ts';
+import type { Logger } from '../kernel/logger.ts';
+import type { ApiServices } from './api/services.ts';
+import { defaultStallMs } from './api/sse/send-subscription.ts';
+import { Subscriptions, type SubscriptionLimits } from './api/subscriptions.ts';
+import { acceptedHosts } from './http/accepted-hosts.ts';
+import { landingPage } from './http/landing-page.ts';
+import { refusalOf, sendRefusal, writeRawRefusal } from './http/refusals.ts';
+import { trpcRoute } from './http/trpc-route.ts';
+
+export interface ServerOptions {
+  readonly settings: {
+    readonly host: string;
+    /** 0 takes a free one. */
+    readonly port: number;
+    readonly allowedHosts: readonly string[];
+    readonly maxBodyBytes: number;
+  };
+  readonly services: Omit<ApiServices, 'subscriptions' | 'draining'>;
+  /** Rejects when requests cannot be served, e.g. because the store does not answer. */
+  readonly checkHealth: () => Promise<void>;
+  readonly logger: Logger;
+  readonly subscriptionLimits?: SubscriptionLimits;
+  /** How long a subscriber may take nothing. Default 60 s. */
+  readonly stallMs?: number;
+  /** How long `close` waits for requests under way. Default 5 s. */
+  readonly closeTimeoutMs?: number;
+}
+
+export interface Server extends AsyncDisposable {
+  /** Starts to listen; resolves with the address. Rejects with CONFIG_INVALID when the address cannot be had. */
+  listen(): Promise<{ readonly url: string }>;
+  /**
+   * Takes no more requests, ends subscriptions and waits (they come back to the next control plane), lets the other
+   * requests finish, and cuts what is left after `closeTimeoutMs`. Idempotent.
+   */
+  close(): Promise<void>;
+}
+
+/** Open connections; more are refused by the system. */
+const maxConnections = 4_096;
+/** For the path of a tRPC batch. */
+const maxPathLength = 2_048;
+const healthTimeoutMs = 2_000;
+
+/** The HTTP server: the API under `/trpc`, `/healthz`, and a page that says what this is. Bearer keys only: no cookies, no CORS. */
+export function createServer(options: ServerOptions): Server {
+  const { settings, logger, services, checkHealth, stallMs = defaultStallMs, closeTimeoutMs = 5_000 } = options;
+  const draining = new AbortController();
+  const subscriptions = new Subscriptions(options.subscriptionLimits);
+  const forgetKeys = services.keys.onRevoked((keyId) => subscriptions.endKey(keyId));
+  const isAcceptedHost = acceptedHosts(settings);
+
+  const app = fastify({
+    bodyLimit: settings.maxBodyBytes,
+    routerOptions: { maxParamLength: maxPathLength },
+    // Time to receive a request. Answers may take as long as they like: waits and subscriptions do.
+    requestTimeout: 60_000,
+    keepAliveTimeout: 30_000,
+    http: { headersTimeout: 15_000, maxHeaderSize: 64 * 1_024 },
+    forceCloseConnections: 'idle',
+    return503OnClosing: false, // the hook below says it in our own form
+    exposeHeadRoutes: false,
+    genReqId: () => randomUUID(),
+    frameworkErrors: (error, _request, reply) => void sendRefusal(reply, refusalOf(error)),
+    clientErrorHandler: (error, socket: Socket) => writeRawRefusal(socket, error),
+  });
+  app.server.maxConnections = maxConnections;
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => done(null, body));
+
+  app.addHook('onRequest', async (request, reply) => {
+    void reply.header('x-content-type-options', 'nosniff').header('x-request-id', request.id);
+    if (!isAcceptedHost(request.headers.host)) {
+      throw new CaissonError('FORBIDDEN', 'The Host header does not name this server.', {
+        hint: 'Use the address that Caisson printed at its start, or add the name to CAISSON_ALLOWED_HOSTS.',
+      });
+    }
+    draining.signal.throwIfAborted();
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    const { id: requestId, method, url } = request;
+    const path = url.split('?', 1)[0];
+    logger.debug({ requestId, method, path, status: reply.statusCode, ms: Math.round(reply.elapsedTime) }, 'request');
+  });
+  app.setErrorHandler(async (thrown: unknown, request: FastifyRequest, reply: FastifyReply) => {
+    const refusal = refusalOf(thrown);
+    if (refusal.body.code === 'INTERNAL') logger.error({ requestId: request.id, err: thrown }, 'a request failed');
+    await sendRefusal(reply, refusal);
+  });
+  app.setNotFoundHandler(async (request, reply) => {
+    const error = new CaissonError('BAD_REQUEST', `There is no ${request.method} ${request.url.split('?', 1)[0]} here.`, {
+      hint: 'The API is under /trpc.',
+    });
+    await sendRefusal(reply, { status: 404, body: error.toJSON() });
+  });
+
+  app.get('/', async (_request, reply) => reply.type('text/html; charset=utf-8').send(landingPage(services.about)));
+  app.get('/healthz', async (_request, reply) => {
+    using limit = deadline(healthTimeoutMs, 'The health check');
+    try {
+      await orAbort(checkHealth(), limit.signal);
+      return { status: 'ok' };
+    } catch (thrown) {
+      logger.warn({ err: thrown }, 'the health check failed');
+      return await reply.code(503).send({ status: 'unavailable' });
+    }
+  });
+  app.all('/trpc/:path', trpcRoute({ services: { ...services, subscriptions, draining: draining.signal }, logger, stallMs }));
+
+  let closing: Promise<void> | undefined;
+  const close = async (): Promise<void> => {
+    forgetKeys();
+    const reason = new CaissonError('DRAINING', 'The control plane is shutting down.');
+    draining.abort(reason);
+    subscriptions.endAll(reason);
+    const cut = setTimeout(() => app.server.closeAllConnections(), closeTimeoutMs);
+    try {
+      await app.close();
+    } finally {
+      clearTimeout(cut);
+    }
+  };
+  return {
+    async listen() {
+      try {
+        return { url: await app.listen({ host: settings.host, port: settings.port }) };
+      } catch (cause) {
+        throw new CaissonError('CONFIG_INVALID', listenRefusal(settings, cause), { cause });
+      }
+    },
+    close: () => (closing ??= close()),
+    [Symbol.asyncDispose]: () => (closing ??= close()),
+  };
+}
+
+function listenRefusal({ host, port }: ServerOptions['settings'], cause: unknown): string {
+  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+  if (code === 'EADDRINUSE') return `Port ${port} of ${host} is in use. Stop what uses it, or set CAISSON_PORT.`;
+  return `Caisson cannot listen on ${host}:${port} (CAISSON_HOST, CAISSON_PORT): ${errorText(cause)}.`;
+}

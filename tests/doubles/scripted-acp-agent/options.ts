@@ -1,0 +1,20 @@
+import { z } from 'zod';
+
+const optionsSchema = z.object({
+  offers: z.array(z.enum(['resume', 'load', 'close', 'title'])).default(['resume', 'load', 'close', 'title']),
+  models: z.array(z.string()).default([]),
+  /** Written to stderr at the start. */
+  stderr: z.string().nullable().default(null),
+  /** Exits with this code before it says a word. */
+  exitAtStart: z.int().nullable().default(null),
+  neverInitialize: z.boolean().default(false),
+  /** `session/new` answers that authentication is required. */
+  refuseSessions: z.boolean().default(false),
+  hangOnClose: z.boolean().default(false),
+});
+
+export type ScriptedAgentOptions = z.input<typeof optionsSchema>;
+
+export function readOptions(json: string | undefined): z.output<typeof optionsSchema> {
+  return optionsSchema.parse(JSON.parse(json ?? '{}'));
+}
