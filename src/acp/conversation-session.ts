@@ -3,13 +3,13 @@ import { SerialQueue } from '../kernel/serial-queue.ts';
 import type { HarnessEvent } from '../wire/contract/harness-event.ts';
 import type { HarnessSink } from './harness.ts';
 import type { HarnessProcess } from './harness-process.ts';
-import { SessionProjection } from './projection/session-projection.ts';
+import { SessionProjection, type UnnamedChunks } from './projection/session-projection.ts';
 import type { Turn } from './turn.ts';
 
 /** What is known of one conversation's ACP session. */
 export class ConversationSession {
   readonly conversationId: ConversationId;
-  readonly projection = new SessionProjection();
+  readonly projection: SessionProjection;
   /** Opens and closes the session, one at a time. */
   readonly changes = new SerialQueue();
   /** The harness's id of it, once it has one. */
@@ -21,8 +21,9 @@ export class ConversationSession {
   turn: Turn | null = null;
   readonly #sink: HarnessSink;
 
-  constructor(conversationId: ConversationId, sink: HarnessSink) {
+  constructor(conversationId: ConversationId, sink: HarnessSink, unnamedChunks: UnnamedChunks) {
     this.conversationId = conversationId;
+    this.projection = new SessionProjection({ unnamedChunks });
     this.#sink = sink;
   }
 

@@ -6,7 +6,7 @@ import type { Logger } from '../kernel/logger.ts';
 import { EndedRuns } from './ended-runs.ts';
 import type { Harness, HarnessSink } from './harness.ts';
 import { startHarnessProcess } from './harness-process.ts';
-import type { LaunchProfile } from './launch-profiles.ts';
+import { harnessCommandVariable, launchProfile } from './launch-profiles.ts';
 import { PermissionDesk } from './permissions.ts';
 import { ProcessHost } from './process-host.ts';
 import { promptBlocks } from './prompt-blocks.ts';
@@ -16,7 +16,8 @@ import { Turn } from './turn.ts';
 import { canceledOutcome, exitedOutcome } from './turn-outcome.ts';
 
 export interface CreateHarnessOptions {
-  readonly profile: LaunchProfile;
+  /** The name of a launch profile. */
+  readonly profile: string;
   /** The model that the harness starts with; null: its own default. */
   readonly model: string | null;
   /** The whole environment of the program, to which the profile adds. */
@@ -26,8 +27,14 @@ export interface CreateHarnessOptions {
   readonly logger: Logger;
 }
 
-/** A harness that is not yet started. */
-export function createHarness({ profile, model, environment, sink, clock, logger }: CreateHarnessOptions): Harness {
+/**
+ * A harness that is not yet started.
+ *
+ * @throws CONFIG_INVALID for a profile that there is not.
+ */
+export function createHarness({ model, sink, clock, logger, ...options }: CreateHarnessOptions): Harness {
+  const { [harnessCommandVariable]: _, ...environment } = options.environment;
+  const profile = launchProfile(options.profile, options.environment);
   const desk = new PermissionDesk(clock);
   const endedRuns = new EndedRuns();
   const activeTurns = new Map<RunId, Turn>();
@@ -60,7 +67,14 @@ export function createHarness({ profile, model, environment, sink, clock, logger
     onStarted: ({ version }) => sink.append({ type: 'harness.started', harness: profile.name, version }),
     onExited: (_process, exit) => sink.append({ type: 'harness.exited', ...exit }),
   });
-  const registry = new SessionRegistry({ host, sink, clock, logger, launchModel: model });
+  const registry = new SessionRegistry({
+    host,
+    sink,
+    clock,
+    logger,
+    launchModel: model,
+    unnamedChunks: profile.unnamedChunks,
+  });
 
   const turnStatus: Harness['turnStatus'] = (runId) => {
     if (activeTurns.has(runId)) return { runId, state: 'active' };

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { CaissonError } from '../kernel/errors.ts';
 import { modelEndpoint } from '../wire/contract/guest-api.ts';
+import type { UnnamedChunks } from './projection/session-projection.ts';
 
 /**
  * How a harness is started and how it differs from other ACP agents.
@@ -18,6 +19,8 @@ export interface LaunchProfile {
    * own commands.
    */
   readonly slashText: (text: string) => readonly string[];
+  /** What agent text without a message id is. */
+  readonly unnamedChunks: UnnamedChunks;
 }
 
 const profileRows = {
@@ -30,6 +33,8 @@ const profileRows = {
     }),
     // codex-acp looks for a command in the first block only, after trimming it. Codex hands each block to the model.
     slashText: (text) => [' ', text],
+    // Warnings and errors of codex-acp; all that the model says has an id.
+    unnamedChunks: 'notice',
   },
   claude: {
     command: ['claude-agent-acp'],
@@ -40,13 +45,14 @@ const profileRows = {
       ...(model === null ? {} : { ANTHROPIC_MODEL: model }),
     }),
     slashText: (text) => [` ${text}`],
+    unnamedChunks: 'speech',
   },
 } as const satisfies Record<string, Omit<LaunchProfile, 'name'>>;
 
 /** The names of the harnesses that can be asked for. */
 export const harnessNames = Object.keys(profileRows);
 
-/** A JSON array of strings that is started instead of the harness's own command. For tests. */
+/** A JSON array of strings that is started instead of the harness's own command, with its traits. For tests. */
 export const harnessCommandVariable = 'CAISSON_HARNESS_COMMAND';
 
 const commandSchema = z
@@ -73,7 +79,8 @@ export function launchProfile(name: string, environment: Readonly<Record<string,
     if (!command.success) {
       throw new CaissonError('CONFIG_INVALID', `${harnessCommandVariable} is not a JSON array of strings.`);
     }
-    return { name, command: command.data, environment: () => ({}), slashText: (text) => [text] };
+    const traits = isHarnessName(name) ? profileRows[name] : { slashText: plain, unnamedChunks: 'speech' as const };
+    return { ...traits, name, command: command.data, environment: () => ({}) };
   }
   if (!isHarnessName(name)) {
     throw new CaissonError('CONFIG_INVALID', `There is no harness "${name}".`, {
@@ -82,6 +89,8 @@ export function launchProfile(name: string, environment: Readonly<Record<string,
   }
   return { name, ...profileRows[name] };
 }
+
+const plain = (text: string): string[] => [text];
 
 function isHarnessName(name: string): name is keyof typeof profileRows {
   return Object.hasOwn(profileRows, name);

@@ -10,6 +10,7 @@ import type { HarnessSink } from './harness.ts';
 import { HarnessGoneError, type HarnessProcess } from './harness-process.ts';
 import { openSession } from './open-session.ts';
 import type { ProcessHost } from './process-host.ts';
+import type { UnnamedChunks } from './projection/session-projection.ts';
 
 /** How long a harness may take to close a session, which ends the commands in it, before it is killed. */
 const closeTimeoutMs = 3_000;
@@ -22,6 +23,7 @@ export interface SessionRegistryOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly launchModel: string | null;
+  readonly unnamedChunks: UnnamedChunks;
 }
 
 /** The sessions of all conversations: one a conversation, from its first use until it is closed for good. */
@@ -37,7 +39,7 @@ export class SessionRegistry {
   of(conversationId: ConversationId): ConversationSession {
     const known = this.#sessions.get(conversationId);
     if (known !== undefined) return known;
-    const session = new ConversationSession(conversationId, this.#options.sink);
+    const session = new ConversationSession(conversationId, this.#options.sink, this.#options.unnamedChunks);
     this.#sessions.set(conversationId, session);
     return session;
   }

@@ -69,7 +69,7 @@ export function outcomeOfError(error: unknown, { failure }: TurnEvidence): TurnO
       return {
         state: 'failed',
         reason: 'harness_exited',
-        message: `The coding agent behind the harness died: ${text}`,
+        message: `The coding agent died: ${firstLine(text)}`,
       };
     case 'model_error':
       return { state: 'failed', reason: 'model_error', message: modelErrorText(failure ?? text) };
@@ -112,6 +112,10 @@ function turnUsage(usage: NonNullable<z.infer<typeof responseSchema>['usage']>):
     reasoningTokens: usage.thoughtTokens,
     totalTokens: usage.totalTokens,
   };
+}
+
+function firstLine(text: string): string {
+  return text.split('\n', 1)[0] ?? text;
 }
 
 const longestText = 4_000;

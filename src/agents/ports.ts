@@ -22,7 +22,10 @@ export interface PageRequest {
 
 /** What the domain keeps. Every write happens in a transaction: all of it is durable when `transaction` resolves, or none. */
 export interface AgentStore {
-  /** Serialised: two transactions never interleave. `work` must only await the transaction's own calls. */
+  /**
+   * Serialised, in the order of asking. `work` must only await the transaction's own calls: a call of the store from
+   * inside is refused with INTERNAL. A statement that the database refused dooms the transaction, also when it is caught.
+   */
   transaction<T>(work: (tx: AgentTransaction) => Promise<T>): Promise<T>;
 
   findAgent(id: AgentId): Promise<Agent | undefined>;
@@ -54,7 +57,7 @@ export interface AgentStore {
 
   /** Events with `after < seq`, in order, at most `limit`. */
   readEvents(agentId: AgentId, after: number, limit: number): Promise<readonly AgentEvent[]>;
-  /** First and last stored `seq`; `{ first: 1, last: 0 }` for an empty log. */
+  /** First stored and last given `seq`; `first` is `last + 1` when none is stored. */
   eventBounds(agentId: AgentId): Promise<{ readonly first: number; readonly last: number }>;
   /** Forgets events below `first`. They stay counted: numbering goes on. */
   pruneEvents(agentId: AgentId, first: number): Promise<void>;
@@ -104,6 +107,7 @@ export interface AgentTransaction {
   appendEvents(agentId: AgentId, drafts: readonly EventDraft[]): Promise<readonly AgentEvent[]>;
 
   journalPosition(agentId: AgentId, incarnation: IncarnationId): Promise<number>;
+  /** Never moves it back. */
   setJournalPosition(agentId: AgentId, incarnation: IncarnationId, seq: number): Promise<void>;
 }
 

@@ -2,7 +2,7 @@ import type { AgentEvent } from './api.ts';
 import { type Calls, createCalls } from './calls.ts';
 import { createEndpoint, type EndpointOptions } from './endpoint.ts';
 import { subscribe, type SubscribeOptions } from './subscription.ts';
-import { send, type SendOptions, type Turn } from './turn.ts';
+import { follow, type FollowOptions, send, type SendOptions, type Turn } from './turn.ts';
 
 /**
  * A control plane, as its API is: `client.agents.list.query()`, `client.runs.start.mutate({ … })`. Every rejection is a
@@ -17,6 +17,8 @@ export interface CaissonClient extends Pick<Calls, 'agents' | 'conversations' | 
   subscribe(options: SubscribeOptions): AsyncIterable<AgentEvent>;
   /** {@inheritDoc send} */
   send(options: SendOptions): Promise<Turn>;
+  /** {@inheritDoc follow} */
+  follow(options: FollowOptions): Promise<Turn>;
 }
 
 /** Makes a client without calling anything. Throws CONFIG_INVALID for a URL or key that cannot be one. */
@@ -34,6 +36,7 @@ export function createCaissonClient(options: EndpointOptions): CaissonClient {
     system,
     subscribe: (subscription) => subscribe(endpoint, subscription),
     send: (message) => send(client, message),
+    follow: (run) => follow(client, run),
   };
   return client;
 }

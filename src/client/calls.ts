@@ -19,7 +19,7 @@ class HouseErrorsClient extends TRPCUntypedClient<AppRouter> {
       links: [
         httpLink({
           url: endpoint.trpcUrl,
-          fetch: (url, { method, headers, body, signal } = {}) =>
+          fetch: (url, { method = 'GET', headers = {}, body = null, signal = null } = {}) =>
             fetchJson(endpoint, String(url), { method, headers, body, signal }),
         }),
       ],

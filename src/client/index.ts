@@ -2,7 +2,7 @@
 export { createCaissonClient, type CaissonClient } from './caisson-client.ts';
 export type { EndpointOptions as CaissonClientOptions } from './endpoint.ts';
 export type { SubscribeOptions } from './subscription.ts';
-export type { SendOptions, Turn } from './turn.ts';
+export { messageText, type FollowOptions, type SendOptions, type Turn } from './turn.ts';
 export type {
   Agent,
   AgentEvent,

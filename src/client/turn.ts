@@ -1,8 +1,25 @@
-import type { AgentEvent, Run } from './api.ts';
+import type { AgentEvent, Message, Run } from './api.ts';
 import type { Calls } from './calls.ts';
+import { RunCanceller } from './run-canceller.ts';
 import type { SubscribeOptions } from './subscription.ts';
 
-export interface SendOptions {
+interface Following {
+  /**
+   * Told, in order, the events of the run, of its conversation and of the agent as a whole (its sandbox, its state). The
+   * next event waits for what it returns.
+   */
+  readonly onEvent?: (event: AgentEvent) => void | Promise<void>;
+  /** Cancels the run. The promise then still resolves with how the run ended. */
+  readonly signal?: AbortSignal;
+}
+
+export interface FollowOptions extends Following {
+  readonly runId: string;
+  /** The `seq` to go on after, from `agents.status`. The run must not have ended before it. */
+  readonly after: number;
+}
+
+export interface SendOptions extends Following {
   readonly agentId: string;
   readonly conversationId: string;
   readonly text: string;
@@ -10,10 +27,8 @@ export interface SendOptions {
   readonly idempotencyKey?: string;
   /** From the start of the turn to its forced end, in milliseconds. Default: the control plane's. */
   readonly timeoutMs?: number;
-  /** Told, in order, the events of this run and those of the agent as a whole; the next one waits for what it returns. */
-  readonly onEvent?: (event: AgentEvent) => void | Promise<void>;
-  /** Cancels the run. `send` then still resolves with how the run ended. */
-  readonly signal?: AbortSignal;
+  /** Told as soon as the control plane has stored the message. */
+  readonly onAccepted?: (runId: string) => void;
 }
 
 /** A run that is over, and what the agent said in it. */
@@ -25,12 +40,13 @@ export interface Turn {
 
 /** What following a turn needs of a client. */
 export interface TurnClient extends Pick<Calls, 'agents' | 'runs'> {
+  readonly events: Pick<Calls['events'], 'read'>;
   subscribe(options: SubscribeOptions): AsyncIterable<AgentEvent>;
 }
 
-/** Starts a run and follows it to its end, over broken connections. Rejects only when the run cannot be started or followed. */
+/** Starts a run and follows it to its end, over broken connections. Rejects only when it cannot be started or followed. */
 export async function send(client: TurnClient, options: SendOptions): Promise<Turn> {
-  const { agentId, conversationId, text, idempotencyKey, timeoutMs, onEvent, signal } = options;
+  const { agentId, conversationId, text, idempotencyKey, timeoutMs, onAccepted, ...following } = options;
   const { seq } = await client.agents.status.query({ agentId });
   const { runId } = await client.runs.start.mutate({
     conversationId,
@@ -38,59 +54,48 @@ export async function send(client: TurnClient, options: SendOptions): Promise<Tu
     ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
   });
-  // The run of a repeated key may have ended before `seq`: then no event of it is to come.
-  const isOver = idempotencyKey !== undefined && (await client.runs.get.query({ runId })).endedAt !== null;
-  if (!isOver) {
-    using following = new Following(client, runId, signal);
-    for await (const event of client.subscribe({ agentId, after: seq, signal: following.signal })) {
-      if (!concerns(event, runId, conversationId)) continue;
+  onAccepted?.(runId);
+  return await follow(client, { ...following, runId, after: seq });
+}
+
+/** Follows a run to its end, also one that somebody else started. Rejects only when it cannot be followed. */
+export async function follow(client: TurnClient, options: FollowOptions): Promise<Turn> {
+  const { runId, after, onEvent, signal } = options;
+  const begun = await client.runs.get.query({ runId });
+  const { agentId } = begun;
+  const canceller = new RunCanceller(client, runId, signal);
+  // A run that is over may have ended before `after`, as when an idempotency key is used again: then no end is to come.
+  const isOver = begun.endedAt !== null;
+  const events = isOver ? storedEvents(client, agentId, after) : client.subscribe({ agentId, after, signal: canceller.failed });
+  try {
+    for await (const event of events) {
+      if (!concerns(event, begun)) continue;
       await onEvent?.(event);
-      if (event.runId === runId && endsRun(event)) break;
+      if (event.runId === runId && endTypes.has(event.type)) break;
     }
-    following.throwIfFailed();
+  } finally {
+    canceller.close();
   }
+  canceller.failed.throwIfAborted();
   const run = await client.runs.get.query({ runId });
   return { run, reply: await replyOf(client, run) };
 }
 
-/** Cancels the run once when the caller's signal aborts. The following ends early only if that fails. */
-class Following implements Disposable {
-  readonly #stop = new AbortController();
-  readonly #caller: AbortSignal | undefined;
-  readonly #cancel: () => void;
-
-  constructor(client: TurnClient, runId: Run['id'], caller: AbortSignal | undefined) {
-    this.#caller = caller;
-    this.#cancel = () => {
-      client.runs.cancel.mutate({ runId }).catch((error: unknown) => {
-        if (!isRunEnded(error)) this.#stop.abort(error);
-      });
-    };
-    if (caller?.aborted === true) this.#cancel();
-    else caller?.addEventListener('abort', this.#cancel, { once: true });
+/** What is stored now, page by page. */
+async function* storedEvents(client: TurnClient, agentId: string, after: number): AsyncGenerator<AgentEvent> {
+  for (let last = after; ;) {
+    const { events } = await client.events.read.query({ agentId, after: last });
+    yield* events;
+    const newest = events.at(-1);
+    if (newest === undefined) return;
+    last = newest.seq;
   }
-
-  get signal(): AbortSignal {
-    return this.#stop.signal;
-  }
-
-  throwIfFailed(): void {
-    this.#stop.signal.throwIfAborted();
-  }
-
-  [Symbol.dispose](): void {
-    this.#caller?.removeEventListener('abort', this.#cancel);
-  }
-}
-
-function isRunEnded(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'RUN_ENDED';
 }
 
 /** An agent's own events (its sandbox, its state) have no run and no conversation. */
-function concerns(event: AgentEvent, runId: string, conversationId: string): boolean {
-  if (event.runId !== null) return event.runId === runId;
-  return event.conversationId === null || event.conversationId === conversationId;
+function concerns(event: AgentEvent, run: Run): boolean {
+  if (event.runId !== null) return event.runId === run.id;
+  return event.conversationId === null || event.conversationId === run.conversationId;
 }
 
 const endTypes: ReadonlySet<string> = new Set<AgentEvent['type']>([
@@ -102,25 +107,25 @@ const endTypes: ReadonlySet<string> = new Set<AgentEvent['type']>([
   'run.rejected',
 ]);
 
-/** Whether the event is the last one of its run. */
-export function endsRun(event: AgentEvent): boolean {
-  return endTypes.has(event.type);
-}
-
-/** Messages are looked for in this many pages, newest first: a run that said more than 1,000 messages is cut off. */
+/** The newest messages that are looked through, in pages of 200: what a run said before them is not in its reply. */
 const replyPages = 5;
 
 async function replyOf(client: TurnClient, run: Run): Promise<string> {
+  const { agentId, conversationId } = run;
   const texts: string[] = [];
   let cursor: string | null = null;
   for (let page = 0; page < replyPages; page++) {
-    const { agentId, conversationId } = run;
-    const { items, nextCursor }: Awaited<ReturnType<typeof client.agents.history.query>> =
-      await client.agents.history.query({ agentId, conversationId, limit: 200, cursor });
-    const own = items.filter((message) => message.runId === run.id && message.role === 'agent');
-    texts.unshift(...own.map(({ content }) => content.map((block) => (block.type === 'text' ? block.text : '')).join('')));
+    const request = { agentId, conversationId, limit: 200, cursor };
+    const { items, nextCursor }: { items: readonly Message[]; nextCursor: string | null } =
+      await client.agents.history.query(request);
+    texts.unshift(...items.filter(({ runId, role }) => runId === run.id && role === 'agent').map(messageText));
     cursor = nextCursor;
     if (cursor === null || items.some(({ id }) => id === run.messageId)) break;
   }
   return texts.filter((text) => text !== '').join('\n\n');
+}
+
+/** The text of a message, without what is not text. */
+export function messageText({ content }: Pick<Message, 'content'>): string {
+  return content.map((block) => (block.type === 'text' ? block.text : '')).join('');
 }

@@ -76,7 +76,9 @@ export function loadConfig(environment: Environment = process.env): Config {
   }
   const settings = parsed.data;
   if (settings.CAISSON_MAX_BODY_BYTES < settings.CAISSON_MAX_MESSAGE_BYTES) {
-    problems.push('CAISSON_MAX_BODY_BYTES is smaller than CAISSON_MAX_MESSAGE_BYTES; the largest message must fit into a body.');
+    problems.push(
+      'CAISSON_MAX_BODY_BYTES is smaller than CAISSON_MAX_MESSAGE_BYTES; the largest message must fit into a body.',
+    );
   }
   if (problems.length > 0) throw invalid(problems);
   return toConfig(settings);

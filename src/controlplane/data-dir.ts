@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, link, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { link, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CaissonError, errorText } from '../kernel/errors.ts';
 
@@ -10,19 +10,23 @@ export interface DataDir {
 }
 
 /**
- * Makes the data directory, readable by its owner only, and reads or makes the instance's name. A given name is not
- * stored: it may be taken back.
+ * Makes the data directory, readable by its owner only (one that exists keeps its mode), and reads or makes the
+ * instance's name. A given name is not stored: it may be taken back.
  *
  * @throws CaissonError CONFIG_INVALID when the directory cannot be used.
  */
-export async function openDataDir(options: { readonly path: string; readonly instance: string | null }): Promise<DataDir> {
+export async function openDataDir(options: {
+  readonly path: string;
+  readonly instance: string | null;
+}): Promise<DataDir> {
   const { path } = options;
   try {
-    await mkdir(path, { recursive: true });
-    await chmod(path, 0o700);
+    await mkdir(path, { recursive: true, mode: 0o700 });
     return { path, instance: options.instance ?? (await keptInstance(join(path, 'instance'))) };
   } catch (cause) {
-    throw new CaissonError('CONFIG_INVALID', `CAISSON_DATA_DIR=${path} cannot be used: ${errorText(cause)}.`, { cause });
+    throw new CaissonError('CONFIG_INVALID', `CAISSON_DATA_DIR=${path} cannot be used: ${errorText(cause)}.`, {
+      cause,
+    });
   }
 }
 

@@ -89,14 +89,18 @@ export function createServer(options: ServerOptions): Server {
   });
   app.setErrorHandler(async (thrown: unknown, request: FastifyRequest, reply: FastifyReply) => {
     const refusal = refusalOf(thrown);
-    if (refusal.body.code === 'INTERNAL') logger.error({ requestId: request.id, err: thrown }, 'a request failed');
+    if (refusal.error.code === 'INTERNAL') logger.error({ requestId: request.id, err: thrown }, 'a request failed');
     await sendRefusal(reply, refusal);
   });
   app.setNotFoundHandler(async (request, reply) => {
-    const error = new CaissonError('BAD_REQUEST', `There is no ${request.method} ${request.url.split('?', 1)[0]} here.`, {
-      hint: 'The API is under /trpc.',
-    });
-    await sendRefusal(reply, { status: 404, body: error.toJSON() });
+    const error = new CaissonError(
+      'BAD_REQUEST',
+      `There is no ${request.method} ${request.url.split('?', 1)[0]} here.`,
+      {
+        hint: 'The API is under /trpc.',
+      },
+    );
+    await sendRefusal(reply, { status: 404, error });
   });
 
   app.get('/', async (_request, reply) => reply.type('text/html; charset=utf-8').send(landingPage(services.about)));
@@ -110,7 +114,10 @@ export function createServer(options: ServerOptions): Server {
       return await reply.code(503).send({ status: 'unavailable' });
     }
   });
-  app.all('/trpc/:path', trpcRoute({ services: { ...services, subscriptions, draining: draining.signal }, logger, stallMs }));
+  app.all(
+    '/trpc/:path',
+    trpcRoute({ services: { ...services, subscriptions, draining: draining.signal }, logger, stallMs }),
+  );
 
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
-import type { Duplex } from 'node:stream';
+import type { Socket } from 'node:net';
 import { CaissonError, errorText, toCaissonError } from '../kernel/errors.ts';
 import type { Logger } from '../kernel/logger.ts';
 import { inwardServerOptions } from '../wire/http2-settings.ts';
@@ -15,7 +15,7 @@ export interface InwardServerOptions extends InwardServices {
 }
 
 /** What the control plane asks of the guest. Returns what takes a new inward connection. */
-export function createInwardServer(options: InwardServerOptions): (duplex: Duplex) => WireSession {
+export function createInwardServer(options: InwardServerOptions): (socket: Socket) => WireSession {
   const routes = inwardRoutes(options);
   const answer = async (stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Promise<void> => {
     try {
@@ -29,8 +29,8 @@ export function createInwardServer(options: InwardServerOptions): (duplex: Duple
       answerError(stream, error);
     }
   };
-  return (duplex) =>
-    serveHttp2(duplex, {
+  return (socket) =>
+    serveHttp2(socket, {
       handler: (stream, headers) => void answer(stream, headers),
       bounds: inwardServerOptions,
       keepAlive: options.keepAlive,

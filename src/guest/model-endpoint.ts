@@ -14,6 +14,9 @@ export interface ModelEndpointOptions {
 }
 
 const maxConnections = 128;
+const maxHeaders = 100;
+/** Of a request. Well below what the wire takes: headers that are too large would end its whole session. */
+const maxHeaderBytes = 32 * 1024;
 
 /** Longer than HTTP clients keep idle connections, so that none sends on one that is being closed here. */
 const keepAliveTimeoutMs = 10 * 60_000;
@@ -24,8 +27,9 @@ const keepAliveTimeoutMs = 10 * 60_000;
  * harness gets a 502, or a cut answer, and decides itself whether to try again.
  */
 export function createModelEndpoint({ outward, logger }: ModelEndpointOptions): Server {
-  const server = createServer({ maxHeaderSize: 32 * 1024, keepAliveTimeout: keepAliveTimeoutMs, requestTimeout: 0 });
+  const server = createServer({ maxHeaderSize: maxHeaderBytes, keepAliveTimeout: keepAliveTimeoutMs, requestTimeout: 0 });
   server.maxConnections = maxConnections;
+  server.maxHeadersCount = maxHeaders;
   server.on('request', (request, response) => {
     void forward(outward, request, response).catch((thrown: unknown) => {
       if (!response.destroyed) logger.warn({ error: errorText(thrown) }, 'a model request did not get through');

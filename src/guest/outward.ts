@@ -1,5 +1,5 @@
 import type { ClientHttp2Session } from 'node:http2';
-import type { Duplex } from 'node:stream';
+import type { Socket } from 'node:net';
 import { CaissonError } from '../kernel/errors.ts';
 import { connectHttp2 } from '../wire/connect-http2.ts';
 import type { KeepAliveOptions } from '../wire/keep-alive.ts';
@@ -31,8 +31,8 @@ export class Outward {
   }
 
   /** Takes a new outward connection. */
-  accept(duplex: Duplex): WireSession<ClientHttp2Session> {
-    const wire = connectHttp2(duplex, this.#keepAlive);
+  accept(socket: Socket): WireSession<ClientHttp2Session> {
+    const wire = connectHttp2(socket, this.#keepAlive);
     this.#sessions.push(wire);
     const forget = (): void => {
       const index = this.#sessions.indexOf(wire);

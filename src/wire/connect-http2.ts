@@ -4,8 +4,8 @@ import { clientSessionOptions } from './http2-settings.ts';
 import type { KeepAliveOptions } from './keep-alive.ts';
 import { holdSession, type WireSession } from './wire-session.ts';
 
-/** The asking end of a byte stream. Takes the stream over: it is destroyed with the session. */
+/** The asking end of a byte stream: a socket, or a `Transport`. Takes it over: it is destroyed with the session. */
 export function connectHttp2(duplex: Duplex, keepAlive?: KeepAliveOptions): WireSession<ClientHttp2Session> {
   const session = connect('http://wire', { ...clientSessionOptions, createConnection: () => duplex });
-  return holdSession(session, duplex, keepAlive);
+  return holdSession(session, keepAlive);
 }

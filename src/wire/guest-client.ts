@@ -18,6 +18,7 @@ import { type GuestProcess, startProcess } from './guest-process.ts';
 import { readJournalStream } from './journal-stream.ts';
 import type { KeepAliveOptions } from './keep-alive.ts';
 import { type JsonRequest, requestJson } from './requests.ts';
+import { Transport } from './transport.ts';
 import type { WireSession } from './wire-session.ts';
 
 /** Bringing a harness up and loading a long session takes its time. */
@@ -41,7 +42,7 @@ export class GuestClient {
 
   /** Takes `duplex` over. */
   constructor(duplex: Duplex, options: GuestClientOptions = {}) {
-    this.#wire = connectHttp2(duplex, options.keepAlive);
+    this.#wire = connectHttp2(new Transport(duplex), options.keepAlive);
     this.closed = this.#wire.closed.then(() => undefined);
   }
 

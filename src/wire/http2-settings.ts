@@ -9,8 +9,11 @@ const mebibyte = 1024 * kibibyte;
  */
 const streamWindowBytes = 4 * mebibyte;
 
-/** The same for a whole session. Node gives this window back on arrival; the stream windows are what bounds memory. */
-export const sessionWindowBytes = 16 * mebibyte;
+/**
+ * The same for a whole session: what may lie between the ends. Node gives this window back on arrival, so the stream
+ * windows are what bounds unread data. `Transport` relies on it.
+ */
+export const sessionWindowBytes = 4 * mebibyte;
 
 /** Bound of one message's headers: nghttp2 accepts no single field above 64 KiB. */
 const maxHeaderListBytes = 64 * kibibyte;

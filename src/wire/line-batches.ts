@@ -5,8 +5,8 @@ const newline = 0x0a;
 
 /**
  * The lines of a stream, in batches of all that are complete so far. Reads on only when the batch has been taken, so a
- * slow reader slows the sender. A line above `maxLineBytes` throws GUEST_PROTOCOL; what follows the last newline is
- * dropped. Leaving the loop destroys the stream.
+ * slow reader slows the sender. A line that grows above `maxLineBytes` from one chunk to the next throws GUEST_PROTOCOL;
+ * what follows the last newline is dropped. Leaving the loop destroys the stream.
  */
 export async function* lineBatches(stream: Readable, maxLineBytes: number): AsyncGenerator<readonly string[], void> {
   let parts: Buffer[] = [];

@@ -34,8 +34,10 @@ export async function requestJson<Answer>(session: ClientHttp2Session, request: 
     endStream: request.body === undefined,
   });
   if (request.body !== undefined) stream.end(JSON.stringify(request.body));
-  const status = await responseStatus(stream, limit.signal);
-  const text = await readText(stream, maxAnswerBytes, limit.signal);
+  const [status, text] = await Promise.all([
+    responseStatus(stream, limit.signal),
+    readText(stream, maxAnswerBytes, limit.signal),
+  ]);
   if (status !== 200) throw readRefusal(status, text);
   const parsed = request.answer.safeParse(parseJson(text));
   if (!parsed.success) {
@@ -66,7 +68,10 @@ export function openStream(session: ClientHttp2Session, request: StreamRequest):
   }
   stream.on('error', () => undefined); // also emits 'close'
   if (signal !== undefined) {
-    const abort = (): void => void stream.destroy();
+    const abort = (): void => {
+      stream.close(constants.NGHTTP2_CANCEL); // for the peer
+      stream.destroy(); // for us, even where the peer hears nothing
+    };
     signal.addEventListener('abort', abort, { once: true });
     stream.once('close', () => signal.removeEventListener('abort', abort));
   }
@@ -77,6 +82,7 @@ export function openStream(session: ClientHttp2Session, request: StreamRequest):
 export function responseStatus(stream: ClientHttp2Stream, signal?: AbortSignal): Promise<number> {
   return new Promise((resolve, reject) => {
     const closed = (): void => reject(brokenStream(stream, signal));
+    if (stream.destroyed) closed();
     stream.once('close', closed);
     stream.once('response', (headers) => {
       stream.off('close', closed);
@@ -107,6 +113,8 @@ function readRefusal(status: number, text: string): Error {
 
 function readText(stream: ClientHttp2Stream, maxBytes: number, signal?: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
+    if (stream.readableEnded) resolve('');
+    else if (stream.destroyed) reject(brokenStream(stream, signal));
     const chunks: Buffer[] = [];
     let bytes = 0;
     stream.on('data', (chunk: Buffer) => {

@@ -19,7 +19,9 @@ interface ServeOptions {
   readonly keepAlive?: KeepAliveOptions | undefined;
 }
 
-/** The answering end of a byte stream. Takes the stream over: it is destroyed with the session. */
+/**
+ * The answering end of a byte stream: a socket, or a `Transport`. Takes it over: it is destroyed with the session.
+ */
 export function serveHttp2(duplex: Duplex, options: ServeOptions): WireSession<ServerHttp2Session> {
   const { handler, bounds, keepAlive } = options;
   const session = performServerHandshake(duplex, bounds);
@@ -27,5 +29,5 @@ export function serveHttp2(duplex: Duplex, options: ServeOptions): WireSession<S
     stream.on('error', () => undefined); // a broken stream also emits 'close', which is what handlers watch
     handler(stream, headers);
   });
-  return holdSession(session, duplex, keepAlive);
+  return holdSession(session, keepAlive);
 }

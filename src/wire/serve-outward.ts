@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { outwardServerOptions } from './http2-settings.ts';
 import type { KeepAliveOptions } from './keep-alive.ts';
 import { serveHttp2 } from './serve-http2.ts';
+import { Transport } from './transport.ts';
 import type { WireSession } from './wire-session.ts';
 
 /** Answers one request of the guest. A rejection, or a throw, resets the stream: the guest sees a broken answer. */
@@ -31,7 +32,7 @@ export function serveOutward(
       stream.destroy(thrown instanceof Error ? thrown : undefined);
     }
   };
-  return serveHttp2(duplex, {
+  return serveHttp2(new Transport(duplex), {
     handler: (stream, headers) => void answer(stream, headers),
     bounds: outwardServerOptions,
     keepAlive: options.keepAlive,

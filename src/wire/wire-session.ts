@@ -1,5 +1,4 @@
 import type { Http2Session } from 'node:http2';
-import type { Duplex } from 'node:stream';
 import { sessionWindowBytes } from './http2-settings.ts';
 import { keepAlive, type KeepAliveOptions } from './keep-alive.ts';
 
@@ -15,7 +14,6 @@ export interface WireSession<Session extends Http2Session = Http2Session> {
 /** Widens the window, watches the peer, and takes the session's errors. */
 export function holdSession<Session extends Http2Session>(
   session: Session,
-  duplex: Duplex,
   options: KeepAliveOptions | undefined,
 ): WireSession<Session> {
   let reason: Error | undefined;
@@ -24,8 +22,6 @@ export function holdSession<Session extends Http2Session>(
   const widen = (): void => {
     if (!session.destroyed) session.setLocalWindowSize(sessionWindowBytes);
   };
-  // A peer that has ended its half is gone. Some byte streams then never finish ours, and the session would wait for it.
-  duplex.once('end', () => setImmediate(() => session.destroy()));
   if (session.connecting) session.once('connect', widen);
   else widen();
   keepAlive(session, options);

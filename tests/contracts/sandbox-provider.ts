@@ -122,16 +122,19 @@ export function sandboxProviderContract(name: string, open: () => Promise<Sandbo
       expect(await subject.run(spec.agentId, 'cat note')).toBe('kept\n');
     });
 
-    test.for(['image', 'environment'] as const)('another %s replaces the sandbox and keeps its workspace', async (what) => {
-      const spec = newSpec();
-      const first = await provider.ensureRunning(spec);
-      await subject.run(spec.agentId, 'echo kept > note');
-      const changed = what === 'image' ? { image: subject.images.otherEcho } : { environment: { GREETING: 'hello' } };
-      const second = await provider.ensureRunning({ ...spec, ...changed });
-      expect(second).toMatchObject({ state: 'running', image: changed.image ?? spec.image });
-      expect(second.providerId).not.toBe(first.providerId);
-      expect(await subject.run(spec.agentId, 'cat note')).toBe('kept\n');
-    });
+    test.for(['image', 'environment'] as const)(
+      'another %s replaces the sandbox and keeps its workspace',
+      async (what) => {
+        const spec = newSpec();
+        const first = await provider.ensureRunning(spec);
+        await subject.run(spec.agentId, 'echo kept > note');
+        const changed = what === 'image' ? { image: subject.images.otherEcho } : { environment: { GREETING: 'hello' } };
+        const second = await provider.ensureRunning({ ...spec, ...changed });
+        expect(second).toMatchObject({ state: 'running', image: changed.image ?? spec.image });
+        expect(second.providerId).not.toBe(first.providerId);
+        expect(await subject.run(spec.agentId, 'cat note')).toBe('kept\n');
+      },
+    );
 
     test('a sandbox that was killed comes back with its workspace', async () => {
       const spec = newSpec();
@@ -222,7 +225,8 @@ export function sandboxProviderContract(name: string, open: () => Promise<Sandbo
       await provider.resume(agentId);
       await provider.resume(agentId);
       expect(await provider.find(agentId)).toMatchObject({ state: 'running' });
-      const ticks = async (): Promise<number[]> => (await subject.run(agentId, 'cat ticks')).trim().split('\n').map(Number);
+      const ticks = async (): Promise<number[]> =>
+        (await subject.run(agentId, 'cat ticks')).trim().split('\n').map(Number);
       const later = await until('it ticks again', async () => {
         const all = await ticks();
         return (all.at(-1) ?? 0) > frozenTo ? all : undefined;
@@ -301,7 +305,9 @@ export function sandboxProviderContract(name: string, open: () => Promise<Sandbo
       const agentId = await runningAgent();
       const streams = await Promise.all(Array.from({ length: 6 }, () => provider.connect(agentId, 'inward')));
       const words = streams.map((_, index) => `connection ${index}`);
-      const answers = await Promise.all(streams.map((stream, index) => echoed(stream, Buffer.from(words[index] ?? ''))));
+      const answers = await Promise.all(
+        streams.map((stream, index) => echoed(stream, Buffer.from(words[index] ?? ''))),
+      );
       expect(answers).toEqual(words);
       for (const stream of streams) stream.destroy();
     });

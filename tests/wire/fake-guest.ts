@@ -2,6 +2,7 @@ import { type Duplex, duplexPair } from 'node:stream';
 import { inwardServerOptions } from '../../src/wire/http2-settings.ts';
 import { GuestClient } from '../../src/wire/guest-client.ts';
 import { serveHttp2, type StreamHandler } from '../../src/wire/serve-http2.ts';
+import { Transport } from '../../src/wire/transport.ts';
 import type { WireSession } from '../../src/wire/wire-session.ts';
 
 /** A guest that answers as the test says, at the other end of a byte stream in memory. */
@@ -14,7 +15,7 @@ export interface FakeGuest extends AsyncDisposable {
 
 export function fakeGuest(handler: StreamHandler): FakeGuest {
   const [near, far] = duplexPair();
-  const server = serveHttp2(far, { handler, bounds: inwardServerOptions });
+  const server = serveHttp2(new Transport(far), { handler, bounds: inwardServerOptions });
   const client = new GuestClient(near);
   return {
     client,

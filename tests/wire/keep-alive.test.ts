@@ -4,6 +4,7 @@ import { connectHttp2 } from '../../src/wire/connect-http2.ts';
 import { GuestClient } from '../../src/wire/guest-client.ts';
 import { inwardServerOptions } from '../../src/wire/http2-settings.ts';
 import { serveHttp2 } from '../../src/wire/serve-http2.ts';
+import { Transport } from '../../src/wire/transport.ts';
 import type { Clock } from '../../src/kernel/clock.ts';
 
 /** Takes everything, says nothing. */
@@ -46,16 +47,16 @@ test('a peer that swallows everything is found, and open calls are rejected with
 
 test('a dead session says why it ended, and its byte stream is destroyed', async () => {
   const duplex = deadPeer();
-  const wire = connectHttp2(duplex, { intervalMs: 5, timeoutMs: 20 });
+  const wire = connectHttp2(new Transport(duplex), { intervalMs: 5, timeoutMs: 20 });
   expect(await wire.closed).toMatchObject({ code: 'WIRE_LOST' });
   expect(duplex.destroyed).toBe(true);
 });
 
 test('a peer that answers is kept, for as many pings as there are', async () => {
   const [near, far] = duplexPair();
-  const server = serveHttp2(far, { handler: () => undefined, bounds: inwardServerOptions });
+  const server = serveHttp2(new Transport(far), { handler: () => undefined, bounds: inwardServerOptions });
   const clock = new ManualClock();
-  const wire = connectHttp2(near, { intervalMs: 3_000, timeoutMs: 6_000, clock });
+  const wire = connectHttp2(new Transport(near), { intervalMs: 3_000, timeoutMs: 6_000, clock });
   for (let round = 0; round < 20; round++) {
     clock.advance(3_000);
     await new Promise((resolve) => wire.session.ping(resolve)); // pings are answered in order
@@ -69,8 +70,8 @@ test('a peer that answers is kept, for as many pings as there are', async () => 
 
 test('the end of the byte stream ends the session in good order', async () => {
   const [near, far] = duplexPair();
-  const server = serveHttp2(far, { handler: () => undefined, bounds: inwardServerOptions });
-  const wire = connectHttp2(near);
+  const server = serveHttp2(new Transport(far), { handler: () => undefined, bounds: inwardServerOptions });
+  const wire = connectHttp2(new Transport(near));
   far.destroy();
   await wire.closed;
   await server.closed;

@@ -60,12 +60,6 @@ export class MessageProjection {
     this.#open = null;
     return open === null ? [] : [{ type: 'message.discarded', messageId: open.messageId, reason }];
   }
-
-  /** The text of an open message to which the harness gave no id; null where there is none. */
-  unnamedText(): string | null {
-    if (this.#open === null || this.#open.harnessId !== null) return null;
-    return this.#open.content.map((block) => (block.type === 'text' ? block.text : '')).join('');
-  }
 }
 
 /** What the agent thinks aloud. Only deltas, so nothing but the place in the text is held. */

@@ -12,6 +12,16 @@ const openToolEnd = {
   timed_out: 'canceled',
 } as const satisfies Record<TurnOutcome['state'], string>;
 
+/** What agent text without a message id is: a part of what the agent says, or a notice of the harness itself. */
+export type UnnamedChunks = 'speech' | 'notice';
+
+export interface SessionProjectionOptions {
+  /** Default: speech. */
+  readonly unnamedChunks?: UnnamedChunks;
+  /** In UTF-16 code units; default 4 Mi. */
+  readonly longestMessage?: number;
+}
+
 /**
  * Turns the `session/update`s of one session into Caisson's events. Pure but for the ids of new messages: no time, no
  * I/O. Nothing is dropped: what has no word of its own becomes `harness.other`.
@@ -22,8 +32,11 @@ export class SessionProjection {
   readonly #tools = new ToolCallProjection();
   #failure: string | null = null;
 
-  constructor(options: { readonly longestMessage?: number } = {}) {
-    this.#messages = new MessageProjection(options.longestMessage);
+  readonly #unnamedChunks: UnnamedChunks;
+
+  constructor({ unnamedChunks = 'speech', longestMessage }: SessionProjectionOptions = {}) {
+    this.#unnamedChunks = unnamedChunks;
+    this.#messages = new MessageProjection(longestMessage);
   }
 
   get openTools(): number {
@@ -60,8 +73,9 @@ export class SessionProjection {
     const { data } = parsed;
     switch (data.sessionUpdate) {
       case 'agent_message_chunk':
+        if (data.messageId == null && this.#unnamedChunks === 'notice') return this.#notice(data.content, update);
         this.#thoughts.end();
-        return this.#messageChunk(data.messageId ?? null, data.content);
+        return this.#messages.chunk(data.messageId ?? null, data.content);
       case 'agent_thought_chunk':
         if (!isText(data.content)) return [other(update)];
         return [...this.#messages.complete(), this.#thoughts.chunk(data.messageId ?? null, data.content.text)];
@@ -87,25 +101,19 @@ export class SessionProjection {
     }
   }
 
-  /** codex-acp sends the error of a failed turn as agent text without a message id, next to the status `systemError`. */
-  #messageChunk(harnessId: string | null, content: AcpContent): HarnessEvent[] {
-    if (this.#failure === null || harnessId !== null || !isText(content)) {
-      return this.#messages.chunk(harnessId, content);
-    }
+  /** After the status `systemError`, a notice is the error of the failed turn. */
+  #notice(content: AcpContent, update: unknown): HarnessEvent[] {
+    if (this.#failure === null || !isText(content)) return [other(update)];
     this.#failure += content.text;
     return [];
   }
 
   #codexStatus({ threadStatus, error }: CodexMeta): HarnessEvent[] {
-    if (error?.willRetry === true) {
-      this.#thoughts.end();
-      return this.#messages.discard('model_retry');
-    }
+    if (threadStatus?.type === 'systemError') this.#failure ??= '';
     if (threadStatus?.type === 'active') this.#failure = null;
-    if (threadStatus?.type !== 'systemError') return [];
-    const text = this.#messages.unnamedText();
-    this.#failure = text ?? '';
-    return text === null ? [] : this.#messages.discard('turn_ended');
+    if (error?.willRetry !== true) return [];
+    this.#thoughts.end();
+    return this.#messages.discard('model_retry');
   }
 }
 

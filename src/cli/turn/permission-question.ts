@@ -7,7 +7,9 @@ import { verbOf } from './tool-lines.ts';
 type Requested = Extract<AgentEvent, { type: 'permission.requested' }>;
 
 /** What the agent asks of a person: from an event, or from the list of open requests. */
-export type Question = Pick<Requested, 'title' | 'kind' | 'options' | 'expiresAt' | 'input'>;
+export interface Question extends Pick<Requested, 'title' | 'kind' | 'expiresAt' | 'input'> {
+  readonly options: readonly Requested['options'][number][];
+}
 
 /** The question with its numbered options, ready to be answered by a number. */
 export function questionText(question: Question, style: Style, now: number): string {

@@ -45,7 +45,9 @@ function badRequest(message: string): ErrorBody {
 
 /** Names the field of each issue, e.g. "name: must …". */
 function refusedInput(error: z.ZodError): CaissonError {
-  const issues = error.issues.slice(0, issueLimit).map(({ path, message }) => ({ path: z.core.toDotPath(path), message }));
+  const issues = error.issues
+    .slice(0, issueLimit)
+    .map(({ path, message }) => ({ path: z.core.toDotPath(path), message }));
   const text = issues.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
   return new CaissonError('BAD_REQUEST', `The input is not valid: ${text}`, { details: { issues } });
 }

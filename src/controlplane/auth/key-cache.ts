@@ -37,7 +37,11 @@ export class KeyCache {
   }
 
   /** Remembers what the store said, unless a key was revoked since `generation`. */
-  remember(hash: string, key: CachedKey, { now, generation }: { readonly now: number; readonly generation: number }): void {
+  remember(
+    hash: string,
+    key: CachedKey,
+    { now, generation }: { readonly now: number; readonly generation: number },
+  ): void {
     if (generation !== this.#generation) return;
     this.#entries.set(hash, { key, until: now + this.#maxAgeMs });
     if (this.#entries.size <= entryLimit) return;

@@ -86,13 +86,21 @@ export class KeyService implements AsyncDisposable {
    *
    * @throws CaissonError FORBIDDEN for members; NAME_TAKEN when the user exists with another role.
    */
-  async create(by: Principal, request: { readonly user: string; readonly role: Role; readonly name: string }): Promise<NewKey> {
+  async create(
+    by: Principal,
+    request: { readonly user: string; readonly role: Role; readonly name: string },
+  ): Promise<NewKey> {
     if (by.role !== 'admin') throw new CaissonError('FORBIDDEN', 'Only administrators make API keys.');
     return await this.issue(request);
   }
 
   /** As `create`, for the control plane itself. */
-  async issue(request: { readonly user: string; readonly role: Role; readonly name: string; readonly secret?: string }): Promise<NewKey> {
+  async issue(request: {
+    readonly user: string;
+    readonly role: Role;
+    readonly name: string;
+    readonly secret?: string;
+  }): Promise<NewKey> {
     const { role, name, secret = newKeySecret() } = request;
     const now = this.#clock.now();
     const user = await this.#store.insertUser({ id: newUserId(), name: request.user, role, createdAt: now });

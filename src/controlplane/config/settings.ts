@@ -20,13 +20,17 @@ export const settingsSchema = z.object({
     .string()
     .regex(hostName, 'a host name or an address')
     .prefault('127.0.0.1')
-    .describe('The address to listen on. Anything but a loopback address opens Caisson to the network: put TLS before it.'),
+    .describe(
+      'The address to listen on. Anything but a loopback address opens Caisson to the network: put TLS before it.',
+    ),
   CAISSON_PORT: wholeNumber({ least: 0, most: 65_535 })
     .prefault('7070')
     .describe('The port to listen on; 0 takes a free one.'),
   CAISSON_ALLOWED_HOSTS: nameList(hostName, 'host names, separated by commas')
     .optional()
-    .describe('Further values of the Host header that are answered while Caisson listens on loopback, e.g. behind a reverse proxy.'),
+    .describe(
+      'Further values of the Host header that are answered while Caisson listens on loopback, e.g. behind a reverse proxy.',
+    ),
   CAISSON_DATA_DIR: z
     .string()
     .regex(noControls, 'a directory')
@@ -75,7 +79,9 @@ export const settingsSchema = z.object({
   OPENAI_API_KEY: secret().optional().describe('Used when `CAISSON_MODEL_API_KEY` is not set.'),
   CAISSON_MODEL_BASE_URL: httpUrl()
     .optional()
-    .describe('The model service: `/responses` is added to it. Default: `https://api.openai.com/v1` with a key, the demo model without.'),
+    .describe(
+      'The model service: `/responses` is added to it. Default: `https://api.openai.com/v1` with a key, the demo model without.',
+    ),
 
   CAISSON_MAX_RUNS: wholeNumber({ least: 1, most: 10_000 })
     .prefault('16')

@@ -64,7 +64,13 @@ export function secret() {
   return z.string().regex(/^[\x21-\x7e]{1,4096}$/, 'printable ASCII without spaces, at most 4,096 characters');
 }
 
-function within(value: number | undefined, from: number, to: number, allowed: string, context: z.RefinementCtx): number {
+function within(
+  value: number | undefined,
+  from: number,
+  to: number,
+  allowed: string,
+  context: z.RefinementCtx,
+): number {
   if (value !== undefined && value >= from && value <= to) return value;
   context.addIssue(allowed);
   return z.NEVER;

@@ -12,7 +12,10 @@ interface LoggerOptions {
 const secretFields = ['authorization', 'apiKey', 'secret', 'cookie', 'password', 'token'];
 
 /** Log lines as JSON, one object a line: `level` by name, `time` as ISO 8601, an error under `err` with its causes. */
-export function createLogger({ level, destination = pino.destination({ dest: 2, sync: true }) }: LoggerOptions): Logger {
+export function createLogger({
+  level,
+  destination = pino.destination({ dest: 2, sync: true }),
+}: LoggerOptions): Logger {
   return pino(
     {
       level,

@@ -78,6 +78,8 @@ export interface RunsTable extends Ordered {
   readonly cancel_requested: Flag;
   readonly usage: JsonText<TurnUsage | null>;
   readonly state: RunState;
+  /** Whether it is not over: what its state says, for an index. */
+  readonly active: Flag;
   readonly reason: RunReason | null;
   readonly message: string | null;
 }
@@ -133,7 +135,7 @@ export interface UsersTable {
   readonly created_at: number;
 }
 
-export interface ApiKeysTable extends Ordered {
+interface ApiKeysTable extends Ordered {
   readonly id: KeyId;
   readonly user_id: UserId;
   readonly name: string;

@@ -16,7 +16,7 @@ export function takeInstanceLock(directory: string): Disposable {
   makePrivateFile(file);
   const database = new DatabaseSync(file, { timeout: 0 });
   try {
-    database.exec('begin exclusive');
+    database.exec('pragma journal_mode = memory; begin exclusive');
   } catch (thrown) {
     database.close();
     if (sqliteErrorCode(thrown) !== sqliteBusy) throw translateSqliteError(thrown);

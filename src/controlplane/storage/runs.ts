@@ -1,6 +1,6 @@
 import type { Kysely, Selectable, Updateable } from 'kysely';
 import type { Page, PageRequest, RunChange } from '../../agents/ports.ts';
-import { activeRunStates, isTerminal, type Run, type RunEnd } from '../../agents/run.ts';
+import { isTerminal, type Run, type RunEnd } from '../../agents/run.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import type { AgentId, ConversationId, RunId } from '../../kernel/ids.ts';
 import type { Database, RunsTable } from './database.ts';
@@ -28,7 +28,7 @@ export async function listActive(
   db: Kysely<Database>,
   of: { readonly agentId?: AgentId | undefined; readonly conversationId?: ConversationId },
 ): Promise<readonly Run[]> {
-  let query = db.selectFrom('runs').selectAll().where('state', 'in', activeRunStates);
+  let query = db.selectFrom('runs').selectAll().where('active', '=', 1);
   if (of.agentId !== undefined) query = query.where('agent_id', '=', of.agentId);
   if (of.conversationId !== undefined) query = query.where('conversation_id', '=', of.conversationId);
   return (await query.orderBy('ordinal').execute()).map(toRun);
@@ -52,6 +52,7 @@ export async function insert(db: Kysely<Database>, run: Run): Promise<void> {
       cancel_requested: run.cancelRequested ? 1 : 0,
       usage: toJson(run.usage),
       state: run.state,
+      active: isTerminal(run.state) ? 0 : 1,
       reason: run.reason,
       message: run.message,
     })
@@ -90,6 +91,7 @@ function changedColumns(change: RunChange): Updateable<RunsTable> {
     default:
       return {
         state: change.state,
+        active: 0,
         reason: change.reason,
         message: change.message,
         ended_at: change.endedAt,

@@ -9,7 +9,7 @@ export interface TestImages extends AsyncDisposable {
   /** The real sandbox image with the echo guest in place of the guest. */
   readonly echo: string;
   readonly otherEcho: string;
-  /** Its /workspace is a file, so that no volume can be mounted there and the container cannot be started. */
+  /** Its /tmp is a file, so that nothing can be mounted there: the container is created, and then does not start. */
   readonly unstartable: string;
 }
 
@@ -27,7 +27,7 @@ export async function buildTestImages(docker: Docker): Promise<TestImages> {
   const echo = ['COPY echo-guest.ts /opt/echo-guest.ts', 'ENTRYPOINT ["node", "/opt/echo-guest.ts"]'];
   await build(docker, images.echo, [`FROM ${base}`, ...echo]);
   await build(docker, images.otherEcho, [`FROM ${base}`, ...echo, 'ENV OTHER=1']);
-  await build(docker, images.unstartable, ['FROM scratch', 'COPY echo-guest.ts /workspace', 'CMD ["/workspace"]']);
+  await build(docker, images.unstartable, ['FROM scratch', 'COPY echo-guest.ts /tmp', 'CMD ["/tmp"]']);
   return {
     ...images,
     async [Symbol.asyncDispose]() {

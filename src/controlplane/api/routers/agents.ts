@@ -21,7 +21,10 @@ const byId = z.strictObject({ agentId: agentIdSchema });
 
 const limitsInput = z.strictObject({
   cpus: z.number().min(0.1).optional(),
-  memoryBytes: z.int().min(256 * 1_024 * 1_024).optional(),
+  memoryBytes: z
+    .int()
+    .min(256 * 1_024 * 1_024)
+    .optional(),
   pids: z.int().min(64).optional(),
 });
 
@@ -36,7 +39,10 @@ export const agentsRouter = router({
         name: agentNameSchema,
         harness: z.string().max(100).optional(),
         /** A model id of the harness. Default: the control plane's model. */
-        model: z.string().regex(/^[\x21-\x7e]{1,200}$/, 'must be 1 to 200 printable ASCII characters').optional(),
+        model: z
+          .string()
+          .regex(/^[\x21-\x7e]{1,200}$/, 'must be 1 to 200 printable ASCII characters')
+          .optional(),
         limits: limitsInput.optional(),
         wait: z.boolean().default(false),
       }),

@@ -17,7 +17,10 @@ export const eventsRouter = router({
       z.strictObject({
         agentId: agentIdSchema,
         after: after.default(0),
-        lastEventId: z.string().regex(/^\d{1,15}$/, 'must be the `seq` of an event').nullish(),
+        lastEventId: z
+          .string()
+          .regex(/^\d{1,15}$/, 'must be the `seq` of an event')
+          .nullish(),
       }),
     )
     .subscription(async function* ({ ctx, input, signal }): AsyncGenerator<TrackedEnvelope<AgentEvent>, void> {
@@ -39,7 +42,11 @@ export const eventsRouter = router({
   /** A page of stored events after a `seq`, in order. An empty one means that there is nothing newer. */
   read: procedure
     .input(
-      z.strictObject({ agentId: agentIdSchema, after: after.default(0), limit: z.int().min(1).max(1_000).default(500) }),
+      z.strictObject({
+        agentId: agentIdSchema,
+        after: after.default(0),
+        limit: z.int().min(1).max(1_000).default(500),
+      }),
     )
     .output(z.object({ events: z.array(eventSchema).readonly() }))
     .query(async ({ ctx, input }) => {

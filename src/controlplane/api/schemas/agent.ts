@@ -5,7 +5,10 @@ import { agentIdSchema, incarnationIdSchema, userIdSchema } from '../../../kerne
 /** Lower-case letters, digits and hyphens, so that it can stand in a host name; never mistaken for an id. */
 export const agentNameSchema = z
   .string()
-  .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must be 1 to 63 lower-case letters, digits and hyphens, and not start with a hyphen')
+  .regex(
+    /^[a-z0-9][a-z0-9-]{0,62}$/,
+    'must be 1 to 63 lower-case letters, digits and hyphens, and not start with a hyphen',
+  )
   .refine((name) => !name.startsWith('agt-'), 'must not start with agt-, as ids do');
 
 const limitsSchema = z.object({ cpus: z.number(), memoryBytes: z.int(), pids: z.int() });

@@ -1,6 +1,12 @@
 import { z } from 'zod';
 import type { Conversation, Message } from '../../../agents/agent.ts';
-import { agentIdSchema, conversationIdSchema, messageIdSchema, runIdSchema, userIdSchema } from '../../../kernel/ids.ts';
+import {
+  agentIdSchema,
+  conversationIdSchema,
+  messageIdSchema,
+  runIdSchema,
+  userIdSchema,
+} from '../../../kernel/ids.ts';
 import { contentBlockSchema } from '../../../wire/contract/harness-event.ts';
 
 export const conversationSchema = z.object({

@@ -15,7 +15,12 @@ export const messageInputSchema = z
   .union([text, z.array(z.strictObject({ type: z.literal('text'), text })).max(blockLimit)])
   .transform((message): ContentBlock[] => (typeof message === 'string' ? [{ type: 'text', text: message }] : message));
 
-export const idempotencyKeySchema = z.string().regex(/^[\x21-\x7e]{1,200}$/, 'must be 1 to 200 printable ASCII characters');
+export const idempotencyKeySchema = z
+  .string()
+  .regex(/^[\x21-\x7e]{1,200}$/, 'must be 1 to 200 printable ASCII characters');
 
 /** From the start of a turn to its forced end. */
-export const runTimeoutSchema = z.int().min(1_000).max(7 * 24 * 3_600_000);
+export const runTimeoutSchema = z
+  .int()
+  .min(1_000)
+  .max(7 * 24 * 3_600_000);

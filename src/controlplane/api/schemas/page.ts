@@ -4,7 +4,12 @@ import { z } from 'zod';
 export const pageFields = {
   limit: z.int().min(1).max(200).default(50),
   /** The `nextCursor` of the page before. */
-  cursor: z.string().min(1).max(500).nullish().transform((cursor) => cursor ?? null),
+  cursor: z
+    .string()
+    .min(1)
+    .max(500)
+    .nullish()
+    .transform((cursor) => cursor ?? null),
 };
 
 export function pageSchema<Item extends z.ZodType>(item: Item) {

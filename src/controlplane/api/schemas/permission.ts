@@ -8,7 +8,11 @@ import {
   runIdSchema,
   userIdSchema,
 } from '../../../kernel/ids.ts';
-import { permissionOptionSchema, permissionOutcomeSchema, toolContentSchema } from '../../../wire/contract/harness-event.ts';
+import {
+  permissionOptionSchema,
+  permissionOutcomeSchema,
+  toolContentSchema,
+} from '../../../wire/contract/harness-event.ts';
 
 const rowSchema = z.object({
   id: permissionIdSchema,

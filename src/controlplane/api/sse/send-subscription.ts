@@ -13,12 +13,14 @@ export const defaultStallMs = 60_000;
 interface Subscription {
   readonly router: AnyTRPCRouter;
   readonly path: string;
-  readonly input: unknown;
+  /** Called after the caller is known. What it throws is told to the caller. */
+  readonly readInput: () => unknown;
   readonly context: ApiContext;
   readonly response: ServerResponse;
   readonly stallMs: number;
   /** Hears what ended the stream, unless its reader did. */
   readonly onError: (error: TRPCError) => void;
+  readonly onStall: () => void;
 }
 
 /**
@@ -29,7 +31,7 @@ interface Subscription {
  * Resolves when the response is over; never rejects. On shutdown the stream just ends, so that the client comes back.
  */
 export async function sendSubscription(subscription: Subscription): Promise<void> {
-  const { response, router, path, context, input } = subscription;
+  const { response, router, path, context, readInput } = subscription;
   const leave = new AbortController();
   response.once('close', () => leave.abort());
   response.writeHead(200, {
@@ -43,7 +45,7 @@ export async function sendSubscription(subscription: Subscription): Promise<void
   try {
     const type = 'subscription' as const;
     const call = { router, path, type, ctx: context, signal: leave.signal, batchIndex: 0 };
-    const source: unknown = await callTRPCProcedure({ ...call, getRawInput: () => Promise.resolve(input) });
+    const source: unknown = await callTRPCProcedure({ ...call, getRawInput: async () => readInput() });
     if (!isAsyncIterable(source)) throw new TypeError(`${path} did not return events.`);
     for await (const item of source) {
       if (!writer.add(itemFrame(item))) await writer.room();
@@ -53,13 +55,15 @@ export async function sendSubscription(subscription: Subscription): Promise<void
     writer.end();
   } catch (thrown) {
     if (leave.signal.aborted) return;
-    const error = toTrpcError(thrown);
-    subscription.onError(error);
     if (thrown instanceof SubscriberStalled) {
+      subscription.onStall();
       response.destroy();
       return;
     }
-    const shape: unknown = getErrorShape({ config: router._def._config, error, type: 'subscription', path, input, ctx: context });
+    const error = toTrpcError(thrown);
+    subscription.onError(error);
+    const { _config: config } = router._def;
+    const shape: unknown = getErrorShape({ config, error, type: 'subscription', path, input: undefined, ctx: context });
     if (!isDraining(error)) writer.add(errorFrame(shape));
     writer.end();
   }

@@ -85,6 +85,7 @@ async function createRuns(db: Kysely<unknown>): Promise<void> {
     .addColumn('cancel_requested', 'integer', (column) => column.notNull())
     .addColumn('usage', 'text', (column) => column.notNull())
     .addColumn('state', 'text', (column) => column.notNull())
+    .addColumn('active', 'integer', (column) => column.notNull())
     .addColumn('reason', 'text')
     .addColumn('message', 'text')
     .execute();
@@ -94,8 +95,13 @@ async function createRuns(db: Kysely<unknown>): Promise<void> {
     .on('runs')
     .columns(['conversation_id', 'agent_id', 'ordinal'])
     .execute();
-  await db.schema.createIndex('runs_by_state').on('runs').columns(['state', 'agent_id', 'conversation_id']).execute();
-  await db.schema.createIndex('runs_by_conversation_state').on('runs').columns(['conversation_id', 'state']).execute();
+  await db.schema.createIndex('runs_active_by_agent').on('runs').columns(['agent_id', 'active', 'ordinal']).execute();
+  await db.schema
+    .createIndex('runs_active_by_conversation')
+    .on('runs')
+    .columns(['conversation_id', 'active', 'ordinal'])
+    .execute();
+  await db.schema.createIndex('runs_active').on('runs').columns(['active', 'ordinal']).execute();
   await db.schema
     .createTable('permissions')
     .addColumn('id', 'text', (column) => column.primaryKey())

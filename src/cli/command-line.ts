@@ -1,0 +1,69 @@
+import { Command, CommanderError } from 'commander';
+import { commandTable } from './command-table.ts';
+import { exitCodes } from './exit-codes.ts';
+import { reportFailure } from './failure.ts';
+import { packageVersion } from './version.ts';
+
+const description = `The control plane for sandboxed coding agents.`;
+
+const environmentHelp = `
+Environment:
+  CAISSON_URL       where the control plane is (default: http://127.0.0.1:7070)
+  CAISSON_API_KEY   who you are (default: admin.key of CAISSON_DATA_DIR, which is .caisson)
+
+Agents are named by id or by name. \`caisson <command> --help\` tells more.
+`;
+
+/** Runs one command and returns the exit code of the process. Never rejects. */
+export async function runCommandLine(args: readonly string[]): Promise<number> {
+  leaveQuietlyWhenNobodyReads();
+  try {
+    const program = await buildProgram(args);
+    await program.parseAsync(args, { from: 'user' });
+    return exitCodes.ok;
+  } catch (thrown) {
+    if (!(thrown instanceof CommanderError)) return await reportFailure(thrown);
+    return thrown.exitCode === 0 ? exitCodes.ok : exitCodes.usage; // commander has said why
+  }
+}
+
+async function buildProgram(args: readonly string[]): Promise<Command> {
+  const program = new Command('caisson')
+    .description(description)
+    .version(packageVersion(), '-V, --version')
+    .addHelpText('after', environmentHelp)
+    .helpCommand('help [command]', 'tell more about a command');
+  const wanted = args.filter((arg) => !arg.startsWith('-')).slice(0, 2);
+  for (const [name, { summary, load }] of Object.entries(commandTable)) {
+    const isWanted = wanted[0] === name || (wanted[0] === 'help' && wanted[1] === name);
+    const command = isWanted ? await load() : new Command(name);
+    program.addCommand(command.summary(summary));
+  }
+  for (const command of everyCommand(program)) {
+    command
+      .exitOverride()
+      .showSuggestionAfterError()
+      .configureHelp({ showGlobalOptions: false })
+      .configureOutput({ outputError: (text, write) => write(`${text}hint: \`${fullName(command)} --help\` tells how it is used.\n`) });
+  }
+  return program;
+}
+
+function* everyCommand(command: Command): Generator<Command> {
+  yield command;
+  for (const child of command.commands) yield* everyCommand(child);
+}
+
+function fullName(command: Command): string {
+  return command.parent === null ? command.name() : `${fullName(command.parent)} ${command.name()}`;
+}
+
+/** `caisson events a | head` ends when head has seen enough, which is no error. */
+function leaveQuietlyWhenNobodyReads(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE') process.exit(exitCodes.ok);
+      throw error;
+    });
+  }
+}

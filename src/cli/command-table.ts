@@ -1,0 +1,59 @@
+import type { Command } from 'commander';
+
+interface CommandRow {
+  readonly summary: string;
+  /** Imports the command only when it is asked for: starting up must not cost what is not used. */
+  readonly load: () => Promise<Command>;
+}
+
+/** The commands, in the order of the help. */
+export const commandTable: Readonly<Record<string, CommandRow>> = {
+  start: {
+    summary: 'start the control plane here',
+    load: async () => (await import('./commands/start.ts')).startCommand(),
+  },
+  doctor: {
+    summary: 'say what is there and what is missing',
+    load: async () => (await import('./commands/doctor.ts')).doctorCommand(),
+  },
+  agents: {
+    summary: 'create, list, show and delete agents',
+    load: async () => (await import('./commands/agents.ts')).agentsCommand(),
+  },
+  send: {
+    summary: 'send a message and wait for the answer',
+    load: async () => (await import('./commands/send.ts')).sendCommand(),
+  },
+  chat: {
+    summary: 'talk with an agent',
+    load: async () => (await import('./commands/chat.ts')).chatCommand(),
+  },
+  history: {
+    summary: 'show what was said',
+    load: async () => (await import('./commands/history.ts')).historyCommand(),
+  },
+  events: {
+    summary: 'print what happened, one JSON object a line',
+    load: async () => (await import('./commands/events.ts')).eventsCommand(),
+  },
+  runs: {
+    summary: 'start, wait for, list and cancel runs',
+    load: async () => (await import('./commands/runs.ts')).runsCommand(),
+  },
+  conversations: {
+    summary: 'open, list, show and close conversations',
+    load: async () => (await import('./commands/conversations.ts')).conversationsCommand(),
+  },
+  permissions: {
+    summary: 'list and answer what agents ask for',
+    load: async () => (await import('./commands/permissions.ts')).permissionsCommand(),
+  },
+  keys: {
+    summary: 'create, list and revoke API keys',
+    load: async () => (await import('./commands/keys.ts')).keysCommand(),
+  },
+  acp: {
+    summary: 'serve an agent to an editor that speaks ACP, on stdin and stdout',
+    load: async () => (await import('./commands/acp.ts')).acpCommand(),
+  },
+};

@@ -1,0 +1,51 @@
+import { Command } from 'commander';
+import type { Message } from '../../client/index.ts';
+import { jsonOption, limitOption } from '../arguments.ts';
+import { connect } from '../connection.ts';
+import { findAgent } from '../find-agent.ts';
+import { relativeTime } from '../output/relative-time.ts';
+import { stderr, stdout, writeJson } from '../output/sink.ts';
+import { readPages } from '../pages.ts';
+
+interface Options {
+  readonly conversation?: string;
+  readonly limit: number;
+  readonly json?: boolean;
+}
+
+export function historyCommand(): Command {
+  return new Command('history')
+    .description('Show what was said, the oldest first.')
+    .argument('<agent>', 'id or name')
+    .option('--conversation <id>', 'only in this conversation')
+    .addOption(limitOption(100, 'messages'))
+    .addOption(jsonOption('the messages'))
+    .action(history);
+}
+
+async function history(nameOrId: string, { conversation, limit, json = false }: Options): Promise<void> {
+  const [client, { messageText }] = await Promise.all([connect(), import('../../client/index.ts')]);
+  const { id: agentId, name } = await findAgent(client, nameOrId);
+  const filter = { agentId, ...(conversation === undefined ? {} : { conversationId: conversation }) };
+  const { pages, isCut } = await readPages(limit, (page) => client.agents.history.query({ ...filter, ...page }));
+  const messages = pages.toReversed().flat();
+  if (json) return await writeJson(messages);
+  if (messages.length === 0) await stderr.write('Nothing was said yet.\n');
+  if (isCut) await stderr.write(`${stderr.style('dim', 'Earlier messages are left out; raise --limit to see them.')}\n\n`);
+  const now = Date.now();
+  let conversationId: string | undefined;
+  for (const message of messages) {
+    if (message.conversationId !== conversationId) {
+      if (conversationId !== undefined) await stdout.write('\n');
+      conversationId = message.conversationId;
+      await stdout.write(`${stdout.style('dim', conversationId)}\n`);
+    }
+    await stdout.write(`\n${headOf(message, name, now)}\n`);
+    await stdout.writeForeign(`${messageText(message)}\n`);
+  }
+}
+
+function headOf({ role, createdAt }: Message, agentName: string, now: number): string {
+  const who = role === 'user' ? stdout.style(['bold', 'green'], 'user') : stdout.style(['bold', 'cyan'], agentName);
+  return `${who}  ${stdout.style('dim', relativeTime(createdAt, now))}`;
+}

@@ -1,0 +1,130 @@
+import { Command } from 'commander';
+import type { AgentEvent, CaissonClient, Turn } from '../../client/index.ts';
+import { durationMs, jsonOption } from '../arguments.ts';
+import { chooseConversation, type ConversationChoice } from '../choose-conversation.ts';
+import { connect } from '../connection.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { Exit } from '../failure.ts';
+import { findAgent } from '../find-agent.ts';
+import { messageFrom } from '../message-text.ts';
+import { oneLine, printable } from '../output/printable.ts';
+import { stderr, stdout, writeJson } from '../output/sink.ts';
+import { openInput } from '../turn/open-input.ts';
+import { PermissionDesk } from '../turn/permission-desk.ts';
+import { runEndText } from '../turn/run-end-text.ts';
+import { TurnView } from '../turn/turn-view.ts';
+
+interface Options extends ConversationChoice {
+  readonly timeout?: number;
+  readonly quiet?: boolean;
+  readonly json?: boolean;
+}
+
+export function sendCommand(): Command {
+  return new Command('send')
+    .description(
+      'Send a message and wait for the end of the run. The answer goes to stdout, progress to stderr.\n' +
+        'Exits with 3 when the run did not complete. Ctrl-C cancels the run; once more leaves without waiting.',
+    )
+    .argument('<agent>', 'id or name')
+    .argument('<text>', 'the message; - reads it from stdin')
+    .option('--conversation <id>', 'where it is said (default: your most recent open one, or a new one)')
+    .option('--new', 'open a new conversation for it')
+    .option('--timeout <time>', "end the run after this time, e.g. 10m (default: the control plane's)", durationMs)
+    .option('-q, --quiet', 'no progress')
+    .addOption(jsonOption('the run and the reply as one object'))
+    .action(send);
+}
+
+async function send(nameOrId: string, text: string, options: Options): Promise<void> {
+  const { timeout, quiet = false, json = false } = options;
+  const message = await messageFrom(text);
+  const client = await connect();
+  const agent = await findAgent(client, nameOrId);
+  const conversation = await chooseConversation(client, agent, options);
+  const cancel = new AbortController();
+  using _interrupt = cancelOnInterrupt(cancel);
+  const shown = await presentation(client, { json, quiet, hadSession: conversation.sessionId !== null, cancel });
+  const { run, reply } = await client
+    .send({
+      agentId: agent.id,
+      conversationId: conversation.id,
+      text: message,
+      ...(timeout === undefined ? {} : { timeoutMs: timeout }),
+      onEvent: shown.onEvent,
+      signal: cancel.signal,
+    })
+    .finally(shown.close);
+  if (json) await writeJson({ run, reply } satisfies Turn);
+  if (run.state === 'completed') {
+    if (run.reason !== 'end_turn') await stderr.write(`${stderr.style('yellow', 'note:')} ${printable(runEndText(run))}\n`);
+    return;
+  }
+  await stderr.write(`${stderr.style('red', 'error:')} run ${run.id} ${printable(runEndText(run))}\n`);
+  throw new Exit(cancel.signal.aborted ? exitCodes.interrupted : exitCodes.runNotCompleted);
+}
+
+interface Presentation {
+  readonly onEvent: (event: AgentEvent) => Promise<void>;
+  readonly close: () => Promise<void>;
+}
+
+interface PresentationOptions {
+  readonly json: boolean;
+  readonly quiet: boolean;
+  readonly hadSession: boolean;
+  readonly cancel: AbortController;
+}
+
+/** A person at a terminal sees the answer as it grows; a pipe gets each message when it is whole. */
+async function presentation(client: CaissonClient, options: PresentationOptions): Promise<Presentation> {
+  const { json, quiet, hadSession, cancel } = options;
+  const live = !json && !quiet && stdout.isTerminal && stderr.isTerminal;
+  const view = new TurnView(live ? stdout : stderr, { speech: live ? 'live' : 'none', hadSession });
+  const printer = json || live ? undefined : new MessagePrinter();
+  const input = process.stdin.isTTY && stderr.isTerminal ? await openInput(stderr, process.stderr) : undefined;
+  const desk = input === undefined ? undefined : new PermissionDesk({ client, sink: stderr, input });
+  input?.onInterrupt(() => interrupt(cancel));
+  return {
+    async onEvent(event) {
+      if (!quiet) await view.show(event);
+      await printer?.show(event);
+      if (desk !== undefined) desk.take(event);
+      else if (event.type === 'permission.requested') await tellHowToAnswer(event);
+    },
+    async close() {
+      await desk?.close();
+      input?.[Symbol.dispose]();
+      await view.end();
+    },
+  };
+}
+
+/** The agent's messages on stdout, with an empty line between them: together they are the reply. */
+class MessagePrinter {
+  #isFirst = true;
+
+  async show(event: AgentEvent): Promise<void> {
+    if (event.type !== 'message.completed') return;
+    const text = event.content.map((block) => (block.type === 'text' ? block.text : '')).join('');
+    if (text === '') return;
+    await stdout.writeForeign(`${this.#isFirst ? '' : '\n'}${text}\n`);
+    this.#isFirst = false;
+  }
+}
+
+async function tellHowToAnswer({ permissionId, title }: Extract<AgentEvent, { type: 'permission.requested' }>): Promise<void> {
+  await stderr.write(`The agent asks for permission: ${oneLine(title)}\n`);
+  await stderr.write(`  caisson permissions answer ${permissionId} --allow | --reject\n`);
+}
+
+function cancelOnInterrupt(cancel: AbortController): Disposable {
+  const onSignal = (): void => interrupt(cancel);
+  process.on('SIGINT', onSignal);
+  return { [Symbol.dispose]: () => void process.off('SIGINT', onSignal) };
+}
+
+function interrupt(cancel: AbortController): void {
+  if (cancel.signal.aborted) process.exit(exitCodes.interrupted);
+  cancel.abort();
+}

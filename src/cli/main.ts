@@ -1,0 +1,13 @@
+#!/usr/bin/env node
+import module from 'node:module';
+
+const major = Number(process.versions.node.split('.', 1)[0]);
+if (major < 24) {
+  process.stderr.write(`error: Caisson needs Node 24 or later; this is ${process.versions.node}.\nhint: Install it, or run \`npm install\` in the repository, which brings one along.\n`);
+  process.exit(1);
+}
+
+module.enableCompileCache();
+// Imported only now, so that the cache serves it and everything behind it.
+const { runCommandLine } = await import('./command-line.ts');
+process.exitCode = await runCommandLine(process.argv.slice(2));

@@ -1,0 +1,133 @@
+import { messageText, type Agent, type CaissonClient, type Conversation, type Turn } from '../../client/index.ts';
+import { CaissonError } from '../../kernel/errors.ts';
+import { oneLine, printable } from '../output/printable.ts';
+import { relativeTime } from '../output/relative-time.ts';
+import { stdout } from '../output/sink.ts';
+import { openInput } from './open-input.ts';
+import { PermissionDesk } from './permission-desk.ts';
+import { runEndText } from './run-end-text.ts';
+import type { TerminalInput } from './terminal-input.ts';
+import { TurnView } from './turn-view.ts';
+
+interface ChatOptions {
+  readonly client: CaissonClient;
+  readonly agent: Agent;
+  readonly conversation: Conversation;
+}
+
+/** A talk at a terminal: a prompt, a turn, a prompt, until the input ends. Everything is shown on stdout. */
+export class ChatSession {
+  readonly #client: CaissonClient;
+  readonly #agent: Agent;
+  readonly #conversation: Conversation;
+  #hadSession: boolean;
+
+  constructor({ client, agent, conversation }: ChatOptions) {
+    this.#client = client;
+    this.#agent = agent;
+    this.#conversation = conversation;
+    this.#hadSession = conversation.sessionId !== null;
+  }
+
+  async run(): Promise<void> {
+    await this.#greet();
+    using input = await openInput(stdout, process.stdout);
+    await this.#takeUp(input);
+    for (;;) {
+      await stdout.write('\n');
+      const text = await readMessage(input);
+      if (text === undefined) break;
+      if (text.trim() === '') continue;
+      await this.#turn(input, (turn) =>
+        this.#client.send({ agentId: this.#agent.id, conversationId: this.#conversation.id, text, ...turn }),
+      );
+    }
+    await stdout.write('\n');
+  }
+
+  async #greet(): Promise<void> {
+    const { model, harnesses } = await this.#client.system.version.query();
+    const { name, harness } = this.#agent;
+    const modelName = this.#agent.model ?? model.name;
+    const demo = model.demo ? ', demo model: it follows a script; ask it for help' : '';
+    const offered = harnesses.includes(harness) ? '' : ' (no longer offered here)';
+    await stdout.write(`${stdout.style('bold', name)}  ${stdout.style('dim', `${harness}${offered}, ${modelName}${demo}`)}\n`);
+    await stdout.write(`${stdout.style('dim', 'Ctrl-C cancels a turn, Ctrl-D leaves.')}\n`);
+    await this.#recall();
+  }
+
+  /** The last thing that was said, so that one knows where one is. */
+  async #recall(): Promise<void> {
+    const { id: conversationId, agentId } = this.#conversation;
+    const { items } = await this.#client.agents.history.query({ agentId, conversationId, limit: 20 });
+    const last = items.findLast(({ role }) => role === 'user');
+    if (last === undefined) return;
+    await stdout.write(`\n${stdout.style('dim', relativeTime(last.createdAt, Date.now()))}\n${prompt()}${oneLine(messageText(last))}\n`);
+    for (const message of items.slice(items.indexOf(last) + 1)) {
+      if (message.role === 'agent') await stdout.write(`\n${printable(messageText(message))}\n`);
+    }
+  }
+
+  /** A run that is under way here, from an earlier sitting or another client, is followed first. */
+  async #takeUp(input: TerminalInput): Promise<void> {
+    const { activeRuns, pendingPermissions, seq } = await this.#client.agents.status.query({ agentId: this.#agent.id });
+    for (const run of activeRuns) {
+      if (run.conversationId !== this.#conversation.id) continue;
+      await stdout.write(`\n${stdout.style('dim', '(a turn is under way)')}\n`);
+      const pending = pendingPermissions.filter(({ runId }) => runId === run.id);
+      await this.#turn(input, (turn) => this.#client.follow({ runId: run.id, after: seq, ...turn }), (desk) => {
+        for (const permission of pending) desk.ask(permission.id, permission);
+      });
+    }
+  }
+
+  async #turn(
+    input: TerminalInput,
+    start: (turn: Pick<Parameters<CaissonClient['follow']>[0], 'onEvent' | 'signal'>) => Promise<Turn>,
+    prepare?: (desk: PermissionDesk) => void,
+  ): Promise<void> {
+    const cancel = new AbortController();
+    using _interrupt = input.onInterrupt(() => cancel.abort());
+    const view = new TurnView(stdout, { speech: 'live', hadSession: this.#hadSession });
+    const desk = new PermissionDesk({ client: this.#client, sink: stdout, input });
+    prepare?.(desk);
+    try {
+      const onEvent: Parameters<CaissonClient['follow']>[0]['onEvent'] = async (event) => {
+        await view.show(event);
+        desk.take(event);
+      };
+      const { run } = await start({ onEvent, signal: cancel.signal }).finally(() => desk.close());
+      await view.end();
+      if (run.state === 'completed' && run.reason === 'end_turn') return;
+      const colour = run.state === 'completed' || run.state === 'canceled' ? 'yellow' : 'red';
+      await stdout.write(`\n${stdout.style(colour, printable(runEndText(run)))}\n`);
+    } catch (thrown) {
+      await view.end();
+      if (!isPassing(thrown)) throw thrown;
+      await stdout.write(`\n${stdout.style('red', printable(thrown.message))}\n${stdout.style('dim', printable(thrown.hint))}\n`);
+    } finally {
+      this.#hadSession = true;
+    }
+  }
+}
+
+/** Errors after which the talk can go on. */
+function isPassing(thrown: unknown): thrown is CaissonError {
+  const codes: readonly string[] = ['MESSAGE_TOO_LARGE', 'QUEUE_FULL', 'TOO_MANY_CONNECTIONS', 'CONTROL_PLANE_UNREACHABLE', 'DRAINING'];
+  return thrown instanceof CaissonError && codes.includes(thrown.code);
+}
+
+function prompt(): string {
+  return `${stdout.style(['bold', 'green'], '>')} `;
+}
+
+/** One message: a line, and those after it while they end with a backslash. */
+async function readMessage(input: TerminalInput): Promise<string | undefined> {
+  const lines: string[] = [];
+  for (;;) {
+    const line = await input.readLine(lines.length === 0 ? prompt() : `${stdout.style('dim', '.')} `);
+    if (line === undefined) return lines.length === 0 ? undefined : lines.join('\n');
+    lines.push(line.replace(/\\$/, ''));
+    if (!line.endsWith('\\')) return lines.join('\n');
+  }
+}

@@ -1,0 +1,173 @@
+import { join } from 'node:path';
+import type { Agent } from '../agents/agent.ts';
+import { createDomain } from '../agents/domain.ts';
+import type { AgentStore } from '../agents/ports.ts';
+import { systemClock } from '../kernel/clock.ts';
+import { errorText } from '../kernel/errors.ts';
+import type { Logger } from '../kernel/logger.ts';
+import type { SandboxProvider, SandboxSpec } from '../sandbox-providers/contract/index.ts';
+import { isProviderName, openProvider } from '../sandbox-providers/registry.ts';
+import { guestEnvironment } from '../wire/contract/guest-api.ts';
+import { Access } from './auth/access.ts';
+import { type AdminKey, ensureAdminKey } from './auth/admin-key.ts';
+import { KeyService } from './auth/key-service.ts';
+import { type Config, loadConfig } from './config.ts';
+import { openDataDir } from './data-dir.ts';
+import { createDemoModel } from './demo-model/demo-model.ts';
+import { Fleet } from './fleet/fleet.ts';
+import { createModelGateway } from './model-gateway/model-gateway.ts';
+import { createLogger } from './observability/logger.ts';
+import { createServer } from './server.ts';
+import { openStorage } from './storage/open-storage.ts';
+
+/** The image that the set-up tags; used when the configuration names none. */
+export const defaultSandboxImage = 'caisson/sandbox:latest';
+
+export interface StartOptions {
+  /** The settings; see docs/configuration.md. Default: the process's environment. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** Shown at `system.version`. */
+  readonly version: string;
+  /** Default: JSON lines on stderr. */
+  readonly logger?: Logger;
+  /** Default: the provider that the settings name. For providers of one's own. */
+  readonly provider?: SandboxProvider;
+}
+
+/** A control plane that serves. */
+export interface ControlPlane extends AsyncDisposable {
+  readonly url: string;
+  readonly config: Config;
+  readonly adminKey: AdminKey;
+  /** What the sandbox provider says of itself, or why it does not answer. */
+  readonly provider: { readonly name: string; readonly description: string; readonly available: boolean };
+  /**
+   * Stops: takes no more requests, lets go of the sandboxes (what runs in them goes on), closes the store.
+   * Done within about 10 s. Idempotent.
+   */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts a control plane and resolves when it serves. What was opened is closed again when it cannot.
+ *
+ * @throws CaissonError CONFIG_INVALID, which says what to correct.
+ */
+export async function startControlPlane(options: StartOptions): Promise<ControlPlane> {
+  const config = loadConfig(options.environment);
+  const logger = options.logger ?? createLogger({ level: config.logLevel });
+  await using opened = new AsyncDisposableStack();
+
+  const dataDir = await openDataDir({ path: config.dataDir, instance: config.instance });
+  const storage = await openStorage(join(dataDir.path));
+  opened.defer(() => storage.close());
+  const keys = opened.use(new KeyService({ store: storage.identities, clock: systemClock, logger }));
+  const adminKey = await ensureAdminKey({ keys, store: storage.identities, dataDir: dataDir.path, logger });
+
+  const model = await openModel(config, opened);
+  const gateway = createModelGateway({ upstream: model, logger });
+  opened.defer(() => gateway.close());
+  const provider = options.provider ?? (await providerOf(config, dataDir.instance));
+  opened.use(provider);
+
+  const access = new Access({ agents: storage.agents, identities: storage.identities });
+  let fleet: Fleet | undefined;
+  const domain = createDomain({
+    store: storage.agents,
+    connectSandboxes: (observer) =>
+      (fleet = new Fleet({
+        provider,
+        observer,
+        specOf: (agent) => sandboxSpec(agent, config),
+        outwardFor: (agentId) => (stream, headers) => gateway.handle(agentId, stream, headers),
+        clock: systemClock,
+        logger,
+      })),
+    access,
+    clock: systemClock,
+    logger,
+    settings: { ...config, maxConcurrentRuns: config.maxRuns },
+  });
+  if (fleet !== undefined) opened.use(fleet);
+  opened.defer(() => domain.drain());
+
+  const server = opened.use(
+    createServer({
+      settings: config,
+      services: {
+        domain,
+        access,
+        keys,
+        about: {
+          version: options.version,
+          provider: provider.name,
+          harnesses: config.harnesses,
+          model: { name: config.model.name, demo: config.model.demo },
+        },
+        sandboxLimits: config.sandbox.limits,
+      },
+      checkHealth: async () => void (await storage.agents.listActiveRuns()),
+      logger,
+    }),
+  );
+  await domain.recover();
+  const description = await describeProvider(provider);
+  // Sandboxes of earlier are taken up while the first requests come in: each call that needs one waits for its own.
+  void fleet?.start(() => allAgents(storage.agents));
+  const { url } = await server.listen();
+  const held = opened.move();
+  let closing: Promise<void> | undefined;
+  const close = (): Promise<void> => (closing ??= held.disposeAsync());
+  return { url, config, adminKey, provider: description, close, [Symbol.asyncDispose]: close };
+}
+
+async function providerOf(config: Config, instance: string): Promise<SandboxProvider> {
+  const { provider } = config.sandbox;
+  if (!isProviderName(provider)) throw new Error(`the configuration let the unknown provider ${String(provider)} pass`);
+  return await openProvider(provider, { instance });
+}
+
+/** The model service, or the demo model in its place. */
+async function openModel(
+  config: Config,
+  opened: AsyncDisposableStack,
+): Promise<{ readonly baseUrl: string; readonly apiKey: string | null }> {
+  const { baseUrl, apiKey } = config.model;
+  if (baseUrl !== null) return { baseUrl, apiKey };
+  const demo = await createDemoModel().listen();
+  opened.defer(() => demo.close());
+  return { baseUrl: demo.baseUrl, apiKey: null };
+}
+
+function sandboxSpec(agent: Agent, config: Config): SandboxSpec {
+  return {
+    agentId: agent.id,
+    image: config.sandbox.image ?? defaultSandboxImage,
+    limits: agent.limits,
+    environment: {
+      [guestEnvironment.agentId]: agent.id,
+      [guestEnvironment.harness]: agent.harness,
+      [guestEnvironment.model]: agent.model ?? config.model.name,
+    },
+  };
+}
+
+async function describeProvider(provider: SandboxProvider): Promise<ControlPlane['provider']> {
+  const { name } = provider;
+  try {
+    const { description } = await provider.check(AbortSignal.timeout(5_000));
+    return { name, description, available: true };
+  } catch (thrown) {
+    return { name, description: errorText(thrown), available: false };
+  }
+}
+
+async function allAgents(store: AgentStore): Promise<readonly Agent[]> {
+  const agents: Agent[] = [];
+  for (let cursor: string | null = null; ; ) {
+    const page: Awaited<ReturnType<AgentStore['listAgents']>> = await store.listAgents(null, { limit: 200, cursor });
+    agents.push(...page.items);
+    if (page.nextCursor === null) return agents;
+    cursor = page.nextCursor;
+  }
+}

@@ -1,0 +1,74 @@
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import { getErrorShape } from '@trpc/server/shared';
+import type { FastifyReply } from 'fastify';
+import { errorTable } from '../../kernel/error-table.ts';
+import { CaissonError } from '../../kernel/errors.ts';
+import { appRouter } from '../api/app-router.ts';
+import { toTrpcError } from '../api/error-mapping.ts';
+
+/** An answer to a request that does not reach a procedure. */
+export interface Refusal {
+  readonly status: number;
+  readonly error: CaissonError;
+}
+
+/** Whatever Fastify or one of our hooks threw. What is not the caller's fault becomes INTERNAL. */
+export function refusalOf(thrown: unknown): Refusal {
+  if (thrown instanceof CaissonError) return { status: errorTable[thrown.code].http, error: thrown };
+  const { code, status } = fastifyError(thrown);
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
+    return { status: 413, error: new CaissonError('BODY_TOO_LARGE', 'The request body is too large.') };
+  }
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
+    return { status: 415, error: new CaissonError('BAD_REQUEST', 'The request body must be application/json.') };
+  }
+  if (status >= 400 && status < 500)
+    return { status, error: new CaissonError('BAD_REQUEST', 'The request is not valid HTTP.') };
+  return {
+    status: 500,
+    error: new CaissonError('INTERNAL', 'Something went wrong inside Caisson.', { cause: thrown }),
+  };
+}
+
+/** In the form in which procedures refuse as well, so that a client reads every error alike. */
+export async function sendRefusal(reply: FastifyReply, { status, error }: Refusal): Promise<void> {
+  await reply.code(status).type('application/json; charset=utf-8').send(refusalText({ status, error }));
+}
+
+/** For bytes that are not HTTP, or came too late. */
+export function writeRawRefusal(socket: Socket, error: Error): void {
+  if (socket.destroyed || !socket.writable || ('code' in error && error.code === 'ECONNRESET')) {
+    socket.destroy();
+    return;
+  }
+  const code = 'code' in error ? error.code : undefined;
+  const status = code === 'HPE_HEADER_OVERFLOW' ? 431 : code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400;
+  const text = refusalText({ status, error: new CaissonError('BAD_REQUEST', 'The request is not valid HTTP.') });
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    'content-type: application/json; charset=utf-8',
+    `content-length: ${Buffer.byteLength(text)}`,
+    'connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${text}`);
+}
+
+function refusalText({ status, error }: Refusal): string {
+  const shape = getErrorShape({
+    config: appRouter._def._config,
+    error: toTrpcError(error),
+    type: 'unknown',
+    path: undefined,
+    input: undefined,
+    ctx: undefined,
+  });
+  return JSON.stringify({ error: { ...shape, data: { ...shape.data, httpStatus: status } } });
+}
+
+function fastifyError(thrown: unknown): { readonly code: string | undefined; readonly status: number } {
+  if (!(thrown instanceof Error)) return { code: undefined, status: 500 };
+  const code = 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : undefined;
+  const status = 'statusCode' in thrown && typeof thrown.statusCode === 'number' ? thrown.statusCode : 500;
+  return { code, status };
+}

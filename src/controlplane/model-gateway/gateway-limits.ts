@@ -1,0 +1,22 @@
+/** Bounds of the model gateway. Times in milliseconds. */
+export interface GatewayLimits {
+  /** Of one request's body. Codex sends 60 KB and the conversation. */
+  readonly maxRequestBytes: number;
+  readonly maxCallsPerAgent: number;
+  readonly maxCalls: number;
+  /** From the request to a connection with the service, TLS included. */
+  readonly connectTimeoutMs: number;
+  /** Longest silence of the service before its answer begins. */
+  readonly firstByteTimeoutMs: number;
+  /** Longest silence in the middle of an answer, and longest time that the guest may take nothing of it. */
+  readonly idleTimeoutMs: number;
+}
+
+export const defaultGatewayLimits: GatewayLimits = {
+  maxRequestBytes: 64 * 1024 * 1024,
+  maxCallsPerAgent: 32,
+  maxCalls: 1_024,
+  connectTimeoutMs: 10_000,
+  firstByteTimeoutMs: 300_000,
+  idleTimeoutMs: 300_000,
+};

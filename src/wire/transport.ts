@@ -1,0 +1,78 @@
+import { Duplex } from 'node:stream';
+import { sessionWindowBytes } from './http2-settings.ts';
+
+/** What is read ahead of the HTTP/2 session. */
+const readAheadBytes = 256 * 1024;
+
+/** Flow control keeps unread data below one session window; the rest is for headers and control frames. */
+const maxUnsentBytes = 2 * sessionWindowBytes;
+
+/**
+ * The control plane's end of a byte stream, in the form that Node's HTTP/2 takes safely. Against Node 24.21 it guards:
+ *
+ * - A session stops reading while a write is under way. Where both ends write more than the stream between them holds,
+ *   both stop for ever. Here a write is done as soon as it is queued, up to 8 MiB, which is more than flow control lets
+ *   through; so this end always reads, and the other end may be a plain socket.
+ * - When a Duplex that is no socket ends, Node shuts its writable side, and a session that writes while this is under way
+ *   ends the process (an assertion in `JSStreamSocket.doWrite`). Here the end is a close.
+ */
+export class Transport extends Duplex {
+  readonly #inner: Duplex;
+  #ended = false;
+
+  /** Takes `inner` over: it is destroyed with the transport. */
+  constructor(inner: Duplex) {
+    super({ readableHighWaterMark: readAheadBytes });
+    this.#inner = inner;
+    const end = (): void => {
+      this.#ended = true;
+      this.#closeWhenRead();
+    };
+    inner.on('data', (chunk: Buffer) => {
+      if (!this.push(chunk)) inner.pause();
+    });
+    inner.once('end', end);
+    inner.once('close', end);
+    inner.on('error', (error) => this.destroy(error));
+    inner.pause();
+  }
+
+  override _read(): void {
+    if (this.#ended) this.#closeWhenRead();
+    else this.#inner.resume();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.#settle(this.#inner.write(chunk), done);
+  }
+
+  override _writev(chunks: readonly { readonly chunk: Buffer }[], done: () => void): void {
+    this.#inner.cork();
+    let accepted = true;
+    for (const { chunk } of chunks) accepted = this.#inner.write(chunk);
+    this.#inner.uncork();
+    this.#settle(accepted, done);
+  }
+
+  override _final(done: () => void): void {
+    this.#inner.end();
+    done();
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#inner.destroy();
+    done(error);
+  }
+
+  #settle(accepted: boolean, done: () => void): void {
+    if (accepted || this.#inner.writableLength <= maxUnsentBytes) done();
+    else this.#inner.once('drain', done);
+  }
+
+  /** The last frames may still lie here, unread. */
+  #closeWhenRead(): void {
+    setImmediate(() => {
+      if (this.readableLength === 0) this.destroy();
+    });
+  }
+}

@@ -1,0 +1,167 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createDomain, type Domain } from '../../src/agents/domain.ts';
+import type { DomainSettings } from '../../src/agents/settings.ts';
+import { Access } from '../../src/controlplane/auth/access.ts';
+import type { Principal } from '../../src/controlplane/auth/identity.ts';
+import { KeyService } from '../../src/controlplane/auth/key-service.ts';
+import { createServer, type ServerOptions } from '../../src/controlplane/server.ts';
+import { openStorage, type Storage } from '../../src/controlplane/storage/open-storage.ts';
+import { systemClock } from '../../src/kernel/clock.ts';
+import { type ErrorBody, readErrorBody } from '../../src/kernel/errors.ts';
+import type { Logger } from '../../src/kernel/logger.ts';
+import { ScriptedSandboxes, settings as domainSettings } from '../agents/domain-fixture.ts';
+
+interface Caller {
+  readonly secret: string;
+  readonly principal: Principal;
+}
+
+/** What an API call was answered. */
+export interface Answer {
+  readonly status: number;
+  /** `result.data` of a call that succeeded. */
+  readonly data: unknown;
+  /** Our part of the error of one that did not. */
+  readonly error: ErrorBody | undefined;
+  readonly text: string;
+}
+
+export interface RunningServer extends AsyncDisposable {
+  readonly url: string;
+  readonly domain: Domain;
+  readonly storage: Storage;
+  readonly sandboxes: ScriptedSandboxes;
+  readonly keys: KeyService;
+  readonly admin: Caller;
+  readonly alice: Caller;
+  readonly bob: Caller;
+  /** Lines that the server logged, at every level. */
+  readonly log: {
+    readonly level: string;
+    readonly fields: Readonly<Record<string, unknown>>;
+    readonly message: string;
+  }[];
+  query(caller: Caller | null, path: string, input?: unknown): Promise<Answer>;
+  mutate(caller: Caller | null, path: string, input?: unknown): Promise<Answer>;
+  /** Opens `events.subscribe`. */
+  subscribe(caller: Caller | null, input: unknown, init?: RequestInit): Promise<Response>;
+  close(): Promise<void>;
+}
+
+interface Overrides extends Partial<Omit<ServerOptions, 'settings' | 'services' | 'logger'>> {
+  readonly settings?: Partial<ServerOptions['settings']>;
+  readonly domain?: Partial<DomainSettings>;
+}
+
+/** The real server on a free port of loopback, with a real store and domain; only the sandboxes are scripted. */
+export async function startServer(overrides: Overrides = {}): Promise<RunningServer> {
+  await using undo = new AsyncDisposableStack();
+  const { settings, domain: changedDomain, ...changed } = overrides;
+  const directory = await mkdtemp(join(tmpdir(), 'caisson-server-'));
+  undo.defer(() => rm(directory, { recursive: true }));
+  const storage = await openStorage(directory);
+  undo.defer(() => storage.close());
+  const log: RunningServer['log'] = [];
+  const logger = recordingLogger(log);
+  const access = new Access({ agents: storage.agents, identities: storage.identities });
+  let sandboxes: ScriptedSandboxes | undefined;
+  const domain = createDomain({
+    store: storage.agents,
+    connectSandboxes: (observer) => (sandboxes = new ScriptedSandboxes(observer)),
+    access,
+    clock: systemClock,
+    logger,
+    settings: { ...domainSettings, maxMessageBytes: 1_048_576, ...changedDomain },
+  });
+  undo.defer(() => domain.drain());
+  const keys = undo.use(new KeyService({ store: storage.identities, clock: systemClock, logger }));
+  const server = undo.use(
+    createServer({
+      checkHealth: async () => void (await storage.agents.countAgents(admin.principal.userId)),
+      ...changed,
+      settings: { host: '127.0.0.1', port: 0, allowedHosts: [], maxBodyBytes: 8 * 1_048_576, ...settings },
+      services: {
+        domain,
+        access,
+        keys,
+        about: {
+          version: '0.0.0-test',
+          provider: 'scripted',
+          harnesses: ['codex', 'claude'],
+          model: { name: 'gpt-5.5', demo: true },
+        },
+        sandboxLimits: { cpus: 2, memoryBytes: 2 * 1_024 ** 3, pids: 512 },
+      },
+      logger,
+    }),
+  );
+  const caller = async (user: string, role: 'admin' | 'member'): Promise<Caller> => {
+    const { secret } = await keys.issue({ user, role, name: 'test' });
+    return { secret, principal: await keys.authenticateSecret(secret) };
+  };
+  const [admin, alice, bob] = [
+    await caller('root', 'admin'),
+    await caller('alice', 'member'),
+    await caller('bob', 'member'),
+  ];
+  if (sandboxes === undefined) throw new Error('the domain did not connect its sandboxes');
+  const { url } = await server.listen();
+  const stop = undo.move();
+  return {
+    url,
+    domain,
+    storage,
+    sandboxes,
+    keys,
+    admin,
+    alice,
+    bob,
+    log,
+    query: async (who, path, input) =>
+      await answer(fetch(`${url}/trpc/${path}${inputQuery(input)}`, { headers: bearer(who) })),
+    mutate: async (who, path, input) =>
+      await answer(
+        fetch(`${url}/trpc/${path}`, {
+          method: 'POST',
+          headers: { ...bearer(who), 'content-type': 'application/json' },
+          body: input === undefined ? null : JSON.stringify(input),
+        }),
+      ),
+    subscribe: async (who, input, init = {}) =>
+      await fetch(`${url}/trpc/events.subscribe${inputQuery(input)}`, {
+        ...init,
+        headers: { ...bearer(who), ...(init.headers as Record<string, string> | undefined) },
+      }),
+    close: () => server.close(),
+    [Symbol.asyncDispose]: () => stop.disposeAsync(),
+  };
+}
+
+export function bearer(caller: Pick<Caller, 'secret'> | null): Record<string, string> {
+  return caller === null ? {} : { authorization: `Bearer ${caller.secret}` };
+}
+
+export async function answer(pending: Promise<Response>): Promise<Answer> {
+  const response = await pending;
+  const text = await response.text();
+  const body = JSON.parse(text) as { result?: { data?: unknown }; error?: { data?: { caisson?: unknown } } };
+  return {
+    status: response.status,
+    data: body.result?.data,
+    error: readErrorBody(body.error?.data?.caisson)?.toJSON(),
+    text,
+  };
+}
+
+function inputQuery(input: unknown): string {
+  return input === undefined ? '' : `?input=${encodeURIComponent(JSON.stringify(input))}`;
+}
+
+function recordingLogger(log: RunningServer['log']): Logger {
+  const at = (level: string) => (fields: Readonly<Record<string, unknown>>, message: string) => {
+    log.push({ level, fields, message });
+  };
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+}

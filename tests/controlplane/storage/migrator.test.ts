@@ -1,0 +1,65 @@
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { Kysely } from 'kysely';
+import { expect, test } from 'vitest';
+import type { Database } from '../../../src/controlplane/storage/database.ts';
+import { migrations } from '../../../src/controlplane/storage/migrations/index.ts';
+import { migrate } from '../../../src/controlplane/storage/migrator.ts';
+import { openStorage } from '../../../src/controlplane/storage/open-storage.ts';
+import { SqliteConnection } from '../../../src/controlplane/storage/sqlite-connection.ts';
+import { NodeSqliteDialect } from '../../../src/controlplane/storage/sqlite-dialect.ts';
+import { storedAgent } from '../../contracts/store-records.ts';
+import { dataDirectory } from './data-directory.ts';
+
+function inMemory(): { database: DatabaseSync; db: Kysely<Database> } {
+  const database = new DatabaseSync(':memory:');
+  return { database, db: new Kysely<Database>({ dialect: new NodeSqliteDialect(new SqliteConnection(database)) }) };
+}
+
+const tablesOf = (database: DatabaseSync): readonly unknown[] =>
+  database
+    .prepare("select name from sqlite_schema where type = 'table' and name not like 'kysely_%' order by name")
+    .all()
+    .map(({ name }) => name);
+
+test('an empty database gets the schema, and one that has it keeps its rows', async () => {
+  using directory = dataDirectory();
+  const first = await openStorage(directory.path);
+  const { agent } = await storedAgent(first.agents);
+  await first.close();
+  const second = await openStorage(directory.path);
+  expect(await second.agents.findAgent(agent.id)).toEqual(agent);
+  await second.close();
+});
+
+test('a database of a newer version is refused with a sentence and left as it is', async () => {
+  using directory = dataDirectory();
+  await (await openStorage(directory.path)).close();
+  const database = new DatabaseSync(join(directory.path, 'caisson.db'));
+  database.exec("insert into kysely_migration values ('9999-from-the-future', '2999-01-01T00:00:00.000Z')");
+  const before = tablesOf(database);
+  await expect(openStorage(directory.path)).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringMatching(/newer version of Caisson.*9999-from-the-future/),
+  });
+  expect(tablesOf(database)).toEqual(before);
+  database.close();
+});
+
+test('a migration that fails in the middle leaves nothing, and runs whole the next time', async () => {
+  const { database, db } = inMemory();
+  const failing = {
+    ...migrations,
+    '0002-half': {
+      up: async (db: Kysely<unknown>) => {
+        await db.schema.createTable('half').addColumn('id', 'text').execute();
+        throw new Error('the power went');
+      },
+    },
+  };
+  await expect(migrate(db, failing)).rejects.toMatchObject({ code: 'INTERNAL', cause: { message: 'the power went' } });
+  expect(tablesOf(database)).toEqual([]);
+  await migrate(db);
+  expect(tablesOf(database)).toContain('agents');
+  await db.destroy();
+});

@@ -1,0 +1,155 @@
+import { join } from 'node:path';
+import { CompiledQuery } from 'kysely';
+import { expect, test } from 'vitest';
+import type { AgentStore, AgentTransaction } from '../../../src/agents/ports.ts';
+import type { ApiKey, IdentityStore, User } from '../../../src/controlplane/auth/identity.ts';
+import { createAgentStore } from '../../../src/controlplane/storage/agent-store.ts';
+import { createIdentityStore } from '../../../src/controlplane/storage/identity-store.ts';
+import { openSqlite } from '../../../src/controlplane/storage/open-sqlite.ts';
+import { StorageAccess } from '../../../src/controlplane/storage/storage-access.ts';
+import { newIncarnationId, newKeyId, newUserId } from '../../../src/kernel/ids.ts';
+import { aConversation, aDelta, aMessage, anAgent, aPermission, aRun, now } from '../../contracts/store-records.ts';
+import { dataDirectory } from './data-directory.ts';
+
+/** Passes calls on, and keeps the names of the methods that were called. */
+function watched<T extends object>(target: T, called: Set<string>): T {
+  return new Proxy(target, {
+    get: (_, name, receiver) => {
+      called.add(String(name));
+      return Reflect.get(target, name, receiver);
+    },
+  });
+}
+
+async function useAgentStore(
+  store: AgentStore,
+  inTransaction: (tx: AgentTransaction) => AgentTransaction,
+): Promise<void> {
+  const agent = anAgent();
+  const conversation = aConversation(agent.id);
+  const [run, permission, message] = [aRun(conversation), aPermission(conversation), aMessage(conversation)];
+  const [incarnation, page] = [newIncarnationId(), { limit: 10, cursor: null }];
+  const scope = { principalId: agent.ownerId, conversationId: conversation.id, key: 'k' };
+  await store.transaction(async (bare) => {
+    const tx = inTransaction(bare);
+    await tx.insertAgent(agent);
+    await tx.findAgent(agent.id);
+    await tx.findAgentByName(agent.ownerId, agent.name);
+    await tx.countAgents(agent.ownerId);
+    await tx.setAgentDeleting(agent.id);
+    await tx.setSandboxStatus(agent.id, agent.sandbox);
+    await tx.nextLeaseEpoch(agent.id);
+    await tx.insertConversation(conversation);
+    await tx.findConversation(conversation.id);
+    await tx.closeConversation(conversation.id);
+    await tx.setConversationSession(conversation.id, 's');
+    await tx.insertMessage(message);
+    await tx.insertRun(run);
+    await tx.findRun(run.id);
+    await tx.listActiveRuns({ agentId: agent.id });
+    await tx.listActiveRuns({ conversationId: conversation.id });
+    await tx.requestRunCancel(run.id);
+    await tx.moveRun(run.id, 'queued', { state: 'starting', incarnation });
+    await tx.insertPermission(permission);
+    await tx.listPendingPermissions(agent.id);
+    await tx.resolvePermission(permission.id, {
+      outcome: 'expired',
+      optionId: null,
+      resolvedBy: null,
+      resolvedAt: now,
+    });
+    await tx.insertIdempotent(scope, { fingerprint: 'f', runId: run.id, messageId: message.id, acceptedAt: now });
+    await tx.findIdempotent(scope);
+    await tx.appendEvents(agent.id, [aDelta('x'), aDelta('y')]);
+    await tx.setJournalPosition(agent.id, incarnation, 1);
+    await tx.journalPosition(agent.id, incarnation);
+  });
+  await store.findAgent(agent.id);
+  await store.findAgentByName(agent.ownerId, agent.name);
+  await store.listAgents(agent.ownerId, page);
+  await store.listAgents(null, page);
+  await store.countAgents(agent.ownerId);
+  await store.listAgentIds();
+  await store.findConversation(conversation.id);
+  await store.listConversations(agent.id, page);
+  await store.listMessages(agent.id, null, page);
+  await store.listMessages(agent.id, conversation.id, page);
+  await store.findMessage(message.id);
+  await store.listRunMessages(run.id);
+  await store.findRun(run.id);
+  await store.listRuns(agent.id, null, page);
+  await store.listRuns(agent.id, conversation.id, page);
+  await store.listActiveRuns();
+  await store.listActiveRuns(agent.id);
+  await store.findPermission(permission.id);
+  await store.listPendingPermissions({ agentId: agent.id });
+  await store.listPendingPermissions({ ownerId: agent.ownerId });
+  await store.listPendingPermissions({ ownerId: null });
+  await store.readEvents(agent.id, 0, 10);
+  await store.eventBounds(agent.id);
+  await store.pruneEvents(agent.id, 2);
+  await store.journalPosition(agent.id, incarnation);
+  await store.transaction((bare) => inTransaction(bare).deleteAgent(agent.id));
+}
+
+async function useIdentityStore(store: IdentityStore): Promise<void> {
+  const user: User = { id: newUserId(), name: 'ada', role: 'admin', createdAt: now };
+  const dates = { createdAt: now, lastUsedAt: null, revokedAt: null };
+  const key: ApiKey = { id: newKeyId(), userId: user.id, name: 'laptop', prefix: 'csn', ...dates };
+  await store.insertUser(user);
+  await store.findUser(user.id);
+  await store.findUserByName(user.name);
+  await store.insertKey(key, 'a');
+  await store.insertKey({ ...key, id: newKeyId() }, 'b');
+  await store.findKeyByHash('a');
+  await store.findKey(key.id);
+  await store.listKeys(user.id);
+  await store.listKeys(null);
+  await store.touchKey(key.id, now);
+  await store.revokeKey(key.id, now);
+}
+
+/**
+ * Nothing is sorted. Tables are scanned only in the order of an index, by listings of everything; and what a select
+ * compares with a value narrows the search in the index, rather than being looked up in each row.
+ */
+function isAnsweredByIndex(query: string, plan: readonly string[]): boolean {
+  const scans = plan.filter(
+    (step) => step.startsWith('SCAN') && !/^SCAN (CONSTANT ROW|\d+-ROW VALUES CLAUSE)$/.test(step),
+  );
+  const walksIndexes = scans.every((step) => / USING (COVERING )?INDEX sqlite_autoindex_/.test(step));
+  const compared = query.startsWith('select') ? query.matchAll(/"(\w+)" = \?/g).map(([, column]) => `${column}=?`) : [];
+  const text = plan.join('; ');
+  return walksIndexes && !text.includes('TEMP B-TREE') && compared.every((comparison) => text.includes(comparison));
+}
+
+test('every query of the stores is answered by an index', async () => {
+  using directory = dataDirectory();
+  const queries = new Map<string, CompiledQuery>();
+  const db = await openSqlite(join(directory.path, 'caisson.db'), ({ query }) => queries.set(query.sql, query));
+  queries.clear(); // those of the migration
+  const access = new StorageAccess(db);
+  const [agents, identities] = [createAgentStore(access), createIdentityStore(access)];
+  const called = { agents: new Set<string>(), transaction: new Set<string>(), identities: new Set<string>() };
+  let transactionMethods: readonly string[] = [];
+  await useAgentStore(watched(agents, called.agents), (tx) => {
+    transactionMethods = Object.keys(tx);
+    return watched(tx, called.transaction);
+  });
+  await useIdentityStore(watched(identities, called.identities));
+  expect([...called.agents].toSorted()).toEqual(Object.keys(agents).toSorted());
+  expect([...called.transaction].toSorted()).toEqual(transactionMethods.toSorted());
+  expect([...called.identities].toSorted()).toEqual(Object.keys(identities).toSorted());
+
+  const asked = [...queries.values()];
+  const slow: string[] = [];
+  for (const query of asked) {
+    const { rows } = await db.executeQuery<{ detail: string }>(
+      CompiledQuery.raw(`explain query plan ${query.sql}`, [...query.parameters]),
+    );
+    const plan = rows.map(({ detail }) => detail);
+    if (!isAnsweredByIndex(query.sql, plan)) slow.push(`${query.sql} → ${plan.join('; ')}`);
+  }
+  expect(slow).toEqual([]);
+  await db.destroy();
+});

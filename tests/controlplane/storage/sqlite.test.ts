@@ -1,0 +1,126 @@
+import { join } from 'node:path';
+import { sql } from 'kysely';
+import { expect, test } from 'vitest';
+import type { AgentStore } from '../../../src/agents/ports.ts';
+import { createAgentStore } from '../../../src/controlplane/storage/agent-store.ts';
+import { openSqlite } from '../../../src/controlplane/storage/open-sqlite.ts';
+import { openStorage } from '../../../src/controlplane/storage/open-storage.ts';
+import { StorageAccess } from '../../../src/controlplane/storage/storage-access.ts';
+import { newIncarnationId } from '../../../src/kernel/ids.ts';
+import { agentStoreContract } from '../../contracts/agent-store.ts';
+import { identityStoreContract } from '../../contracts/identity-store.ts';
+import { aDelta, aMessage, anAgent, aPermission, aRun, now, storedAgent } from '../../contracts/store-records.ts';
+import { dataDirectory } from './data-directory.ts';
+
+agentStoreContract('SQLite', async () => {
+  const directory = dataDirectory();
+  const storage = await openStorage(directory.path);
+  return {
+    store: storage.agents,
+    close: async () => {
+      await storage.close();
+      directory[Symbol.dispose]();
+    },
+  };
+});
+
+identityStoreContract('SQLite', async () => {
+  const directory = dataDirectory();
+  const storage = await openStorage(directory.path);
+  return {
+    store: storage.identities,
+    close: async () => {
+      await storage.close();
+      directory[Symbol.dispose]();
+    },
+  };
+});
+
+/** An agent with a row in every table that can have one. */
+async function fullAgent(store: AgentStore): Promise<string> {
+  const { agent, conversation } = await storedAgent(store);
+  const run = aRun(conversation);
+  const message = aMessage(conversation, { runId: run.id });
+  await store.transaction(async (tx) => {
+    await tx.insertMessage(message);
+    await tx.insertRun(run);
+    await tx.insertPermission(aPermission(conversation));
+    await tx.appendEvents(agent.id, [aDelta('x')]);
+    await tx.setJournalPosition(agent.id, newIncarnationId(), 1);
+    await tx.insertIdempotent(
+      { principalId: agent.ownerId, conversationId: conversation.id, key: 'k' },
+      { fingerprint: 'f', runId: run.id, messageId: message.id, acceptedAt: now },
+    );
+  });
+  return agent.id;
+}
+
+test('deleting an agent empties every table of its rows, and of nothing else', async () => {
+  using directory = dataDirectory();
+  const db = await openSqlite(join(directory.path, 'caisson.db'));
+  const store = createAgentStore(new StorageAccess(db));
+  const notOfAgents = ['api_keys', 'kysely_migration', 'kysely_migration_lock', 'users'];
+  const tables = (await db.introspection.getTables({ withInternalKyselyTables: true }))
+    .map(({ name }) => name)
+    .filter((name) => !notOfAgents.includes(name));
+  const count = async (): Promise<Record<string, number>> => {
+    const counts: Record<string, number> = {};
+    for (const table of tables) {
+      const { rows } = await sql<{ rows: number }>`select count(*) as rows from ${sql.table(table)}`
+        .execute(db)
+        .then((result) => ({ rows: result.rows[0]?.rows ?? 0 }));
+      counts[table] = rows;
+    }
+    return counts;
+  };
+  const [doomed] = [await fullAgent(store), await fullAgent(store)];
+  // A table that stays empty here would not be tested: give `fullAgent` a row for it.
+  expect(await count()).toEqual(Object.fromEntries(tables.map((table) => [table, 2])));
+  const { id } = (await store.listAgentIds()).find((agent) => agent.id === doomed) ?? anAgent();
+  await store.transaction((tx) => tx.deleteAgent(id));
+  expect(await count()).toEqual(Object.fromEntries(tables.map((table) => [table, 1])));
+  await db.destroy();
+});
+
+test('a full disk is an error with a sentence, and leaves nothing half-written', async () => {
+  using directory = dataDirectory();
+  const db = await openSqlite(join(directory.path, 'caisson.db'));
+  const store = createAgentStore(new StorageAccess(db));
+  const { agent, conversation } = await storedAgent(store);
+  const pages = (await sql<{ page_count: number }>`pragma page_count`.execute(db)).rows[0]?.page_count ?? 0;
+  await sql`pragma max_page_count = ${sql.lit(pages + 4)}`.execute(db);
+
+  const full = { code: 'INTERNAL', message: 'The disk of the data directory is full.' };
+  const messages = Array.from({ length: 200 }, () => aMessage(conversation));
+  const writing = store.transaction(async (tx) => {
+    for (const message of messages) await tx.insertMessage(message);
+  });
+  await expect(writing).rejects.toMatchObject(full);
+  const goingOn = store.transaction(async (tx) => {
+    for (const message of messages) await tx.insertMessage(message).catch(() => undefined);
+    await tx.setAgentDeleting(agent.id).catch(() => undefined);
+  });
+  await expect(goingOn).rejects.toMatchObject(full);
+  expect((await store.listMessages(agent.id, null, { limit: 200, cursor: null })).items).toEqual([]);
+  expect(await store.findAgent(agent.id)).toEqual(agent);
+  expect(await store.findConversation(conversation.id)).toEqual(conversation);
+
+  await sql`pragma max_page_count = 1000000`.execute(db);
+  await store.transaction(async (tx) => {
+    for (const message of messages) await tx.insertMessage(message);
+  });
+  expect((await store.listMessages(agent.id, null, { limit: 200, cursor: null })).items).toEqual(messages);
+  await db.destroy();
+});
+
+test('commits are flushed to the disk, with a write-ahead log and foreign keys', async () => {
+  using directory = dataDirectory();
+  const db = await openSqlite(join(directory.path, 'caisson.db'));
+  const pragma = async (name: string): Promise<unknown> =>
+    Object.values((await sql<Record<string, unknown>>`pragma ${sql.raw(name)}`.execute(db)).rows[0] ?? {})[0];
+  expect(await pragma('journal_mode')).toBe('wal');
+  expect(await pragma('synchronous')).toBe(2);
+  expect(await pragma('foreign_keys')).toBe(1);
+  expect(await pragma('busy_timeout')).toBe(5_000);
+  await db.destroy();
+});
