@@ -13,7 +13,9 @@ const folder = join(repositoryRoot, 'images/sandbox');
 const configuration = [
   ['etc/codex/config.toml', '/etc/codex/config.toml', 0o644],
   ['etc/codex/rules/default.rules', '/etc/codex/rules/default.rules', 0o644],
-  ['fill-compile-cache.mjs', '/opt/caisson/fill-compile-cache.mjs', 0o644],
+  ['compile-cache.cjs', '/opt/caisson/compile-cache.cjs', 0o644],
+  ['fill-cache.sh', '/opt/caisson/fill-cache.sh', 0o644],
+  ['fill-adapter-cache.mjs', '/opt/caisson/fill-adapter-cache.mjs', 0o644],
   ['codex-acp.sh', '/usr/local/bin/codex-acp', 0o755],
   ['npmrc', '/usr/local/lib/node_modules/npm/npmrc', 0o644],
 ] as const;

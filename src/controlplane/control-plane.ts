@@ -66,7 +66,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
 
   const model = await openModel(config, opened);
   const gateway = createModelGateway({ upstream: model, logger });
-  opened.defer(() => gateway.close());
+  opened.use(gateway);
   const provider = options.provider ?? (await providerOf(config, dataDir.instance));
   opened.use(provider);
 

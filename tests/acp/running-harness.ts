@@ -17,6 +17,7 @@ const agentProgram = fileURLToPath(new URL('../doubles/scripted-acp-agent.ts', i
 export interface RunningHarness extends AsyncDisposable {
   readonly harness: Harness;
   readonly sink: RecordingSink;
+  /** Where the agent works. */
   readonly directory: string;
   /** Starts a turn of the conversation (default: always the same one). */
   prompt(text: string, options?: Partial<PromptOptions>): RunId;
@@ -63,14 +64,17 @@ export function scriptedHarness(options: ScriptedHarnessOptions = {}): RunningHa
 
 export interface RunHarnessOptions {
   readonly profile: string;
+  /** Goes with the harness. */
   readonly directory: string;
+  /** Default: the directory. */
+  readonly workspace?: string;
   readonly clock: Clock;
   readonly model: string | null;
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/** A harness with a recording journal; `directory` is its workspace and goes with it. */
-export function runHarness({ directory, ...options }: RunHarnessOptions): RunningHarness {
+/** A harness with a recording journal. */
+export function runHarness({ directory, workspace = directory, ...options }: RunHarnessOptions): RunningHarness {
   const sink = new RecordingSink();
   const harness = createHarness({ ...options, sink, logger: silentLogger });
   const usualConversation = newConversationId();
@@ -78,11 +82,11 @@ export function runHarness({ directory, ...options }: RunHarnessOptions): Runnin
   return {
     harness,
     sink,
-    directory,
+    directory: workspace,
     prompt(text, { conversationId = usualConversation, sessionId = null, model = null, ...limits } = {}) {
       const runId = newRunId();
       harness.startTurn(runId, {
-        session: { conversationId, sessionId, cwd: directory, title: 'A title', model },
+        session: { conversationId, sessionId, cwd: workspace, title: 'A title', model },
         content: [{ type: 'text', text }],
         timeoutMs: 600_000,
         idleTimeoutMs: 600_000,

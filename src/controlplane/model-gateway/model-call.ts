@@ -1,5 +1,5 @@
 import { type Agent, type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http';
-import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { request as httpsRequest } from 'node:https';
 import { TLSSocket } from 'node:tls';
 import { requestHeaders, responseHeaders } from './forwarded-headers.ts';
@@ -54,8 +54,11 @@ export class ModelCall {
   #usage: UsageReader | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isOver = false;
+  /** The whole answer was handed to the guest's stream. */
+  #isSaid = false;
   #status: number | null = null;
   #firstByteMs: number | null = null;
+  #requestedModel: string | null = null;
   #requestBytes = 0;
   #responseBytes = 0;
 
@@ -67,7 +70,7 @@ export class ModelCall {
   /** Resolves when nothing of the call is left. Never rejects. */
   run(): Promise<CallRecord> {
     const { stream, headers, limits } = this.#options;
-    stream.once('close', () => this.#finish('guest_left'));
+    stream.once('close', () => this.#finish(this.#isSaid && stream.rstCode === 0 ? 'answered' : 'guest_left'));
     const declared = declaredLength(headers);
     if (declared !== undefined && !(declared <= limits.maxRequestBytes)) this.#refuseBody(declared);
     else this.#ask(declared);
@@ -85,7 +88,13 @@ export class ModelCall {
     const sent = requestHeaders(headers, apiKey);
     if (method === 'GET') delete sent['content-length'];
     const send = target.startsWith('https:') ? httpsRequest : httpRequest;
-    const request = send(target, { method, headers: sent, agent });
+    let request: ClientRequest;
+    try {
+      request = send(target, { method, headers: sent, agent });
+    } catch {
+      this.#refuse(400, 'invalid_headers', 'The request has headers that HTTP/1.1 does not allow.');
+      return;
+    }
     this.#request = request;
     this.#arm(limits.connectTimeoutMs, () => this.#fail('upstream_timeout', 'connect'));
     request.once('socket', (socket) => {
@@ -94,7 +103,7 @@ export class ModelCall {
       else if (socket.connecting) socket.once('connect', connected);
       else connected();
     });
-    request.once('error', (error) =>
+    request.on('error', (error) =>
       this.#fail('upstream_unreachable', 'code' in error ? String(error.code) : error.name),
     );
     request.once('response', (response) => this.#answer(response));
@@ -110,6 +119,7 @@ export class ModelCall {
   #passBody(request: ClientRequest, declared: number | undefined): void {
     const { stream, limits } = this.#options;
     stream.on('data', (chunk: Buffer) => {
+      if (this.#requestBytes === 0) this.#requestedModel = modelIn(chunk);
       this.#requestBytes += chunk.length;
       if (this.#isOver) return;
       if (this.#requestBytes > (declared ?? limits.maxRequestBytes)) {
@@ -136,10 +146,16 @@ export class ModelCall {
   #answer(response: IncomingMessage): void {
     const { stream, apiKey } = this.#options;
     if (this.#isOver || stream.destroyed) return;
-    this.#status = response.statusCode ?? 502;
+    const status = response.statusCode ?? 502;
+    try {
+      stream.respond({ ...responseHeaders(response.headers, apiKey), ':status': status });
+    } catch {
+      this.#fail('upstream_cut', 'its headers cannot be passed on');
+      return;
+    }
+    this.#status = status;
     this.#firstByteMs = since(this.#startedAt);
     this.#usage = new UsageReader(response.headers['content-type']);
-    stream.respond({ ...responseHeaders(response.headers, apiKey), ':status': this.#status });
     const awaitMore = (): void => {
       this.#arm(this.#options.limits.idleTimeoutMs, () => this.#fail('upstream_timeout', 'idle'));
     };
@@ -163,24 +179,25 @@ export class ModelCall {
     response.once('end', () => {
       if (this.#isOver) return;
       this.#usage?.end();
+      this.#isSaid = true;
       stream.end(this.#mask.rest());
       this.#arm(this.#options.limits.idleTimeoutMs, () => this.#fail('guest_stalled'));
       stream.once('finish', () => this.#finish('answered'));
     });
-    response.once('error', (error) => this.#fail('upstream_cut', 'code' in error ? String(error.code) : error.name));
+    response.on('error', (error) => this.#fail('upstream_cut', 'code' in error ? String(error.code) : error.name));
   }
 
   #refuseBody(length: number): void {
-    const { stream, limits } = this.#options;
-    const tooLarge = length > limits.maxRequestBytes;
-    sendOpenAiError(stream, tooLarge ? 413 : 400, {
-      message: tooLarge
-        ? `The request body is larger than ${limits.maxRequestBytes} bytes.`
-        : 'The request body is not as long as it was declared.',
-      type: 'invalid_request_error',
-      code: tooLarge ? 'request_too_large' : 'invalid_body',
-    });
-    stream.resume(); // what still comes is thrown away
+    const { maxRequestBytes } = this.#options.limits;
+    if (length > maxRequestBytes) {
+      this.#refuse(413, 'request_too_large', `The request body is larger than ${maxRequestBytes} bytes.`);
+    } else {
+      this.#refuse(400, 'invalid_body', 'The request body is not as long as it was declared.');
+    }
+  }
+
+  #refuse(status: number, code: string, message: string): void {
+    sendOpenAiError(this.#options.stream, status, { message, type: 'invalid_request_error', code });
     this.#finish('request_refused');
   }
 
@@ -205,6 +222,7 @@ export class ModelCall {
     this.#isOver = true;
     clearTimeout(this.#timer);
     const { stream } = this.#options;
+    stream.resume(); // what still comes is thrown away
     if (outcome !== 'answered') {
       this.#request?.destroy();
       if (this.#status !== null || outcome === 'shut_down') cutShort(stream);
@@ -213,6 +231,7 @@ export class ModelCall {
       outcome,
       status: this.#status,
       ...this.#usage?.usage,
+      model: this.#usage?.usage?.model ?? this.#requestedModel,
       requestBytes: this.#requestBytes,
       responseBytes: this.#responseBytes,
       firstByteMs: this.#firstByteMs,
@@ -227,11 +246,13 @@ export class ModelCall {
   }
 }
 
-/** Resets the stream once the guest has been sent what the service said before. */
+/**
+ * Resets the stream once the guest has been sent what the service said before. `close` would not do: it ends the answer
+ * properly first, and half an answer would pass for a whole one.
+ */
 function cutShort(stream: ServerHttp2Stream): void {
-  if (stream.destroyed || stream.closed) return;
-  const reset = (): void => stream.close(constants.NGHTTP2_INTERNAL_ERROR);
-  if (stream.writableLength === 0) reset();
+  const reset = (): void => void stream.destroy(new Error('The model service broke off.'));
+  if (stream.destroyed || stream.writableLength === 0) reset();
   else stream.write('', reset);
 }
 
@@ -240,6 +261,11 @@ function declaredLength(headers: IncomingHttpHeaders): number | undefined {
   const declared = headers['content-length'];
   if (declared === undefined) return undefined;
   return /^\d{1,15}$/.test(declared) ? Number(declared) : Number.NaN;
+}
+
+/** The model that a request asks for, if its first bytes say so: harnesses name it first. For the log only. */
+function modelIn(chunk: Buffer): string | null {
+  return /"model"\s*:\s*"([^"\\]{1,100})"/.exec(chunk.toString('utf8', 0, 4_096))?.[1] ?? null;
 }
 
 function since(start: number): number {

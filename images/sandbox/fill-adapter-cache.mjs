@@ -1,5 +1,5 @@
 // Runs when the image is built: starts the adapter as a sandbox does, waits for its first answer and lets it end by itself,
-// which is when Node writes the code cache. HOME and CODEX_HOME point to memory, so nothing else of this start stays in the image.
+// which is when Node writes the code cache.
 import { spawn } from 'node:child_process';
 
 const initialize = { jsonrpc: '2.0', id: 0, method: 'initialize', params: { protocolVersion: 1, clientCapabilities: {} } };

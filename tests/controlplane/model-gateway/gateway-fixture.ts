@@ -1,0 +1,142 @@
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
+import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import type { GatewayLimits } from '../../../src/controlplane/model-gateway/gateway-limits.ts';
+import { createModelGateway, type ModelGateway } from '../../../src/controlplane/model-gateway/model-gateway.ts';
+import { newAgentId } from '../../../src/kernel/ids.ts';
+import type { Logger } from '../../../src/kernel/logger.ts';
+import { connectHttp2 } from '../../../src/wire/connect-http2.ts';
+import { openStream } from '../../../src/wire/requests.ts';
+import { serveOutward } from '../../../src/wire/serve-outward.ts';
+
+export const apiKey = 'sk-secret-0123456789abcdef0123456789abcdef';
+
+export interface GuestAnswer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+  readonly text: string;
+}
+
+/** A guest and a gateway with the wire between them, over a real socket, and a model service on a free port. */
+export interface GatewayFixture extends AsyncDisposable {
+  readonly gateway: ModelGateway;
+  readonly upstreamUrl: string;
+  readonly log: Readonly<Record<string, unknown>>[];
+  readonly handlerErrors: unknown[];
+  open(headers: OutgoingHttpHeaders, options?: { readonly endStream?: boolean }): ClientHttp2Stream;
+  /** A POST to /model/v1/responses. Rejects when the answer is cut. */
+  ask(body: string | Buffer, headers?: OutgoingHttpHeaders): Promise<GuestAnswer>;
+  /** Breaks the wire. */
+  cutWire(): void;
+}
+
+interface FixtureOptions {
+  readonly upstream?: RequestListener;
+  /** In place of `upstream`. */
+  readonly baseUrl?: string;
+  readonly limits?: Partial<GatewayLimits>;
+  readonly key?: string | null;
+}
+
+export async function openGateway(options: FixtureOptions): Promise<GatewayFixture> {
+  const { upstream = () => undefined, limits = {}, key = apiKey } = options;
+  await using undo = new AsyncDisposableStack();
+  const server = createServer(upstream);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  undo.defer(() => {
+    server.closeAllConnections();
+    return new Promise<void>((resolve) => server.close(() => resolve()));
+  });
+  const upstreamUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
+  const log: Record<string, unknown>[] = [];
+  const gateway = undo.use(
+    createModelGateway({
+      upstream: { baseUrl: options.baseUrl ?? upstreamUrl, apiKey: key },
+      logger: recordingLogger(log),
+      limits,
+    }),
+  );
+  const agentId = newAgentId();
+  const handlerErrors: unknown[] = [];
+  const [near, far] = await socketPair();
+  const control = serveOutward(near, (stream, headers) => gateway.handle(agentId, stream, headers), {
+    onHandlerError: (thrown) => handlerErrors.push(thrown),
+  });
+  const guest = connectHttp2(far);
+  undo.defer(async () => {
+    await Promise.all([guest.close(), control.close()]);
+  });
+  const open: GatewayFixture['open'] = (headers, { endStream = false } = {}) =>
+    openStream(guest.session, { headers, endStream });
+  const stop = undo.move();
+  return {
+    gateway,
+    upstreamUrl,
+    log,
+    handlerErrors,
+    open,
+    ask: async (body, headers = {}) => {
+      const stream = open({
+        ':method': 'POST',
+        ':path': '/model/v1/responses',
+        'content-type': 'application/json',
+        ...headers,
+      });
+      stream.end(body);
+      return await readAnswer(stream);
+    },
+    cutWire: () => far.destroy(),
+    [Symbol.asyncDispose]: () => stop.disposeAsync(),
+  };
+}
+
+/** The whole answer. Rejects when it is reset. */
+export async function readAnswer(stream: ClientHttp2Stream): Promise<GuestAnswer> {
+  const headers = new Promise<IncomingHttpHeaders>((resolve) => stream.once('response', resolve));
+  const closed = new Promise<never>((_, reject) => {
+    stream.once('close', () => {
+      if (stream.rstCode !== 0) reject(new Error(`reset with ${stream.rstCode}`));
+    });
+  });
+  const read = (async () => {
+    const body = await buffer(stream);
+    const given = await headers;
+    return { status: Number(given[':status']), headers: given, body, text: body.toString() };
+  })();
+  read.catch(() => undefined); // a reset is told by `closed`
+  const [answer] = await Promise.all([
+    Promise.race([read, closed]),
+    new Promise<void>((resolve, reject) => {
+      stream.once('close', () =>
+        stream.rstCode === 0 ? resolve() : reject(new Error(`reset with ${stream.rstCode}`)),
+      );
+    }),
+  ]);
+  return answer;
+}
+
+export async function bodyOf(request: IncomingMessage): Promise<string> {
+  return (await buffer(request)).toString();
+}
+
+export function sse(response: ServerResponse): ServerResponse {
+  return response.writeHead(200, { 'content-type': 'text/event-stream' });
+}
+
+async function socketPair(): Promise<[Duplex, Duplex]> {
+  const server = createTcpServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const accepted = new Promise<Duplex>((resolve) => server.once('connection', resolve));
+  const far = connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', noDelay: true });
+  const near = await accepted;
+  server.close();
+  return [near, far];
+}
+
+function recordingLogger(log: Record<string, unknown>[]): Logger {
+  const add = (fields: Readonly<Record<string, unknown>>): void => void log.push(fields);
+  return { debug: add, info: add, warn: add, error: add };
+}
