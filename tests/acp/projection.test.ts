@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { SessionProjection } from '../../src/acp/projection/session-projection.ts';
 import { harnessEventSchema, type HarnessEvent } from '../../src/wire/contract/harness-event.ts';

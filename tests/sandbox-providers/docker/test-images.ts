@@ -11,6 +11,10 @@ export interface TestImages extends AsyncDisposable {
   readonly otherEcho: string;
   /** Its /tmp is a file, so that nothing can be mounted there: the container is created, and then does not start. */
   readonly unstartable: string;
+  /** Runs, but nobody listens on the sockets. */
+  readonly silent: string;
+  /** Runs, and has no program for the pipe. */
+  readonly withoutPipe: string;
 }
 
 const echoGuest = new URL('../../doubles/echo-guest.ts', import.meta.url);
@@ -23,11 +27,16 @@ export async function buildTestImages(docker: Docker): Promise<TestImages> {
     echo: `caisson-test/echo:${run}`,
     otherEcho: `caisson-test/other-echo:${run}`,
     unstartable: `caisson-test/unstartable:${run}`,
+    silent: `caisson-test/silent:${run}`,
+    withoutPipe: `caisson-test/without-pipe:${run}`,
   };
   const echo = ['COPY echo-guest.ts /opt/echo-guest.ts', 'ENTRYPOINT ["node", "/opt/echo-guest.ts"]'];
   await build(docker, images.echo, [`FROM ${base}`, ...echo]);
   await build(docker, images.otherEcho, [`FROM ${base}`, ...echo, 'ENV OTHER=1']);
   await build(docker, images.unstartable, ['FROM scratch', 'COPY echo-guest.ts /tmp', 'CMD ["/tmp"]']);
+  const silent = 'ENTRYPOINT ["sleep", "1000"]';
+  await build(docker, images.silent, [`FROM ${base}`, silent]);
+  await build(docker, images.withoutPipe, [`FROM ${base}`, 'USER root', 'RUN rm $(which socat)', 'USER 1000:1000', silent]);
   return {
     ...images,
     async [Symbol.asyncDispose]() {

@@ -1,0 +1,86 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { DockerProvider } from '../../../src/sandbox-providers/docker/provider.ts';
+import { until } from '../../until.ts';
+import { type DockerSubject, openDocker } from './docker-subject.ts';
+
+describe('on an engine with other tenants, the Docker provider', () => {
+  let subject: DockerSubject;
+  let other: DockerProvider;
+
+  beforeAll(async () => {
+    subject = await openDocker();
+    other = new DockerProvider({ instance: `${subject.instance}-other` });
+  }, 300_000);
+
+  afterAll(async () => {
+    for (const sandbox of await other.list()) await other.destroy(sandbox.agentId);
+    await subject[Symbol.asyncDispose]();
+  });
+
+  test('neither sees nor touches the sandboxes of another installation', async () => {
+    const spec = subject.newSpec();
+    await other.ensureRunning(spec);
+    const { provider } = subject;
+    expect(await provider.find(spec.agentId)).toBeUndefined();
+    expect((await provider.list()).map((sandbox) => sandbox.agentId)).not.toContain(spec.agentId);
+    await provider.stop(spec.agentId);
+    await provider.destroy(spec.agentId);
+    await expect(provider.pause(spec.agentId)).rejects.toMatchObject({ code: 'SANDBOX_NOT_RUNNING' });
+    await expect(provider.ensureRunning(spec)).rejects.toMatchObject({
+      code: 'SANDBOX_START_FAILED',
+      message: expect.stringContaining(`${subject.instance}-other`),
+    });
+    expect(await other.find(spec.agentId)).toMatchObject({ state: 'running' });
+  });
+
+  test('finds a workspace whose container is gone, can use it again, and can remove it', async () => {
+    const { provider, docker } = subject;
+    const spec = subject.newSpec();
+    await provider.ensureRunning(spec);
+    await subject.run(spec.agentId, 'echo kept > note');
+    await docker.getContainer(spec.agentId).remove({ force: true });
+    const orphan = { agentId: spec.agentId, state: 'stopped', image: spec.image };
+    expect(await provider.find(spec.agentId)).toMatchObject(orphan);
+    expect((await provider.list()).find((sandbox) => sandbox.agentId === spec.agentId)).toMatchObject(orphan);
+    await provider.ensureRunning(spec);
+    expect(await subject.run(spec.agentId, 'cat note')).toBe('kept\n');
+    await docker.getContainer(spec.agentId).remove({ force: true });
+    await provider.destroy(spec.agentId);
+    expect(await subject.remains(spec.agentId)).toEqual([]);
+  });
+
+  test('leaves nothing of limits that the engine refuses, and says why', async () => {
+    for (const limits of [
+      { cpus: 1, memoryBytes: 1, pids: 10 },
+      { cpus: 10_000, memoryBytes: 64 * 1024 ** 2, pids: 10 },
+    ]) {
+      const spec = subject.newSpec({ limits });
+      await expect(subject.provider.ensureRunning(spec)).rejects.toMatchObject({
+        code: 'SANDBOX_START_FAILED',
+        details: { status: 400 },
+      });
+      expect(await subject.remains(spec.agentId)).toEqual([]);
+    }
+  });
+
+  test('leaves no pipe of a caller that gives up while the guest does not listen', async () => {
+    const { agentId } = await subject.provider.ensureRunning(subject.newSpec({ image: subject.images.silent }));
+    const idle = (await subject.processIds(agentId)).length;
+    const abort = new AbortController();
+    const connecting = subject.provider.connect(agentId, 'inward', abort.signal);
+    connecting.catch(() => undefined); // awaited below
+    await until('the pipe waits', async () => (await subject.processIds(agentId)).length > idle);
+    const reason = new Error('given up');
+    abort.abort(reason);
+    await expect(connecting).rejects.toBe(reason);
+    await until('the pipe is gone', async () => (await subject.processIds(agentId)).length === idle);
+  });
+
+  test('says what is wrong when the image has no program for the pipe', async () => {
+    const { agentId } = await subject.provider.ensureRunning(subject.newSpec({ image: subject.images.withoutPipe }));
+    await expect(subject.provider.connect(agentId, 'inward')).rejects.toMatchObject({
+      code: 'WIRE_LOST',
+      details: { said: expect.stringContaining('socat') },
+    });
+  });
+});
