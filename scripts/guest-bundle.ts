@@ -1,11 +1,11 @@
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { build } from 'esbuild';
-import { contentHash } from './content-hash.ts';
 import { repositoryRoot } from './harness-install.ts';
 
 export interface GuestBundle {
   readonly code: Uint8Array;
-  /** Content hash of `code`. */
+  /** SHA-256 of `code`, in hexadecimal: what the running guest reports as its version. */
   readonly version: string;
 }
 
@@ -25,9 +25,11 @@ export async function bundleGuest(entry: string): Promise<GuestBundle> {
     minifySyntax: true,
     minifyWhitespace: true,
     // Bundled CommonJS packages call require() for Node's own modules.
-    banner: { js: "import{createRequire as caissonRequire}from'node:module';const require=caissonRequire(import.meta.url);" },
+    banner: {
+      js: "import{createRequire as caissonRequire}from'node:module';const require=caissonRequire(import.meta.url);",
+    },
     logLevel: 'error',
   });
   const code = outputFiles[0]?.contents ?? new Uint8Array();
-  return { code, version: contentHash(code) };
+  return { code, version: createHash('sha256').update(code).digest('hex') };
 }

@@ -42,7 +42,16 @@ export async function ensureSandboxNode(cpu: SandboxCpu, log: Log): Promise<stri
   if (!existsSync(own) && !existsSync(cached)) {
     log(`fetching Node.js ${version} for linux-${cpu} (about 10 s)`);
     await mkdir(directory, { recursive: true });
-    const args = ['install', '--prefix', directory, '--no-save', '--no-audit', '--no-fund', `--os=linux`, `--cpu=${cpu}`];
+    const args = [
+      'install',
+      '--prefix',
+      directory,
+      '--no-save',
+      '--no-audit',
+      '--no-fund',
+      `--os=linux`,
+      `--cpu=${cpu}`,
+    ];
     await runCommand({ program: 'npm', args: [...args, `${name}@${version}`], purpose: `fetch ${name}` });
   }
   const binary = existsSync(own) ? own : cached;

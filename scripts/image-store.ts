@@ -22,7 +22,8 @@ export async function followProgress(stream: NodeJS.ReadableStream): Promise<voi
     if (line === '') continue;
     const entry: unknown = JSON.parse(line);
     if (typeof entry !== 'object' || entry === null) continue;
-    if ('error' in entry) throw new ExpectedError(`the Docker engine refused: ${String(entry.error)}\n${said}`.trimEnd());
+    if ('error' in entry)
+      throw new ExpectedError(`the Docker engine refused: ${String(entry.error)}\n${said}`.trimEnd());
     if ('stream' in entry) said = (said + String(entry.stream)).slice(-4000);
   }
 }

@@ -14,10 +14,18 @@ export async function lockedInstall({ directory, title, log, flags = [] }) {
   const npm = npmCommand();
   const args = [...npm.args, 'ci', '--no-audit', '--no-fund', '--loglevel=error', ...flags];
   await new Promise((resolve, reject) => {
-    execFile(npm.program, args, { cwd: directory, env: installEnvironment(), maxBuffer: 16 << 20 }, (error, stdout, stderr) => {
-      if (error === null) resolve();
-      else reject(new ExpectedError(`npm could not install the ${title} in ${directory}:\n${stdout}${stderr}`.trimEnd()));
-    });
+    execFile(
+      npm.program,
+      args,
+      { cwd: directory, env: installEnvironment(), maxBuffer: 16 << 20 },
+      (error, stdout, stderr) => {
+        if (error === null) resolve();
+        else
+          reject(
+            new ExpectedError(`npm could not install the ${title} in ${directory}:\n${stdout}${stderr}`.trimEnd()),
+          );
+      },
+    );
   });
   log(`installed the ${title} in ${((performance.now() - started) / 1000).toFixed(0)} s`);
 }
@@ -51,6 +59,7 @@ function npmCommand() {
 
 /** Without what an outer `npm` run exports about its own project, which would steer the inner one. */
 function installEnvironment() {
-  const outer = /^npm_(config_(local_prefix|global_prefix|prefix|workspace|workspaces|include_workspace_root)|package_|lifecycle_|command)/i;
+  const outer =
+    /^npm_(config_(local_prefix|global_prefix|prefix|workspace|workspaces|include_workspace_root)|package_|lifecycle_|command)/i;
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !outer.test(name)));
 }

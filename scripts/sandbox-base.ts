@@ -3,7 +3,13 @@ import { join } from 'node:path';
 import type Docker from 'dockerode';
 import { contentHash } from './content-hash.ts';
 import { chosenBase, debianPackages, ensureDebianBase } from './debian-base.ts';
-import { ensureClaudeHarness, ensureSandboxHarness, ensureSandboxNode, nodeVersion, repositoryRoot } from './harness-install.ts';
+import {
+  ensureClaudeHarness,
+  ensureSandboxHarness,
+  ensureSandboxNode,
+  nodeVersion,
+  repositoryRoot,
+} from './harness-install.ts';
 import type { SandboxCpu } from './harness-install.ts';
 import { buildImage } from './image-build.ts';
 import { ImageContext } from './image-context.ts';
@@ -84,7 +90,8 @@ async function addNpm(context: ImageContext, source: string): Promise<void> {
   const root = '/usr/local/lib/node_modules/npm';
   const leaveOut = (path: string): boolean => /^(docs|man)\//.test(path) || isNotForPrograms(path);
   await context.add(`layers/npm${root}`, source, leaveOut);
-  for (const name of ['npm', 'npx']) await context.symlink(`layers/npm/usr/local/bin/${name}`, `${root}/bin/${name}-cli.js`);
+  for (const name of ['npm', 'npx'])
+    await context.symlink(`layers/npm/usr/local/bin/${name}`, `${root}/bin/${name}-cli.js`);
 }
 
 async function addClaude(context: ImageContext, choice: BaseChoice, log: (line: string) => void): Promise<void> {

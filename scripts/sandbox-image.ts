@@ -25,7 +25,7 @@ export interface SandboxImage {
   readonly image: string;
   /** `caisson/sandbox-base:<hash of everything in it>`, which `image` is built on. */
   readonly base: string;
-  /** Content hash of the guest in the image. */
+  /** Content hash of the guest in the image, as the guest reports it. Also the image's label `dev.caisson.guest-version`. */
   readonly guestVersion: string;
 }
 
@@ -70,7 +70,8 @@ async function buildGuestLayer(
 
 async function engineCpu(docker: Docker): Promise<SandboxCpu> {
   const { Arch: arch, Os: os } = await docker.version();
-  if (os !== 'linux') throw new ExpectedError(`the Docker engine runs ${os} containers: switch it to Linux containers.`);
+  if (os !== 'linux')
+    throw new ExpectedError(`the Docker engine runs ${os} containers: switch it to Linux containers.`);
   if (arch === 'amd64') return 'x64';
   if (arch === 'arm64') return 'arm64';
   throw new ExpectedError(`the Docker engine runs on ${arch}: sandboxes need amd64 or arm64.`);

@@ -18,6 +18,7 @@ async function setUp(command: string): Promise<string> {
 try {
   process.stdout.write(`${await setUp(process.argv[2] ?? 'setup')}\n`);
 } catch (error) {
-  log(error instanceof ExpectedError ? error.message : `the set-up failed: ${error instanceof Error ? error.stack : error}`);
+  if (!(error instanceof ExpectedError)) throw error;
+  log(error.message);
   process.exitCode = 1;
 }

@@ -1,7 +1,10 @@
 import { setTimeout as pass } from 'node:timers/promises';
 
 /** Waits until `look` gives something other than undefined or false. Rejects after 20 s, naming what was awaited. */
-export async function until<T>(what: string, look: () => T | undefined | false | Promise<T | undefined | false>): Promise<T> {
+export async function until<T>(
+  what: string,
+  look: () => T | undefined | false | Promise<T | undefined | false>,
+): Promise<T> {
   const end = Date.now() + 20_000;
   for (;;) {
     const found = await look();

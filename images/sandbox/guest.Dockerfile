@@ -12,7 +12,6 @@ RUN CAISSON_AGENT_ID=none sh /opt/caisson/fill-cache.sh /opt/caisson/guest.mjs \
 USER 1000:1000
 
 ARG GUEST_VERSION
-ENV CAISSON_GUEST_VERSION=${GUEST_VERSION}
 LABEL dev.caisson.guest-version=${GUEST_VERSION}
 
 ENTRYPOINT ["/usr/local/bin/node", "--require", "/opt/caisson/compile-cache.cjs", "/opt/caisson/guest.mjs"]

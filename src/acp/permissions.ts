@@ -5,7 +5,7 @@ import { newPermissionId, type PermissionId, type RunId } from '../kernel/ids.ts
 import type { PermissionAnswer } from '../wire/contract/guest-api.ts';
 import type { HarnessEvent, PermissionOption, PermissionOutcome } from '../wire/contract/harness-event.ts';
 import { toolContent } from './projection/tool-content.ts';
-import { toolCallSchema } from './projection/updates.ts';
+import { readJson, toolCallSchema } from './projection/updates.ts';
 
 /** Most requests that may be open at once; any more are refused at once. */
 const mostPending = 100;
@@ -56,7 +56,11 @@ export class PermissionDesk {
     asker: PermissionAsker,
     signal: AbortSignal,
   ): Promise<RequestPermissionResponse> {
-    if (signal.aborted || this.#pending.size >= mostPending) return Promise.resolve(refused);
+    if (signal.aborted) return Promise.resolve(refused);
+    if (this.#pending.size >= mostPending) {
+      asker.emit({ type: 'harness.other', sessionUpdate: 'session/request_permission', update: readJson(request) });
+      return Promise.resolve(refused);
+    }
     const permissionId = newPermissionId();
     const { promise, resolve } = Promise.withResolvers<RequestPermissionResponse>();
     const options = request.options.map(({ optionId, name, kind }) => ({ optionId, name, kind }));

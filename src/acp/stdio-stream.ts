@@ -48,8 +48,13 @@ export function stdioStream({ stdout, stdin, room, onUpdate, logger }: StdioStre
     await room();
     isHeld = false;
     if (isCanceled) return undefined;
-    const next = await lines.next();
-    return next.done === true ? undefined : next.value;
+    try {
+      const next = await lines.next();
+      return next.done === true ? undefined : next.value;
+    } catch (error) {
+      if (!isCanceled) logger.error({ error: errorText(error) }, 'cannot read on from the harness');
+      return undefined;
+    }
   };
 
   const readable = new ReadableStream<AnyMessage>(

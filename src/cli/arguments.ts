@@ -5,7 +5,9 @@ export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: 
   return (text) => {
     const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
     if (value >= min && value <= max) return value;
-    throw new InvalidArgumentError(`It must be a whole number, at least ${min}${max === Number.MAX_SAFE_INTEGER ? '' : ` and at most ${max}`}.`);
+    throw new InvalidArgumentError(
+      `It must be a whole number, at least ${min}${max === Number.MAX_SAFE_INTEGER ? '' : ` and at most ${max}`}.`,
+    );
   };
 }
 
@@ -23,5 +25,7 @@ export function jsonOption(what: string): Option {
 }
 
 export function limitOption(count: number, what: string): Option {
-  return new Option('--limit <n>', `at most this many ${what}, the newest`).argParser(wholeNumber(1, 100_000)).default(count);
+  return new Option('--limit <n>', `at most this many ${what}, the newest`)
+    .argParser(wholeNumber(1, 100_000))
+    .default(count);
 }

@@ -8,7 +8,11 @@ export interface ConversationChoice {
 }
 
 /** The conversation that is named, a new one, or the most recent open one of the agent; where there is none, a new one. */
-export async function chooseConversation(client: CaissonClient, agent: Agent, choice: ConversationChoice): Promise<Conversation> {
+export async function chooseConversation(
+  client: CaissonClient,
+  agent: Agent,
+  choice: ConversationChoice,
+): Promise<Conversation> {
   const agentId = agent.id;
   if (choice.conversation !== undefined) {
     if (choice.new === true) throw new CaissonError('BAD_REQUEST', 'Give --conversation or --new, not both.');

@@ -44,7 +44,9 @@ async function buildProgram(args: readonly string[]): Promise<Command> {
       .exitOverride()
       .showSuggestionAfterError()
       .configureHelp({ showGlobalOptions: false })
-      .configureOutput({ outputError: (text, write) => write(`${text}hint: \`${fullName(command)} --help\` tells how it is used.\n`) });
+      .configureOutput({
+        outputError: (text, write) => write(`${text}hint: \`${fullName(command)} --help\` tells how it is used.\n`),
+      });
   }
   return program;
 }

@@ -3,7 +3,9 @@ import module from 'node:module';
 
 const major = Number(process.versions.node.split('.', 1)[0]);
 if (major < 24) {
-  process.stderr.write(`error: Caisson needs Node 24 or later; this is ${process.versions.node}.\nhint: Install it, or run \`npm install\` in the repository, which brings one along.\n`);
+  process.stderr.write(
+    `error: Caisson needs Node 24 or later; this is ${process.versions.node}.\nhint: Install it, or run \`npm install\` in the repository, which brings one along.\n`,
+  );
   process.exit(1);
 }
 

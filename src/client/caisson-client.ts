@@ -8,7 +8,10 @@ import { follow, type FollowOptions, send, type SendOptions, type Turn } from '.
  * A control plane, as its API is: `client.agents.list.query()`, `client.runs.start.mutate({ … })`. Every rejection is a
  * CaissonError. Nothing is kept open between calls, so there is nothing to close.
  */
-export interface CaissonClient extends Pick<Calls, 'agents' | 'conversations' | 'runs' | 'permissions' | 'keys' | 'system'> {
+export interface CaissonClient extends Pick<
+  Calls,
+  'agents' | 'conversations' | 'runs' | 'permissions' | 'keys' | 'system'
+> {
   /** Where the control plane is. */
   readonly url: string;
   /** `read` gives pages of stored events; use `subscribe` of the client to follow them. */

@@ -16,10 +16,14 @@ export function errorOfShape(shape: unknown): CaissonError {
   const own = readErrorBody(caisson);
   if (own !== undefined) return own;
   const said = typeof message === 'string' ? message : 'no message';
-  return new CaissonError('INTERNAL', `The control plane answered with an error that the client does not know: ${said}`, {
-    hint: 'The versions of the client and of the control plane may differ. Compare `caisson --version` with `caisson doctor`.',
-    details: { path, httpStatus },
-  });
+  return new CaissonError(
+    'INTERNAL',
+    `The control plane answered with an error that the client does not know: ${said}`,
+    {
+      hint: 'The versions of the client and of the control plane may differ. Compare `caisson --version` with `caisson doctor`.',
+      details: { path, httpStatus },
+    },
+  );
 }
 
 function record(value: unknown): Readonly<Record<string, unknown>> {

@@ -1,4 +1,10 @@
-import { createTRPCClientProxy, httpLink, type TRPCClient, type TRPCRequestOptions, TRPCUntypedClient } from '@trpc/client';
+import {
+  createTRPCClientProxy,
+  httpLink,
+  type TRPCClient,
+  type TRPCRequestOptions,
+  TRPCUntypedClient,
+} from '@trpc/client';
 import type { AppRouter } from './api.ts';
 import { callError } from './call-error.ts';
 import { notCaisson, type Endpoint } from './endpoint.ts';

@@ -28,7 +28,10 @@ const defaultSilenceMs = 30_000;
  * a slow consumer slows the server down. Ends when the server ends the stream; throws CONTROL_PLANE_UNREACHABLE when
  * the connection breaks or falls silent, and the control plane's own error when that is what it sent.
  */
-export async function* openEventStream(endpoint: Endpoint, request: EventStreamRequest): AsyncGenerator<StreamedEvent[]> {
+export async function* openEventStream(
+  endpoint: Endpoint,
+  request: EventStreamRequest,
+): AsyncGenerator<StreamedEvent[]> {
   const silence = new SilenceWatch(endpoint.url);
   const signal = AbortSignal.any([request.signal, silence.signal]);
   let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
@@ -91,7 +94,9 @@ class FrameReader {
     onEvent: (frame) => this.#take(frame),
     onError: (error) => {
       if (error.type === 'max-buffer-size-exceeded') {
-        this.failure = new CaissonError('INTERNAL', 'The control plane sent an event of more than 64 MiB.', { cause: error });
+        this.failure = new CaissonError('INTERNAL', 'The control plane sent an event of more than 64 MiB.', {
+          cause: error,
+        });
       }
     },
   });

@@ -23,7 +23,10 @@ export interface SubscribeOptions {
  * Throws, and so ends, with: CURSOR_EXPIRED, CURSOR_AHEAD, UNAUTHORIZED, AGENT_NOT_FOUND and other answers of the control
  * plane that trying again cannot change; CONTROL_PLANE_UNREACHABLE once it has been away for `reconnectForMs`.
  */
-export async function* subscribe(endpoint: Endpoint, options: SubscribeOptions): AsyncGenerator<AgentEvent, void, undefined> {
+export async function* subscribe(
+  endpoint: Endpoint,
+  options: SubscribeOptions,
+): AsyncGenerator<AgentEvent, void, undefined> {
   const { agentId, reconnectForMs = 300_000, onReconnect } = options;
   const signal = options.signal ?? new AbortController().signal;
   const backoff = new Backoff();

@@ -66,7 +66,9 @@ export async function follow(client: TurnClient, options: FollowOptions): Promis
   const canceller = new RunCanceller(client, runId, signal);
   // A run that is over may have ended before `after`, as when an idempotency key is used again: then no end is to come.
   const isOver = begun.endedAt !== null;
-  const events = isOver ? storedEvents(client, agentId, after) : client.subscribe({ agentId, after, signal: canceller.failed });
+  const events = isOver
+    ? storedEvents(client, agentId, after)
+    : client.subscribe({ agentId, after, signal: canceller.failed });
   try {
     for await (const event of events) {
       if (!concerns(event, begun)) continue;

@@ -37,8 +37,12 @@ export interface Route {
   readonly handle: (call: InwardCall) => void | Promise<void>;
 }
 
-const leaseEpochSchema = z.coerce.number().pipe(leaseRequestSchema.shape.epoch);
-const afterSchema = z.coerce.number().pipe(journalAckSchema.shape.seq);
+const decimalSchema = z
+  .string()
+  .regex(/^\d{1,16}$/, 'not a whole number')
+  .transform(Number);
+const leaseEpochSchema = decimalSchema.pipe(leaseRequestSchema.shape.epoch);
+const afterSchema = decimalSchema.pipe(journalAckSchema.shape.seq);
 const runParamsSchema = z.object({ runId: runIdSchema });
 const permissionParamsSchema = z.object({ permissionId: permissionIdSchema });
 

@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import { CaissonError, errorText, toCaissonError } from '../kernel/errors.ts';
 import type { Logger } from '../kernel/logger.ts';
 import { modelEndpoint, outwardModelPrefix } from '../wire/contract/guest-api.ts';
-import { openStream } from '../wire/requests.ts';
+import { openStream, wasCut } from '../wire/requests.ts';
 import { endToEndHeaders } from './hop-by-hop.ts';
 import type { Outward } from './outward.ts';
 
@@ -72,7 +72,9 @@ async function receive(stream: ClientHttp2Stream, response: ServerResponse): Pro
       resolve();
     });
   });
-  await pipeline(stream, response);
+  await pipeline(stream, response, { end: false });
+  if (wasCut(stream)) throw new CaissonError('WIRE_LOST', 'The wire broke in the middle of the answer.');
+  response.end();
 }
 
 /** An error in the shape of the OpenAI API, or a cut where the answer has begun. */

@@ -91,6 +91,14 @@ export function responseStatus(stream: ClientHttp2Stream, signal?: AbortSignal):
   });
 }
 
+/**
+ * Whether an answer that has just emitted 'end' ended because its wire did. Node 24.21 ends the streams of a lost session
+ * as if they were complete. An answer whose wire is lost right after it may count as cut as well.
+ */
+export function wasCut(stream: ClientHttp2Stream): boolean {
+  return stream.rstCode !== constants.NGHTTP2_NO_ERROR || stream.session === undefined || stream.session.destroyed;
+}
+
 /** Why a stream ended before its time. */
 export function brokenStream(stream: ClientHttp2Stream, signal?: AbortSignal): unknown {
   if (signal?.aborted === true) return signal.reason;

@@ -6,7 +6,11 @@ import { serveHttp2 } from './serve-http2.ts';
 import { Transport } from './transport.ts';
 import type { WireSession } from './wire-session.ts';
 
-/** Answers one request of the guest. A rejection, or a throw, resets the stream: the guest sees a broken answer. */
+/**
+ * Answers one request of the guest. A rejection, or a throw, resets the stream: the guest sees a broken answer. A handler
+ * that breaks off by itself must name an error or a code (`destroy(error)`, `close(NGHTTP2_CANCEL)`): without one, the
+ * guest takes what it has for the whole answer. A request's body that has ended with `stream.aborted` set was cut.
+ */
 export type OutwardHandler = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void | Promise<void>;
 
 export interface ServeOutwardOptions {

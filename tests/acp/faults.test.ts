@@ -104,6 +104,13 @@ test('lines that are no messages are skipped', async () => {
   expect(run.sink.messages(runId)).toEqual(['fine']);
 });
 
+test('an agent that sends a line over 32 MiB is ended', async () => {
+  await using run = scriptedHarness();
+  const runId = run.prompt(`flood 1 ${33 * 1024 * 1024}`);
+  expect(await run.sink.outcome(runId)).toMatchObject({ state: 'failed', reason: 'harness_exited' });
+  expect(await run.sink.outcome(run.prompt('say next'))).toMatchObject({ state: 'completed' });
+});
+
 test('updates that Caisson has no word for are kept as they are, in their place', async () => {
   await using run = scriptedHarness();
   const unknown = { sessionUpdate: 'mood_update', mood: { level: 3 } };

@@ -10,11 +10,23 @@ export const agentId = newAgentId();
 
 /** A stored event, as the control plane would send it. */
 export function event(seq: number, delta = `word ${seq} `) {
-  return { seq, agentId, conversationId: null, runId: null, at: 1_700_000_000_000 + seq, type: 'harness.other', sessionUpdate: 'test', update: delta };
+  return {
+    seq,
+    agentId,
+    conversationId: null,
+    runId: null,
+    at: 1_700_000_000_000 + seq,
+    type: 'harness.other',
+    sessionUpdate: 'test',
+    update: delta,
+  };
 }
 
 /** What one connection does: yields events, throws, or waits for ever. */
-export type Connection = (request: { readonly after: number; readonly signal: AbortSignal }) => AsyncGenerator<ReturnType<typeof event>>;
+export type Connection = (request: {
+  readonly after: number;
+  readonly signal: AbortSignal;
+}) => AsyncGenerator<ReturnType<typeof event>>;
 
 export interface EventServerOptions {
   readonly pingMs?: number;
@@ -95,7 +107,11 @@ export class EventServer implements AsyncDisposable {
 
 /** Throws an error of ours as the API does. */
 export function fail(code: 'CURSOR_EXPIRED' | 'UNAUTHORIZED' | 'AGENT_NOT_FOUND' | 'DRAINING', message: string): never {
-  throw new TRPCError({ code: 'BAD_REQUEST', message, cause: new CaissonError(code, message, { details: { seq: 7 } }) });
+  throw new TRPCError({
+    code: 'BAD_REQUEST',
+    message,
+    cause: new CaissonError(code, message, { details: { seq: 7 } }),
+  });
 }
 
 export function aborted(signal: AbortSignal): Promise<void> {

@@ -21,7 +21,9 @@ async function take(events: AsyncGenerator<AgentEvent>, count: number): Promise<
   return seqs;
 }
 
-async function failureOf(events: AsyncGenerator<AgentEvent>): Promise<{ readonly seqs: number[]; readonly error: CaissonError }> {
+async function failureOf(
+  events: AsyncGenerator<AgentEvent>,
+): Promise<{ readonly seqs: number[]; readonly error: CaissonError }> {
   const seqs: number[] = [];
   try {
     for await (const { seq } of events) seqs.push(seq);
@@ -131,18 +133,21 @@ describe('subscribe', () => {
     expect(error).toMatchObject({ code: 'INTERNAL', details: { expected: 3, received: 5 } });
   });
 
-  test.for(['CURSOR_EXPIRED', 'UNAUTHORIZED', 'AGENT_NOT_FOUND'] as const)('ends with %s as the control plane said it', async (code) => {
-    await using server = await new EventServer([
-      async function* () {
-        yield event(1);
-        fail(code, 'It says so.');
-      },
-    ]).listen();
-    const { seqs, error } = await failureOf(open(server.url));
-    expect(seqs).toEqual([1]);
-    expect(error).toMatchObject({ code, message: 'It says so.', details: { seq: 7 } });
-    expect(server.requests).toHaveLength(1);
-  });
+  test.for(['CURSOR_EXPIRED', 'UNAUTHORIZED', 'AGENT_NOT_FOUND'] as const)(
+    'ends with %s as the control plane said it',
+    async (code) => {
+      await using server = await new EventServer([
+        async function* () {
+          yield event(1);
+          fail(code, 'It says so.');
+        },
+      ]).listen();
+      const { seqs, error } = await failureOf(open(server.url));
+      expect(seqs).toEqual([1]);
+      expect(error).toMatchObject({ code, message: 'It says so.', details: { seq: 7 } });
+      expect(server.requests).toHaveLength(1);
+    },
+  );
 
   test('does not wait out an answer to its first attempt', async () => {
     await using server = await new EventServer([
@@ -190,7 +195,9 @@ describe('subscribe', () => {
   });
 
   test('says when what answers is not a control plane, without trying for minutes', async () => {
-    const server = createServer((_, response) => response.setHeader('content-type', 'text/html').end('<h1>It works!</h1>'));
+    const server = createServer((_, response) =>
+      response.setHeader('content-type', 'text/html').end('<h1>It works!</h1>'),
+    );
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { error } = await failureOf(open(`http://127.0.0.1:${(server.address() as AddressInfo).port}`));
     server.close();
@@ -248,7 +255,8 @@ describe('subscribe', () => {
           ...faults.map(
             ({ events, resend, end }): Connection =>
               async function* ({ after, signal }) {
-                for (let seq = Math.max(1, after + 1 - resend); seq <= Math.min(100, after + events); seq++) yield event(seq);
+                for (let seq = Math.max(1, after + 1 - resend); seq <= Math.min(100, after + events); seq++)
+                  yield event(seq);
                 if (end === 'drain' && after + events > 0) fail('DRAINING', 'Again, please.');
                 if (end === 'cut') {
                   server.cut();

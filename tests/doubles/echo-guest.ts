@@ -20,8 +20,10 @@ function listen(name: string, serve: (socket: Socket) => void): void {
 
 listen('inward', (socket) => socket.pipe(socket));
 listen('outward', (socket) => socket.pipe(socket));
-listen('shell', async (socket) => {
+listen('shell', (socket) => void answer(socket));
+
+async function answer(socket: Socket): Promise<void> {
   execFile('sh', ['-c', await text(socket)], (error, stdout) => {
     socket.end(JSON.stringify({ code: error ? (error.code ?? -1) : 0, stdout }));
   });
-});
+}

@@ -2,7 +2,7 @@ import { connect } from 'node:http2';
 import { json } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
 import { newConversationId, newPermissionId, newRunId } from '../../src/kernel/ids.ts';
-import { errorTable } from '../../src/kernel/error-table.ts';
+import type { errorTable } from '../../src/kernel/error-table.ts';
 import type { SessionSpec, TurnRequest } from '../../src/wire/contract/turn.ts';
 import { type RunningGuest, runGuest } from './running-guest.ts';
 

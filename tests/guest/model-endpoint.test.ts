@@ -143,16 +143,22 @@ test('a wire that is lost before the answer is a 502 in the shape of the API, an
   expect(requests).toBe(1);
 });
 
-test('an answer whose wire is lost is cut, not ended', async () => {
+test.for(['closed', 'cut'] as const)('an answer whose wire is %s is cut, not ended', async (how) => {
   await using running = await runGuest();
-  const wire = await attach(running, (stream) => {
-    stream.respond();
-    stream.write('half');
-  });
+  const socket = await running.socket('outward');
+  const wire = serveOutward(
+    socket,
+    (stream) => {
+      stream.respond();
+      stream.write('half');
+    },
+    { onHandlerError: () => undefined },
+  );
   const response = await fetch(url(running, '/v1/responses'));
   const reader = response.body?.getReader();
   expect(Buffer.from((await reader?.read())?.value ?? []).toString()).toBe('half');
-  void wire.close();
+  if (how === 'closed') void wire.close();
+  else socket.destroy();
   await expect(reader?.read()).rejects.toThrow();
 });
 

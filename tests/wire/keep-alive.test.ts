@@ -26,7 +26,7 @@ class ManualClock implements Clock {
 
   advance(ms: number): void {
     this.#now += ms;
-    for (const [callback, due] of [...this.#timers]) {
+    for (const [callback, due] of this.#timers) {
       if (due > this.#now) continue;
       this.#timers.delete(callback);
       callback();

@@ -28,7 +28,7 @@ test('a byte stream that ends while it cannot be ended closes the session and it
   });
   near.on('data', (chunk) => stuck.push(chunk));
   near.once('end', () => stuck.push(null));
-  const server = serve(new Transport(far), (stream) => void stream.respond());
+  const server = serve(new Transport(far), (stream) => stream.respond());
   const wire = connectHttp2(new Transport(stuck));
   const streams = [1, 2, 3].map(() => openStream(wire.session, { headers: { ':path': '/' }, endStream: false }));
   await new Promise((resolve) => streams[2]?.once('response', resolve));

@@ -15,7 +15,10 @@ export function conversationsListCommand(): Command {
     .action(list);
 }
 
-async function list(nameOrId: string, { limit, json = false }: { readonly limit: number; readonly json?: boolean }): Promise<void> {
+async function list(
+  nameOrId: string,
+  { limit, json = false }: { readonly limit: number; readonly json?: boolean },
+): Promise<void> {
   const client = await connect();
   const { id: agentId, name } = await findAgent(client, nameOrId);
   const { pages, isCut } = await readPages(limit, (page) => client.conversations.list.query({ agentId, ...page }));

@@ -13,7 +13,10 @@ export function conversationsOpenCommand(): Command {
     .action(open);
 }
 
-async function open(nameOrId: string, { title, json = false }: { readonly title?: string; readonly json?: boolean }): Promise<void> {
+async function open(
+  nameOrId: string,
+  { title, json = false }: { readonly title?: string; readonly json?: boolean },
+): Promise<void> {
   const client = await connect();
   const { id: agentId } = await findAgent(client, nameOrId);
   const conversation = await client.conversations.open.mutate({ agentId, ...(title === undefined ? {} : { title }) });

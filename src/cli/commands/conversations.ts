@@ -6,7 +6,9 @@ import { conversationsShowCommand } from './conversations-show.ts';
 
 export function conversationsCommand(): Command {
   return new Command('conversations')
-    .description('Conversations: each is one continuous talk with an agent. It outlives clients, restarts and sandboxes.')
+    .description(
+      'Conversations: each is one continuous talk with an agent. It outlives clients, restarts and sandboxes.',
+    )
     .addCommand(conversationsOpenCommand())
     .addCommand(conversationsListCommand())
     .addCommand(conversationsShowCommand())

@@ -31,17 +31,18 @@ async function history(nameOrId: string, { conversation, limit, json = false }: 
   const messages = pages.toReversed().flat();
   if (json) return await writeJson(messages);
   if (messages.length === 0) await stderr.write('Nothing was said yet.\n');
-  if (isCut) await stderr.write(`${stderr.style('dim', 'Earlier messages are left out; raise --limit to see them.')}\n\n`);
+  if (isCut)
+    await stderr.write(`${stderr.style('dim', 'Earlier messages are left out; raise --limit to see them.')}\n\n`);
   const now = Date.now();
-  let conversationId: string | undefined;
+  let last: Message | undefined;
   for (const message of messages) {
-    if (message.conversationId !== conversationId) {
-      if (conversationId !== undefined) await stdout.write('\n');
-      conversationId = message.conversationId;
-      await stdout.write(`${stdout.style('dim', conversationId)}\n`);
+    if (message.conversationId !== last?.conversationId) {
+      await stdout.write(`${last === undefined ? '' : '\n'}${stdout.style('dim', message.conversationId)}\n`);
     }
-    await stdout.write(`\n${headOf(message, name, now)}\n`);
+    const goesOn = last?.runId === message.runId && last.role === message.role;
+    await stdout.write(goesOn ? '\n' : `\n${headOf(message, name, now)}\n`);
     await stdout.writeForeign(`${messageText(message)}\n`);
+    last = message;
   }
 }
 

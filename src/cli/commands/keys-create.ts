@@ -11,7 +11,9 @@ interface Options {
 
 export function keysCreateCommand(): Command {
   return new Command('create')
-    .description('Make a key, and its user where there is none of that name. The secret is shown this once. For administrators.')
+    .description(
+      'Make a key, and its user where there is none of that name. The secret is shown this once. For administrators.',
+    )
     .argument('<user>', 'whose key it is')
     .addOption(new Option('--role <role>', 'of the user').choices(['member', 'admin']).default('member'))
     .option('--name <name>', 'to tell the keys of a user apart', 'default')
@@ -24,5 +26,7 @@ async function create(user: string, { role, name, json = false }: Options): Prom
   const made = await client.keys.create.mutate({ user, role, name });
   if (json) return await writeJson(made);
   await stdout.write(`${made.secret}\n`);
-  await stderr.write(`${stderr.style('dim', `Key ${made.key.id} of ${made.key.user.name} (${made.key.user.role}). It is not shown again.`)}\n`);
+  await stderr.write(
+    `${stderr.style('dim', `Key ${made.key.id} of ${made.key.user.name} (${made.key.user.role}). It is not shown again.`)}\n`,
+  );
 }

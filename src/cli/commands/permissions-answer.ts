@@ -31,7 +31,9 @@ async function answer(permissionId: string, options: Options): Promise<void> {
 async function chooseOption(client: CaissonClient, permissionId: string, options: Options): Promise<string | null> {
   if (options.option !== undefined) return options.option;
   if (options.allow !== true && options.reject !== true) {
-    throw new CaissonError('BAD_REQUEST', 'Say what the answer is.', { hint: 'Give --allow, --reject or --option <id>.' });
+    throw new CaissonError('BAD_REQUEST', 'Say what the answer is.', {
+      hint: 'Give --allow, --reject or --option <id>.',
+    });
   }
   const { items } = await client.permissions.list.query();
   const request = items.find(({ id }) => id === permissionId);

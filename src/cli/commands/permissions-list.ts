@@ -17,5 +17,10 @@ async function list(nameOrId: string | undefined, { json = false }: { readonly j
   const client = await connect();
   const filter = nameOrId === undefined ? {} : { agentId: (await findAgent(client, nameOrId)).id };
   const { items } = await client.permissions.list.query(filter);
-  await printListing({ rows: items, columns: permissionColumns(Date.now()), json, empty: 'Nothing waits for an answer.' });
+  await printListing({
+    rows: items,
+    columns: permissionColumns(Date.now()),
+    json,
+    empty: 'Nothing waits for an answer.',
+  });
 }

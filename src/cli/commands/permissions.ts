@@ -4,7 +4,9 @@ import { permissionsListCommand } from './permissions-list.ts';
 
 export function permissionsCommand(): Command {
   return new Command('permissions')
-    .description('Permission requests: what an agent may do only when a person says so. One that nobody answers expires.')
+    .description(
+      'Permission requests: what an agent may do only when a person says so. One that nobody answers expires.',
+    )
     .addCommand(permissionsListCommand())
     .addCommand(permissionsAnswerCommand());
 }

@@ -12,14 +12,19 @@ const longestCallMs = 60_000;
 
 export function runsWaitCommand(): Command {
   return new Command('wait')
-    .description('Wait for the end of a run. Exits with 3 when it did not complete, or not in time; the run itself goes on.')
+    .description(
+      'Wait for the end of a run. Exits with 3 when it did not complete, or not in time; the run itself goes on.',
+    )
     .argument('<run>', 'its id')
     .option('--timeout <time>', 'wait at most this long, e.g. 90s (default: until it ends)', durationMs)
     .addOption(jsonOption('the outcome'))
     .action(wait);
 }
 
-async function wait(runId: string, { timeout, json = false }: { readonly timeout?: number; readonly json?: boolean }): Promise<void> {
+async function wait(
+  runId: string,
+  { timeout, json = false }: { readonly timeout?: number; readonly json?: boolean },
+): Promise<void> {
   const client = await connect();
   const deadline = timeout === undefined ? Number.POSITIVE_INFINITY : performance.now() + timeout;
   for (;;) {

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import type { AgentEvent, CaissonClient, Turn } from '../../client/index.ts';
+import type { AgentEvent, CaissonClient, SendOptions, Turn } from '../../client/index.ts';
 import { durationMs, jsonOption } from '../arguments.ts';
 import { chooseConversation, type ConversationChoice } from '../choose-conversation.ts';
 import { connect } from '../connection.ts';
@@ -44,20 +44,18 @@ async function send(nameOrId: string, text: string, options: Options): Promise<v
   const conversation = await chooseConversation(client, agent, options);
   const cancel = new AbortController();
   using _interrupt = cancelOnInterrupt(cancel);
-  const shown = await presentation(client, { json, quiet, hadSession: conversation.sessionId !== null, cancel });
-  const { run, reply } = await client
-    .send({
-      agentId: agent.id,
-      conversationId: conversation.id,
-      text: message,
-      ...(timeout === undefined ? {} : { timeoutMs: timeout }),
-      onEvent: shown.onEvent,
-      signal: cancel.signal,
-    })
-    .finally(shown.close);
+  const request = {
+    agentId: agent.id,
+    conversationId: conversation.id,
+    text: message,
+    ...(timeout === undefined ? {} : { timeoutMs: timeout }),
+  };
+  const presentation = { json, quiet, hadSession: conversation.sessionId !== null, cancel };
+  const { run, reply } = await sendAndShow(client, request, presentation);
   if (json) await writeJson({ run, reply } satisfies Turn);
   if (run.state === 'completed') {
-    if (run.reason !== 'end_turn') await stderr.write(`${stderr.style('yellow', 'note:')} ${printable(runEndText(run))}\n`);
+    if (run.reason !== 'end_turn')
+      await stderr.write(`${stderr.style('yellow', 'note:')} ${printable(runEndText(run))}\n`);
     return;
   }
   await stderr.write(`${stderr.style('red', 'error:')} run ${run.id} ${printable(runEndText(run))}\n`);
@@ -65,11 +63,6 @@ async function send(nameOrId: string, text: string, options: Options): Promise<v
 }
 
 interface Presentation {
-  readonly onEvent: (event: AgentEvent) => Promise<void>;
-  readonly close: () => Promise<void>;
-}
-
-interface PresentationOptions {
   readonly json: boolean;
   readonly quiet: boolean;
   readonly hadSession: boolean;
@@ -77,27 +70,25 @@ interface PresentationOptions {
 }
 
 /** A person at a terminal sees the answer as it grows; a pipe gets each message when it is whole. */
-async function presentation(client: CaissonClient, options: PresentationOptions): Promise<Presentation> {
-  const { json, quiet, hadSession, cancel } = options;
+async function sendAndShow(client: CaissonClient, request: SendOptions, presentation: Presentation): Promise<Turn> {
+  const { json, quiet, hadSession, cancel } = presentation;
   const live = !json && !quiet && stdout.isTerminal && stderr.isTerminal;
   const view = new TurnView(live ? stdout : stderr, { speech: live ? 'live' : 'none', hadSession });
   const printer = json || live ? undefined : new MessagePrinter();
-  const input = process.stdin.isTTY && stderr.isTerminal ? await openInput(stderr, process.stderr) : undefined;
-  const desk = input === undefined ? undefined : new PermissionDesk({ client, sink: stderr, input });
-  input?.onInterrupt(() => interrupt(cancel));
-  return {
-    async onEvent(event) {
-      if (!quiet) await view.show(event);
-      await printer?.show(event);
-      if (desk !== undefined) desk.take(event);
-      else if (event.type === 'permission.requested') await tellHowToAnswer(event);
-    },
-    async close() {
-      await desk?.close();
-      input?.[Symbol.dispose]();
-      await view.end();
-    },
+  using input = process.stdin.isTTY && stderr.isTerminal ? await openInput(stderr, process.stderr) : undefined;
+  await using desk = input === undefined ? undefined : new PermissionDesk({ client, sink: stderr, input });
+  using _interrupt = input?.onInterrupt(() => interrupt(cancel));
+  const onEvent = async (event: AgentEvent): Promise<void> => {
+    if (!quiet) await view.show(event);
+    await printer?.show(event);
+    if (desk !== undefined) desk.take(event);
+    else if (event.type === 'permission.requested') await tellHowToAnswer(event);
   };
+  try {
+    return await client.send({ ...request, onEvent, signal: cancel.signal });
+  } finally {
+    await view.end();
+  }
 }
 
 /** The agent's messages on stdout, with an empty line between them: together they are the reply. */
@@ -113,7 +104,10 @@ class MessagePrinter {
   }
 }
 
-async function tellHowToAnswer({ permissionId, title }: Extract<AgentEvent, { type: 'permission.requested' }>): Promise<void> {
+async function tellHowToAnswer({
+  permissionId,
+  title,
+}: Extract<AgentEvent, { type: 'permission.requested' }>): Promise<void> {
   await stderr.write(`The agent asks for permission: ${oneLine(title)}\n`);
   await stderr.write(`  caisson permissions answer ${permissionId} --allow | --reject\n`);
 }

@@ -5,7 +5,11 @@ import type { Column } from './table.ts';
 export function conversationColumns(now: number): Column<Conversation>[] {
   return [
     { title: 'conversation', value: ({ id }) => id },
-    { title: 'status', value: ({ status }) => status, style: ({ status }) => (status === 'closed' ? 'dim' : undefined) },
+    {
+      title: 'status',
+      value: ({ status }) => status,
+      style: ({ status }) => (status === 'closed' ? 'dim' : undefined),
+    },
     { title: 'last message', value: ({ updatedAt }) => relativeTime(updatedAt, now) },
     { title: 'title', value: ({ title }) => title, flexible: true },
   ];

@@ -17,5 +17,8 @@ export async function printListing<Row>(listing: Listing<Row>): Promise<void> {
   if (json) await writeJson(rows);
   else if (rows.length === 0) await stderr.write(`${empty}\n`);
   else await stdout.write(table(rows, columns, stdout.style, stdout.columns));
-  if (isCut) await stderr.write(`${stderr.style('dim', `There are more than these ${rows.length}; raise --limit to see them.`)}\n`);
+  if (isCut)
+    await stderr.write(
+      `${stderr.style('dim', `There are more than these ${rows.length}; raise --limit to see them.`)}\n`,
+    );
 }

@@ -14,9 +14,16 @@ const gap = '  ';
 const narrowest = 12;
 
 /** Rows under dim titles, aligned by what a terminal shows. Without `width` nothing is shortened. */
-export function table<Row>(rows: readonly Row[], columns: readonly Column<Row>[], style: Style, width?: number): string {
+export function table<Row>(
+  rows: readonly Row[],
+  columns: readonly Column<Row>[],
+  style: Style,
+  width?: number,
+): string {
   const cells = rows.map((row) => columns.map((column) => oneLine(column.value(row))));
-  const widths = columns.map((column, i) => Math.max(displayWidth(column.title), ...cells.map((line) => displayWidth(line[i] ?? ''))));
+  const widths = columns.map((column, i) =>
+    Math.max(displayWidth(column.title), ...cells.map((line) => displayWidth(line[i] ?? ''))),
+  );
   if (width !== undefined) shrink(widths, columns, width);
   const line = (texts: readonly string[], paint: (text: string, i: number) => string): string =>
     texts
@@ -59,7 +66,8 @@ function shrink<Row>(widths: number[], columns: readonly Column<Row>[], width: n
 
 const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
 // East Asian wide and full-width ranges, and emoji: these take two columns.
-const wide = /^(?:[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation})/u;
+const wide =
+  /^(?:[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation})/u;
 
 function displayWidth(text: string): number {
   let width = 0;

@@ -1,4 +1,12 @@
-import { messageText, type Agent, type CaissonClient, type Conversation, type Turn } from '../../client/index.ts';
+import {
+  messageText,
+  type Agent,
+  type CaissonClient,
+  type Conversation,
+  type FollowOptions,
+  type Permission,
+  type Turn,
+} from '../../client/index.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import { oneLine, printable } from '../output/printable.ts';
 import { relativeTime } from '../output/relative-time.ts';
@@ -51,7 +59,9 @@ export class ChatSession {
     const modelName = this.#agent.model ?? model.name;
     const demo = model.demo ? ', demo model: it follows a script; ask it for help' : '';
     const offered = harnesses.includes(harness) ? '' : ' (no longer offered here)';
-    await stdout.write(`${stdout.style('bold', name)}  ${stdout.style('dim', `${harness}${offered}, ${modelName}${demo}`)}\n`);
+    await stdout.write(
+      `${stdout.style('bold', name)}  ${stdout.style('dim', `${harness}${offered}, ${modelName}${demo}`)}\n`,
+    );
     await stdout.write(`${stdout.style('dim', 'Ctrl-C cancels a turn, Ctrl-D leaves.')}\n`);
     await this.#recall();
   }
@@ -62,7 +72,9 @@ export class ChatSession {
     const { items } = await this.#client.agents.history.query({ agentId, conversationId, limit: 20 });
     const last = items.findLast(({ role }) => role === 'user');
     if (last === undefined) return;
-    await stdout.write(`\n${stdout.style('dim', relativeTime(last.createdAt, Date.now()))}\n${prompt()}${oneLine(messageText(last))}\n`);
+    await stdout.write(
+      `\n${stdout.style('dim', relativeTime(last.createdAt, Date.now()))}\n${prompt()}${oneLine(messageText(last))}\n`,
+    );
     for (const message of items.slice(items.indexOf(last) + 1)) {
       if (message.role === 'agent') await stdout.write(`\n${printable(messageText(message))}\n`);
     }
@@ -75,28 +87,15 @@ export class ChatSession {
       if (run.conversationId !== this.#conversation.id) continue;
       await stdout.write(`\n${stdout.style('dim', '(a turn is under way)')}\n`);
       const pending = pendingPermissions.filter(({ runId }) => runId === run.id);
-      await this.#turn(input, (turn) => this.#client.follow({ runId: run.id, after: seq, ...turn }), (desk) => {
-        for (const permission of pending) desk.ask(permission.id, permission);
-      });
+      await this.#turn(input, (turn) => this.#client.follow({ runId: run.id, after: seq, ...turn }), pending);
     }
   }
 
-  async #turn(
-    input: TerminalInput,
-    start: (turn: Pick<Parameters<CaissonClient['follow']>[0], 'onEvent' | 'signal'>) => Promise<Turn>,
-    prepare?: (desk: PermissionDesk) => void,
-  ): Promise<void> {
-    const cancel = new AbortController();
-    using _interrupt = input.onInterrupt(() => cancel.abort());
+  async #turn(input: TerminalInput, start: StartTurn, pending: readonly Permission[] = []): Promise<void> {
     const view = new TurnView(stdout, { speech: 'live', hadSession: this.#hadSession });
-    const desk = new PermissionDesk({ client: this.#client, sink: stdout, input });
-    prepare?.(desk);
+    this.#hadSession = true;
     try {
-      const onEvent: Parameters<CaissonClient['follow']>[0]['onEvent'] = async (event) => {
-        await view.show(event);
-        desk.take(event);
-      };
-      const { run } = await start({ onEvent, signal: cancel.signal }).finally(() => desk.close());
+      const { run } = await this.#follow(input, view, start, pending);
       await view.end();
       if (run.state === 'completed' && run.reason === 'end_turn') return;
       const colour = run.state === 'completed' || run.state === 'canceled' ? 'yellow' : 'red';
@@ -104,16 +103,37 @@ export class ChatSession {
     } catch (thrown) {
       await view.end();
       if (!isPassing(thrown)) throw thrown;
-      await stdout.write(`\n${stdout.style('red', printable(thrown.message))}\n${stdout.style('dim', printable(thrown.hint))}\n`);
-    } finally {
-      this.#hadSession = true;
+      const { message, hint } = thrown;
+      await stdout.write(`\n${stdout.style('red', printable(message))}\n${stdout.style('dim', printable(hint))}\n`);
     }
+  }
+
+  async #follow(input: TerminalInput, view: TurnView, start: StartTurn, pending: readonly Permission[]): Promise<Turn> {
+    const cancel = new AbortController();
+    using _interrupt = input.onInterrupt(() => cancel.abort());
+    await using desk = new PermissionDesk({ client: this.#client, sink: stdout, input });
+    for (const permission of pending) desk.ask(permission.id, permission);
+    return await start({
+      signal: cancel.signal,
+      async onEvent(event) {
+        await view.show(event);
+        desk.take(event);
+      },
+    });
   }
 }
 
+type StartTurn = (following: Pick<FollowOptions, 'onEvent' | 'signal'>) => Promise<Turn>;
+
 /** Errors after which the talk can go on. */
 function isPassing(thrown: unknown): thrown is CaissonError {
-  const codes: readonly string[] = ['MESSAGE_TOO_LARGE', 'QUEUE_FULL', 'TOO_MANY_CONNECTIONS', 'CONTROL_PLANE_UNREACHABLE', 'DRAINING'];
+  const codes: readonly string[] = [
+    'MESSAGE_TOO_LARGE',
+    'QUEUE_FULL',
+    'TOO_MANY_CONNECTIONS',
+    'CONTROL_PLANE_UNREACHABLE',
+    'DRAINING',
+  ];
   return thrown instanceof CaissonError && codes.includes(thrown.code);
 }
 

@@ -1,5 +1,8 @@
 /** Lines that a change takes away and adds: what is left when the equal beginning and end are set aside. */
-export function diffSize(oldText: string | null, newText: string): { readonly added: number; readonly removed: number } {
+export function diffSize(
+  oldText: string | null,
+  newText: string,
+): { readonly added: number; readonly removed: number } {
   const before = linesOf(oldText ?? '');
   const after = linesOf(newText);
   let start = 0;

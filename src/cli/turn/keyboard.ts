@@ -62,7 +62,11 @@ export class Keyboard implements TerminalInput {
   }
 
   /** Ctrl-C while a line is typed: for whoever waits for it, else it empties the line. */
-  #interruptLine(terminal: { readonly line: string; write(data: null, key: { ctrl: true; name: string }): void; prompt(): void }): void {
+  #interruptLine(terminal: {
+    readonly line: string;
+    write(data: null, key: { ctrl: true; name: string }): void;
+    prompt(): void;
+  }): void {
     if (this.#interrupts.fire()) return;
     if (terminal.line !== '') {
       terminal.write(null, { ctrl: true, name: 'e' });

@@ -8,7 +8,7 @@ import type { TerminalInput } from './terminal-input.ts';
  * Asks a person what an agent asks, one question at a time, while the turn goes on being followed. A question that is
  * answered elsewhere or expires is taken back. No answer at all (Ctrl-D) leaves it open for others.
  */
-export class PermissionDesk {
+export class PermissionDesk implements AsyncDisposable {
   readonly #client: CaissonClient;
   readonly #sink: Sink;
   readonly #input: TerminalInput;
@@ -31,10 +31,11 @@ export class PermissionDesk {
     const controller = new AbortController();
     this.#open.set(permissionId, controller);
     this.#asking = this.#asking.then(() => this.#ask(permissionId, question, controller.signal));
+    this.#asking.catch(() => undefined); // disposing rejects with it
   }
 
   /** Takes back what is open, and resolves when nothing is shown any more. Rejects with what went wrong while asking. */
-  async close(): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     for (const controller of this.#open.values()) controller.abort();
     await this.#asking;
   }

@@ -36,6 +36,7 @@ export function optionFor(decision: 'allow' | 'reject', options: Question['optio
 }
 
 function workingDirectory(input: unknown): string | undefined {
-  if (typeof input !== 'object' || input === null || !('cwd' in input) || typeof input.cwd !== 'string') return undefined;
+  if (typeof input !== 'object' || input === null || !('cwd' in input) || typeof input.cwd !== 'string')
+    return undefined;
   return input.cwd;
 }

@@ -33,7 +33,10 @@ export class ToolLines {
   }
 
   updated(event: Event<'tool.updated'>): string {
-    return this.#edits(this.#newDiffs(event.toolCallId, event.content ?? [])) + this.#output(event.toolCallId, event.output ?? '');
+    return (
+      this.#edits(this.#newDiffs(event.toolCallId, event.content ?? [])) +
+      this.#output(event.toolCallId, event.output ?? '')
+    );
   }
 
   completed(event: Event<'tool.completed'>): string {
@@ -98,7 +101,13 @@ function diffsOf(content: readonly ToolContent[]): Diff[] {
   return content.filter((item) => item.type === 'diff');
 }
 
-const verbs: Readonly<Record<string, string>> = { execute: 'run', think: 'think', other: 'tool', switch_mode: 'mode', search: 'find' };
+const verbs: Readonly<Record<string, string>> = {
+  execute: 'run',
+  think: 'think',
+  other: 'tool',
+  switch_mode: 'mode',
+  search: 'find',
+};
 
 /** What a kind of tool call is called in a narrow column. */
 export function verbOf(kind: string): string {

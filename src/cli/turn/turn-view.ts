@@ -43,7 +43,8 @@ export class TurnView {
         if (this.#shown.delete(event.messageId)) await this.note(discardNotes[event.reason]);
         return;
       case 'thought.delta':
-        if (this.#options.speech === 'live') await this.#write('thought', this.#sink.style('dim', printable(event.delta)));
+        if (this.#options.speech === 'live')
+          await this.#write('thought', this.#sink.style('dim', printable(event.delta)));
         return;
       case 'tool.started':
         await this.#write('tools', this.#tools.started(event));
@@ -59,7 +60,8 @@ export class TurnView {
         return;
       case 'sandbox.status':
         if (event.state === 'starting') await this.note('the sandbox is starting');
-        if (event.state === 'failed') await this.note(`the sandbox could not start: ${event.message ?? 'no reason given'}`);
+        if (event.state === 'failed')
+          await this.note(`the sandbox could not start: ${event.message ?? 'no reason given'}`);
         return;
       case 'session.opened':
         if (event.how === 'new' && this.#options.hadSession) {

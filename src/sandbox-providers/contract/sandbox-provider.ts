@@ -20,8 +20,8 @@ export interface SandboxSpec {
 }
 
 /**
- * `running` may not answer yet; `stopped` can be started with its workspace; `broken` can only be destroyed
- * (its workspace is still removed with it).
+ * `running` may not answer yet; `stopped` can be started with its workspace, which may be all that is left of it;
+ * `broken` is being removed or cannot be used, and is replaced, with its workspace, when it is brought up.
  */
 export type SandboxState = 'running' | 'paused' | 'stopped' | 'broken';
 
@@ -51,7 +51,9 @@ export type WireChannel = 'inward' | 'outward';
  * A provider is a life cycle and a byte stream. The agent's key is the only key: every call is by `agentId`, and the
  * provider can always say who has it. Calls for one agent may come at the same time; each is idempotent.
  * Errors: PROVIDER_UNAVAILABLE when the engine does not answer, SANDBOX_IMAGE_MISSING, SANDBOX_START_FAILED,
- * SANDBOX_NOT_RUNNING (connect), CAPABILITY_UNSUPPORTED.
+ * SANDBOX_NOT_RUNNING (connect, pause, resume), WIRE_LOST (connect: it runs, and nobody listens in it),
+ * CAPABILITY_UNSUPPORTED. An aborted call rejects with its signal's reason. Disposing closes the provider's streams and
+ * leaves the sandboxes as they are.
  */
 export interface SandboxProvider extends AsyncDisposable {
   readonly name: string;
@@ -62,8 +64,9 @@ export interface SandboxProvider extends AsyncDisposable {
 
   /**
    * Brings the agent's sandbox to `running`: creates it, starts it, resumes it or replaces an outdated one, keeping its
-   * workspace and home. Single-flight for an agent. What a failed creation made is gone when the promise rejects;
-   * a workspace that was there before is kept.
+   * workspace and home. One that was made from another image, other limits or another environment is outdated, **even
+   * while it runs**: to keep work that is under way, `find` it and connect. Single-flight for an agent. What a failed
+   * creation made is gone when the promise rejects; a workspace that was there before is kept.
    */
   ensureRunning(spec: SandboxSpec, signal?: AbortSignal): Promise<Sandbox>;
 
@@ -73,10 +76,10 @@ export interface SandboxProvider extends AsyncDisposable {
   /** Everything that carries our label, running or not, so that orphans can be found. At most 10,000. */
   list(): Promise<readonly Sandbox[]>;
 
-  /** Ends every process; workspace and home stay. Done when nothing runs. A missing sandbox is no error. */
+  /** Ends every process, after 3 s by force; workspace and home stay. Done when nothing runs. A missing sandbox is no error. */
   stop(agentId: AgentId): Promise<void>;
 
-  /** Freezes every process. */
+  /** Freezes every process. One that is paused already is no error, nor is resuming one that runs. */
   pause(agentId: AgentId): Promise<void>;
   resume(agentId: AgentId): Promise<void>;
 
@@ -84,8 +87,9 @@ export interface SandboxProvider extends AsyncDisposable {
   destroy(agentId: AgentId): Promise<void>;
 
   /**
-   * A new byte stream to the guest's socket of that channel. Back-pressured both ways. Ends when either side ends it, when the
-   * sandbox stops, or when `destroy()` is called on it.
+   * A new byte stream to the guest's socket of that channel, which waits some seconds for a guest that is starting.
+   * Back-pressured both ways, with bounded memory. `end()` closes one direction; the guest's end closes both. It is over
+   * when either side ends it, when the sandbox stops, or when `destroy()` is called on it.
    */
   connect(agentId: AgentId, channel: WireChannel, signal?: AbortSignal): Promise<Duplex>;
 }

@@ -77,9 +77,13 @@ async function undo(engine: Engine, spec: SandboxSpec, creation: string, reason:
     if (found?.Config.Labels[label.creation] === creation) await engine.removeContainer(spec.agentId);
     await engine.removeVolumes(spec.agentId, creation);
   } catch (thrown) {
-    throw new CaissonError('PROVIDER_UNAVAILABLE', `What was made of the sandbox of ${spec.agentId} could not be removed.`, {
-      cause: new AggregateError([reason, thrown]),
-    });
+    throw new CaissonError(
+      'PROVIDER_UNAVAILABLE',
+      `What was made of the sandbox of ${spec.agentId} could not be removed.`,
+      {
+        cause: new AggregateError([reason, thrown]),
+      },
+    );
   }
 }
 
@@ -96,7 +100,9 @@ async function running(engine: Engine, spec: SandboxSpec): Promise<Sandbox> {
 function startFailure(spec: SandboxSpec, made: boolean, thrown: unknown): unknown {
   if (!(thrown instanceof EngineRefusal)) return thrown;
   if (!made && thrown.status === 404) {
-    return new CaissonError('SANDBOX_IMAGE_MISSING', `The Docker engine has no image ${spec.image}.`, { cause: thrown });
+    return new CaissonError('SANDBOX_IMAGE_MISSING', `The Docker engine has no image ${spec.image}.`, {
+      cause: thrown,
+    });
   }
   return new CaissonError('SANDBOX_START_FAILED', `Docker refused the sandbox of ${spec.agentId}: ${thrown.message}`, {
     cause: thrown,

@@ -8,8 +8,11 @@ import type { WireChannel } from '../contract/sandbox-provider.ts';
 import { engineCall, EngineRefusal } from './engine-call.ts';
 import { type ExecOutput, ExecStream } from './exec-stream.ts';
 
-/** How long the pipe waits for the guest to listen: 2,000 tries, 5 ms apart. A new guest takes some 60 to 300 ms. */
-const patience = { retries: 2000, intervalSeconds: 0.005 } as const;
+/**
+ * How long the pipe waits for the guest to listen: 1,000 tries, 5 ms apart. A new guest takes some 60 to 300 ms. It waits
+ * in the sandbox, so that nothing is guessed here; a pipe that nobody wants any more ends when its tries do.
+ */
+const patience = { retries: 1000, intervalSeconds: 0.005 } as const;
 
 /** Bytes that socat moves at a time. Beyond 64 KiB nothing is gained, since the engine's frames are smaller. */
 const pipeBufferBytes = 65_536;
@@ -41,10 +44,14 @@ export async function connectChannel(request: ChannelRequest): Promise<ExecStrea
     const said = firstLine(stream.stderr) || firstLine(String(stream.read() ?? ''));
     stream.destroy();
     request.signal?.throwIfAborted();
-    throw new CaissonError('WIRE_LOST', `The guest of ${request.agentId} does not listen on its ${request.channel} socket.`, {
-      cause: thrown,
-      details: { said },
-    });
+    throw new CaissonError(
+      'WIRE_LOST',
+      `The guest of ${request.agentId} does not listen on its ${request.channel} socket.`,
+      {
+        cause: thrown,
+        details: { said },
+      },
+    );
   }
 }
 

@@ -1,5 +1,11 @@
 import type Docker from 'dockerode';
-import type { Container, ContainerCreateOptions, ContainerInfo, ContainerInspectInfo, VolumeInspectInfo } from 'dockerode';
+import type {
+  Container,
+  ContainerCreateOptions,
+  ContainerInfo,
+  ContainerInspectInfo,
+  VolumeInspectInfo,
+} from 'dockerode';
 import type { AgentId } from '../../kernel/ids.ts';
 import { engineCall, unlessRefused } from './engine-call.ts';
 import { isOwnedBy, label, ownedBy } from './labels.ts';

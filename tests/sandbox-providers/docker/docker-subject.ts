@@ -46,7 +46,9 @@ export async function openDocker(): Promise<DockerSubject> {
       return [...containers.flatMap((container) => container.Names), ...volumes.map((volume) => volume.Name)];
     },
     async processIds(agentId) {
-      const { Processes: processes }: { Processes: string[][] } = await docker.getContainer(agentId).top({ ps_args: '-eo pid' });
+      const { Processes: processes }: { Processes: string[][] } = await docker
+        .getContainer(agentId)
+        .top({ ps_args: '-eo pid' });
       return processes.map(([id]) => Number(id));
     },
     async kill(agentId) {

@@ -1,9 +1,15 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
+import process from 'node:process';
 import { z } from 'zod';
 
-/** What becomes of a request: it goes on, it gets no answer, or the connection breaks. */
-type Fate = 'pass' | 'silence' | 'break';
+/**
+ * What becomes of a request: it goes on; the engine never sees it, and nobody answers; the connection breaks before the
+ * engine sees it; or the engine does it, and the connection breaks instead of its answer.
+ */
+export type Fate = 'pass' | 'silence' | 'break' | 'lose-answer';
+
+const localEngine = /^unix:\/\/(.+)/.exec(process.env['DOCKER_HOST'] ?? '')?.[1] ?? '/var/run/docker.sock';
 
 /** Decides about a request by its first line, e.g. "POST /containers/create?name=x HTTP/1.1". */
 type Decide = (requestLine: string) => Fate | Promise<Fate>;
@@ -33,8 +39,11 @@ export class EngineRelay implements AsyncDisposable {
   }
 
   async #relay(client: Socket): Promise<void> {
-    const engine = connect({ path: '/var/run/docker.sock', allowHalfOpen: true });
-    for (const [socket, other] of [[client, engine], [engine, client]] as const) {
+    const engine = connect({ path: localEngine, allowHalfOpen: true });
+    for (const [socket, other] of [
+      [client, engine],
+      [engine, client],
+    ] as const) {
       this.#sockets.add(socket);
       socket.on('close', () => this.#sockets.delete(socket));
       socket.on('error', () => other.destroy());
@@ -45,8 +54,13 @@ export class EngineRelay implements AsyncDisposable {
         const line = /^(?:GET|POST|DELETE) [^\r\n]+/.exec(String(chunk))?.[0];
         const fate = line === undefined ? 'pass' : await this.decide(line);
         if (fate === 'silence') continue;
+        if (fate === 'lose-answer') engine.unpipe(client);
         if (fate === 'break') client.destroy();
         else if (!engine.write(chunk)) await once(engine, 'drain');
+        if (fate === 'lose-answer') {
+          await once(engine, 'data');
+          client.destroy();
+        }
       }
       engine.end();
     } catch {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { Duplex, PassThrough } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ExecStream } from '../../../src/sandbox-providers/docker/exec-stream.ts';
 

@@ -36,7 +36,13 @@ export async function buildTestImages(docker: Docker): Promise<TestImages> {
   await build(docker, images.unstartable, ['FROM scratch', 'COPY echo-guest.ts /tmp', 'CMD ["/tmp"]']);
   const silent = 'ENTRYPOINT ["sleep", "1000"]';
   await build(docker, images.silent, [`FROM ${base}`, silent]);
-  await build(docker, images.withoutPipe, [`FROM ${base}`, 'USER root', 'RUN rm $(which socat)', 'USER 1000:1000', silent]);
+  await build(docker, images.withoutPipe, [
+    `FROM ${base}`,
+    'USER root',
+    'RUN rm $(which socat)',
+    'USER 1000:1000',
+    silent,
+  ]);
   return {
     ...images,
     async [Symbol.asyncDispose]() {

@@ -1,0 +1,78 @@
+import { Command } from 'commander';
+import type { ControlPlane } from '../../controlplane/index.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { stderr, stdout } from '../output/sink.ts';
+import { record } from '../output/table.ts';
+import { packageVersion } from '../version.ts';
+
+export function startCommand(): Command {
+  return new Command('start')
+    .description(
+      'Start the control plane here and keep it running until SIGINT or SIGTERM; a second one ends it at once.\n' +
+        'It is configured by environment variables: see docs/configuration.md.',
+    )
+    .action(start);
+}
+
+async function start(): Promise<void> {
+  const { startControlPlane } = await import('../../controlplane/index.ts');
+  const version = packageVersion();
+  const stopped = untilSignal();
+  const controlPlane = await startControlPlane({ environment: process.env, version });
+  await stdout.write(summary(controlPlane, version));
+  await stopped;
+  await stderr.write('Stopping. What runs in sandboxes goes on there.\n');
+  await controlPlane.close();
+}
+
+/** Resolves at the first signal. The second one ends the process at once. */
+async function untilSignal(): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let isStopping = false;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      if (isStopping) process.exit(exitCodes.interrupted);
+      isStopping = true;
+      resolve();
+    });
+  }
+  await promise;
+}
+
+function summary({ url, config, adminKey, provider }: ControlPlane, version: string): string {
+  const { style } = stdout;
+  const entries: (readonly [string, string])[] = [
+    ['url', style('bold', url)],
+    ['admin key', adminKeyText(adminKey)],
+    [
+      'sandboxes',
+      provider.available
+        ? provider.description
+        : style('red', `${provider.name} does not answer: ${provider.description}`),
+    ],
+    ['model', modelText(config.model)],
+    ['data', config.dataDir],
+  ];
+  const shell = process.env['npm_lifecycle_event'] === undefined ? 'caisson' : 'npm run -s caisson --';
+  return `Caisson ${version} is ready.
+
+${indented(record(entries, style))}
+Next, in another shell:
+  ${shell} agents create demo --wait
+  ${shell} chat demo
+`;
+}
+
+function adminKeyText(adminKey: ControlPlane['adminKey']): string {
+  if (adminKey.state === 'unusable') return stdout.style('red', adminKey.problem);
+  return `${adminKey.secret}  ${stdout.style('dim', `(${adminKey.state === 'created' ? 'new, ' : ''}kept in ${adminKey.file})`)}`;
+}
+
+function modelText({ name, demo, baseUrl }: ControlPlane['config']['model']): string {
+  if (!demo) return `${name}  ${stdout.style('dim', `(${baseUrl ?? 'no address'})`)}`;
+  return `${stdout.style('yellow', 'the demo model')}: no model key is set, so a script answers.\n${' '.repeat(11)}Set OPENAI_API_KEY for a real one.`;
+}
+
+function indented(text: string): string {
+  return text.replaceAll(/^(?=.)/gm, '  ');
+}

@@ -1,0 +1,121 @@
+import type { ControlPlane } from '../../client/index.ts';
+import { CaissonError } from '../../kernel/errors.ts';
+import { adminKeyFile, connect, controlPlaneUrl } from '../connection.ts';
+import { packageVersion } from '../version.ts';
+import type { Finding } from './finding.ts';
+
+interface ControlPlaneFindings {
+  readonly findings: Finding[];
+  /** Whether the control plane runs on another machine. */
+  readonly isElsewhere: boolean;
+  /** Whether it told what it is. */
+  readonly isServing: boolean;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+export async function examineControlPlane(environment: Environment): Promise<ControlPlaneFindings> {
+  const url = controlPlaneUrl(environment);
+  const isElsewhere = isRemote(url);
+  const isNamed = (environment['CAISSON_URL'] ?? '') !== '';
+  const reached = await reach(environment);
+  if ('about' in reached)
+    return {
+      findings: [serving(url, reached.about), keyOf(reached.about), modelOf(reached.about)],
+      isElsewhere,
+      isServing: true,
+    };
+  const { error } = reached;
+  const rest = { isElsewhere, isServing: false };
+  switch (error.code) {
+    case 'CONTROL_PLANE_UNREACHABLE':
+      return { findings: [absent(error, isNamed), ...(isNamed ? [] : [keyBeforeStart(environment)])], ...rest };
+    case 'UNAUTHORIZED':
+      return {
+        findings: [
+          ...(await answering(url)),
+          { what: 'API key', state: 'missing', says: error.message, remedy: error.hint },
+        ],
+        ...rest,
+      };
+    default:
+      return {
+        findings: [{ what: 'control plane', state: 'missing', says: error.message, remedy: error.hint }],
+        ...rest,
+      };
+  }
+}
+
+async function reach(environment: Environment): Promise<{ about: ControlPlane } | { error: CaissonError }> {
+  try {
+    const client = await connect(environment);
+    return { about: await client.system.version.query(undefined, { signal: AbortSignal.timeout(10_000) }) };
+  } catch (thrown) {
+    if (thrown instanceof CaissonError) return { error: thrown };
+    throw thrown;
+  }
+}
+
+/** Without a working key one can still see whether somebody is there. */
+async function answering(url: string): Promise<Finding[]> {
+  const { createCaissonClient } = await import('../../client/index.ts');
+  const client = createCaissonClient({ url, apiKey: 'none' });
+  try {
+    await client.system.health.query(undefined, { signal: AbortSignal.timeout(10_000) });
+    return [{ what: 'control plane', state: 'ok', says: `answers at ${url}` }];
+  } catch (thrown) {
+    if (thrown instanceof CaissonError) return [absent(thrown, false)];
+    throw thrown;
+  }
+}
+
+function serving(url: string, { version }: ControlPlane): Finding {
+  const own = packageVersion();
+  if (version === own) return { what: 'control plane', state: 'ok', says: `${version} at ${url}` };
+  return {
+    what: 'control plane',
+    state: 'note',
+    says: `${version} at ${url}, but this command line is ${own}`,
+    remedy: 'Use the same version of both.',
+  };
+}
+
+function keyOf({ principal }: ControlPlane): Finding {
+  return { what: 'API key', state: 'ok', says: `valid: you are ${principal.userName} (${principal.role})` };
+}
+
+function modelOf({ model }: ControlPlane): Finding {
+  if (!model.demo) return { what: 'model', state: 'ok', says: model.name };
+  return {
+    what: 'model',
+    state: 'note',
+    says: 'the demo model: a script answers',
+    remedy: 'Start the control plane with OPENAI_API_KEY for a real one.',
+  };
+}
+
+function absent(error: CaissonError, isNeeded: boolean): Finding {
+  if (isNeeded)
+    return {
+      what: 'control plane',
+      state: 'missing',
+      says: error.message,
+      remedy: 'Start it, or correct CAISSON_URL.',
+    };
+  return {
+    what: 'control plane',
+    state: 'note',
+    says: 'is not running here',
+    remedy: 'Start it with `npm start`, or set CAISSON_URL.',
+  };
+}
+
+function keyBeforeStart(environment: Environment): Finding {
+  return { what: 'API key', state: 'note', says: `the first start makes one in ${adminKeyFile(environment)}` };
+}
+
+function isRemote(url: string): boolean {
+  if (!URL.canParse(url)) return false;
+  const { hostname } = new URL(url);
+  return !(hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.'));
+}

@@ -1,0 +1,13 @@
+import { examineControlPlane } from './control-plane-findings.ts';
+import type { Finding } from './finding.ts';
+import { examineMachine } from './machine-findings.ts';
+
+/**
+ * Looks at the control plane that the environment names, and at this machine unless that control plane is elsewhere: what
+ * sandboxes, the model and the disk need is a matter of the machine that the control plane runs on.
+ */
+export async function examine(environment: Readonly<Record<string, string | undefined>>): Promise<Finding[]> {
+  const { findings, isElsewhere, isServing } = await examineControlPlane(environment);
+  const node: Finding = { what: 'Node', state: 'ok', says: process.version };
+  return [node, ...findings, ...(isElsewhere ? [] : await examineMachine(environment, { isServing }))];
+}
