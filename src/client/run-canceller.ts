@@ -1,5 +1,6 @@
 import { CaissonError } from '../kernel/errors.ts';
 import type { Calls } from './calls.ts';
+import { insist } from './insist.ts';
 
 /**
  * Cancels a run, once, when the caller's signal aborts. Close it when the run is over. (No `using` in the client: not
@@ -13,7 +14,7 @@ export class RunCanceller {
   constructor(client: Pick<Calls, 'runs'>, runId: string, caller: AbortSignal | undefined) {
     this.#caller = caller;
     this.#cancel = () => {
-      client.runs.cancel.mutate({ runId }).catch((thrown: unknown) => {
+      insist(() => client.runs.cancel.mutate({ runId })).catch((thrown: unknown) => {
         const hasEnded = thrown instanceof CaissonError && thrown.code === 'RUN_ENDED';
         if (!hasEnded) this.#failure.abort(thrown);
       });

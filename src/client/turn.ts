@@ -1,5 +1,7 @@
+import type { CaissonError } from '../kernel/errors.ts';
 import type { AgentEvent, Message, Run } from './api.ts';
 import type { Calls } from './calls.ts';
+import { insist } from './insist.ts';
 import { RunCanceller } from './run-canceller.ts';
 import type { SubscribeOptions } from './subscription.ts';
 
@@ -11,6 +13,8 @@ interface Following {
   readonly onEvent?: (event: AgentEvent) => void | Promise<void>;
   /** Cancels the run. The promise then still resolves with how the run ended. */
   readonly signal?: AbortSignal;
+  /** Told why the connection broke, each time before it is tried again. */
+  readonly onReconnect?: (error: CaissonError) => void;
 }
 
 export interface FollowOptions extends Following {
@@ -60,15 +64,19 @@ export async function send(client: TurnClient, options: SendOptions): Promise<Tu
 
 /** Follows a run to its end, also one that somebody else started. Rejects only when it cannot be followed. */
 export async function follow(client: TurnClient, options: FollowOptions): Promise<Turn> {
-  const { runId, after, onEvent, signal } = options;
-  const begun = await client.runs.get.query({ runId });
+  const { runId, after, onEvent, signal, onReconnect } = options;
+  const begun = await insist(() => client.runs.get.query({ runId }));
   const { agentId } = begun;
   const canceller = new RunCanceller(client, runId, signal);
   // A run that is over may have ended before `after`, as when an idempotency key is used again: then no end is to come.
   const isOver = begun.endedAt !== null;
-  const events = isOver
-    ? storedEvents(client, agentId, after)
-    : client.subscribe({ agentId, after, signal: canceller.failed });
+  const subscription = {
+    agentId,
+    after,
+    signal: canceller.failed,
+    ...(onReconnect === undefined ? {} : { onReconnect }),
+  };
+  const events = isOver ? storedEvents(client, agentId, after) : client.subscribe(subscription);
   try {
     for await (const event of events) {
       if (!concerns(event, begun)) continue;
@@ -79,14 +87,15 @@ export async function follow(client: TurnClient, options: FollowOptions): Promis
     canceller.close();
   }
   canceller.failed.throwIfAborted();
-  const run = await client.runs.get.query({ runId });
-  return { run, reply: await replyOf(client, run) };
+  const run = await insist(() => client.runs.get.query({ runId }));
+  return { run, reply: await insist(() => replyOf(client, run)) };
 }
 
 /** What is stored now, page by page. */
 async function* storedEvents(client: TurnClient, agentId: string, after: number): AsyncGenerator<AgentEvent> {
   for (let last = after; ;) {
-    const { events } = await client.events.read.query({ agentId, after: last });
+    const after = last;
+    const { events } = await insist(() => client.events.read.query({ agentId, after }));
     yield* events;
     const newest = events.at(-1);
     if (newest === undefined) return;

@@ -9,6 +9,7 @@ import { defaultStallMs } from './api/sse/send-subscription.ts';
 import { Subscriptions, type SubscriptionLimits } from './api/subscriptions.ts';
 import { acceptedHosts } from './http/accepted-hosts.ts';
 import { landingPage } from './http/landing-page.ts';
+import { OpenConnections } from './http/open-connections.ts';
 import { refusalOf, sendRefusal, writeRawRefusal } from './http/refusals.ts';
 import { trpcRoute } from './http/trpc-route.ts';
 
@@ -62,7 +63,7 @@ export function createServer(options: ServerOptions): Server {
     requestTimeout: 60_000,
     keepAliveTimeout: 30_000,
     http: { headersTimeout: 15_000, maxHeaderSize: 64 * 1_024 },
-    forceCloseConnections: 'idle',
+    forceCloseConnections: false, // `OpenConnections` closes them
     return503OnClosing: false, // the hook below says it in our own form
     exposeHeadRoutes: false,
     genReqId: () => randomUUID(),
@@ -70,6 +71,7 @@ export function createServer(options: ServerOptions): Server {
     clientErrorHandler: (error, socket: Socket) => writeRawRefusal(socket, error),
   });
   app.server.maxConnections = maxConnections;
+  const connections = new OpenConnections(app.server);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => done(null, body));
 
@@ -125,6 +127,7 @@ export function createServer(options: ServerOptions): Server {
     const reason = new CaissonError('DRAINING', 'The control plane is shutting down.');
     draining.abort(reason);
     subscriptions.endAll(reason);
+    connections.drain();
     const cut = setTimeout(() => app.server.closeAllConnections(), closeTimeoutMs);
     try {
       await app.close();

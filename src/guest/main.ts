@@ -1,7 +1,6 @@
 import './node-20.ts';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { createHarness } from '../acp/create-harness.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { errorText } from '../kernel/errors.ts';
@@ -34,11 +33,23 @@ function harnessEnvironment(): Record<string, string> {
   return Object.fromEntries(entries.filter(([name]) => !own.has(name)));
 }
 
+async function stop(): Promise<void> {
+  setTimeout(() => process.exit(0), stopTimeoutMs);
+  try {
+    await (await starting).stop();
+  } catch (thrown) {
+    logger.error({ error: errorText(thrown) }, 'the guest did not stop in good order');
+  }
+  process.exit(0);
+}
+process.once('SIGTERM', () => void stop());
+process.once('SIGINT', () => void stop());
+
 const starting = startGuest({
   agentId,
   runDirectory: process.env[guestEnvironment.runDirectory] ?? guestRunDirectory,
   modelPort,
-  version: () => createHash('sha256').update(readFileSync(fileURLToPath(import.meta.url))).digest('hex'),
+  version: () => createHash('sha256').update(readFileSync(process.argv[1] ?? '')).digest('hex'),
   createHarness: (sink) =>
     createHarness({
       profile: process.env[guestEnvironment.harness] ?? 'codex',
@@ -52,17 +63,4 @@ const starting = startGuest({
   logger,
 });
 
-async function stop(): Promise<void> {
-  setTimeout(() => process.exit(0), stopTimeoutMs);
-  try {
-    await (await starting).stop();
-  } catch (thrown) {
-    logger.error({ error: errorText(thrown) }, 'the guest did not stop in good order');
-  }
-  process.exit(0);
-}
-process.once('SIGTERM', () => void stop());
-process.once('SIGINT', () => void stop());
-
-const { incarnation } = await starting;
-logger.info({ agentId, incarnation }, 'the guest is up');
+void starting.then(({ incarnation }) => logger.info({ agentId, incarnation }, 'the guest is up'));

@@ -85,7 +85,8 @@ async function sendAndShow(client: CaissonClient, request: SendOptions, presenta
     else if (event.type === 'permission.requested') await tellHowToAnswer(event);
   };
   try {
-    return await client.send({ ...request, onEvent, signal: cancel.signal });
+    const onReconnect = (): void => void (quiet || view.cutOff());
+    return await client.send({ ...request, onEvent, onReconnect, signal: cancel.signal });
   } finally {
     await view.end();
   }

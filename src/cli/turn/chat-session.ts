@@ -56,12 +56,11 @@ export class ChatSession {
   async #greet(): Promise<void> {
     const { model, harnesses } = await this.#client.system.version.query();
     const { name, harness } = this.#agent;
-    const modelName = this.#agent.model ?? model.name;
-    const demo = model.demo ? ', demo model: it follows a script; ask it for help' : '';
+    const modelName = model.demo
+      ? 'the demo model (it follows a script; ask it for help)'
+      : (this.#agent.model ?? model.name);
     const offered = harnesses.includes(harness) ? '' : ' (no longer offered here)';
-    await stdout.write(
-      `${stdout.style('bold', name)}  ${stdout.style('dim', `${harness}${offered}, ${modelName}${demo}`)}\n`,
-    );
+    await stdout.write(`${stdout.style('bold', name)}  ${stdout.style('dim', `${harness}${offered}, ${modelName}`)}\n`);
     await stdout.write(`${stdout.style('dim', 'Ctrl-C cancels a turn, Ctrl-D leaves.')}\n`);
     await this.#recall();
   }
@@ -115,6 +114,7 @@ export class ChatSession {
     for (const permission of pending) desk.ask(permission.id, permission);
     return await start({
       signal: cancel.signal,
+      onReconnect: () => void view.cutOff(),
       async onEvent(event) {
         await view.show(event);
         desk.take(event);
@@ -123,7 +123,7 @@ export class ChatSession {
   }
 }
 
-type StartTurn = (following: Pick<FollowOptions, 'onEvent' | 'signal'>) => Promise<Turn>;
+type StartTurn = (following: Pick<FollowOptions, 'onEvent' | 'onReconnect' | 'signal'>) => Promise<Turn>;
 
 /** Errors after which the talk can go on. */
 function isPassing(thrown: unknown): thrown is CaissonError {

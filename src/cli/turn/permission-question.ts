@@ -14,7 +14,7 @@ export interface Question extends Pick<Requested, 'title' | 'kind' | 'expiresAt'
 /** The question with its numbered options, ready to be answered by a number. */
 export function questionText(question: Question, style: Style, now: number): string {
   const { title, kind, options, expiresAt } = question;
-  const left = expiresAt > now ? `, answered with no after ${duration(expiresAt - now)}` : '';
+  const left = expiresAt > now ? `, open for ${duration(expiresAt - now)}` : '';
   const head = `${style(['bold', 'yellow'], 'The agent asks for permission')}${style('dim', left)}\n`;
   const subject = `  ${style('cyan', verbOf(kind).padEnd(5))} ${oneLine(title, 500)}\n`;
   const where = workingDirectory(question.input);

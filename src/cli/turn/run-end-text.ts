@@ -29,9 +29,9 @@ const sentences = {
   access_revoked: 'the access of its sender was taken away',
 } as const satisfies Record<EndReason, string>;
 
-/** E.g. `failed: the model service failed (model_error). 500 from the service`. */
+/** E.g. `failed (model_error): the model service failed`: what was said of this run, else what its reason means. */
 export function runEndText(run: Run): string {
   if (run.reason === null) return run.state;
-  const said = run.message === null || run.message === '' ? '' : `. ${run.message}`;
-  return `${run.state}: ${sentences[run.reason]} (${run.reason})${said}`;
+  const said = run.message === null || run.message.trim() === '' ? sentences[run.reason] : run.message;
+  return `${run.state} (${run.reason}): ${said}`;
 }

@@ -22,6 +22,7 @@ export class TurnView {
   readonly #tools: ToolLines;
   #block: Block | undefined;
   #atLineStart = true;
+  #isCutOff = false;
   /** Characters shown of each message that has not ended; a turn has one or two at a time. */
   readonly #shown = new Map<string, number>();
 
@@ -32,6 +33,7 @@ export class TurnView {
   }
 
   async show(event: AgentEvent): Promise<void> {
+    this.#isCutOff = false;
     switch (event.type) {
       case 'message.delta':
         await this.#speak(event.messageId, event.delta);
@@ -76,6 +78,13 @@ export class TurnView {
         return;
       default: // what the caller shows itself (permissions, the end), and what says nothing to a person
     }
+  }
+
+  /** Says so once when the control plane is away, until events come again. */
+  async cutOff(): Promise<void> {
+    if (this.#isCutOff) return;
+    this.#isCutOff = true;
+    await this.note('the connection to the control plane is lost; the turn goes on, and is shown when it is back');
   }
 
   /** A line about the turn, not of it. */

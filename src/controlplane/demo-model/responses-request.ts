@@ -20,10 +20,17 @@ export interface ModelRequest {
   readonly layout: ToolLayout;
   /** The last thing that the user said; context that the harness adds in the user's name is left out. */
   readonly userText: string;
+  /** All that was said in the conversation so far, oldest first, without that context. */
+  readonly transcript: readonly Utterance[];
   /** What came of the tool calls made since then, oldest first. */
   readonly results: readonly ToolResult[];
   /** Length of the whole body in characters, from which input tokens are estimated. */
   readonly inputCharacters: number;
+}
+
+interface Utterance {
+  readonly role: 'user' | 'assistant';
+  readonly text: string;
 }
 
 const textPart = z.looseObject({ text: z.string().optional() });
@@ -71,6 +78,7 @@ export function parseModelRequest(json: unknown, inputCharacters: number): Model
     purpose: purposeOf(userText, Object.keys(parsed.text?.format?.schema?.properties ?? {})),
     layout: layoutOf(items, parsed.tools ?? []),
     userText,
+    transcript: items.flatMap(utterance),
     results: foldToolResults(outputs.map((entry) => textParts(entry.output))),
     inputCharacters,
   };
@@ -94,6 +102,11 @@ const HARNESS_CONTEXT = /^\s*(?:<([a-z_]+)>[\s\S]*<\/\1>\s*$|# AGENTS\.md instru
 
 function isSaidByUser(entry: Item): boolean {
   return entry.role === 'user' && !HARNESS_CONTEXT.test(textOf(entry.content));
+}
+
+function utterance(entry: Item): Utterance[] {
+  if (entry.role !== 'assistant' && !isSaidByUser(entry)) return [];
+  return [{ role: entry.role === 'assistant' ? 'assistant' : 'user', text: textOf(entry.content) }];
 }
 
 function textOf(value: z.infer<typeof content> | null | undefined): string {

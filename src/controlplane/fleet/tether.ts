@@ -2,6 +2,7 @@ import type { Agent } from '../../agents/agent.ts';
 import type { Guest } from '../../agents/ports.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { deadline, orAbort } from '../../kernel/deadline.ts';
+import type { ErrorCode } from '../../kernel/error-table.ts';
 import { CaissonError, toCaissonError } from '../../kernel/errors.ts';
 import type { AgentId } from '../../kernel/ids.ts';
 import type { SandboxSpec } from '../../sandbox-providers/contract/index.ts';
@@ -11,6 +12,11 @@ import { type Attachment, attach, type AttachOptions } from './attachment.ts';
 const unresponsiveAfterMs = 60_000;
 /** How long a caller who needs a sandbox waits while it is unknown whether the old one still lives. */
 const uncertaintyLimitMs = 30_000;
+/**
+ * A guest that broke the contract, or that obeys someone else: only one control plane can hold the store that gives out
+ * leases, so a higher one was made up inside the sandbox.
+ */
+const beyondRepair: ReadonlySet<ErrorCode> = new Set(['GUEST_PROTOCOL', 'STALE_LEASE']);
 const firstBackoffMs = 50;
 const longestBackoffMs = 5_000;
 
@@ -132,8 +138,11 @@ export class Tether {
     if (this.#mode.name !== 'attached' || this.#mode.attachment !== attachment) return;
     const { logger } = this.#options;
     this.#mode = { name: 'detached' };
-    if (reason.code === 'GUEST_PROTOCOL') {
-      logger.error({ agentId: this.#agentId, err: reason }, 'the guest broke the contract; its sandbox is stopped');
+    if (beyondRepair.has(reason.code)) {
+      logger.error(
+        { agentId: this.#agentId, err: reason },
+        'the guest broke the contract or obeys someone else; its sandbox is stopped',
+      );
       await this.stop(reason.message).catch((error: unknown) => {
         logger.error({ agentId: this.#agentId, err: error }, 'the sandbox could not be stopped');
       });
@@ -155,7 +164,13 @@ export class Tether {
     }
     try {
       await provider.ensureRunning(specOf(agent), signal);
-      return await attach(this.#options, signal);
+      try {
+        return await attach(this.#options, signal);
+      } catch (thrown) {
+        // A guest that cannot be attached to right after its start would not be better off the next time.
+        if (!signal.aborted) await provider.stop(this.#agentId);
+        throw thrown;
+      }
     } catch (thrown) {
       if (signal.aborted) throw thrown;
       const { code, message } = toCaissonError(thrown);
@@ -185,7 +200,7 @@ export class Tether {
         const silentMs = unansweredSince === undefined ? 0 : clock.now() - unansweredSince;
         if (error.code === 'PROVIDER_UNAVAILABLE') unansweredSince = undefined;
         else if (error.code === 'AGENT_NOT_FOUND') throw error;
-        else if (error.code === 'GUEST_PROTOCOL' || silentMs > unresponsiveAfterMs) {
+        else if (beyondRepair.has(error.code) || silentMs > unresponsiveAfterMs) {
           logger.error({ agentId: this.#agentId, err: error }, 'the guest does not answer; its sandbox is stopped');
           await provider.stop(this.#agentId);
           await observer.sandboxLost(this.#agentId, `The guest did not answer: ${error.message}`);

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as pass } from 'node:timers/promises';
 import type { ContainerInspectInfo } from 'dockerode';
 import { CaissonError } from '../../kernel/errors.ts';
 import type { Sandbox, SandboxSpec } from '../contract/sandbox-provider.ts';
@@ -8,15 +9,19 @@ import { EngineRefusal } from './engine-call.ts';
 import { label } from './labels.ts';
 import { sandboxFromInspect, stateOf } from './sandbox.ts';
 
-/** Another process may create, replace or remove the same sandbox at the same time; after so many rounds we give up. */
-const rounds = 4;
+/**
+ * Another process may be creating the same sandbox: its name is taken before it can be seen. So long we look for it, in
+ * milliseconds, and so far apart.
+ */
+const rivalry = { patienceMs: 30_000, intervalMs: 20 } as const;
 
 /**
  * Finds, wakes, replaces or creates the agent's container until it runs and is made from `spec`. What this call made
  * is gone when it rejects. Aborts between requests, never within one that changes something.
  */
 export async function bringUp(engine: Engine, spec: SandboxSpec, signal?: AbortSignal): Promise<Sandbox> {
-  for (let round = 1; round <= rounds; round++) {
+  const giveUpAt = performance.now() + rivalry.patienceMs;
+  while (performance.now() < giveUpAt) {
     signal?.throwIfAborted();
     const found = await engine.inspect(spec.agentId);
     if (found) {
@@ -28,6 +33,7 @@ export async function bringUp(engine: Engine, spec: SandboxSpec, signal?: AbortS
       signal?.throwIfAborted();
     }
     if (await create(engine, spec, signal)) return await running(engine, spec);
+    await pass(rivalry.intervalMs);
   }
   throw new CaissonError('SANDBOX_START_FAILED', `The sandbox of ${spec.agentId} is being changed by somebody else.`);
 }

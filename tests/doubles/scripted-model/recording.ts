@@ -12,6 +12,7 @@ export interface RecordedRequest {
   readonly purpose: ModelRequest['purpose'];
   readonly layout: ModelRequest['layout'];
   readonly userText: string;
+  readonly transcript: ModelRequest['transcript'];
   readonly results: ModelRequest['results'];
   readonly bodyCharacters: number;
   /** `open` while it is answered, `answered` when the response was sent whole, `aborted` when the connection went first. */
@@ -44,6 +45,7 @@ export class Recording {
       purpose: request.purpose,
       layout: request.layout,
       userText: request.userText,
+      transcript: request.transcript,
       results: request.results,
       bodyCharacters: request.inputCharacters,
       outcome: 'open' as RecordedRequest['outcome'],

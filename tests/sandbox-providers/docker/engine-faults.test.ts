@@ -9,6 +9,7 @@ describe('with a remote engine that may fail, the Docker provider', () => {
   let subject: DockerSubject;
   let relay: EngineRelay;
   let provider: DockerProvider;
+  let impatient: DockerProvider;
 
   beforeAll(async () => {
     subject = await openDocker();
@@ -17,8 +18,9 @@ describe('with a remote engine that may fail, the Docker provider', () => {
   beforeEach(async () => {
     relay = await EngineRelay.open();
     const engine = { protocol: 'http', host: '127.0.0.1', port: relay.port } as const;
-    const timeouts = { quickMs: 2000, slowMs: 4000 };
-    provider = new DockerProvider({ instance: subject.instance, engine, timeouts });
+    const { instance } = subject;
+    provider = new DockerProvider({ instance, engine });
+    impatient = new DockerProvider({ instance, engine, timeouts: { quickMs: 1000, slowMs: 3000 } });
   });
 
   afterEach(async () => {
@@ -44,12 +46,12 @@ describe('with a remote engine that may fail, the Docker provider', () => {
     relay.decide = () => 'silence';
     const { agentId } = subject.newSpec();
     const calls = [
-      provider.check(),
-      provider.find(agentId),
-      provider.list(),
-      provider.connect(agentId, 'inward'),
-      provider.ensureRunning(subject.newSpec()),
-      provider.destroy(agentId),
+      impatient.check(),
+      impatient.find(agentId),
+      impatient.list(),
+      impatient.connect(agentId, 'inward'),
+      impatient.ensureRunning(subject.newSpec()),
+      impatient.destroy(agentId),
     ];
     for (const outcome of await Promise.allSettled(calls)) {
       expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'PROVIDER_UNAVAILABLE' } });
@@ -64,7 +66,7 @@ describe('with a remote engine that may fail, the Docker provider', () => {
   ] as const)('leaves nothing when %s meets: %s', async ([path, fate]) => {
     relay.decide = (line) => (line.includes(path) ? fate : 'pass');
     const spec = subject.newSpec();
-    await expect(provider.ensureRunning(spec)).rejects.toMatchObject({ code: 'PROVIDER_UNAVAILABLE' });
+    await expect(impatient.ensureRunning(spec)).rejects.toMatchObject({ code: 'PROVIDER_UNAVAILABLE' });
     expect(await subject.remains(spec.agentId)).toEqual([]);
   });
 

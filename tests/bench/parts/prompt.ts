@@ -1,0 +1,77 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { context as explain, difference, ms, type Row } from '../report/row.ts';
+import type { BenchContext } from '../rig/bench-context.ts';
+import { startControlPlane } from '../rig/control-plane.ts';
+import { LiveConversation } from '../rig/conversation.ts';
+import { HostCodex } from '../rig/host-codex.ts';
+import { median, quantile, timed } from '../rig/statistics.ts';
+
+const warmUps = 15;
+const rounds = 200;
+const message = 'stream 4 x 8';
+/** Lets what follows a turn, such as acknowledgements, end before the other side is measured. */
+const restMs = 10;
+
+/**
+ * A warm turn of four deltas. Ours: from the call of `runs.start` on the typed client until a subscriber that listens all
+ * the time has been given `run.completed`; the first delta until it has been given `message.delta`. Floor: the same
+ * codex-acp driven by the ACP SDK on this machine, from `session/prompt` to its answer and to the first
+ * `agent_message_chunk`. One round of each in turn.
+ */
+export async function prompt(context: BenchContext): Promise<readonly Row[]> {
+  await using controlPlane = await startControlPlane(context);
+  const { client } = controlPlane;
+  const agent = await client.agents.create.mutate({ name: 'prompt', wait: true });
+  await using conversation = await LiveConversation.open(client, agent.id);
+  await using codex = await HostCodex.start(context.codexHome);
+  const sessionId = await codex.openSession();
+  await codex.setTitle(sessionId);
+
+  const ours = { turn: [] as number[], first: [] as number[] };
+  const host = { turn: [] as number[], first: [] as number[] };
+  const calls: number[] = [];
+  for (let round = -warmUps; round < rounds; round++) {
+    const { endedMs, firstDeltaMs } = await conversation.turn(message);
+    await pause(restMs);
+    const hosted = await hostTurn(codex, sessionId);
+    await pause(restMs);
+    const callMs = await timed(() => client.system.health.query());
+    if (round < 0) continue;
+    ours.turn.push(endedMs);
+    ours.first.push(firstDeltaMs);
+    host.turn.push(hosted.endedMs);
+    host.first.push(hosted.firstMs);
+    calls.push(callMs);
+  }
+  const compare = (what: string, share: number, limitMs: number, of: 'turn' | 'first'): Row => {
+    const [a, b] = [quantile(ours[of], share), quantile(host[of], share)];
+    const over = a - b;
+    return {
+      what,
+      ours: ms(a),
+      floor: `${ms(b)} (Codex on the host)`,
+      comparison: difference(over),
+      target: `≤ +${limitMs} ms`,
+      met: over <= limitMs,
+    };
+  };
+  return [
+    compare('warm prompt round trip, p50', 0.5, 5, 'turn'),
+    compare('warm prompt round trip, p99', 0.99, 20, 'turn'),
+    compare('first delta, p50', 0.5, 3, 'first'),
+    explain({
+      what: 'for comparison: one API call that does nothing, p50',
+      ours: ms(median(calls)),
+      floor: '',
+      comparison: '',
+    }),
+  ];
+}
+
+async function hostTurn(codex: HostCodex, sessionId: string): Promise<{ endedMs: number; firstMs: number }> {
+  let firstMs: number | undefined;
+  const startedAt = performance.now();
+  codex.onText = () => (firstMs ??= performance.now() - startedAt);
+  await codex.prompt(sessionId, message);
+  return { endedMs: performance.now() - startedAt, firstMs: firstMs ?? Number.NaN };
+}

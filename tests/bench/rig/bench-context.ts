@@ -1,0 +1,72 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import Docker from 'dockerode';
+import { repositoryRoot } from '../../../scripts/harness-install.ts';
+import { ensureSandboxImage } from '../../../scripts/sandbox-image.ts';
+import type { SandboxProvider, SandboxSpec } from '../../../src/sandbox-providers/contract/index.ts';
+import { openProvider } from '../../../src/sandbox-providers/registry.ts';
+import { newAgentId } from '../../../src/kernel/ids.ts';
+import { guestEnvironment } from '../../../src/wire/contract/guest-api.ts';
+import { type CodexHome, prepareCodexHome } from './host-codex.ts';
+import { type ModelProcess, startModelProcess } from './model-process.ts';
+
+/** What every part of the benchmark is given. Disposing it removes all that was made, sandboxes included. */
+export interface BenchContext extends AsyncDisposable {
+  readonly docker: Docker;
+  readonly image: string;
+  /** The name that the benchmark's sandboxes carry. */
+  readonly instance: string;
+  readonly provider: SandboxProvider;
+  readonly model: ModelProcess;
+  readonly codexHome: CodexHome;
+  /** A new empty directory. Not in the system's temporary one, where Codex would not put its helpers. */
+  directory(name: string): Promise<string>;
+  /** What a control plane would ask of the provider for a new agent of default limits. */
+  sandboxSpec(): SandboxSpec;
+  /** Tells whoever watches what is going on. */
+  log(line: string): void;
+}
+
+export async function openBenchContext(log: (line: string) => void): Promise<BenchContext> {
+  await using undo = new AsyncDisposableStack();
+  const docker = new Docker();
+  const { image } = await ensureSandboxImage({ docker, log });
+  await mkdir(join(repositoryRoot, '.caisson'), { recursive: true });
+  const root = await mkdtemp(join(repositoryRoot, '.caisson/bench-'));
+  undo.defer(() => rm(root, { recursive: true, force: true }));
+  const instance = `bench-${process.pid}`;
+  const provider = undo.use(await openProvider('docker', { instance }));
+  undo.defer(() => destroyAll(provider));
+  const model = undo.use(await startModelProcess());
+  const directory = (name: string): Promise<string> => mkdtemp(join(root, `${name}-`));
+  const codexHome = await prepareCodexHome(await directory('codex'), model.baseUrl);
+  const held = undo.move();
+  return {
+    docker,
+    image,
+    instance,
+    provider,
+    model,
+    codexHome,
+    directory,
+    sandboxSpec: () => {
+      const agentId = newAgentId();
+      return {
+        agentId,
+        image,
+        limits: { cpus: 2, memoryBytes: 2 * 1024 ** 3, pids: 512 },
+        environment: {
+          [guestEnvironment.agentId]: agentId,
+          [guestEnvironment.harness]: 'codex',
+          [guestEnvironment.model]: 'gpt-5.5',
+        },
+      };
+    },
+    log,
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
+  };
+}
+
+async function destroyAll(provider: SandboxProvider): Promise<void> {
+  for (const { agentId } of await provider.list()) await provider.destroy(agentId);
+}

@@ -1,0 +1,162 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { AgentId } from '../../src/kernel/ids.ts';
+import { until } from '../until.ts';
+import { modelKey, startTestControlPlane, type TestControlPlane } from './support/control-plane.ts';
+import { inside } from './support/inside.ts';
+
+let caisson: TestControlPlane;
+let agentId: AgentId;
+let otherId: AgentId;
+
+beforeAll(async () => {
+  caisson = await startTestControlPlane();
+  const [agent, other] = await Promise.all(
+    ['sealed', 'other'].map((name) => caisson.client.agents.create.mutate({ name, wait: true })),
+  );
+  if (agent === undefined || other === undefined) throw new Error('the agents were not made');
+  [agentId, otherId] = [agent.id, other.id];
+  // A turn first, so that whatever a turn leaves behind is there to be found.
+  const { id: conversationId } = await caisson.client.conversations.open.mutate({ agentId });
+  const { outcome } = await caisson.client.agents.sendMessage.mutate({ agentId, conversationId, message: 'run env' });
+  expect(outcome.status).toBe('ok');
+});
+afterAll(() => caisson[Symbol.asyncDispose]());
+
+test('neither the model key nor any key of the control plane is in the environment, the processes or the files', async () => {
+  expect(caisson.model.requests.some((request) => request.authorization === `Bearer ${modelKey}`)).toBe(true);
+  // By standard input, so that the search itself is no place to find them.
+  const { stdout, exitCode } = await inside(
+    caisson.provider,
+    agentId,
+    `exec node -e "${search}"`,
+    `${modelKey}\n${caisson.adminKey}`,
+  );
+  expect({ stdout, exitCode }).toEqual({ stdout: expect.stringMatching(/^\d{4,} files were read\n$/), exitCode: 0 });
+});
+
+/** Prints every file of the sandbox, and every part of /proc of every process, that holds a line of its input. */
+const search = `
+  const fs = require('fs'); const path = require('path');
+  const secrets = fs.readFileSync(0, 'utf8').split('\\n').map((line) => Buffer.from(line));
+  let read = 0;
+  const look = (file) => {
+    let content;
+    try { content = fs.readFileSync(file); } catch { return; }
+    read++;
+    for (const secret of secrets) if (content.includes(secret)) console.log('found in', file);
+  };
+  const walk = (folder) => {
+    let entries;
+    try { entries = fs.readdirSync(folder, { withFileTypes: true }); } catch { return; }
+    for (const entry of entries) {
+      const file = path.join(folder, entry.name);
+      if (['/proc', '/sys', '/dev'].includes(file)) continue;
+      if (entry.isDirectory()) walk(file);
+      else if (entry.isFile()) look(file);
+    }
+  };
+  walk('/');
+  for (const pid of fs.readdirSync('/proc')) {
+    if (!/^[0-9]+$/.test(pid)) continue;
+    for (const part of ['environ', 'cmdline', 'maps']) look(path.join('/proc', pid, part));
+  }
+  console.log(read + ' files were read');
+`;
+
+test('no environment variable of the harness looks like a credential', async () => {
+  const { stdout } = await inside(
+    caisson.provider,
+    agentId,
+    "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | sort -u",
+  );
+  expect(stdout).toContain('CAISSON_AGENT_ID=');
+  expect(stdout).not.toMatch(/(_KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL)[A-Z_]*=./i);
+});
+
+test('there is no interface but loopback, and no name server that answers', async () => {
+  const { stdout } = await inside(caisson.provider, agentId, "tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '");
+  expect(stdout.trim()).toBe('lo');
+  const lookup = await inside(caisson.provider, agentId, 'timeout 10 getent hosts example.com');
+  expect(lookup.exitCode).not.toBe(0);
+});
+
+test.each([
+  ['the address of the host on its bridge', '172.17.0.1', 22],
+  ['the metadata address', '169.254.169.254', 80],
+  ['a public address', '1.1.1.1', 443],
+  ['a private address', '10.0.0.1', 80],
+  ['the network before it', '192.168.0.1', 80],
+])('%s cannot be reached', async (_name, host, port) => {
+  const script = `require('net').connect(${port}, '${host}').on('connect', () => process.exit(7)).on('error', (e) => { console.log(e.code); process.exit(0); }); setTimeout(() => process.exit(8), 5000)`;
+  const { exitCode, stdout } = await inside(caisson.provider, agentId, `node -e "${script}"`);
+  expect({ exitCode, stdout: stdout.trim() }).toEqual({ exitCode: 0, stdout: 'ENETUNREACH' });
+});
+
+test('the control plane and the model service of the host cannot be reached on loopback', async () => {
+  for (const url of [caisson.url, caisson.model.baseUrl]) {
+    const { stdout } = await inside(
+      caisson.provider,
+      agentId,
+      `curl -s -o /dev/null -m 5 -w '%{http_code}' ${url}/healthz`,
+    );
+    expect(stdout).toBe('000');
+  }
+});
+
+test('another sandbox is neither seen nor reached', async () => {
+  const { stdout } = await inside(
+    caisson.provider,
+    agentId,
+    'cat /etc/hosts; ls /run/caisson; ls /proc | grep -c "^[0-9]"',
+  );
+  expect(stdout).not.toContain(otherId);
+  await inside(caisson.provider, otherId, 'sleep 60 & echo marker-of-the-other > /workspace/marker');
+  const looked = await inside(caisson.provider, agentId, 'ls /workspace; pgrep -f marker-of-the-other');
+  expect(looked.stdout).not.toContain('marker');
+});
+
+test('the model endpoint serves the model and nothing else of the control plane', async () => {
+  const get = async (path: string) =>
+    (await inside(caisson.provider, agentId, `curl -s -m 10 -w ' %{http_code}' http://127.0.0.1:7777${path}`)).stdout;
+  expect(await get('/v1/models')).toMatch(/ 200$/);
+  for (const path of [
+    '/',
+    '/trpc/system.version',
+    '/healthz',
+    '/v1/files',
+    '/v1/../trpc/keys.list',
+    '//v1/models',
+    '/v1/models/../../x',
+  ]) {
+    expect(await get(`${path}`)).toMatch(/ 4\d\d$/);
+  }
+});
+
+test('the system configuration of Codex cannot be changed, and neither can the guest', async () => {
+  const { exitCode } = await inside(
+    caisson.provider,
+    agentId,
+    'echo x >> /etc/codex/config.toml || echo x >> /etc/codex/rules/default.rules || echo x > /opt/caisson/guest.mjs || touch /usr/local/bin/x || rm -f /usr/local/bin/node',
+  );
+  expect(exitCode).not.toBe(0);
+});
+
+test('a process of the sandbox that takes the lease for itself ends its own sandbox, and harms no other', async () => {
+  const script = `
+    const http2 = require('http2'); const net = require('net');
+    const session = http2.connect('http://guest', { createConnection: () => net.connect('/run/caisson/inward.sock') });
+    const stream = session.request({ ':method': 'PUT', ':path': '/v1/lease', 'content-type': 'application/json' });
+    stream.on('response', (headers) => { console.log(headers[':status']); session.close(); });
+    stream.end(JSON.stringify({ epoch: 1000000 }));`;
+  await inside(caisson.provider, agentId, 'exec node -', script).catch(() => undefined); // it may go with its sandbox
+  await until('the sandbox is given up', async () => {
+    const { agent } = await caisson.client.agents.status.query({ agentId });
+    return agent.sandbox.state !== 'running';
+  });
+  for (const id of [agentId, otherId]) {
+    const { id: conversationId } = await caisson.client.conversations.open.mutate({ agentId: id });
+    const message = 'say unharmed';
+    const { reply } = await caisson.client.agents.sendMessage.mutate({ agentId: id, conversationId, message });
+    expect(reply).toBe('unharmed');
+  }
+});
