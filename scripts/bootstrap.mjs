@@ -6,8 +6,8 @@ import { constants } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { lockedInstall } from './locked-install.mjs';
+import { acquireLock } from './machine-lock.mjs';
 import { findNode } from './node-runtime.mjs';
-import { acquireSetupLock } from './setup-lock.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const log = (line) => process.stderr.write(`caisson: ${line}\n`);
@@ -38,7 +38,7 @@ async function main(name, args) {
   // Files that end up in the image must be readable by everyone, whatever the caller's umask.
   process.umask(0o022);
   const started = performance.now();
-  const release = await acquireSetupLock(log);
+  const release = await acquireLock('set-up', log);
   let node;
   let environment;
   try {

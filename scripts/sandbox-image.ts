@@ -8,6 +8,7 @@ import { repositoryRoot, type SandboxCpu } from './harness-install.ts';
 import { buildImage } from './image-build.ts';
 import { ImageContext } from './image-context.ts';
 import { imageExists, pruneTags } from './image-store.ts';
+import { acquireLock } from './machine-lock.mjs';
 import { buildSandboxBase, sandboxBaseTag } from './sandbox-base.ts';
 
 export interface SandboxImageOptions {
@@ -45,13 +46,21 @@ export async function ensureSandboxImage(options: SandboxImageOptions): Promise<
   const image = `caisson/sandbox:${contentHash(base, dockerfile, guest.code)}`;
   if (await imageExists(docker, image)) return { image, base, guestVersion: guest.version };
 
-  log('building the sandbox image (the first time about 1 min, with a new guest about 2 s)');
-  const started = performance.now();
-  if (!(await imageExists(docker, base))) await buildSandboxBase(docker, base, choice, log);
-  await buildGuestLayer(docker, image, base, guest, dockerfile);
-  await pruneTags(docker, { repository: 'caisson/sandbox', current: image, keep: kept });
-  await pruneTags(docker, { repository: 'caisson/sandbox-base', current: base, keep: kept });
-  log(`built ${image} in ${((performance.now() - started) / 1000).toFixed(1)} s`);
+  // Two builds at once would race for the engine's cache of layers, which both fill and prune.
+  const release = await acquireLock('image', log);
+  try {
+    if (!(await imageExists(docker, image))) {
+      log('building the sandbox image (the first time about 1 min, with a new guest about 3 s)');
+      const started = performance.now();
+      if (!(await imageExists(docker, base))) await buildSandboxBase(docker, base, choice, log);
+      await buildGuestLayer(docker, image, base, guest, dockerfile);
+      await pruneTags(docker, { repository: 'caisson/sandbox', current: image, keep: kept });
+      await pruneTags(docker, { repository: 'caisson/sandbox-base', current: base, keep: kept });
+      log(`built ${image} in ${((performance.now() - started) / 1000).toFixed(1)} s`);
+    }
+  } finally {
+    release();
+  }
   return { image, base, guestVersion: guest.version };
 }
 

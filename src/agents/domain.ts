@@ -47,7 +47,7 @@ export function createDomain(parts: DomainParts): Domain {
   });
   const answers = new AnsweredPermissions();
   const applier = new JournalApplier({ log, clock, answers });
-  const sandboxes = parts.connectSandboxes(new StoringSandboxObserver({ log, applier, clock }));
+  const sandboxes = parts.connectSandboxes(new StoringSandboxObserver({ store, log, applier, clock }));
   const executor = new RunExecutor({ store, log, waiters, sandboxes, access, clock, logger, settings });
   const agents = new AgentService({ store, log, executor, waiters, sandboxes, clock, logger, settings });
   return {

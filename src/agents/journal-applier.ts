@@ -126,7 +126,7 @@ export class JournalApplier {
         await this.#followPermissions(application, runId);
         return;
       case 'permission.resolved': {
-        const resolvedBy = this.#answers.take(event.permissionId);
+        const resolvedBy = this.#answers.take(event);
         await this.#resolvePermission(application, event, resolvedBy);
         record({ ...place, data: { ...event, resolvedBy } });
         await this.#followPermissions(application, runId);

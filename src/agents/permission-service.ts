@@ -1,28 +1,35 @@
 import { CaissonError } from '../kernel/errors.ts';
 import type { AgentId, PermissionId, UserId } from '../kernel/ids.ts';
+import type { HarnessEvent } from '../wire/contract/harness-event.ts';
 import type { AgentStore, Sandboxes } from './ports.ts';
 import type { Permission } from './permission.ts';
 
-/** Answers that a guest has accepted but whose resolution is not stored yet: at most this many, the oldest go first. */
-const rememberedAnswers = 10_000;
+type PermissionResolved = Extract<HarnessEvent, { type: 'permission.resolved' }>;
+
+/** Requests with an answer that is on its way to a guest or into its journal: at most this many, the oldest go first. */
+const rememberedRequests = 10_000;
 
 /**
- * Who answered what, by the control plane's own knowledge: a guest is not believed when it names a person. What a control plane
- * forgets by being killed between an answer and its resolution is recorded as answered by nobody known.
+ * Who answered what, by the control plane's own knowledge: a guest may say which of several answers came first, but it
+ * is not believed when it names anybody else. What a control plane forgets by being killed between an answer and its
+ * resolution is recorded as answered by nobody known.
  */
 export class AnsweredPermissions {
-  readonly #answers = new Map<PermissionId, UserId>();
+  readonly #answers = new Map<PermissionId, Set<UserId>>();
 
   remember(permissionId: PermissionId, by: UserId): void {
-    this.#answers.set(permissionId, by);
+    const those = this.#answers.get(permissionId) ?? new Set();
+    this.#answers.set(permissionId, those.add(by));
     const oldest = this.#answers.keys().next();
-    if (this.#answers.size > rememberedAnswers && oldest.done !== true) this.#answers.delete(oldest.value);
+    if (this.#answers.size > rememberedRequests && oldest.done !== true) this.#answers.delete(oldest.value);
   }
 
-  take(permissionId: PermissionId): UserId | null {
-    const by = this.#answers.get(permissionId) ?? null;
+  /** The one who gave the answer that counted: the only one who answered, or the one of them whom the guest names. */
+  take({ permissionId, outcome, resolvedBy }: PermissionResolved): UserId | null {
+    const those = [...(this.#answers.get(permissionId) ?? [])];
     this.#answers.delete(permissionId);
-    return by;
+    if (outcome !== 'allowed' && outcome !== 'rejected') return null; // an answer that came too late
+    return (those.length === 1 ? those[0] : those.find((by) => by === resolvedBy)) ?? null;
   }
 }
 

@@ -20,13 +20,19 @@ export interface PageRequest {
   readonly cursor: string | null;
 }
 
-/** What the domain keeps. Every write happens in a transaction: all of it is durable when `transaction` resolves, or none. */
+/**
+ * What the domain keeps. Every write happens in a transaction: all of it outlives the process when `transaction` resolves,
+ * or none. It outlives a power cut when `flushed` has resolved after that; whoever is told that something is kept, and may
+ * rely on it, is told only then.
+ */
 export interface AgentStore {
   /**
    * Serialised, in the order of asking. `work` must only await the transaction's own calls: a call of the store from
    * inside is refused with INTERNAL. A statement that the database refused dooms the transaction, also when it is caught.
    */
   transaction<T>(work: (tx: AgentTransaction) => Promise<T>): Promise<T>;
+  /** Resolves when every transaction that has resolved before the call outlives a power cut. Cheap for many callers at once. */
+  flushed(): Promise<void>;
 
   findAgent(id: AgentId): Promise<Agent | undefined>;
   findAgentByName(ownerId: UserId, name: string): Promise<Agent | undefined>;
@@ -171,6 +177,8 @@ export interface Attachment {
 export interface SandboxObserver {
   /** Entries of one incarnation, in order. Those already applied are passed over. */
   applyJournal(agentId: AgentId, incarnation: IncarnationId, entries: readonly JournalEntry[]): Promise<void>;
+  /** Resolves when what was applied outlives a power cut: only then may the guest forget it. */
+  flushed(): Promise<void>;
   /** A sandbox is up under a new or known incarnation. What an older one had under way is over. */
   sandboxAttached(agentId: AgentId, incarnation: IncarnationId): Promise<Attachment>;
   /** The sandbox is gone or not to be saved: what was under way in it is over. */

@@ -6,16 +6,18 @@ import { recordingActivity } from './activity.ts';
 import type { SandboxStatus } from './agent.ts';
 import type { EventLog, Record } from './event-log.ts';
 import type { JournalApplier } from './journal-applier.ts';
-import type { AgentTransaction, Attachment, SandboxObserver } from './ports.ts';
+import type { AgentStore, AgentTransaction, Attachment, SandboxObserver } from './ports.ts';
 import { endRun } from './run-ending.ts';
 
 /** Stores what happens to sandboxes, and ends what they took with them. */
 export class StoringSandboxObserver implements SandboxObserver {
+  readonly #store: Pick<AgentStore, 'flushed'>;
   readonly #log: EventLog;
   readonly #applier: JournalApplier;
   readonly #clock: Clock;
 
-  constructor(dependencies: { log: EventLog; applier: JournalApplier; clock: Clock }) {
+  constructor(dependencies: { store: AgentStore; log: EventLog; applier: JournalApplier; clock: Clock }) {
+    this.#store = dependencies.store;
     this.#log = dependencies.log;
     this.#applier = dependencies.applier;
     this.#clock = dependencies.clock;
@@ -23,6 +25,10 @@ export class StoringSandboxObserver implements SandboxObserver {
 
   async applyJournal(agentId: AgentId, incarnation: IncarnationId, entries: readonly JournalEntry[]): Promise<void> {
     await this.#applier.apply(agentId, incarnation, entries);
+  }
+
+  async flushed(): Promise<void> {
+    await this.#store.flushed();
   }
 
   async sandboxStarting(agentId: AgentId): Promise<boolean> {

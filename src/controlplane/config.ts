@@ -6,14 +6,13 @@ import {
   settingsSchema,
   variablesReadElsewhere,
   type LogLevel,
-  type SettingName,
   type Settings,
 } from './config/settings.ts';
 
 export { describeConfig } from './config/describe-config.ts';
 
 /** Where model requests go. `apiKey` is null where the service needs none. */
-export interface ModelSettings {
+interface ModelSettings {
   /** The model of agents that were created without one. */
   readonly name: string;
   /** True when neither a key nor an address was given: the demo model answers, and `baseUrl` is null. */
@@ -146,4 +145,4 @@ function invalid(problems: readonly string[]): CaissonError {
   });
 }
 
-export type { LogLevel, SettingName };
+export type { LogLevel };

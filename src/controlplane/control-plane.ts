@@ -98,6 +98,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
         domain,
         access,
         keys,
+        flushed: () => storage.flushed(),
         about: {
           version: options.version,
           provider: provider.name,

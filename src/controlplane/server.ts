@@ -11,7 +11,7 @@ import { acceptedHosts } from './http/accepted-hosts.ts';
 import { landingPage } from './http/landing-page.ts';
 import { OpenConnections } from './http/open-connections.ts';
 import { refusalOf, sendRefusal, writeRawRefusal } from './http/refusals.ts';
-import { trpcRoute } from './http/trpc-route.ts';
+import { type TrpcRoute, trpcRoute } from './http/trpc-route.ts';
 
 export interface ServerOptions {
   readonly settings: {
@@ -116,7 +116,7 @@ export function createServer(options: ServerOptions): Server {
       return await reply.code(503).send({ status: 'unavailable' });
     }
   });
-  app.all(
+  app.all<TrpcRoute>(
     '/trpc/:path',
     trpcRoute({ services: { ...services, subscriptions, draining: draining.signal }, logger, stallMs }),
   );

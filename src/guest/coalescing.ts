@@ -21,7 +21,8 @@ export function isMergeable(body: JournalBody): body is EventBody {
  * that follows on without a gap. Undefined where they must stay two entries.
  */
 export function mergeBodies(last: EventBody, next: JournalBody): Merge | undefined {
-  if (next.type !== 'event' || next.runId !== last.runId || next.conversationId !== last.conversationId) return undefined;
+  if (next.type !== 'event' || next.runId !== last.runId || next.conversationId !== last.conversationId)
+    return undefined;
   const head = last.event;
   const tail = next.event;
   const added = mergeableText(tail);

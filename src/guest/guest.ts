@@ -23,7 +23,7 @@ export interface GuestOptions {
   readonly runDirectory: string;
   /** Of the model endpoint on loopback; 0 for any. */
   readonly modelPort: number;
-  /** Asked at the first health request, so that it does not slow the start. */
+  /** Asked once, at the first health request, so that it does not slow the start. */
   readonly version: () => string;
   readonly createHarness: (sink: HarnessSink) => Harness;
   readonly clock: Clock;
@@ -47,9 +47,10 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
   const outward = new Outward({ keepAlive });
   const model = createModelEndpoint({ outward, logger });
   const harness = options.createHarness(journal);
+  let version: string | undefined;
   const identity = () => ({
     protocol: guestProtocol,
-    guestVersion: options.version(),
+    guestVersion: (version ??= options.version()),
     agentId: options.agentId,
     incarnation,
     startedAt,

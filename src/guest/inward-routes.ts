@@ -57,7 +57,8 @@ export function inwardRoutes({ harness, journal, exec, identity }: InwardService
     lease.take(parseInput(leaseEpochSchema, headers[leaseHeader], `header ${leaseHeader}`));
   };
   const runOf = ({ params }: InwardCall) => parseInput(runParamsSchema, params, 'run id').runId;
-  const conversationOf = ({ params }: InwardCall) => parseInput(sessionParamsSchema, params, 'conversation id').conversationId;
+  const conversationOf = ({ params }: InwardCall) =>
+    parseInput(sessionParamsSchema, params, 'conversation id').conversationId;
 
   return [
     {

@@ -101,7 +101,9 @@ export class Journal implements HarnessSink {
   /** Takes the place of the reader before. BAD_REQUEST when entries after `after` are gone, or it is not reached yet. */
   attach(after: number, listener: JournalListener): JournalReader {
     if (after < this.#acknowledged || after > this.head) {
-      throw outOfRange(`The journal holds entries ${this.#acknowledged + 1} to ${this.head}; it cannot go on after ${after}.`);
+      throw outOfRange(
+        `The journal holds entries ${this.#acknowledged + 1} to ${this.head}; it cannot go on after ${after}.`,
+      );
     }
     const displaced = this.#reader?.listener;
     const reader = { listener, taken: after };
@@ -180,5 +182,7 @@ function tooLarge(type: string, bytes: number): Extract<JournalBody, { type: 'ev
 }
 
 function outOfRange(message: string): CaissonError {
-  return new CaissonError('BAD_REQUEST', message, { hint: 'Ask the guest for its health, which names head and acknowledged.' });
+  return new CaissonError('BAD_REQUEST', message, {
+    hint: 'Ask the guest for its health, which names head and acknowledged.',
+  });
 }

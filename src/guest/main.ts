@@ -49,7 +49,10 @@ const starting = startGuest({
   agentId,
   runDirectory: process.env[guestEnvironment.runDirectory] ?? guestRunDirectory,
   modelPort,
-  version: () => createHash('sha256').update(readFileSync(process.argv[1] ?? '')).digest('hex'),
+  version: () =>
+    createHash('sha256')
+      .update(readFileSync(process.argv[1] ?? ''))
+      .digest('hex'),
   createHarness: (sink) =>
     createHarness({
       profile: process.env[guestEnvironment.harness] ?? 'codex',

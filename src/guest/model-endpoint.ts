@@ -27,7 +27,11 @@ const keepAliveTimeoutMs = 10 * 60_000;
  * harness gets a 502, or a cut answer, and decides itself whether to try again.
  */
 export function createModelEndpoint({ outward, logger }: ModelEndpointOptions): Server {
-  const server = createServer({ maxHeaderSize: maxHeaderBytes, keepAliveTimeout: keepAliveTimeoutMs, requestTimeout: 0 });
+  const server = createServer({
+    maxHeaderSize: maxHeaderBytes,
+    keepAliveTimeout: keepAliveTimeoutMs,
+    requestTimeout: 0,
+  });
   server.maxConnections = maxConnections;
   server.maxHeadersCount = maxHeaders;
   server.on('request', (request, response) => {
@@ -86,7 +90,12 @@ function refuse(response: ServerResponse, error: CaissonError): void {
   response.writeHead(error.code === 'BAD_REQUEST' ? 400 : 502, { 'content-type': 'application/json' });
   response.end(
     JSON.stringify({
-      error: { message: `${error.message} ${error.hint}`, type: 'server_error', param: null, code: error.code.toLowerCase() },
+      error: {
+        message: `${error.message} ${error.hint}`,
+        type: 'server_error',
+        param: null,
+        code: error.code.toLowerCase(),
+      },
     }),
   );
 }

@@ -51,7 +51,9 @@ export class Outward {
     const newest = this.#sessions.findLast(({ session }) => !session.destroyed && !session.closed);
     if (newest !== undefined) return Promise.resolve(newest.session);
     if (this.#waiting.size >= this.#maxWaiting) {
-      return Promise.reject(new CaissonError('WIRE_LOST', `${this.#maxWaiting} requests wait for the control plane already.`));
+      return Promise.reject(
+        new CaissonError('WIRE_LOST', `${this.#maxWaiting} requests wait for the control plane already.`),
+      );
     }
     return new Promise((resolve, reject) => {
       const settle = (): void => {

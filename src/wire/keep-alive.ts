@@ -19,7 +19,9 @@ export function keepAlive(session: Http2Session, options: KeepAliveOptions = {})
   const pending = new Set<() => void>();
 
   const giveUp = (): void => {
-    session.destroy(new CaissonError('WIRE_LOST', `The other end of the wire did not answer for ${timeoutMs / 1000} s.`));
+    session.destroy(
+      new CaissonError('WIRE_LOST', `The other end of the wire did not answer for ${timeoutMs / 1000} s.`),
+    );
   };
   const ping = (): void => {
     let answered = false;

@@ -115,7 +115,8 @@ export async function refusalOf(stream: ClientHttp2Stream, status: number, signa
 
 function readRefusal(status: number, text: string): Error {
   return (
-    readErrorBody(parseJson(text)) ?? new CaissonError('GUEST_PROTOCOL', `The guest answered ${status} without a reason.`)
+    readErrorBody(parseJson(text)) ??
+    new CaissonError('GUEST_PROTOCOL', `The guest answered ${status} without a reason.`)
   );
 }
 

@@ -86,6 +86,7 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
         domain,
         access,
         keys,
+        flushed: () => storage.flushed(),
         about: {
           version: '0.0.0-test',
           provider: 'scripted',

@@ -80,15 +80,17 @@ describe('one turn', () => {
     await using talk = await Talk.open(plane.client, 'thought');
     const { said, events } = await talk.say('think twice');
     expect(said).toEqual(['thought']);
-    expect(events.map((event) => (event.type === 'thought.delta' ? event.delta : '')).join('')).toBe('twice');
+    expect(events.map((event) => (event.type === 'thought.delta' ? event.delta : '')).join('').trim()).toBe('twice');
   });
 
-  test.for(['/status', '/compact', '  /logout now', '//', '/'])('%j reaches the model as text', async (text) => {
+  test('text that begins with a slash reaches the model as text', async () => {
     await using talk = await Talk.open(plane.client, 'slash');
-    const before = plane.model.requestCount;
-    await talk.say(text);
-    expect(plane.model.requestCount - before).toBe(1);
-    expect(plane.model.requests.at(-1)?.userText.trim()).toBe(text.trim());
+    for (const text of ['/status', '/compact', '  /logout now', '//', '/']) {
+      const before = plane.model.requestCount;
+      await talk.say(text);
+      expect(plane.model.requestCount - before, text).toBe(1);
+      expect(plane.model.requests.at(-1)?.userText.trim()).toBe(text.trim());
+    }
   });
 
   test('a message of 900 KB, in every script, reaches the model whole', async () => {

@@ -89,7 +89,9 @@ test('a lower lease epoch is shut out of everything that drives, and out of noth
   await expect(older.cancelTurn(newRunId())).rejects.toMatchObject(stale);
   await expect(older.openSession(spec())).rejects.toMatchObject(stale);
   await expect(older.closeSession(newConversationId())).rejects.toMatchObject(stale);
-  await expect(older.answerPermission(newPermissionId(), { optionId: null, resolvedBy: 'x' })).rejects.toMatchObject(stale);
+  await expect(older.answerPermission(newPermissionId(), { optionId: null, resolvedBy: 'x' })).rejects.toMatchObject(
+    stale,
+  );
   expect(running.harness.turns.size + running.harness.opened.length + running.harness.closed.length).toBe(0);
   expect((await older.health()).leaseEpoch).toBe(2);
   await newer.takeLease(2); // the holder may ask again
@@ -114,7 +116,11 @@ test.for([
   ['a body that is no JSON', { ...put, ':path': '/v1/lease' }, '{'],
   ['a body of another shape', { ...put, ':path': '/v1/lease' }, '{"epoch":0}'],
   ['an id that is none', { ...put, ':path': '/v1/turns/run-1' }, JSON.stringify(turn())],
-  ['a session of another conversation', { ...put, ':path': `/v1/sessions/${newConversationId()}` }, JSON.stringify(spec())],
+  [
+    'a session of another conversation',
+    { ...put, ':path': `/v1/sessions/${newConversationId()}` },
+    JSON.stringify(spec()),
+  ],
   ['a journal without a start', { ':path': '/v1/journal', 'caisson-lease': '1' }, undefined],
   ['a journal from behind its head', { ':path': '/v1/journal?after=7', 'caisson-lease': '1' }, undefined],
   ['a process without a command', { ':method': 'POST', ':path': '/v1/exec' }, ''],

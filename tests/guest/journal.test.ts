@@ -33,7 +33,10 @@ function units(body: JournalBody): string[] {
   if (body.type !== 'event') return [JSON.stringify(body)];
   const { event, runId } = body;
   const each = (key: string, text: string, offset: number | null) =>
-    Array.from({ length: text.length }, (_, i) => `${runId} ${key} ${offset === null ? '' : offset + i} ${text.charCodeAt(i)}`);
+    Array.from(
+      { length: text.length },
+      (_, i) => `${runId} ${key} ${offset === null ? '' : offset + i} ${text.charCodeAt(i)}`,
+    );
   if (event.type === 'message.delta' || event.type === 'thought.delta') {
     return each(`${event.type} ${event.messageId}`, event.delta, event.offset);
   }
@@ -66,7 +69,10 @@ test.for([
   ['another message', delta('b', 0, messages[1])],
   ['a gap', delta('b', 2)],
   ['a repeat', delta('a', 0)],
-  ['another run', event({ type: 'message.delta', messageId: messages[0] ?? newMessageId(), delta: 'b', offset: 1 }, runs[1])],
+  [
+    'another run',
+    event({ type: 'message.delta', messageId: messages[0] ?? newMessageId(), delta: 'b', offset: 1 }, runs[1]),
+  ],
   ['a thought', event({ type: 'thought.delta', messageId: messages[0] ?? newMessageId(), delta: 'b', offset: 1 })],
   ['too much text', delta('b'.repeat(maxMergedText), 1)],
   ['something else', event({ type: 'usage.updated', used: 1, size: 2 })],
@@ -85,9 +91,7 @@ test('outputs of one tool call are merged, an update with a title stays by itsel
   journal.append(event({ type: 'tool.updated', toolCallId: 't', output: 'd' }));
   journal.append(event({ type: 'tool.updated', toolCallId: 'u', output: 'e' }));
   const entries = parse(journal.attach(0, deaf).take(1_000_000));
-  expect(entries.map(({ body }) => body)).toMatchObject(
-    ['ab', 'c', 'd', 'e'].map((output) => ({ event: { output } })),
-  );
+  expect(entries.map(({ body }) => body)).toMatchObject(['ab', 'c', 'd', 'e'].map((output) => ({ event: { output } })));
 });
 
 test('a number that is acknowledged or was never given out cannot be read from or acknowledged', () => {
@@ -157,9 +161,19 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('other' as const) }) },
   {
     weight: 3,
-    arbitrary: fc.record({ do: fc.constant('take' as const), maxBytes: fc.integer({ min: 1, max: 2_000 }), lost: fc.boolean() }),
+    arbitrary: fc.record({
+      do: fc.constant('take' as const),
+      maxBytes: fc.integer({ min: 1, max: 2_000 }),
+      lost: fc.boolean(),
+    }),
   },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('acknowledge' as const), share: fc.double({ min: 0, max: 1, noNaN: true }) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('acknowledge' as const),
+      share: fc.double({ min: 0, max: 1, noNaN: true }),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('reconnect' as const) }) },
 );
 

@@ -110,10 +110,12 @@ test('bodies larger than every buffer pass both ways, at the pace of their reade
 
 test('requests wait for a control plane, and the newest one gets them', async () => {
   await using running = await runGuest();
-  const answers = (name: string): OutwardHandler => (stream) => {
-    stream.respond();
-    stream.end(name);
-  };
+  const answers =
+    (name: string): OutwardHandler =>
+    (stream) => {
+      stream.respond();
+      stream.end(name);
+    };
   const ask = async () => (await fetch(url(running, '/v1/models'))).text();
   const early = [ask(), ask(), ask()];
   const first = await attach(running, answers('first'));

@@ -56,7 +56,10 @@ test('headers above the bound never reach the handler', async () => {
     },
     { onHandlerError: () => undefined },
   );
-  const session = connect('http://guest', { createConnection: () => new Transport(far), maxSendHeaderBlockLength: 1024 * 1024 });
+  const session = connect('http://guest', {
+    createConnection: () => new Transport(far),
+    maxSendHeaderBlockLength: 1024 * 1024,
+  });
   const fields = Object.fromEntries(Array.from({ length: 7 }, (_, i) => [`x-${i}`, 'y'.repeat(16_000)]));
   const tooLarge = session.request({ ':path': '/large', ...fields });
   tooLarge.on('error', () => undefined);

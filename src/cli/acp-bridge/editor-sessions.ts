@@ -9,11 +9,11 @@ import {
   type PromptRequest,
   type PromptResponse,
 } from '@agentclientprotocol/sdk';
-import { messageText, type Agent, type CaissonClient, type Message } from '../../client/index.ts';
+import type { Agent, CaissonClient, Message } from '../../client/index.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import { promptTurn } from './prompt-turn.ts';
 import { requestError } from './request-errors.ts';
-import { messageChunk } from './session-updates.ts';
+import { replay } from './session-updates.ts';
 
 interface EditorSessionsOptions {
   readonly client: CaissonClient;
@@ -57,8 +57,7 @@ export class EditorSessions {
   /** Takes a session up and tells what was said, the oldest first. */
   async load(sessionId: string, editor: AgentContext): Promise<void> {
     await this.resume(sessionId);
-    for (const message of await this.#messages(sessionId)) {
-      const update = messageChunk(message.role, message.id, messageText(message));
+    for (const update of replay(await this.#messages(sessionId))) {
       await editor.notify(methods.client.session.update, { sessionId, update });
     }
   }

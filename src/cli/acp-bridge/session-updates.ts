@@ -1,5 +1,5 @@
 import type { PlanEntry, SessionUpdate, ToolCallContent, ToolKind } from '@agentclientprotocol/sdk';
-import type { AgentEvent } from '../../client/index.ts';
+import { messageText, type AgentEvent, type Message } from '../../client/index.ts';
 import { OutputTail } from './output-tail.ts';
 
 type Event<Type extends AgentEvent['type']> = Extract<AgentEvent, { type: Type }>;
@@ -15,8 +15,18 @@ export class SessionUpdates {
   /** Characters sent of each message that has not ended. */
   readonly #sent = new Map<string, number>();
   readonly #calls = new Map<string, { content: ToolCallContent[]; output: OutputTail }>();
+  /** The message whose chunk was the last update: editors run the next one into it. */
+  #lastMessage: string | undefined;
 
   of(event: AgentEvent): SessionUpdate[] {
+    const updates = this.#updatesOf(event);
+    if (updates.length > 0) {
+      this.#lastMessage = 'messageId' in event && !event.type.startsWith('thought.') ? event.messageId : undefined;
+    }
+    return updates;
+  }
+
+  #updatesOf(event: AgentEvent): SessionUpdate[] {
     switch (event.type) {
       case 'message.delta':
         return this.#message(event.messageId, event.delta);
@@ -43,8 +53,9 @@ export class SessionUpdates {
 
   #message(messageId: string, text: string): SessionUpdate[] {
     if (text === '') return [];
+    const isNext = this.#lastMessage !== undefined && this.#lastMessage !== messageId;
     this.#sent.set(messageId, (this.#sent.get(messageId) ?? 0) + text.length);
-    return [chunk('agent_message_chunk', text, messageId)];
+    return [chunk('agent_message_chunk', isNext ? `${paragraph}${text}` : text, messageId)];
   }
 
   /** What the deltas did not bring. */
@@ -104,9 +115,13 @@ export class SessionUpdates {
   }
 }
 
-/** The content of a message that is kept, for the replay of a conversation. */
-export function messageChunk(role: 'user' | 'agent', messageId: string, text: string): SessionUpdate {
-  return chunk(role === 'user' ? 'user_message_chunk' : 'agent_message_chunk', text, messageId);
+/** What was said, for the replay of a conversation. */
+export function replay(messages: readonly Message[]): SessionUpdate[] {
+  return messages.map((message, i) => {
+    if (message.role === 'user') return chunk('user_message_chunk', messageText(message), message.id);
+    const isNext = messages[i - 1]?.role === 'agent';
+    return chunk('agent_message_chunk', `${isNext ? paragraph : ''}${messageText(message)}`, message.id);
+  });
 }
 
 /** A remark of Caisson's own, told as the agent's. */
@@ -145,6 +160,9 @@ export function toolKind(kind: string): ToolKind {
 function isToolKind(kind: string): kind is ToolKind {
   return toolKinds.has(kind);
 }
+
+/** Between two messages, for editors that run them together. */
+const paragraph = '\n\n';
 
 const notText = '[content that is not text]';
 

@@ -22,6 +22,8 @@ export interface ApiServices {
   readonly domain: Pick<Domain, 'agents' | 'conversations' | 'runs' | 'events' | 'permissions'>;
   readonly access: Access;
   readonly keys: KeyService;
+  /** Resolves when all that is stored outlives a power cut. */
+  readonly flushed: () => Promise<void>;
   readonly about: About;
   /** The default and the ceiling of an agent's sandbox. */
   readonly sandboxLimits: AgentLimits;

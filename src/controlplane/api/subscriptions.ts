@@ -7,7 +7,7 @@ export interface SubscriptionLimits {
   readonly inAll: number;
 }
 
-export const defaultSubscriptionLimits: SubscriptionLimits = { perKey: 64, inAll: 1_024 };
+const defaultSubscriptionLimits: SubscriptionLimits = { perKey: 64, inAll: 1_024 };
 
 /** A place among the open subscriptions. Disposing it gives it back. */
 export interface SubscriptionPlace extends Disposable {

@@ -38,8 +38,10 @@ export const publicProcedure = t.procedure.use(async ({ next }) => {
   return result.ok ? result : { ...result, error: toTrpcError(result.error) };
 });
 
-/** Knows its caller before it looks at the input. */
-export const procedure = publicProcedure.use(async ({ ctx, next }) => {
+/** Knows its caller before it looks at the input. A mutation is answered when what it changed outlives a power cut. */
+export const procedure = publicProcedure.use(async ({ ctx, type, next }) => {
   const principal = await ctx.authenticate();
-  return await next({ ctx: { principal } });
+  const result = await next({ ctx: { principal } });
+  if (type === 'mutation' && result.ok) await ctx.services.flushed();
+  return result;
 });

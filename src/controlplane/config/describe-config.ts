@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { concealedSettings, settingsSchema, variablesReadElsewhere } from './settings.ts';
 
-/** docs/configuration.md, made from the schema: `npm run docs` writes it and a test compares it. */
+/** docs/configuration.md, made from the schema. Its test compares the file, and writes it with `--update`. */
 export function describeConfig(): string {
   const defaults = z.toJSONSchema(settingsSchema, { io: 'input' }).properties ?? {};
   const rows = Object.entries(settingsSchema.shape).map(([name, field]) => {

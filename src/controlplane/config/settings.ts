@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { decimal, duration, httpUrl, secret, size, wholeNumber } from './values.ts';
 
-export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
 
 /** The providers that can be named in the configuration. */
-export const sandboxProviderNames = ['docker'] as const;
+const sandboxProviderNames = ['docker'] as const;
 
 const simpleName = /^[a-z0-9][a-z0-9-]{0,31}$/;
 const hostName = /^[A-Za-z0-9._:-]{1,253}$/;

@@ -64,12 +64,14 @@ export class Fleet implements Sandboxes, AsyncDisposable {
   async start(agents: () => Promise<readonly Agent[]>): Promise<void> {
     const { provider, observer, logger } = this.#options;
     try {
+      const known = (await agents()).filter((agent) => !agent.deleting);
       const running = new Set<AgentId>();
       for (const sandbox of await provider.list()) {
         if (sandbox.state === 'running' || sandbox.state === 'paused') running.add(sandbox.agentId);
       }
-      const known = (await agents()).filter((agent) => !agent.deleting);
       for (const agent of known) {
+        // One that was used meanwhile has a tether, which finds out by itself and knows better than this list.
+        if (this.#tethers.has(agent.id)) continue;
         if (!running.has(agent.id) && agent.sandbox.state !== 'stopped' && agent.sandbox.state !== 'failed') {
           await observer.sandboxLost(agent.id, 'The sandbox was not running when the control plane started.');
         }

@@ -33,8 +33,8 @@ export async function pumpJournal(options: PumpOptions): Promise<CaissonError> {
   }
 }
 
-/** One acknowledgement is under way at a time; those that come meanwhile become one. */
-function acknowledger({ client, agentId, logger }: PumpOptions): (seq: number) => void {
+/** Acknowledges what is on the disk. One acknowledgement is under way at a time; those that come meanwhile become one. */
+function acknowledger({ client, observer, agentId, logger }: PumpOptions): (seq: number) => void {
   let wanted = 0;
   let busy = false;
   const send = async (): Promise<void> => {
@@ -42,6 +42,7 @@ function acknowledger({ client, agentId, logger }: PumpOptions): (seq: number) =
     try {
       for (let sent = 0; sent < wanted;) {
         sent = wanted;
+        await observer.flushed();
         await client.acknowledge(sent);
       }
     } catch (thrown) {

@@ -19,7 +19,7 @@ export function acceptedHosts({ host, allowedHosts }: HostSettings): (header: st
   };
 }
 
-export function isLoopback(host: string): boolean {
+function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }
 

@@ -9,6 +9,14 @@ import type { ApiServices } from '../api/services.ts';
 import { sendSubscription } from '../api/sse/send-subscription.ts';
 import type { ApiContext } from '../api/trpc.ts';
 import type { Principal } from '../auth/identity.ts';
+import { sendRefusal } from './refusals.ts';
+
+/** The parameters of the route's pattern. */
+export interface TrpcRoute {
+  Params: { path: string };
+}
+
+type TrpcRequest = FastifyRequest<TrpcRoute>;
 
 interface TrpcRouteOptions {
   readonly services: ApiServices;
@@ -24,8 +32,8 @@ export const subscriptionPaths: ReadonlySet<string> = new Set(['events.subscribe
 
 /** Serves `/trpc/:path`: subscriptions by our own stream of events, all else by tRPC's adapter. */
 export function trpcRoute({ services, logger, stallMs }: TrpcRouteOptions) {
-  return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
-    const { path } = request.params as { path: string }; // the route's own pattern
+  return async (request: TrpcRequest, reply: FastifyReply): Promise<void> => {
+    const { path } = request.params;
     const context = contextOf(request, services);
     const onError = ({ error, path = '' }: { readonly error: TRPCError; readonly path?: string | undefined }): void => {
       const fields = { requestId: request.id, path, err: error.cause ?? error };
@@ -34,7 +42,13 @@ export function trpcRoute({ services, logger, stallMs }: TrpcRouteOptions) {
     };
     void reply.header('cache-control', 'no-store');
     const query = new URL(request.url, 'http://caisson').searchParams;
-    if (request.method === 'GET' && subscriptionPaths.has(path) && query.get('batch') !== '1') {
+    if (subscriptionPaths.has(path) && query.get('batch') !== '1') {
+      if (request.method !== 'GET') {
+        const error = new CaissonError('BAD_REQUEST', `${path} is a subscription: it is opened with GET.`);
+        await sendRefusal(reply.header('allow', 'GET'), { status: 405, error });
+        return;
+      }
+      for (const [name, value] of Object.entries(reply.getHeaders())) reply.raw.setHeader(name, value ?? '');
       reply.hijack();
       await sendSubscription({
         router: appRouter,
@@ -60,7 +74,7 @@ export function trpcRoute({ services, logger, stallMs }: TrpcRouteOptions) {
   };
 }
 
-function contextOf(request: FastifyRequest, services: ApiServices): ApiContext {
+function contextOf(request: TrpcRequest, services: ApiServices): ApiContext {
   let principal: Promise<Principal> | undefined;
   return {
     services,
@@ -70,7 +84,7 @@ function contextOf(request: FastifyRequest, services: ApiServices): ApiContext {
 }
 
 /** As tRPC reads it: JSON in `input`, with the last id that a reconnecting client received. */
-function subscriptionInput(request: FastifyRequest, query: URLSearchParams): unknown {
+function subscriptionInput(request: TrpcRequest, query: URLSearchParams): unknown {
   const text = query.get('input');
   let input: unknown;
   try {

@@ -13,6 +13,7 @@ export function createAgentStore(access: StorageAccess): AgentStore {
   return {
     transaction: async <T>(work: (tx: AgentTransaction) => Promise<T>) =>
       await access.transaction(async (tx) => await work(agentTransaction(tx))),
+    flushed: async () => await access.flushed(),
 
     findAgent: async (id) => await agents.find(access.db, id),
     findAgentByName: async (ownerId, name) => await agents.findByName(access.db, ownerId, name),

@@ -11,14 +11,16 @@ import { translateSqliteError } from './sqlite-errors.ts';
 const busyTimeoutMs = 5_000;
 
 /**
- * The database in `file`, made if need be, mode 600, with its schema up to date. Every commit is on the disk when it
- * resolves. Only one process at a time: see `takeInstanceLock`.
+ * The database in `file`, made if need be, mode 600, with its schema up to date. A commit survives the death of this
+ * process when it resolves, and a power cut when `SqliteLog.sync` has resolved after it: what a power cut takes is always
+ * the last commits, never some in between. To have every commit wait for the disk would hold up the whole process,
+ * some eight times a turn. Only one process at a time: see `takeInstanceLock`.
  */
 export async function openSqlite(file: string, log?: (event: LogEvent) => void): Promise<Kysely<Database>> {
   makePrivateFile(file);
   const database = attempt(() => new DatabaseSync(file, { timeout: busyTimeoutMs, enableForeignKeyConstraints: true }));
   try {
-    attempt(() => database.exec('pragma journal_mode = wal; pragma synchronous = full'));
+    attempt(() => database.exec('pragma journal_mode = wal; pragma synchronous = normal'));
     const dialect = new NodeSqliteDialect(new SqliteConnection(database));
     const db = new Kysely<Database>(log === undefined ? { dialect } : { dialect, log });
     await migrate(db);

@@ -6,11 +6,14 @@ import { createAgentStore } from './agent-store.ts';
 import { createIdentityStore } from './identity-store.ts';
 import { takeInstanceLock } from './instance-lock.ts';
 import { openSqlite } from './open-sqlite.ts';
+import { SqliteLog } from './sqlite-log.ts';
 import { StorageAccess } from './storage-access.ts';
 
 export interface Storage {
   readonly agents: AgentStore;
   readonly identities: IdentityStore;
+  /** As that of `agents`, for both stores. */
+  flushed(): Promise<void>;
   /** Waits for what was asked before, then lets the data directory go. Every later call rejects with DRAINING. */
   close(): Promise<void>;
 }
@@ -24,13 +27,18 @@ export async function openStorage(directory: string): Promise<Storage> {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   using undo = new DisposableStack();
   const lock = undo.use(takeInstanceLock(directory));
-  const access = new StorageAccess(await openSqlite(join(directory, 'caisson.db')));
+  const file = join(directory, 'caisson.db');
+  const db = await openSqlite(file);
   undo.move();
+  const writeAheadLog = new SqliteLog(file);
+  const access = new StorageAccess(db, () => writeAheadLog.sync());
   return {
     agents: createAgentStore(access),
     identities: createIdentityStore(access),
+    flushed: async () => await access.flushed(),
     close: async () => {
       await access.close();
+      await writeAheadLog.close();
       lock[Symbol.dispose]();
     },
   };

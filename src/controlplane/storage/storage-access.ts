@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Kysely, Transaction } from 'kysely';
 import { CaissonError } from '../../kernel/errors.ts';
 import type { Database } from './database.ts';
+import { GroupFlush } from './group-flush.ts';
 
 /**
  * The database as the stores reach it. Transactions run one at a time, in the order of asking; a read outside waits for
@@ -10,11 +11,14 @@ import type { Database } from './database.ts';
  */
 export class StorageAccess {
   readonly #db: Kysely<Database>;
+  readonly #disk: GroupFlush;
   readonly #current = new AsyncLocalStorage<{ open: boolean }>();
   #closed = false;
 
-  constructor(db: Kysely<Database>) {
+  /** `sync` puts every commit so far onto the disk. Default: for a database whose commits are there already. */
+  constructor(db: Kysely<Database>, sync: () => Promise<void> = async () => undefined) {
     this.#db = db;
+    this.#disk = new GroupFlush(sync);
   }
 
   /** For reads, and for writes of one statement. */
@@ -23,7 +27,7 @@ export class StorageAccess {
     return this.#db;
   }
 
-  /** All that `work` wrote is durable when this resolves; when it rejects, nothing is written. */
+  /** All that `work` wrote outlives the process when this resolves; when it rejects, nothing is written. */
   async transaction<T>(work: (tx: Transaction<Database>) => Promise<T>): Promise<T> {
     this.#check();
     const scope = { open: true };
@@ -34,10 +38,17 @@ export class StorageAccess {
     }
   }
 
+  /** Resolves when every commit before the call is on the disk. Rejects for ever once that has failed. */
+  async flushed(): Promise<void> {
+    this.#check();
+    await this.#disk.flushed();
+  }
+
   /** Waits for what was asked before. */
   async close(): Promise<void> {
     this.#check();
     this.#closed = true;
+    await this.#disk.flushed();
     await this.#db.connection().execute(async () => undefined);
     await this.#db.destroy();
   }

@@ -32,7 +32,8 @@ export async function bringUp(engine: Engine, spec: SandboxSpec, signal?: AbortS
       await engine.removeContainer(spec.agentId);
       signal?.throwIfAborted();
     }
-    if (await create(engine, spec, signal)) return await running(engine, spec);
+    const created = await create(engine, spec, signal);
+    if (created) return created;
     await pass(rivalry.intervalMs);
   }
   throw new CaissonError('SANDBOX_START_FAILED', `The sandbox of ${spec.agentId} is being changed by somebody else.`);
@@ -59,8 +60,8 @@ async function wake(engine: Engine, spec: SandboxSpec, found: ContainerInspectIn
   }
 }
 
-/** Whether the container was made; false when another process was first. */
-async function create(engine: Engine, spec: SandboxSpec, signal?: AbortSignal): Promise<boolean> {
+/** The new sandbox, running; undefined when another process was first. */
+async function create(engine: Engine, spec: SandboxSpec, signal?: AbortSignal): Promise<Sandbox | undefined> {
   const creation = randomUUID();
   let made = false;
   try {
@@ -68,10 +69,9 @@ async function create(engine: Engine, spec: SandboxSpec, signal?: AbortSignal): 
     made = true;
     signal?.throwIfAborted();
     await engine.start(spec.agentId);
-    await running(engine, spec);
-    return true;
+    return await running(engine, spec);
   } catch (thrown) {
-    if (!made && thrown instanceof EngineRefusal && thrown.status === 409) return false;
+    if (!made && thrown instanceof EngineRefusal && thrown.status === 409) return undefined;
     await undo(engine, spec, creation, thrown);
     throw startFailure(spec, made, thrown);
   }

@@ -33,7 +33,7 @@ interface ChannelRequest {
 
 /**
  * Runs a small pipe in the container, from its standard input and output to the guest's socket of the channel.
- * socat, measured against the same pipe in Node: 38 instead of 61 ms to the first byte, 4 instead of 45 MB each.
+ * socat, measured against the same pipe in Node: 38 instead of 61 ms to the first byte, 5 instead of 50 to 80 MB each, and no slower.
  */
 export async function connectChannel(request: ChannelRequest): Promise<ExecStream> {
   const stream = new ExecStream(await startPipe(request), isPipeOpen);

@@ -77,5 +77,6 @@ async function hostStream(codex: HostCodex): Promise<number> {
 }
 
 function check(text: string, whose: string): void {
-  if (text !== expected) throw new Error(`${whose} got ${text.length} characters that are not those that the model sent`);
+  if (text !== expected)
+    throw new Error(`${whose} got ${text.length} characters that are not those that the model sent`);
 }

@@ -11,6 +11,6 @@ export async function describeMachine(docker: Docker): Promise<string> {
 }
 
 /** How busy the machine is by itself: the load of the last minute for each core. */
-export function loadBefore(): number {
+export function loadPerCore(): number {
   return (loadavg()[0] ?? 0) / cpus().length;
 }

@@ -1,8 +1,4 @@
-import {
-  type ControlPlaneProcess,
-  freePort,
-  spawnControlPlane,
-} from '../../e2e/support/control-plane-process.ts';
+import { type ControlPlaneProcess, freePort, spawnControlPlane } from '../../e2e/support/control-plane-process.ts';
 import type { BenchContext } from './bench-context.ts';
 
 interface ControlPlaneOptions {

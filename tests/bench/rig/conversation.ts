@@ -23,7 +23,11 @@ export class LiveConversation implements AsyncDisposable {
   #onEvent: (event: AgentEvent) => void = () => undefined;
   #onBroken: (reason: unknown) => void = () => undefined;
 
-  constructor(client: CaissonClient, place: { readonly agentId: string; readonly conversationId: string }, after: number) {
+  constructor(
+    client: CaissonClient,
+    place: { readonly agentId: string; readonly conversationId: string },
+    after: number,
+  ) {
     this.#client = client;
     this.#conversationId = place.conversationId;
     this.#following = this.#follow(place.agentId, after);
@@ -56,7 +60,8 @@ export class LiveConversation implements AsyncDisposable {
         endedMs = performance.now() - startedAt;
         ended.resolve();
       }
-      if (event.type === 'run.failed') ended.reject(new Error(`the run failed: ${event.reason} ${event.message ?? ''}`));
+      if (event.type === 'run.failed')
+        ended.reject(new Error(`the run failed: ${event.reason} ${event.message ?? ''}`));
     };
     const accepted = this.#client.runs.start.mutate({ conversationId: this.#conversationId, message });
     await Promise.all([accepted, ended.promise]);

@@ -65,6 +65,7 @@ export function byteStreamContract(context: ContractContext): void {
 
   test('destroying a stream ends its pipe in the sandbox', async () => {
     const agentId = await context.runningAgent();
+    const probe = await context.provider.connect(agentId, 'outward'); // the guest is up: no process comes by itself any more
     const idle = (await context.subject.processIds(agentId)).length;
     const streams = await Promise.all(Array.from({ length: 3 }, () => context.provider.connect(agentId, 'inward')));
     const [reading, flooded, fresh] = streams;
@@ -73,6 +74,7 @@ export function byteStreamContract(context: ContractContext): void {
     fresh?.pause();
     for (const stream of streams) stream.destroy();
     await until('the pipes are gone', async () => (await context.subject.processIds(agentId)).length === idle);
+    probe.destroy();
   });
 
   test.for(['kill', 'stop', 'destroy'] as const)('%s of the sandbox ends its streams', async (how) => {

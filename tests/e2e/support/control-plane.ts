@@ -60,11 +60,17 @@ export async function testSettings(undo: AsyncDisposableStack): Promise<{
 /** A control plane in this process, on real Docker, with a scripted model service. Everything it made goes with it. */
 export async function startTestControlPlane(
   overrides: Readonly<Record<string, string>> = {},
+  { wrapProvider }: { readonly wrapProvider?: (real: SandboxProvider) => SandboxProvider } = {},
 ): Promise<TestControlPlane> {
   await using undo = new AsyncDisposableStack();
-  const { dataDir, model, environment, provider } = await testSettings(undo);
+  const { dataDir, instance, model, environment, provider } = await testSettings(undo);
   const controlPlane = undo.use(
-    await startControlPlane({ environment: { ...environment, ...overrides }, version: 'test', logger: silentLogger }),
+    await startControlPlane({
+      environment: { ...environment, ...overrides },
+      version: 'test',
+      logger: silentLogger,
+      ...(wrapProvider && { provider: wrapProvider(await openProvider('docker', { instance })) }),
+    }),
   );
   if (controlPlane.adminKey.state === 'unusable') throw new Error(controlPlane.adminKey.problem);
   const { url } = controlPlane;

@@ -135,6 +135,7 @@ describe('with a remote engine that may fail, the Docker provider', () => {
 
   test('ends its streams, here and in the sandbox, when the connection to the engine breaks', async () => {
     const { agentId } = await provider.ensureRunning(subject.newSpec());
+    await subject.provider.connect(agentId, 'outward'); // the guest is up: no process comes by itself any more
     const idle = (await subject.processIds(agentId)).length;
     const stream = await provider.connect(agentId, 'inward');
     relay.decide = () => 'break';

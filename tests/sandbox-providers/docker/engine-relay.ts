@@ -58,6 +58,7 @@ export class EngineRelay implements AsyncDisposable {
         if (fate === 'break') client.destroy();
         else if (!engine.write(chunk)) await once(engine, 'drain');
         if (fate === 'lose-answer') {
+          engine.resume();
           await once(engine, 'data');
           client.destroy();
         }

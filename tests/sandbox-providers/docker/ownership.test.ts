@@ -65,7 +65,8 @@ describe('on an engine with other tenants, the Docker provider', () => {
 
   test('leaves no pipe of a caller that gives up while the guest does not listen', async () => {
     const { agentId } = await subject.provider.ensureRunning(subject.newSpec({ image: subject.images.silent }));
-    const idle = (await subject.processIds(agentId)).length;
+    const idle = 2; // Docker's init, and `sleep`
+    await until('it is up', async () => (await subject.processIds(agentId)).length === idle);
     const abort = new AbortController();
     const connecting = subject.provider.connect(agentId, 'inward', abort.signal);
     connecting.catch(() => undefined); // awaited below

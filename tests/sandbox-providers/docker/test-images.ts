@@ -6,6 +6,8 @@ import { ImageContext } from '../../../scripts/image-context.ts';
 import { ensureSandboxImage } from '../../../scripts/sandbox-image.ts';
 
 export interface TestImages extends AsyncDisposable {
+  /** The real sandbox image. It stays. */
+  readonly sandbox: string;
   /** The real sandbox image with the echo guest in place of the guest. */
   readonly echo: string;
   readonly otherEcho: string;
@@ -44,6 +46,7 @@ export async function buildTestImages(docker: Docker): Promise<TestImages> {
     silent,
   ]);
   return {
+    sandbox: base,
     ...images,
     async [Symbol.asyncDispose]() {
       for (const image of Object.values(images)) await docker.getImage(image).remove();

@@ -1,7 +1,6 @@
 import { connect as connectHttp2 } from 'node:http2';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ensureSandboxImage } from '../../../scripts/sandbox-image.ts';
 import type { AgentId } from '../../../src/kernel/ids.ts';
 import { guestEnvironment, guestHealthSchema, guestPaths } from '../../../src/wire/contract/guest-api.ts';
 import { openDocker, type DockerSubject } from './docker-subject.ts';
@@ -108,8 +107,8 @@ describe('seen from inside, a Docker sandbox', () => {
   });
 
   test("holds the real guest, which answers through the provider's stream", async () => {
-    const { image } = await ensureSandboxImage({ docker: subject.docker, log: () => undefined });
-    const spec = subject.newSpec({ image, limits: { cpus: 1, memoryBytes: 1024 * mebibyte, pids: 256 } });
+    const limits = { cpus: 1, memoryBytes: 1024 * mebibyte, pids: 256 };
+    const spec = subject.newSpec({ image: subject.images.sandbox, limits });
     const environment = { [guestEnvironment.agentId]: spec.agentId };
     await subject.provider.ensureRunning({ ...spec, environment });
     const stream = await subject.provider.connect(spec.agentId, 'inward');
@@ -117,5 +116,5 @@ describe('seen from inside, a Docker sandbox', () => {
     const health = JSON.parse(await text(session.request({ ':path': guestPaths.health })));
     expect(guestHealthSchema.parse(health)).toMatchObject({ agentId: spec.agentId });
     session.destroy();
-  }, 300_000);
+  });
 });

@@ -61,6 +61,7 @@ export const agentsRouter = router({
       if (!input.wait) return agent;
       using limit = deadline(readyTimeoutMs, `The start of agent ${agent.name}`, anyOf(signal, draining));
       return await domain.agents.whenReady(agent.id, limit.signal).catch((thrown: unknown) => {
+        if (signal?.aborted === true) throw new CaissonError('ABORTED', 'The caller left before the agent was ready.');
         throw namingAgent(thrown, agent.id);
       });
     }),

@@ -24,9 +24,10 @@ interface Subscription {
 }
 
 /**
- * Serves one subscription as server-sent events, in tRPC's own format. It stands in for tRPC's adapter because that
- * one passes every line of every event through three web streams (20 µs an event, against 2 µs here) and never gives up
- * a reader that has stopped reading. The source is asked for the next event only when the reader has taken the last ones.
+ * Serves one subscription as server-sent events, in tRPC's own format. It stands in for tRPC's adapter because that one
+ * passes every line of every event through three web streams (10,000 events: 200–320 ms, against 60–100 ms here with the
+ * store in it) and never gives up a reader that has stopped reading. The source is asked for the next event only when
+ * the reader has taken the last ones.
  *
  * Resolves when the response is over; never rejects. On shutdown the stream just ends, so that the client comes back.
  */

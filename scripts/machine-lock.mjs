@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /**
- * Only one set-up at a time on this machine and for this user: two would install and build the same things into the same engine.
- * Waits for the other one, however long it takes. A lock whose process is gone is taken over. Returns the function that releases.
+ * Only one holder of `name` at a time, among this user's processes on this machine. Waits for the other one, however long it takes. A lock
+ * whose process is gone is taken over. Returns the function that releases.
  */
-export async function acquireSetupLock(log) {
-  const path = join(tmpdir(), `caisson-setup-${userInfo().uid}.lock`);
+export async function acquireLock(name, log) {
+  const path = join(tmpdir(), `caisson-${name}-${userInfo().uid}.lock`);
   const token = JSON.stringify({ pid: process.pid, started: processStart(process.pid) });
   const release = () => {
     if (readLock(path) === token) unlinkSync(path);
@@ -22,7 +22,7 @@ export async function acquireSetupLock(log) {
       continue;
     }
     if (isAlive(holder)) {
-      if (!told) log(`waiting for the set-up of process ${JSON.parse(holder).pid} to end`);
+      if (!told) log(`waiting for process ${JSON.parse(holder).pid}, which is at the same (${name})`);
       told = true;
       await delay(300);
       continue;

@@ -1,0 +1,1 @@
+export declare function acquireLock(name: string, log: (line: string) => void): Promise<() => void>;

@@ -1,0 +1,418 @@
+import { readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { AgentId } from '../../src/kernel/ids.ts';
+import { startServer, type RunningServer } from '../controlplane/running-server.ts';
+import { until } from '../until.ts';
+import { closedAddress } from './closed-address.ts';
+import { caisson, CliProcess, type Ended } from './command.ts';
+import { playNextTurn } from './player.ts';
+
+let server: RunningServer;
+let environment: Record<string, string>;
+const cli = (...args: string[]): Promise<Ended> => caisson(args, environment);
+
+beforeAll(async () => {
+  server = await startServer({ domain: { maxAgentsPerUser: 100 } });
+  environment = { CAISSON_URL: server.url, CAISSON_API_KEY: server.alice.secret };
+});
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+});
+
+async function newAgent(name: string): Promise<AgentId> {
+  const { stdout } = await cli('agents', 'create', name, '--wait', '--json');
+  return (JSON.parse(stdout) as { id: AgentId }).id;
+}
+
+describe('the command line itself', () => {
+  test('--version prints the version of the package', async () => {
+    const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+      version: string;
+    };
+    expect(await cli('--version')).toEqual({ exitCode: 0, stdout: `${version}\n`, stderr: '' });
+  });
+
+  test('help of everything goes to stdout', async () => {
+    const { exitCode, stdout } = await cli('help', 'agents');
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain('delete [options] <agent>');
+  });
+
+  test.for([
+    [['agnts'], "error: unknown command 'agnts'"],
+    [['agents', 'create'], "error: missing required argument 'name'"],
+    [['agents', 'list', '--jsn'], "error: unknown option '--jsn'"],
+    [['events', 'x', '--after', '-1'], 'It must be a whole number'],
+    [['send', 'x', 'y', '--timeout', 'soon'], 'It must be a time such as 90s'],
+    [['permissions', 'answer', 'x', '--allow', '--reject'], 'cannot be used with option'],
+  ] as const)('a wrong usage ends with 2 and a hint: %j', async ([args, message]) => {
+    const { exitCode, stdout, stderr } = await cli(...args);
+    expect([exitCode, stdout]).toEqual([2, '']);
+    expect(stderr).toContain(message);
+    expect(stderr).toContain('hint: `caisson');
+  });
+
+  test('an error is two lines on stderr and ends with 1', async () => {
+    expect(await cli('agents', 'show', 'nobody')).toEqual({
+      exitCode: 1,
+      stdout: '',
+      stderr: 'error: You have no agent called nobody.\nhint: List your agents with `caisson agents list`.\n',
+    });
+  });
+
+  test('a control plane that is away ends with 4 and names its address', async () => {
+    const url = await closedAddress();
+    const { exitCode, stderr } = await caisson(['agents', 'list'], { CAISSON_URL: url, CAISSON_API_KEY: 'ck_x' });
+    expect(exitCode).toBe(4);
+    expect(stderr).toBe(
+      `error: No control plane answers at ${url}: connection refused.\nhint: Start it with \`npm start\`, or set CAISSON_URL.\n`,
+    );
+  });
+
+  test('without a key it says where one comes from', async () => {
+    const { exitCode, stderr } = await caisson(['agents', 'list'], { CAISSON_URL: server.url });
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain('CAISSON_API_KEY is not set, and /nonexistent/admin.key cannot be read.');
+  });
+
+  test("without CAISSON_API_KEY the administrator's key of the data directory is used", async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'caisson-cli-'));
+    await writeFile(join(directory, 'admin.key'), `${server.admin.secret}\n`);
+    const { exitCode } = await caisson(['keys', 'list'], { CAISSON_URL: server.url, CAISSON_DATA_DIR: directory });
+    await rm(directory, { recursive: true });
+    expect(exitCode).toBe(0);
+  });
+
+  test('a stack is shown only when it is asked for', async () => {
+    const { stderr } = await caisson(['agents', 'show', 'nobody'], { ...environment, CAISSON_DEBUG: '1' });
+    expect(stderr).toMatch(/CaissonError: .*\n +at /);
+  });
+});
+
+describe('agents', () => {
+  test('create prints the name and the id; --json the agent', async () => {
+    const { exitCode, stdout } = await cli('agents', 'create', 'first', '--wait');
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/^Created first agt-[0-9a-z]{26}\n$/);
+    const { stdout: json } = await cli('agents', 'show', 'first', '--json');
+    expect(JSON.parse(json)).toMatchObject({
+      agent: { name: 'first', sandbox: { state: 'running' } },
+      activity: 'idle',
+    });
+  });
+
+  test('list shows ids whole, also where the table is narrow', async () => {
+    const id = await newAgent('listed');
+    const { stdout } = await cli('agents', 'list');
+    expect(stdout.split('\n').find((line) => line.startsWith('listed'))).toContain(` ${id} `);
+    expect(JSON.parse((await cli('agents', 'list', '--json')).stdout)).toContainEqual(expect.objectContaining({ id }));
+  });
+
+  test('an empty list says so on stderr only', async () => {
+    const { stdout, stderr } = await caisson(['agents', 'list'], {
+      ...environment,
+      CAISSON_API_KEY: server.bob.secret,
+    });
+    expect([stdout, stderr]).toEqual(['', 'No agents. Create one: caisson agents create <name>\n']);
+  });
+
+  test('delete needs --yes where nobody can be asked', async () => {
+    await newAgent('kept');
+    const { exitCode, stderr } = await cli('agents', 'delete', 'kept');
+    expect([exitCode, stderr]).toEqual([
+      1,
+      'error: Deleting an agent needs --yes where nobody can be asked.\nhint: caisson agents delete kept --yes\n',
+    ]);
+    expect((await cli('agents', 'show', 'kept')).exitCode).toBe(0);
+  });
+
+  test('delete removes it by id, and is content when it is not there', async () => {
+    const id = await newAgent('gone');
+    expect(await cli('agents', 'delete', id, '--yes')).toMatchObject({ exitCode: 0, stdout: `Deleted gone ${id}\n` });
+    expect(await cli('agents', 'delete', id, '--yes')).toMatchObject({
+      exitCode: 0,
+      stdout: '',
+      stderr: `There is no agent ${id}; nothing was deleted.\n`,
+    });
+  });
+});
+
+describe('send', () => {
+  test('the answer goes to stdout, progress to stderr', async () => {
+    const agentId = await newAgent('sender');
+    const sent = cli('send', 'sender', 'hello');
+    await playNextTurn(server, agentId, async (turn) => {
+      await turn.speak('I look.');
+      await turn.runCommand('ls', 'a.txt\nb.txt\n');
+      await turn.speak('Two files.');
+      await turn.end();
+    });
+    expect(await sent).toEqual({
+      exitCode: 0,
+      stdout: 'I look.\n\nTwo files.\n',
+      stderr: '  run   ls\n        a.txt\n        b.txt\n',
+    });
+  });
+
+  test('--json prints one object, and the text can come from stdin', async () => {
+    const agentId = await newAgent('json-sender');
+    const sent = caisson(['send', 'json-sender', '-', '--json', '-q'], environment, 'two\nlines\n');
+    const turn = await playNextTurn(server, agentId, async (played) => {
+      await played.speak('Yes.');
+      await played.end();
+    });
+    const { exitCode, stdout, stderr } = await sent;
+    expect(turn.text).toBe('two\nlines\n');
+    expect([exitCode, stderr]).toEqual([0, '']);
+    expect(JSON.parse(stdout)).toMatchObject({ run: { id: turn.runId, state: 'completed' }, reply: 'Yes.' });
+  });
+
+  test('a run that did not complete ends with 3 and its reason on stderr', async () => {
+    const agentId = await newAgent('failing');
+    const sent = cli('send', 'failing', 'x');
+    const { runId } = await playNextTurn(server, agentId, (turn) =>
+      turn.end({ state: 'failed', reason: 'model_error', message: 'The service answered 500.' }),
+    );
+    expect(await sent).toEqual({
+      exitCode: 3,
+      stdout: '',
+      stderr: `error: run ${runId} failed (model_error): The service answered 500.\n`,
+    });
+  });
+
+  test('without a terminal it says how a permission request is answered, and goes on when it is', async () => {
+    const agentId = await newAgent('asker');
+    const sent = new CliProcess(['send', 'asker', 'push'], environment);
+    sent.child.stdin.end();
+    const played = playNextTurn(server, agentId, async (turn) => {
+      await turn.speak(`The answer was ${(await turn.ask('git push')) ?? 'none'}.`);
+      await turn.end();
+    });
+    await sent.says('--allow | --reject');
+    const [permissionId = ''] = /prm-[0-9a-z]{26}/.exec(sent.stderr) ?? [];
+    expect((await cli('permissions', 'list')).stdout).toContain(permissionId);
+    expect(await cli('permissions', 'answer', permissionId, '--allow')).toMatchObject({ exitCode: 0 });
+    await played;
+    expect(await sent.ended()).toMatchObject({ exitCode: 0, stdout: 'The answer was yes.\n' });
+    expect((await cli('permissions', 'answer', permissionId, '--allow')).stderr).toContain('The request is resolved');
+  });
+
+  test('Ctrl-C cancels the run and waits for its end', async () => {
+    const agentId = await newAgent('canceled');
+    const sent = new CliProcess(['send', 'canceled', 'long'], environment);
+    const played = playNextTurn(server, agentId, async (turn) => {
+      await turn.runCommand('sleep', 'started\n');
+      await turn.canceled();
+      await turn.end({ state: 'canceled', reason: 'canceled_by_user', message: '' });
+    });
+    await sent.says('started');
+    sent.child.kill('SIGINT');
+    await played;
+    const { exitCode, stderr } = await sent.ended();
+    expect(exitCode).toBe(130);
+    expect(stderr).toContain('canceled (canceled_by_user): it was canceled');
+  });
+
+  test('the next message goes to the same conversation, with --new to another', async () => {
+    const agentId = await newAgent('talker');
+    const say = async (...more: string[]): Promise<string> => {
+      const sent = cli('send', 'talker', 'x', ...more);
+      const { conversationId } = await playNextTurn(server, agentId, (turn) => turn.end());
+      await sent;
+      return conversationId;
+    };
+    const first = await say();
+    expect(await say()).toBe(first);
+    const second = await say('--new');
+    expect(second).not.toBe(first);
+    expect(await say('--conversation', first)).toBe(first);
+    expect(JSON.parse((await cli('conversations', 'list', 'talker', '--json')).stdout)).toHaveLength(2);
+  });
+
+  test('a conversation of another agent is refused', async () => {
+    await newAgent('one');
+    await newAgent('other');
+    const { stdout } = await cli('conversations', 'open', 'other');
+    const { exitCode, stderr } = await cli('send', 'one', 'x', '--conversation', stdout.trim());
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain('is not a conversation of one.');
+  });
+});
+
+describe('runs', () => {
+  test('start prints the id, wait the end; the same idempotency key gives the same run', async () => {
+    const agentId = await newAgent('runner');
+    const start = (): Promise<Ended> => cli('runs', 'start', 'runner', 'go', '--idempotency-key', 'k1');
+    const runId = (await start()).stdout.trim();
+    expect((await start()).stdout.trim()).toBe(runId);
+    expect((await cli('runs', 'wait', runId, '--timeout', '1ms')).exitCode).toBe(3);
+    const waited = cli('runs', 'wait', runId);
+    await playNextTurn(server, agentId, (turn) => turn.end());
+    expect(await waited).toMatchObject({ exitCode: 0, stdout: 'completed (end_turn): it is done\n' });
+    const listed = JSON.parse((await cli('runs', 'list', 'runner', '--json')).stdout) as { id: string }[];
+    expect(listed.map(({ id }) => id)).toEqual([runId]);
+  });
+
+  test('cancel stops a run; one that is over is refused', async () => {
+    const agentId = await newAgent('stopper');
+    const runId = (await cli('runs', 'start', 'stopper', 'go')).stdout.trim();
+    const played = playNextTurn(server, agentId, async (turn) => {
+      await turn.canceled();
+      await turn.end({ state: 'canceled', reason: 'canceled_by_user', message: '' });
+    });
+    expect((await cli('runs', 'cancel', runId)).stdout).toBe(`Asked ${runId} to stop\n`);
+    await played;
+    expect((await cli('runs', 'wait', runId)).exitCode).toBe(3);
+    expect((await cli('runs', 'cancel', runId)).stderr).toContain('is over');
+  });
+});
+
+describe('events and history', () => {
+  test('events prints one object a line, with seq and type, after the number that is given', async () => {
+    const agentId = await newAgent('eventful');
+    const sent = cli('send', 'eventful', 'x');
+    await playNextTurn(server, agentId, async (turn) => {
+      await turn.speak('a b c');
+      await turn.end();
+    });
+    await sent;
+    const { stdout } = await cli('events', 'eventful');
+    const events = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { seq: number; type: string });
+    expect(events.map(({ seq }) => seq)).toEqual(events.map((_, i) => i + 1));
+    expect(events.map(({ type }) => type)).toContain('message.completed');
+    const last = events.length;
+    expect(JSON.parse((await cli('events', 'eventful', '--after', String(last - 1))).stdout)).toMatchObject({
+      seq: last,
+    });
+    expect((await cli('history', 'eventful')).stdout).toMatch(/user {2}\S.*\nx\n\neventful {2}\S.*\na b c\n$/);
+  });
+
+  test('events --follow goes on with those that come, until it is stopped', async () => {
+    const agentId = await newAgent('followed');
+    const follower = new CliProcess(['events', 'followed', '--follow'], environment);
+    const sent = cli('send', 'followed', 'x');
+    await playNextTurn(server, agentId, (turn) => turn.end());
+    await sent;
+    await until('the end of the run', () => follower.stdout.includes('"type":"run.completed"'));
+    follower.child.kill('SIGTERM');
+    await follower.ended();
+  });
+
+  test('a reader that has enough is no error', async () => {
+    await newAgent('piped');
+    const events = new CliProcess(['events', 'piped', '--follow'], environment);
+    await new Promise((resolve) => events.child.stdout.once('data', resolve));
+    events.child.stdout.destroy();
+    await cli('conversations', 'open', 'piped');
+    expect(await events.ended()).toMatchObject({ exitCode: 0, stderr: '' });
+  });
+});
+
+describe('keys', () => {
+  test('create shows the secret on stdout alone, and it works until it is revoked', async () => {
+    const asAdmin = { ...environment, CAISSON_API_KEY: server.admin.secret };
+    const { stdout, stderr } = await caisson(['keys', 'create', 'carol', '--name', 'laptop'], asAdmin);
+    const asCarol = { ...environment, CAISSON_API_KEY: stdout.trim() };
+    expect((await caisson(['agents', 'list'], asCarol)).exitCode).toBe(0);
+    const [keyId = ''] = /key-[0-9a-z]{26}/.exec(stderr) ?? [];
+    expect((await caisson(['keys', 'list'], asCarol)).stdout).toContain('laptop');
+    expect((await caisson(['keys', 'revoke', keyId], asAdmin)).stdout).toBe(`Revoked ${keyId} of carol\n`);
+    expect((await caisson(['agents', 'list'], asCarol)).stderr).toContain('error: ');
+  });
+
+  test('a member may not create keys', async () => {
+    expect(await cli('keys', 'create', 'eve')).toMatchObject({ exitCode: 1, stdout: '' });
+  });
+});
+
+describe('doctor', () => {
+  interface Found {
+    readonly what: string;
+    readonly state: string;
+    readonly says: string;
+  }
+  const found = ({ stdout }: Ended, what: string): Found | undefined =>
+    (JSON.parse(stdout) as Found[]).find((finding) => finding.what === what);
+
+  test('tells of a control plane that serves: its version, the key, the demo model', async () => {
+    const report = await cli('doctor', '--json');
+    expect(found(report, 'control plane')).toMatchObject({
+      state: 'note',
+      says: expect.stringContaining('0.0.0-test at'),
+    });
+    expect(found(report, 'API key')).toMatchObject({ state: 'ok', says: 'valid: you are alice (member)' });
+    expect(found(report, 'model')).toMatchObject({ state: 'note', says: expect.stringContaining('demo model') });
+    expect(found(report, 'disk')).toBeDefined();
+  });
+
+  test('a key that does not work is missing, and so the exit code is 1', async () => {
+    const report = await caisson(['doctor', '--json'], { ...environment, CAISSON_API_KEY: 'ck_wrong' });
+    expect(report.exitCode).toBe(1);
+    expect(found(report, 'control plane')).toMatchObject({ state: 'ok' });
+    expect(found(report, 'API key')).toMatchObject({ state: 'missing' });
+  });
+
+  test('a control plane that CAISSON_URL names must be there', async () => {
+    const report = await caisson(['doctor', '--json'], { CAISSON_URL: await closedAddress(), CAISSON_API_KEY: 'ck_x' });
+    expect(report.exitCode).toBe(1);
+    expect(found(report, 'control plane')).toMatchObject({ state: 'missing' });
+  });
+
+  test('an engine that does not answer is missing, with the way to get one', async () => {
+    const report = await caisson(['doctor'], { ...environment, DOCKER_HOST: 'unix:///nonexistent.sock' });
+    expect(report.exitCode).toBe(1);
+    expect(report.stdout).toMatch(/✗ Docker +no engine answers: .*\n +Install it with `npm run setup`/);
+  });
+
+  test('a wrong setting is named', async () => {
+    const report = await caisson(['doctor', '--json'], { ...environment, CAISSON_PORT: 'many' });
+    expect(report.exitCode).toBe(1);
+    expect(found(report, 'configuration')?.says).toContain('CAISSON_PORT="many"');
+  });
+});
+
+describe('chat', () => {
+  test('a script can talk: a line a message, a number for a question, the end of the input to leave', async () => {
+    const agentId = await newAgent('chatter');
+    const chat = new CliProcess(['chat', 'chatter'], environment);
+    chat.child.stdin.end('first \\\nline two\nsecond\n1\n');
+    const first = await playNextTurn(server, agentId, async (turn) => {
+      await turn.speak('One.');
+      await turn.end();
+    });
+    expect(first.text).toBe('first \nline two');
+    await playNextTurn(server, agentId, async (turn) => {
+      await turn.speak(`Answered ${(await turn.ask('git push')) ?? 'no'}.`);
+      await turn.end();
+    });
+    const { exitCode, stdout, stderr } = await chat.ended();
+    expect([exitCode, stderr]).toEqual([0, '']);
+    expect(stdout).toContain('\nOne.\n');
+    expect(stdout).toContain('The agent asks for permission');
+    expect(stdout).toContain('\nAnswered yes.\n');
+    expect(stdout).not.toContain('\u001B');
+  });
+
+  test('takes up a turn that is under way, and shows what was said last', async () => {
+    const agentId = await newAgent('resumed');
+    await cli('runs', 'start', 'resumed', 'a long one');
+    let chat: CliProcess | undefined;
+    await playNextTurn(server, agentId, async (turn) => {
+      chat = new CliProcess(['chat', 'resumed'], environment);
+      const { child } = chat;
+      child.stdin.end();
+      await until('the chat', () => chat?.stdout.includes('a turn is under way'));
+      await turn.speak('Still here.');
+      await turn.end();
+    });
+    const stdout = (await chat?.ended())?.stdout ?? '';
+    expect(stdout).toContain('> a long one');
+    expect(stdout).toContain('Still here.');
+  });
+});

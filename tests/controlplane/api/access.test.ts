@@ -1,0 +1,226 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  newAgentId,
+  newConversationId,
+  newKeyId,
+  newPermissionId,
+  newRunId,
+  type AgentId,
+  type ConversationId,
+} from '../../../src/kernel/ids.ts';
+import { until } from '../../until.ts';
+import { procedureTypes } from '../procedure-types.ts';
+import { type RunningServer, startServer } from '../running-server.ts';
+
+/** Ids of things: either alice's, or of nobody. */
+interface Ids {
+  readonly agentId: string;
+  readonly conversationId: string;
+  readonly runId: string;
+  readonly permissionId: string;
+  readonly keyId: string;
+}
+
+interface Entry {
+  /** With ids that are not the caller's. */
+  readonly input: (ids: Ids) => object;
+  readonly refusedWith: string;
+}
+
+/**
+ * Every procedure: how it is asked about someone else's things and what it must answer; or why it cannot be asked that.
+ * A procedure without a row fails the test below.
+ */
+const matrix: Readonly<Record<string, Entry | string>> = {
+  'agents.create': 'names no id',
+  'agents.list': 'lists the own ones only, as tested with the procedures',
+  'agents.get': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
+  'agents.status': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
+  'agents.history': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
+  'agents.sendMessage': {
+    input: ({ agentId, conversationId }) => ({ agentId, conversationId, message: 'hi' }),
+    refusedWith: 'AGENT_NOT_FOUND',
+  },
+  'agents.delete': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
+  'conversations.open': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
+  'conversations.list': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
+  'conversations.get': { input: ({ conversationId }) => ({ conversationId }), refusedWith: 'CONVERSATION_NOT_FOUND' },
+  'conversations.close': { input: ({ conversationId }) => ({ conversationId }), refusedWith: 'CONVERSATION_NOT_FOUND' },
+  'runs.start': {
+    input: ({ conversationId }) => ({ conversationId, message: 'hi' }),
+    refusedWith: 'CONVERSATION_NOT_FOUND',
+  },
+  'runs.wait': { input: ({ runId }) => ({ runId, timeoutMs: 0 }), refusedWith: 'RUN_NOT_FOUND' },
+  'runs.get': { input: ({ runId }) => ({ runId }), refusedWith: 'RUN_NOT_FOUND' },
+  'runs.list': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
+  'runs.cancel': { input: ({ runId }) => ({ runId }), refusedWith: 'RUN_NOT_FOUND' },
+  'events.subscribe': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
+  'events.read': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
+  'permissions.list': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
+  'permissions.respond': {
+    input: ({ permissionId }) => ({ permissionId, optionId: 'allow_once' }),
+    refusedWith: 'PERMISSION_NOT_FOUND',
+  },
+  'keys.create': 'for administrators only, as tested below',
+  'keys.list': 'lists the own ones only, as tested below',
+  'keys.revoke': { input: ({ keyId }) => ({ keyId }), refusedWith: 'KEY_NOT_FOUND' },
+  'system.health': 'names no id, and needs no key',
+  'system.version': 'names no id',
+};
+
+let server: RunningServer;
+let alices: Ids;
+beforeAll(async () => {
+  server = await startServer();
+  alices = await makeThings();
+});
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+});
+
+/** One of everything, with a run under way that asks for permission. */
+async function makeThings(): Promise<Ids> {
+  const made = await server.mutate(server.alice, 'agents.create', { name: 'hers', wait: true });
+  const { id: agentId } = made.data as { id: AgentId };
+  const opened = await server.mutate(server.alice, 'conversations.open', { agentId });
+  const { id: conversationId } = opened.data as { id: ConversationId };
+  await server.mutate(server.alice, 'runs.start', { conversationId, message: 'push' });
+  const guest = server.sandboxes.currentGuest(agentId);
+  const runId = await until('the turn', () => guest?.turns.keys().next().value);
+  const permissionId = newPermissionId();
+  const options = [{ optionId: 'allow_once', name: 'Allow', kind: 'allow_once' as const }];
+  const shown = {
+    toolCallId: 't',
+    title: 'git push',
+    kind: 'execute',
+    content: [],
+    options,
+    expiresAt: Date.now() + 600_000,
+  };
+  await guest?.say(
+    { type: 'turn.started', runId, conversationId },
+    { type: 'event', conversationId, runId, event: { type: 'permission.requested', permissionId, ...shown } },
+  );
+  return { agentId, conversationId, runId, permissionId, keyId: server.alice.principal.keyId };
+}
+
+async function refusal(
+  caller: RunningServer['alice'] | null,
+  path: string,
+  input: object,
+): Promise<{ status: number; body: unknown }> {
+  switch (procedureTypes.get(path)) {
+    case 'query': {
+      const { status, error } = await server.query(caller, path, input);
+      return { status, body: error };
+    }
+    case 'mutation': {
+      const { status, error } = await server.mutate(caller, path, input);
+      return { status, body: error };
+    }
+    default: {
+      const text = await (await server.subscribe(caller, input)).text();
+      const shape = /event: serialized-error\ndata: (.*)/.exec(text)?.[1] ?? '{}';
+      const { data } = JSON.parse(shape) as { data?: { caisson?: unknown; httpStatus?: number } };
+      return { status: data?.httpStatus ?? 0, body: data?.caisson };
+    }
+  }
+}
+
+test('every procedure has a row', () => {
+  expect([...procedureTypes.keys()].toSorted()).toEqual(Object.keys(matrix).toSorted());
+});
+
+const rows = Object.entries(matrix).flatMap(([path, entry]) => (typeof entry === 'string' ? [] : [{ path, ...entry }]));
+
+describe.each(rows)('$path', ({ path, input, refusedWith }) => {
+  test("someone else's id reads as one that never was", async () => {
+    const nobodys: Ids = {
+      agentId: newAgentId(),
+      conversationId: newConversationId(),
+      runId: newRunId(),
+      permissionId: newPermissionId(),
+      keyId: newKeyId(),
+    };
+    const hers = await refusal(server.bob, path, input(alices));
+    expect(hers).toMatchObject({ status: 404, body: { code: refusedWith } });
+    const never = await refusal(server.bob, path, input(nobodys));
+    const forget = (ids: Ids, value: unknown): unknown =>
+      JSON.parse(
+        Object.values(ids).reduce<string>((text, id) => text.replaceAll(String(id), '<id>'), JSON.stringify(value)),
+      );
+    expect(forget(alices, hers)).toEqual(forget(nobodys, never));
+  });
+
+  test('without a key nothing is told', async () => {
+    expect(await refusal(null, path, input(alices))).toMatchObject({ status: 401, body: { code: 'UNAUTHORIZED' } });
+  });
+
+  test('an id of another kind is bad input', async () => {
+    const swapped: Ids = {
+      agentId: alices.runId,
+      conversationId: alices.agentId,
+      runId: alices.keyId,
+      permissionId: 'x',
+      keyId: `${alices.keyId}0`,
+    };
+    expect(await refusal(server.alice, path, input(swapped))).toMatchObject({
+      status: 400,
+      body: { code: 'BAD_REQUEST' },
+    });
+  });
+});
+
+test.each(rows.filter(({ path }) => procedureTypes.get(path) === 'query'))(
+  '$path: its owner and an administrator may',
+  async ({ path, input }) => {
+    for (const caller of [server.alice, server.admin]) {
+      expect(await server.query(caller, path, input(alices))).toMatchObject({ status: 200, error: undefined });
+    }
+  },
+);
+
+test('none of the refusals changed anything', async () => {
+  const { data } = await server.query(server.alice, 'agents.status', { agentId: alices.agentId });
+  expect(data).toMatchObject({
+    agent: { deleting: false },
+    conversations: [{ status: 'open' }],
+    activeRuns: [{ id: alices.runId, state: 'awaiting_permission', cancelRequested: false }],
+    pendingPermissions: [{ id: alices.permissionId }],
+  });
+  expect((await server.query(server.alice, 'keys.list')).data).toMatchObject({ items: [{ revokedAt: null }] });
+});
+
+describe('keys', () => {
+  test('only administrators make keys', async () => {
+    const refused = await server.mutate(server.bob, 'keys.create', { user: 'bob', role: 'admin', name: 'x' });
+    expect([refused.status, refused.error?.code]).toEqual([403, 'FORBIDDEN']);
+  });
+
+  test('a new key works, is shown once, and is refused from the moment of its revocation', async () => {
+    const made = await server.mutate(server.admin, 'keys.create', { user: 'carol', name: 'laptop' });
+    const { key, secret } = made.data as { key: { id: string }; secret: string };
+    expect(key).toMatchObject({ name: 'laptop', prefix: secret.slice(0, 9), user: { name: 'carol', role: 'member' } });
+    const carol = { secret, principal: server.bob.principal };
+    expect((await server.query(carol, 'system.version')).status).toBe(200);
+    const listed = await server.query(carol, 'keys.list');
+    expect(listed.data).toMatchObject({ items: [{ id: key.id, lastUsedAt: expect.any(Number) }] });
+    expect(listed.text).not.toContain(secret);
+    expect((await server.mutate(carol, 'keys.revoke', { keyId: key.id })).data).toMatchObject({
+      revokedAt: expect.any(Number),
+    });
+    const refused = await server.query(carol, 'system.version');
+    expect([refused.status, refused.error?.code]).toEqual([401, 'UNAUTHORIZED']);
+  });
+
+  test('a user keeps its role', async () => {
+    const refused = await server.mutate(server.admin, 'keys.create', { user: 'alice', role: 'admin', name: 'x' });
+    expect([refused.status, refused.error?.code]).toEqual([409, 'NAME_TAKEN']);
+  });
+
+  test('the last key of an administrator stays', async () => {
+    const refused = await server.mutate(server.admin, 'keys.revoke', { keyId: server.admin.principal.keyId });
+    expect([refused.status, refused.error?.code]).toEqual([412, 'LAST_ADMIN_KEY']);
+    expect((await server.query(server.admin, 'system.version')).status).toBe(200);
+  });
+});

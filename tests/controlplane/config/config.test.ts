@@ -1,0 +1,147 @@
+import { resolve } from 'node:path';
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { settingsSchema } from '../../../src/controlplane/config/settings.ts';
+import { describeConfig, loadConfig } from '../../../src/controlplane/config.ts';
+import { CaissonError } from '../../../src/kernel/errors.ts';
+
+function refusal(environment: Readonly<Record<string, string>>): CaissonError {
+  try {
+    loadConfig(environment);
+  } catch (thrown) {
+    if (thrown instanceof CaissonError) return thrown;
+    throw thrown;
+  }
+  throw new Error('it was accepted');
+}
+
+describe('without any variable', () => {
+  test('the defaults serve on loopback with the demo model', () => {
+    expect(loadConfig({})).toMatchObject({
+      host: '127.0.0.1',
+      port: 7070,
+      dataDir: resolve('.caisson'),
+      sandbox: { provider: 'docker', image: null, limits: { cpus: 2, memoryBytes: 2_147_483_648, pids: 512 } },
+      harnesses: ['codex'],
+      model: { name: 'gpt-5.5', demo: true, baseUrl: null, apiKey: null },
+      runTimeoutMs: 3_600_000,
+      maxMessageBytes: 1_048_576,
+      eventRetention: 200_000,
+    });
+  });
+
+  test('an empty variable counts as unset', () => {
+    expect(loadConfig({ CAISSON_PORT: '', OPENAI_API_KEY: '' })).toEqual(loadConfig({}));
+  });
+});
+
+describe('the model', () => {
+  test.each([
+    [{ OPENAI_API_KEY: 'a' }, { demo: false, baseUrl: 'https://api.openai.com/v1', apiKey: 'a' }],
+    [{ OPENAI_API_KEY: 'a', CAISSON_MODEL_API_KEY: 'b' }, { apiKey: 'b' }],
+    [
+      { CAISSON_MODEL_BASE_URL: 'http://localhost:8000/v1/' },
+      { demo: false, baseUrl: 'http://localhost:8000/v1', apiKey: null },
+    ],
+    [{ CAISSON_MODEL: 'other' }, { name: 'other', demo: true }],
+  ])('by %j', (environment, model) => {
+    expect(loadConfig(environment).model).toMatchObject(model);
+  });
+});
+
+describe('a value that is not allowed', () => {
+  test.each([
+    ['CAISSON_PORT', '70700', 'CAISSON_PORT="70700" must be a whole number from 0 to 65535.'],
+    ['CAISSON_PORT', '7070x', 'CAISSON_PORT="7070x" must be a whole number from 0 to 65535.'],
+    ['CAISSON_PORT', '1e3', 'whole number'],
+    ['CAISSON_HOST', 'a b', 'a host name or an address'],
+    ['CAISSON_RUN_TIMEOUT', '5', 'a time with its unit (ms, s, m, h, d) from 1s to 7d'],
+    ['CAISSON_RUN_TIMEOUT', '8d', 'from 1s to 7d'],
+    ['CAISSON_SANDBOX_MEMORY', '1m', 'from 256m to 1024g'],
+    ['CAISSON_SANDBOX_MEMORY', '-1g', 'a size in bytes'],
+    ['CAISSON_SANDBOX_CPUS', '0', 'a number from 0.1 to 256'],
+    ['CAISSON_SANDBOX_PROVIDER', 'dokcer', 'one of docker'],
+    ['CAISSON_LOG_LEVEL', 'loud', 'one of debug, info, warn, error, silent'],
+    ['CAISSON_HARNESSES', 'codex,', 'names of harnesses, separated by commas'],
+    ['CAISSON_DATA_DIR', 'a\nb', 'a directory'],
+  ])('%s=%j is named with what is allowed', (name, value, sentence) => {
+    const error = refusal({ [name]: value });
+    expect(error.code).toBe('CONFIG_INVALID');
+    expect(error.message).toContain(`${name}=${JSON.stringify(value)}`);
+    expect(error.message).toContain(sentence);
+  });
+
+  test.each([
+    ['OPENAI_API_KEY', 'sk secret'],
+    ['CAISSON_MODEL_API_KEY', 'sk-secret\n'],
+    ['CAISSON_MODEL_BASE_URL', 'https://user:secret@models.example/v1'],
+  ])('of %s is never shown', (name, value) => {
+    const error = refusal({ [name]: value });
+    expect(error.message).toContain(`${name} (its value is not shown) must be`);
+    expect(JSON.stringify(error)).not.toContain('secret');
+  });
+
+  test('every wrong one is named at once', () => {
+    const { message } = refusal({ CAISSON_PORT: 'x', CAISSON_MAX_RUNS: '0', CAISSON_COLOUR: 'red' });
+    for (const name of ['CAISSON_PORT', 'CAISSON_MAX_RUNS', 'CAISSON_COLOUR']) expect(message).toContain(name);
+  });
+
+  test('a body that cannot hold the largest message is refused', () => {
+    expect(refusal({ CAISSON_MAX_BODY_BYTES: '16k' }).message).toContain('CAISSON_MAX_MESSAGE_BYTES');
+  });
+});
+
+describe('an unknown variable', () => {
+  test.each([
+    ['CAISSON_PROT', 'Did you mean CAISSON_PORT?'],
+    ['CAISSON_SANDBOX_MEM', 'Did you mean CAISSON_SANDBOX_MEMORY?'],
+    ['CAISSON_MODEL_URL', 'Did you mean CAISSON_MODEL'],
+    ['CAISSON_FAVOURITE_COLOUR_OF_THE_DAY', 'is not a setting.'],
+  ])('%s is refused', (name, sentence) => {
+    expect(refusal({ [name]: '1' }).message).toContain(sentence);
+  });
+
+  test('of another program, or of another part of Caisson, is none of our business', () => {
+    expect(() =>
+      loadConfig({ PATH: '/bin', CAISSON_URL: 'http://x', CAISSON_API_KEY: 'k', CAISSON_BASE_IMAGE: 'x' }),
+    ).not.toThrow();
+  });
+});
+
+test.each([
+  ['CAISSON_RUN_TIMEOUT', '1500ms', 'runTimeoutMs', 1_500],
+  ['CAISSON_RUN_TIMEOUT', '1.5h', 'runTimeoutMs', 5_400_000],
+  ['CAISSON_MAX_BODY_BYTES', '2m', 'maxBodyBytes', 2_097_152],
+  ['CAISSON_MAX_BODY_BYTES', '2000000', 'maxBodyBytes', 2_000_000],
+  ['CAISSON_ALLOWED_HOSTS', 'a.example, b.example', 'allowedHosts', ['a.example', 'b.example']],
+])('%s=%s is read with its unit', (name, value, field, read) => {
+  expect(loadConfig({ [name]: value })).toMatchObject({ [field]: read });
+});
+
+test('whatever the variables hold, the answer is a configuration or CONFIG_INVALID', () => {
+  const names = Object.keys(settingsSchema.shape);
+  fc.assert(
+    fc.property(
+      fc.dictionary(fc.constantFrom(...names), fc.oneof(fc.string(), fc.integer().map(String))),
+      (environment) => {
+        try {
+          const config = loadConfig(environment);
+          expect(Number.isInteger(config.port) && config.runTimeoutMs >= 1_000).toBe(true);
+        } catch (thrown) {
+          expect(thrown).toMatchObject({ code: 'CONFIG_INVALID' });
+        }
+      },
+    ),
+  );
+});
+
+test('every setting is described, and takes its own default', () => {
+  for (const [name, field] of Object.entries(settingsSchema.shape)) {
+    expect(field.description, name).toMatch(/\.$/);
+    expect(field.safeParse(undefined).success, name).toBe(true);
+  }
+});
+
+test('docs/configuration.md is made from the schema (npx vitest run tests/controlplane/config --update writes it)', async () => {
+  await expect(describeConfig()).toMatchFileSnapshot('../../../docs/configuration.md');
+});

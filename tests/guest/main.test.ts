@@ -1,0 +1,63 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { bundleGuest, type GuestBundle, guestEntry } from '../../scripts/guest-bundle.ts';
+import { newAgentId } from '../../src/kernel/ids.ts';
+import { GuestClient } from '../../src/wire/guest-client.ts';
+
+let directory: string;
+let bundle: GuestBundle;
+let file: string;
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'caisson-main-'));
+  file = join(directory, 'guest.mjs');
+  bundle = await bundleGuest(guestEntry);
+  await writeFile(file, bundle.code);
+});
+afterAll(() => rm(directory, { recursive: true }));
+
+const start = (environment: Record<string, string>): ChildProcess =>
+  spawn(process.execPath, [file], { env: environment, stdio: ['ignore', 'inherit', 'pipe'] });
+
+test('the bundled guest listens, knows its own hash, and ends in good order on SIGTERM', async () => {
+  const agentId = newAgentId();
+  const runDirectory = join(directory, 'run');
+  const guest = start({
+    PATH: process.env['PATH'] ?? '',
+    CAISSON_AGENT_ID: agentId,
+    CAISSON_RUN_DIR: runDirectory,
+    CAISSON_MODEL_PORT: '0',
+    CAISSON_HARNESS_COMMAND: '["cat"]', // takes all, answers nothing
+  });
+  guest.stderr?.resume();
+  const path = join(runDirectory, 'inward.sock');
+  await vi.waitFor(() => expect(existsSync(path)).toBe(true), { timeout: 20_000 });
+  const client = new GuestClient(connect(path));
+  expect(await client.health()).toMatchObject({
+    agentId,
+    guestVersion: bundle.version,
+    harness: { name: 'codex', state: 'starting' },
+  });
+  const exited = once(guest, 'exit');
+  guest.kill('SIGTERM');
+  expect(await exited).toEqual([0, null]);
+  await client.closed;
+});
+
+test.for([
+  ['no agent', {}, 'CAISSON_AGENT_ID'],
+  ['a port that is none', { CAISSON_AGENT_ID: newAgentId(), CAISSON_MODEL_PORT: '70000' }, 'CAISSON_MODEL_PORT'],
+] as const)('a guest with %s says so and ends', async ([, environment, said]) => {
+  const guest = start({ ...environment, CAISSON_RUN_DIR: join(directory, 'none') });
+  const exited = once(guest, 'exit');
+  const log = guest.stderr === null ? '' : await text(guest.stderr);
+  expect(await exited).toEqual([1, null]);
+  expect(JSON.parse(log)).toMatchObject({ level: 'error', error: expect.stringContaining(said) });
+});
