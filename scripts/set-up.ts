@@ -1,5 +1,6 @@
 // Everything that needs Node 24 before `start`, `test` or `bench` can run. Prints the sandbox image's reference on stdout.
 import { ExpectedError } from './expected-error.mjs';
+import { ensureChromium } from './chromium.ts';
 import { ensureDockerEngine } from './docker-engine.ts';
 import { ensureHostHarness } from './harness-install.ts';
 import { ensureSandboxImage } from './sandbox-image.ts';
@@ -10,6 +11,7 @@ async function setUp(command: string): Promise<string> {
   const docker = await ensureDockerEngine(log);
   // Tests and benchmarks also drive the harness on this machine, beside the sandboxed one.
   if (command !== 'start') await ensureHostHarness(log);
+  if (command === 'test') await ensureChromium(log);
   const chosen = process.env['CAISSON_SANDBOX_IMAGE'];
   if (chosen !== undefined && chosen !== '') return chosen;
   return (await ensureSandboxImage({ docker, log })).image;

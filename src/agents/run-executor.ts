@@ -104,17 +104,19 @@ export class RunExecutor {
 
     const agent = await store.findAgent(run.agentId);
     if (agent === undefined || agent.deleting) return;
+    // Where the guest is there already, the beginning of the run and its fence are one write.
+    const attached = run.state === 'queued' ? sandboxes.currentGuest(agent.id) : undefined;
     if (run.state === 'queued') {
       if (!(await access.mayRun(run.startedBy, agent))) {
         const message = 'Its sender may no longer use this agent.';
         return await this.#end(run, { state: 'rejected', reason: 'access_revoked', message });
       }
-      if (!(await this.#begin(run))) return;
+      if (!(await this.#begin(run, attached))) return;
     } else if (run.cancelRequested && run.incarnation === null) {
       return await this.#end(run, { state: 'canceled', reason: 'canceled_by_user', message: null });
     }
-    const handedOver = await this.#handOver(run, agent, execution, AbortSignal.any([signal, this.#overSignal(over)]));
-    if (!handedOver) return;
+    const present = AbortSignal.any([signal, this.#overSignal(over)]);
+    if (!(await this.#handOver({ run, agent, execution, fenced: attached }, present))) return;
 
     stack.defer(
       clock.schedule(run.timeoutMs + unresponsiveAfterMs, () => {
@@ -129,28 +131,29 @@ export class RunExecutor {
     await over;
   }
 
-  /** `queued` → `starting`; false when the run was canceled in the meantime. */
-  async #begin(run: Run): Promise<boolean> {
+  /** `queued` → `starting`, fenced to the guest if there is one; false when the run was canceled in the meantime. */
+  async #begin(run: Run, guest: Guest | undefined): Promise<boolean> {
     const { log, clock } = this.#dependencies;
     return await log.write(run.agentId, async (tx, record) => {
-      if (!(await tx.moveRun(run.id, 'queued', { state: 'starting', incarnation: null }))) return false;
+      const incarnation = guest?.incarnation ?? null;
+      if (!(await tx.moveRun(run.id, 'queued', { state: 'starting', incarnation }))) return false;
       record({ conversationId: run.conversationId, runId: run.id, at: clock.now(), data: { type: 'run.starting' } });
       return true;
     });
   }
 
   /** Gives the prompt to the guest, once. Returns false when the run is over without it. */
-  async #handOver(run: Run, agent: Agent, execution: Execution, signal: AbortSignal): Promise<boolean> {
+  async #handOver({ run, agent, execution, fenced }: HandOver, signal: AbortSignal): Promise<boolean> {
     const { store } = this.#dependencies;
-    for (;;) {
-      const guest = await this.#guestFor(run, agent, execution, signal);
+    for (let known = fenced; ; known = undefined) {
+      const guest = known ?? (await this.#fencedGuest(run, agent, execution, signal));
       if (guest === undefined) return false;
-      // The fence is stored before the prompt leaves: whoever resumes this run knows which incarnation may have it.
-      if (!(await this.#fence(run.id, run.agentId, guest))) return false;
-      const [conversation, message] = [
-        await store.findConversation(run.conversationId),
-        await store.findMessage(run.messageId),
-      ];
+      // The fence is on the disk before the prompt leaves: whoever resumes this run knows which incarnation may have it.
+      const [conversation, message] = await Promise.all([
+        store.findConversation(run.conversationId),
+        store.findMessage(run.messageId),
+        store.flushed(),
+      ]);
       if (conversation === undefined || message === undefined) return false;
       try {
         await guest.startTurn(run.id, {
@@ -178,26 +181,24 @@ export class RunExecutor {
     }
   }
 
+  /** The guest that may have the prompt, or gets it; undefined when the run is over without one. */
+  async #fencedGuest(run: Run, agent: Agent, execution: Execution, signal: AbortSignal): Promise<Guest | undefined> {
+    const guest = await this.#guestFor(run, agent, execution, signal);
+    return guest !== undefined && (await this.#fence(run.id, run.agentId, guest)) ? guest : undefined;
+  }
+
   async #guestFor(run: Run, agent: Agent, execution: Execution, signal: AbortSignal): Promise<Guest | undefined> {
     const { sandboxes, store } = this.#dependencies;
     const waiting = AbortSignal.any([signal, execution.canceled]);
+    // A prompt that may already be with a guest is never given to another: then nothing may be started for it.
+    const mayBeUnderWay = (await store.findRun(run.id))?.incarnation != null;
     try {
-      // A prompt that may already be with a guest is never given to another: then nothing may be started for it.
-      const incarnation = (await store.findRun(run.id))?.incarnation ?? null;
-      if (incarnation !== null) return await orAbort(sandboxes.reattach(agent), signal);
-      return await orAbort(sandboxes.ensureGuest(agent), waiting);
+      return mayBeUnderWay
+        ? await orAbort(sandboxes.reattach(agent), signal)
+        : await orAbort(sandboxes.ensureGuest(agent), waiting);
     } catch (thrown) {
       if (signal.aborted) throw thrown;
-      if (execution.canceled.aborted) {
-        await this.#end(run, { state: 'canceled', reason: 'canceled_by_user', message: null });
-        return undefined;
-      }
-      const error = toCaissonError(thrown);
-      await this.#end(run, {
-        state: 'failed',
-        reason: 'sandbox_start_failed',
-        message: `${error.message} ${error.hint}`,
-      });
+      await this.#end(run, endWithoutGuest(toCaissonError(thrown), mayBeUnderWay, execution.canceled.aborted));
       return undefined;
     }
   }
@@ -245,6 +246,22 @@ export class RunExecutor {
       });
     });
   }
+}
+
+function endWithoutGuest(error: CaissonError, mayBeUnderWay: boolean, canceled: boolean): RunEnd {
+  const message = `${error.message} ${error.hint}`;
+  if (mayBeUnderWay) return { state: 'interrupted', reason: 'sandbox_lost', message };
+  if (canceled) return { state: 'canceled', reason: 'canceled_by_user', message: null };
+  return { state: 'failed', reason: 'sandbox_start_failed', message };
+}
+
+/** A run on its way to a guest. */
+interface HandOver {
+  readonly run: Run;
+  readonly agent: Agent;
+  readonly execution: Execution;
+  /** The guest whose incarnation the run is stored with already. */
+  readonly fenced: Guest | undefined;
 }
 
 /** A run that has left the queue, until it is over. */

@@ -8,7 +8,7 @@ export const runReasons = {
   canceled: [...turnReasons.canceled, 'conversation_closed'],
   timed_out: turnReasons.timed_out,
   /** The run was under way when its sandbox went away: what it did is unknown, so it is never repeated by itself. */
-  interrupted: ['sandbox_lost', 'harness_unresponsive'],
+  interrupted: ['sandbox_lost'],
   /** The run never started. */
   rejected: ['access_revoked'],
 } as const;

@@ -1,4 +1,4 @@
-import type { inferRouterInputs, inferRouterOutputs } from '@trpc/server';
+import type { inferProcedureOutput, inferRouterInputs, inferRouterOutputs } from '@trpc/server';
 import type { AppRouter } from '../controlplane/api/app-router.ts';
 
 export type { AppRouter };
@@ -17,8 +17,8 @@ export type Conversation = ApiOutputs['conversations']['get'];
 export type Message = ApiOutputs['agents']['history']['items'][number];
 /** One turn: from an accepted message to exactly one terminal state. */
 export type Run = ApiOutputs['runs']['get'];
-/** One record of an agent's log, told apart by `type`. */
-export type AgentEvent = ApiOutputs['events']['read']['events'][number];
+/** One record of an agent's log, told apart by `type`. It is JSON, so it needs no mapping from the server's type. */
+export type AgentEvent = inferProcedureOutput<AppRouter['events']['read']>['events'][number];
 /** A question of an agent to the people who may decide. */
 export type Permission = ApiOutputs['permissions']['list']['items'][number];
 /** An API key without its secret. */

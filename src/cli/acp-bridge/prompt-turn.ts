@@ -106,6 +106,7 @@ class EditorQuestions {
       const { outcome } = await this.#editor.request(methods.client.session.requestPermission, request, {
         cancellationSignal: signal,
       });
+      if (signal.aborted) return undefined;
       return outcome.outcome === 'selected' ? outcome.optionId : null;
     } catch (thrown) {
       if (signal.aborted) return undefined;

@@ -25,7 +25,6 @@ const sentences = {
   run_timeout: 'it took longer than allowed',
   harness_idle: 'the coding agent said nothing for too long',
   sandbox_lost: 'the sandbox went away; what was done until then is unknown',
-  harness_unresponsive: 'the coding agent did not stop when asked, so its sandbox was stopped',
   access_revoked: 'the access of its sender was taken away',
 } as const satisfies Record<EndReason, string>;
 

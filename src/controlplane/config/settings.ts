@@ -112,7 +112,7 @@ export const settingsSchema = z.object({
     .describe('Events kept for each agent. Messages are kept for ever.'),
 });
 export type Settings = z.output<typeof settingsSchema>;
-export type SettingName = keyof Settings;
+type SettingName = keyof Settings;
 
 /** Values that no message shows: keys, and an address that may hold a password by mistake. */
 export const concealedSettings: ReadonlySet<string> = new Set<SettingName>([

@@ -163,7 +163,9 @@ export class Tether {
       throw new CaissonError('AGENT_DELETING', `Agent ${this.#agentId} is being deleted.`);
     }
     try {
-      await provider.ensureRunning(specOf(agent), signal);
+      // A sandbox that runs is not touched: a turn may be under way in it, and a newer image can wait for its next start.
+      const present = await provider.find(this.#agentId);
+      if (present?.state !== 'running') await provider.ensureRunning(specOf(agent), signal);
       try {
         return await attach(this.#options, signal);
       } catch (thrown) {

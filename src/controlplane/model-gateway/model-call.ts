@@ -99,9 +99,8 @@ export class ModelCall {
     this.#arm(limits.connectTimeoutMs, () => this.#fail('upstream_timeout', 'connect'));
     request.once('socket', (socket) => {
       const connected = (): void => this.#awaitFirstByte();
-      if (socket instanceof TLSSocket && !socket.authorized) socket.once('secureConnect', connected);
-      else if (socket.connecting) socket.once('connect', connected);
-      else connected();
+      if (request.reusedSocket) connected();
+      else socket.once(socket instanceof TLSSocket ? 'secureConnect' : 'connect', connected);
     });
     request.on('error', (error) =>
       this.#fail('upstream_unreachable', 'code' in error ? String(error.code) : error.name),

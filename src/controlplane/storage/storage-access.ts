@@ -48,9 +48,12 @@ export class StorageAccess {
   async close(): Promise<void> {
     this.#check();
     this.#closed = true;
-    await this.#disk.flushed();
     await this.#db.connection().execute(async () => undefined);
-    await this.#db.destroy();
+    try {
+      await this.#disk.flushed();
+    } finally {
+      await this.#db.destroy();
+    }
   }
 
   #check(): void {

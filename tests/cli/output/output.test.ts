@@ -6,7 +6,7 @@ import { table, type Column } from '../../../src/cli/output/table.ts';
 
 describe('printable', () => {
   test('takes away what could move the cursor, recolour or reach the clipboard', () => {
-    expect(printable('a\u001B[31mb\u001B[0m\u001B]52;c;aGk=\u0007c\rd\u0008e\u009Bf')).toBe('abcdef');
+    expect(printable('a\u001B[31mb\u001B[0m\u001B]52;c;aGk=\u0007c\rd\u0008e\u0085f')).toBe('abcdef');
   });
 
   test('keeps text, line feeds and tabs', () => {
