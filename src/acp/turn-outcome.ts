@@ -121,9 +121,12 @@ function firstLine(text: string): string {
 const longestText = 4_000;
 const serviceError = z.object({ error: z.object({ message: z.string() }) });
 
+/** Codex names the address that it asked: the guest's own, which tells nobody anything. */
+const ownAddress = /, url: http:\/\/127\.0\.0\.1:\d+[^\s,]*/g;
+
 /** The text of a model error. A service's JSON body is reduced to its message. */
 function modelErrorText(text: string): string {
-  const trimmed = text.trim();
+  const trimmed = text.replaceAll(ownAddress, '').trim();
   if (trimmed === '') return 'The model service failed; the harness does not say why.';
   return (trimmed.startsWith('{') ? messageOfJson(trimmed) : trimmed).slice(0, longestText);
 }

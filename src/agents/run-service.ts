@@ -191,7 +191,10 @@ function checkContent(content: readonly ContentBlock[], maxBytes: number): void 
   if (content.length === 0 || (text.trim() === '' && content.every((block) => block.type === 'text'))) {
     throw new CaissonError('MESSAGE_EMPTY', 'The message has no text.');
   }
-  const bytes = Buffer.byteLength(JSON.stringify(content));
+  const bytes = content.reduce(
+    (sum, block) => sum + Buffer.byteLength(block.type === 'text' ? block.text : JSON.stringify(block.block)),
+    0,
+  );
   if (bytes > maxBytes) {
     throw new CaissonError('MESSAGE_TOO_LARGE', `The message has ${bytes} bytes; ${maxBytes} are allowed.`, {
       details: { limit: maxBytes, used: bytes },

@@ -17,6 +17,7 @@ Agents are named by id or by name. \`caisson <command> --help\` tells more.
 /** Runs one command and returns the exit code of the process. Never rejects. */
 export async function runCommandLine(args: readonly string[]): Promise<number> {
   leaveQuietlyWhenNobodyReads();
+  if (args[0] !== 'start') reportDefects(); // a server's crash is shown whole
   try {
     const program = await buildProgram(args);
     await program.parseAsync(args, { from: 'user' });
@@ -58,6 +59,13 @@ function* everyCommand(command: Command): Generator<Command> {
 
 function fullName(command: Command): string {
   return command.parent === null ? command.name() : `${fullName(command.parent)} ${command.name()}`;
+}
+
+/** What nobody caught is told like any other error, without a stack. */
+function reportDefects(): void {
+  process.on('uncaughtException', (thrown) => {
+    void reportFailure(thrown).then((exitCode) => process.exit(exitCode));
+  });
 }
 
 /** `caisson events a | head` ends when head has seen enough, which is no error. */

@@ -165,7 +165,7 @@ async function describeProvider(provider: SandboxProvider): Promise<ControlPlane
 
 async function allAgents(store: AgentStore): Promise<readonly Agent[]> {
   const agents: Agent[] = [];
-  for (let cursor: string | null = null; ; ) {
+  for (let cursor: string | null = null; ;) {
     const page: Awaited<ReturnType<AgentStore['listAgents']>> = await store.listAgents(null, { limit: 200, cursor });
     agents.push(...page.items);
     if (page.nextCursor === null) return agents;

@@ -23,7 +23,7 @@ async function remove(nameOrId: string, { yes = false }: { readonly yes?: boolea
     return;
   }
   if (!yes) await confirm(agent.name);
-  await unlessMissing(() => client.agents.delete.mutate({ agentId: agent.id }));
+  await client.agents.delete.mutate({ agentId: agent.id });
   await stdout.write(`Deleted ${agent.name} ${agent.id}\n`);
 }
 

@@ -34,8 +34,8 @@ function columnsAt(now: number): Column<Agent>[] {
     { title: 'id', value: ({ id }) => id },
     { title: 'sandbox', value: sandboxText, style: ({ sandbox }) => (sandbox.state === 'failed' ? 'red' : undefined) },
     { title: 'harness', value: ({ harness }) => harness },
-    { title: 'model', value: ({ model }) => model ?? 'default', flexible: true },
-    { title: 'created', value: ({ createdAt }) => relativeTime(createdAt, now) },
+    { title: 'model', value: ({ model }) => model ?? 'default', whenNarrow: 'shorten' },
+    { title: 'created', value: ({ createdAt }) => relativeTime(createdAt, now), whenNarrow: 'leave-out' },
   ];
 }
 

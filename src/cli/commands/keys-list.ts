@@ -23,11 +23,11 @@ function columnsAt(now: number): Column<ApiKey>[] {
   const since = (at: number | null): string => (at === null ? 'never' : relativeTime(at, now));
   return [
     { title: 'key', value: ({ id }) => id },
-    { title: 'begins with', value: ({ prefix }) => `${prefix}…` },
-    { title: 'user', value: ({ user }) => user.name, flexible: true },
+    { title: 'begins with', value: ({ prefix }) => `${prefix}…`, whenNarrow: 'leave-out' },
+    { title: 'user', value: ({ user }) => user.name, whenNarrow: 'shorten' },
     { title: 'role', value: ({ user }) => user.role },
-    { title: 'name', value: ({ name }) => name, flexible: true },
-    { title: 'created', value: ({ createdAt }) => relativeTime(createdAt, now) },
+    { title: 'name', value: ({ name }) => name, whenNarrow: 'shorten' },
+    { title: 'created', value: ({ createdAt }) => relativeTime(createdAt, now), whenNarrow: 'leave-out' },
     { title: 'last used', value: ({ lastUsedAt }) => since(lastUsedAt) },
     { title: 'revoked', value: ({ revokedAt }) => (revokedAt === null ? '' : since(revokedAt)), style: () => 'red' },
   ];

@@ -11,6 +11,6 @@ export function conversationColumns(now: number): Column<Conversation>[] {
       style: ({ status }) => (status === 'closed' ? 'dim' : undefined),
     },
     { title: 'last message', value: ({ updatedAt }) => relativeTime(updatedAt, now) },
-    { title: 'title', value: ({ title }) => title, flexible: true },
+    { title: 'title', value: ({ title }) => title, whenNarrow: 'shorten' },
   ];
 }

@@ -5,9 +5,9 @@ import type { Column } from './table.ts';
 export function permissionColumns(now: number): Column<Permission>[] {
   return [
     { title: 'permission', value: ({ id }) => id },
-    { title: 'agent', value: ({ agentId }) => agentId },
+    { title: 'agent', value: ({ agentId }) => agentId, whenNarrow: 'leave-out' },
     { title: 'expires', value: ({ expiresAt }) => relativeTime(expiresAt, now) },
     { title: 'options', value: ({ options }) => options.map(({ optionId }) => optionId).join(' ') },
-    { title: 'asks for', value: ({ title }) => title, flexible: true },
+    { title: 'asks for', value: ({ title }) => title, whenNarrow: 'shorten' },
   ];
 }

@@ -9,7 +9,7 @@ export function runColumns(now: number): Column<Run>[] {
     { title: 'reason', value: ({ reason }) => reason ?? '' },
     { title: 'accepted', value: ({ acceptedAt }) => relativeTime(acceptedAt, now) },
     { title: 'took', value: (run) => took(run, now), align: 'right' },
-    { title: 'conversation', value: ({ conversationId }) => conversationId },
+    { title: 'conversation', value: ({ conversationId }) => conversationId, whenNarrow: 'leave-out' },
   ];
 }
 

@@ -1,3 +1,4 @@
+import { displayWidth, fitWidth } from './display-width.ts';
 import { oneLine } from './printable.ts';
 import type { Style } from './style.ts';
 
@@ -6,43 +7,50 @@ export interface Column<Row> {
   readonly value: (row: Row) => string;
   readonly style?: (row: Row) => Parameters<Style>[0] | undefined;
   readonly align?: 'right';
-  /** Is shortened when the table is wider than the terminal. Ids are not: they are there to be copied. */
-  readonly flexible?: true;
+  /**
+   * What happens when the table is wider than the terminal: the column is shortened, or left out. Others stay whole, ids
+   * above all: they are there to be copied.
+   */
+  readonly whenNarrow?: 'shorten' | 'leave-out';
+}
+
+interface Laid<Row> {
+  readonly column: Column<Row>;
+  readonly cells: readonly string[];
+  width: number;
 }
 
 const gap = '  ';
 const narrowest = 12;
 
-/** Rows under dim titles, aligned by what a terminal shows. Without `width` nothing is shortened. */
+/**
+ * Rows under dim titles, aligned by what a terminal shows. A column in which nothing stands is left out. Without `width`
+ * nothing is shortened.
+ */
 export function table<Row>(
   rows: readonly Row[],
   columns: readonly Column<Row>[],
   style: Style,
   width?: number,
 ): string {
-  const cells = rows.map((row) => columns.map((column) => oneLine(column.value(row))));
-  const widths = columns.map((column, i) =>
-    Math.max(displayWidth(column.title), ...cells.map((line) => displayWidth(line[i] ?? ''))),
-  );
-  if (width !== undefined) shrink(widths, columns, width);
-  const line = (texts: readonly string[], paint: (text: string, i: number) => string): string =>
-    texts
-      .map((text, i) => {
-        const space = ' '.repeat(Math.max(0, (widths[i] ?? 0) - displayWidth(fit(text, widths[i] ?? 0))));
-        const painted = paint(fit(text, widths[i] ?? 0), i);
-        return columns[i]?.align === 'right' ? `${space}${painted}` : `${painted}${space}`;
-      })
+  const laid = fitted(columns.map((column) => lay(column, rows)).filter(hasContent), width ?? Number.POSITIVE_INFINITY);
+  const line = (textOf: (each: Laid<Row>) => string, paint: (text: string, each: Laid<Row>) => string): string =>
+    laid
+      .map((each) => padded(fitWidth(textOf(each), each.width), each, paint))
       .join(gap)
       .trimEnd();
   const head = line(
-    columns.map(({ title }) => title),
+    ({ column }) => column.title,
     (text) => style('dim', text),
   );
   const body = rows.map((row, r) =>
-    line(cells[r] ?? [], (text, i) => {
-      const format = columns[i]?.style?.(row);
-      return format === undefined ? text : style(format, text);
-    }),
+    line(
+      ({ cells }) => cells[r] ?? '',
+      (text, { column }) => {
+        const format = column.style?.(row);
+        return format === undefined ? text : style(format, text);
+      },
+    ),
   );
   return [head, ...body].map((text) => `${text}\n`).join('');
 }
@@ -53,36 +61,38 @@ export function record(entries: readonly (readonly [name: string, value: string]
   return entries.map(([name, value]) => `${style('dim', name.padEnd(width))}${gap}${value}\n`).join('');
 }
 
-function shrink<Row>(widths: number[], columns: readonly Column<Row>[], width: number): void {
-  const total = widths.reduce((sum, each) => sum + each, 0) + gap.length * (widths.length - 1);
-  let over = total - width;
-  for (const [i, column] of columns.entries()) {
-    const own = widths[i] ?? 0;
-    if (over <= 0 || column.flexible !== true || own <= narrowest) continue;
-    widths[i] = Math.max(narrowest, own - over);
-    over -= own - Math.max(narrowest, own - over);
-  }
+function lay<Row>(column: Column<Row>, rows: readonly Row[]): Laid<Row> {
+  const cells = rows.map((row) => oneLine(column.value(row)));
+  return { column, cells, width: Math.max(displayWidth(column.title), ...cells.map(displayWidth)) };
 }
 
-const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
-// East Asian wide and full-width ranges, and emoji: these take two columns.
-const wide =
-  /^(?:[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation})/u;
-
-function displayWidth(text: string): number {
-  let width = 0;
-  for (const { segment } of graphemes.segment(text)) width += wide.test(segment) ? 2 : 1;
-  return width;
+function hasContent<Row>({ cells }: Laid<Row>): boolean {
+  return cells.some((cell) => cell !== '');
 }
 
-function fit(text: string, width: number): string {
-  if (displayWidth(text) <= width) return text;
-  let kept = '';
-  let used = 0;
-  for (const { segment } of graphemes.segment(text)) {
-    used += wide.test(segment) ? 2 : 1;
-    if (used > width - 1) break;
-    kept += segment;
+/** Shortens what may be shortened; where that is not enough, leaves out what may be left out, the last first. */
+function fitted<Row>(laid: Laid<Row>[], width: number): Laid<Row>[] {
+  const least = total(laid.map((each) => leastWidth(each)));
+  const lastOptional = laid.findLastIndex(({ column }) => column.whenNarrow === 'leave-out');
+  if (least > width && lastOptional !== -1) return fitted(laid.toSpliced(lastOptional, 1), width);
+  let over = total(laid.map((each) => each.width)) - width;
+  for (const each of laid) {
+    const less = Math.min(Math.max(0, over), each.width - leastWidth(each));
+    each.width -= less;
+    over -= less;
   }
-  return `${kept}…`;
+  return laid;
+}
+
+function leastWidth<Row>({ column, width }: Laid<Row>): number {
+  return column.whenNarrow === 'shorten' ? Math.min(width, narrowest) : width;
+}
+
+function total(widths: readonly number[]): number {
+  return widths.reduce((sum, each) => sum + each, 0) + gap.length * (widths.length - 1);
+}
+
+function padded<Row>(text: string, each: Laid<Row>, paint: (text: string, each: Laid<Row>) => string): string {
+  const space = ' '.repeat(each.width - displayWidth(text));
+  return each.column.align === 'right' ? `${space}${paint(text, each)}` : `${paint(text, each)}${space}`;
 }

@@ -70,7 +70,11 @@ export class ModelCall {
   /** Resolves when nothing of the call is left. Never rejects. */
   run(): Promise<CallRecord> {
     const { stream, headers, limits } = this.#options;
-    stream.once('close', () => this.#finish(this.#isSaid && stream.rstCode === 0 ? 'answered' : 'guest_left'));
+    stream.once('close', () => {
+      // Codex closes its stream on the event that ends the response, before the service has ended the body.
+      const isWhole = (this.#isSaid && stream.rstCode === 0) || this.#usage?.usage !== undefined;
+      this.#finish(isWhole ? 'answered' : 'guest_left');
+    });
     const declared = declaredLength(headers);
     if (declared !== undefined && !(declared <= limits.maxRequestBytes)) this.#refuseBody(declared);
     else this.#ask(declared);

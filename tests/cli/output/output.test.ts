@@ -44,7 +44,7 @@ describe('table', () => {
     readonly count: number;
   }
   const columns: Column<Row>[] = [
-    { title: 'name', value: ({ name }) => name, flexible: true },
+    { title: 'name', value: ({ name }) => name, whenNarrow: 'shorten' },
     { title: 'id', value: () => 'agt-01' },
     { title: 'count', value: ({ count }) => String(count), align: 'right' },
   ];
@@ -63,6 +63,16 @@ describe('table', () => {
   test('shortens flexible columns only, to the width of the terminal', () => {
     const text = table([{ name: 'a very long name indeed', count: 1 }], columns, plain, 30);
     expect(text).toBe('name             id      count\na very long na…  agt-01      1\n');
+  });
+
+  test('leaves out what may be left out, and what is empty', () => {
+    const more: Column<Row>[] = [
+      ...columns,
+      { title: 'always empty', value: () => '' },
+      { title: 'extra', value: () => 'something long', whenNarrow: 'leave-out' },
+    ];
+    expect(table([{ name: 'a', count: 1 }], more, plain, 30)).toBe('name  id      count\na     agt-01      1\n');
+    expect(table([{ name: 'a', count: 1 }], more, plain)).toContain('something long');
   });
 
   test('a value with line feeds or escape sequences stays on its line', () => {

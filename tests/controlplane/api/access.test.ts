@@ -41,7 +41,7 @@ const matrix: Readonly<Record<string, Entry | string>> = {
     input: ({ agentId, conversationId }) => ({ agentId, conversationId, message: 'hi' }),
     refusedWith: 'AGENT_NOT_FOUND',
   },
-  'agents.delete': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
+  'agents.delete': 'leaves alone what is not of the caller, as tested with the procedures',
   'conversations.open': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
   'conversations.list': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
   'conversations.get': { input: ({ conversationId }) => ({ conversationId }), refusedWith: 'CONVERSATION_NOT_FOUND' },

@@ -136,9 +136,14 @@ describe('agents', () => {
     expect([status, error?.code]).toEqual([400, 'BAD_REQUEST']);
   });
 
-  test('delete answers when the agent is gone, and then it is not found', async () => {
+  test('delete answers when the agent is gone, can be repeated, and leaves those of others alone', async () => {
     const { id: agentId } = await newAgent();
-    expect((await server.mutate(server.alice, 'agents.delete', { agentId })).data).toEqual({ agentId });
+    const remove = async (caller: RunningServer['alice']) =>
+      (await server.mutate(caller, 'agents.delete', { agentId })).data;
+    expect(await remove(server.bob)).toEqual({ agentId, existed: false });
+    expect(server.sandboxes.guests.has(agentId)).toBe(true);
+    expect(await remove(server.alice)).toEqual({ agentId, existed: true });
+    expect(await remove(server.alice)).toEqual({ agentId, existed: false });
     expect((await server.query(server.alice, 'agents.get', { agentId })).error?.code).toBe('AGENT_NOT_FOUND');
     expect(server.sandboxes.guests.has(agentId)).toBe(false);
   });

@@ -1,8 +1,11 @@
+import { createServer as createHttpsServer } from 'node:https';
 import { createServer as createTcpServer, type AddressInfo } from 'node:net';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import type { ServerResponse } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { until } from '../../until.ts';
 import { apiKey, bodyOf, openGateway, readAnswer, sse } from './gateway-fixture.ts';
+import { localhostCertificate } from './localhost-certificate.ts';
 
 const completed = {
   type: 'response.completed',
@@ -137,6 +140,29 @@ describe('what passes', () => {
     await gateway.ask('{}');
     expect(gateway.log[0]).toMatchObject({ inputTokens: 11, outputTokens: 7 });
   });
+});
+
+test('a service behind TLS is asked over one connection, on which silence is noticed as well', async () => {
+  setDefaultCACertificates([...getCACertificates(), localhostCertificate.cert]);
+  let calls = 0;
+  let connections = 0;
+  const server = createHttpsServer(localhostCertificate, (_request, response) => {
+    calls += 1;
+    if (calls === 1) response.end('{}');
+  });
+  server.on('secureConnection', () => (connections += 1));
+  await new Promise<void>((resolve) => server.listen(0, resolve));
+  const { port } = server.address() as AddressInfo;
+  await using gateway = await openGateway({
+    baseUrl: `https://localhost:${port}/v1`,
+    limits: { connectTimeoutMs: 300_000, firstByteTimeoutMs: 2_000 },
+  });
+  expect((await gateway.ask('{}')).status).toBe(200);
+  const second = await gateway.ask('{}');
+  expect([second.status, calls, connections]).toEqual([504, 2, 1]);
+  expect(gateway.log[1]).toMatchObject({ outcome: 'upstream_timeout', cause: 'first byte' });
+  server.closeAllConnections();
+  server.close();
 });
 
 describe('what the service refuses', () => {

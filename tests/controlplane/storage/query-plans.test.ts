@@ -87,6 +87,7 @@ async function useAgentStore(
   await store.listPendingPermissions({ ownerId: null });
   await store.readEvents(agent.id, 0, 10);
   await store.eventBounds(agent.id);
+  await store.flushed();
   await store.pruneEvents(agent.id, 2);
   await store.journalPosition(agent.id, incarnation);
   await store.transaction((bare) => inTransaction(bare).deleteAgent(agent.id));

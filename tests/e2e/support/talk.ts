@@ -58,7 +58,7 @@ export class Talk implements AsyncDisposable {
 
   /** Waits for the end of the run, and checks it and the whole log of the agent. */
   async end(runId: string): Promise<EndedRun> {
-    const outcome = await this.client.runs.wait.query({ runId, timeoutMs: 55_000 });
+    const outcome = await this.client.runs.wait.query({ runId, timeoutMs: 110_000 });
     expect(outcome.status, `the wait for ${runId}`).not.toBe('timeout');
     const { seq } = await this.client.agents.status.query({ agentId: this.agentId });
     await this.log.until(`event ${seq}`, (events) => events.length >= seq);

@@ -66,6 +66,7 @@ export const agentsRouter = router({
       });
     }),
 
+  /** The caller's own, newest first; everyone's for administrators. */
   list: procedure
     .input(z.strictObject(pageFields).prefault({}))
     .output(pageSchema(agentSchema))
@@ -162,15 +163,23 @@ export const agentsRouter = router({
       return { messageId, outcome, reply, messages };
     }),
 
-  /** Answers when no sandbox, volume or row of the agent is left. Goes on when the caller leaves. */
+  /**
+   * Answers when no sandbox, volume or row of the agent is left. Goes on when the caller leaves. Idempotent: an agent
+   * that is not there (any more), or is someone else's, is left alone, and `existed` is false.
+   */
   delete: procedure
     .input(byId)
-    .output(z.object({ agentId: agentIdSchema }))
-    .mutation(async ({ ctx, input }) => {
+    .output(z.object({ agentId: agentIdSchema, existed: z.boolean() }))
+    .mutation(async ({ ctx, input: { agentId } }) => {
       const { domain, access } = ctx.services;
-      await access.agent(ctx.principal, input.agentId);
-      await domain.agents.delete(input.agentId);
-      return { agentId: input.agentId };
+      try {
+        await access.agent(ctx.principal, agentId);
+      } catch (thrown) {
+        if (thrown instanceof CaissonError && thrown.code === 'AGENT_NOT_FOUND') return { agentId, existed: false };
+        throw thrown;
+      }
+      await domain.agents.delete(agentId);
+      return { agentId, existed: true };
     }),
 });
 

@@ -8,6 +8,7 @@ import { procedure, router } from '../trpc.ts';
 const byId = z.strictObject({ conversationId: conversationIdSchema });
 
 export const conversationsRouter = router({
+  /** A new conversation. Where the sandbox runs, the harness opens its session ahead of the first message. */
   open: procedure
     .input(z.strictObject({ agentId: agentIdSchema, title: displayNameSchema.optional() }))
     .output(conversationSchema)
@@ -17,6 +18,7 @@ export const conversationsRouter = router({
       return await domain.conversations.open(input);
     }),
 
+  /** Of one agent, open and closed, newest first. */
   list: procedure
     .input(z.strictObject({ agentId: agentIdSchema, ...pageFields }))
     .output(pageSchema(conversationSchema))
@@ -27,6 +29,7 @@ export const conversationsRouter = router({
       return await domain.conversations.list(agentId, page);
     }),
 
+  /** One conversation, open or closed. */
   get: procedure
     .input(byId)
     .output(conversationSchema)

@@ -36,11 +36,13 @@ export const runsRouter = router({
       return await waitForRun(ctx.services, { ...input, signal });
     }),
 
+  /** A run as it is now. */
   get: procedure
     .input(byId)
     .output(runSchema)
     .query(async ({ ctx, input }) => await ctx.services.access.run(ctx.principal, input.runId)),
 
+  /** Of one agent, or of one of its conversations, newest first. */
   list: procedure
     .input(z.strictObject({ agentId: agentIdSchema, conversationId: conversationIdSchema.optional(), ...pageFields }))
     .output(pageSchema(runSchema))
