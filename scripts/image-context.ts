@@ -33,11 +33,6 @@ export class ImageContext {
     await symlink(imagePath, await this.#target(path));
   }
 
-  /** An empty folder: a layer that this build leaves out. */
-  async folder(path: string): Promise<void> {
-    await mkdir(join(this.#folder, path), { recursive: true });
-  }
-
   /** A file, or the files of a whole tree, as they are, without what `leaveOut` (given paths relative to `source`) says. */
   async add(path: string, source: string, leaveOut: (relative: string) => boolean = () => false): Promise<void> {
     if ((await stat(source)).isFile()) return linkOrCopy(source, await this.#target(path));

@@ -35,13 +35,14 @@ interface Pruning {
   readonly keep: number;
 }
 
-/** Removes the tags of `repository` but the `keep` newest, `current`, and those whose image a container uses. */
+/** Removes the tags of `repository` but the `keep` newest, `current`, `latest`, and those whose image a container uses. */
 export async function pruneTags(docker: Docker, { repository, current, keep }: Pruning): Promise<void> {
   const images = await docker.listImages({ filters: { reference: [repository] } });
   const inUse = new Set((await docker.listContainers({ all: true })).map((container) => container.ImageID));
   const old = images.toSorted((a, b) => b.Created - a.Created).slice(keep);
   const tags = old.filter((image) => !inUse.has(image.Id)).flatMap((image) => image.RepoTags ?? []);
-  for (const tag of tags.filter((name) => name.startsWith(`${repository}:`) && name !== current)) {
+  const staying = [current, `${repository}:latest`];
+  for (const tag of tags.filter((name) => name.startsWith(`${repository}:`) && !staying.includes(name))) {
     try {
       await docker.getImage(tag).remove();
     } catch (error) {

@@ -59,7 +59,7 @@ export async function buildSandboxBase(
   await addCodex(context, harness, choice.cpu);
   await addAdapter(context, harness);
   await addNpm(context, join(harness, 'npm'));
-  await addClaude(context, choice, log);
+  if (choice.withClaude) await addClaude(context, await ensureClaudeHarness(choice.cpu, log));
   for (const [from, to, mode] of configuration) {
     await context.write(`layers/config${to}`, await readFile(join(folder, from)), mode);
   }
@@ -82,7 +82,7 @@ async function addCodex(context: ImageContext, harness: string, cpu: SandboxCpu)
 /** The adapter is one bundled file: the packages that it names as dependencies are in it, but for Codex's launcher. */
 async function addAdapter(context: ImageContext, harness: string): Promise<void> {
   for (const name of ['@agentclientprotocol/codex-acp', '@openai/codex']) {
-    await context.add(`layers/codex-acp${harnessFolder}/${name}`, join(harness, name), isNotForPrograms);
+    await context.add(`layers/adapters${harnessFolder}/${name}`, join(harness, name), isNotForPrograms);
   }
 }
 
@@ -94,13 +94,11 @@ async function addNpm(context: ImageContext, source: string): Promise<void> {
     await context.symlink(`layers/npm/usr/local/bin/${name}`, `${root}/bin/${name}-cli.js`);
 }
 
-async function addClaude(context: ImageContext, choice: BaseChoice, log: (line: string) => void): Promise<void> {
-  if (!choice.withClaude) return context.folder('layers/claude');
+async function addClaude(context: ImageContext, harness: string): Promise<void> {
   const root = '/opt/caisson/claude/node_modules';
-  const source = await ensureClaudeHarness(choice.cpu, log);
-  await context.add(`layers/claude${root}`, source, isNotForPrograms);
+  await context.add(`layers/adapters${root}`, harness, isNotForPrograms);
   const program = `${root}/@agentclientprotocol/claude-agent-acp/dist/index.js`;
-  await context.symlink('layers/claude/usr/local/bin/claude-agent-acp', program);
+  await context.symlink('layers/adapters/usr/local/bin/claude-agent-acp', program);
 }
 
 /** What only people and debuggers read: documentation, types and source maps. Licences stay. */

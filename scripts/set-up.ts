@@ -14,7 +14,10 @@ async function setUp(command: string): Promise<string> {
   if (command === 'test') await ensureChromium(log);
   const chosen = process.env['CAISSON_SANDBOX_IMAGE'];
   if (chosen !== undefined && chosen !== '') return chosen;
-  return (await ensureSandboxImage({ docker, log })).image;
+  const { image } = await ensureSandboxImage({ docker, log });
+  // What a control plane takes that is started without this set-up and without CAISSON_SANDBOX_IMAGE.
+  await docker.getImage(image).tag({ repo: 'caisson/sandbox', tag: 'latest' });
+  return image;
 }
 
 try {

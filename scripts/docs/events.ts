@@ -10,9 +10,11 @@ const when = {
   'agent.status': 'What the agent is doing has changed: it follows from its runs and its sandbox.',
   'sandbox.status': 'Its sandbox has changed. `message` says why it stopped or failed.',
   'conversation.opened': 'A conversation was opened.',
+  'conversation.configured': 'Somebody chose another model or mode: it holds from the next turn on.',
   'conversation.closed': 'A conversation was closed. What ran or waited in it is canceled.',
   'session.opened':
-    'The harness has a session for the conversation. `new` where there was one before: it has lost what was said.',
+    'The harness has a session for the conversation, and lets one choose of these. `new` where there was one before: it has lost what was said.',
+  'session.updated': 'The harness went over to another mode by itself. The conversation keeps it.',
   'message.added': 'A user said something. The event that ends what an agent says is `message.completed`.',
   'message.delta': 'The agent goes on speaking. Provisional; `offset` is where the piece begins, in UTF-16 code units.',
   'message.completed': 'The agent has said this, whole. It replaces the deltas, and is in the history from now on.',
@@ -35,7 +37,8 @@ const when = {
   'run.failed': 'The end: something went wrong.',
   'run.canceled': 'The end: it was stopped.',
   'run.timed_out': 'The end: it took too long.',
-  'run.interrupted': 'The end: its sandbox was lost in the middle. What it did is unknown; it is never repeated by itself.',
+  'run.interrupted':
+    'The end: its sandbox was lost in the middle. What it did is unknown; it is never repeated by itself.',
   'run.rejected': 'The end: it never started.',
 } as const satisfies Record<EventType, string>;
 
@@ -50,7 +53,7 @@ const meaning = {
   model_error: 'The model service failed, or its answer broke off, after the retries of the harness.',
   harness_start_failed: 'The harness did not start, or did not open a session.',
   harness_exited: 'The harness died in the turn. The next message starts it again.',
-  harness_error: 'The harness answered with an error of its own.',
+  harness_error: 'The harness answered with an error of its own, or lacks the model or the mode that was chosen.',
   session_lost: "The harness no longer has the conversation's session.",
   sandbox_start_failed: 'The sandbox did not come up. `message` says why and what to do.',
   sandbox_unreachable: 'The run could not be handed to the sandbox.',
@@ -62,7 +65,6 @@ const meaning = {
   run_timeout: 'Its time was up (`timeoutMs`, or `CAISSON_RUN_TIMEOUT`).',
   harness_idle: 'The harness was silent for `CAISSON_IDLE_TIMEOUT` while no tool ran and no permission was open.',
   sandbox_lost: 'The sandbox stopped while the run was under way.',
-  harness_unresponsive: 'The guest no longer obeyed.',
   access_revoked: 'Whoever sent it lost the agent, or every key, before its turn came.',
 } as const satisfies Record<RunReason, string>;
 

@@ -28,7 +28,9 @@ const folder = join(repositoryRoot, 'src/controlplane/api/routers');
 export async function procedureTables(): Promise<string> {
   const comments = await procedureComments();
   const rows = new Map<string, string[][]>();
-  for (const [path, { type, inputs, output }] of Object.entries(proceduresSchema.parse({ ...router._def.procedures }))) {
+  for (const [path, { type, inputs, output }] of Object.entries(
+    proceduresSchema.parse({ ...router._def.procedures }),
+  )) {
     const [routerName = '', name = ''] = path.split('.');
     const input = inputs[0] === undefined ? '' : schemaText(jsonSchema(inputs[0], 'input'));
     const answer = output === undefined ? 'each `Event`, as it comes' : code(schemaText(jsonSchema(output, 'output')));
@@ -45,7 +47,9 @@ export async function procedureComments(): Promise<ReadonlyMap<string, string>> 
   const comments = new Map<string, string>();
   for (const file of await readdir(folder)) {
     const source = await readFile(join(folder, file), 'utf8');
-    for (const [, comment = '', name = ''] of source.matchAll(/^ {2}\/\*\*(.*?)\*\/\n {2}(\w+): \w*[pP]rocedure\b/gms)) {
+    for (const [, comment = '', name = ''] of source.matchAll(
+      /^ {2}\/\*\*(.*?)\*\/\n {2}(\w+): \w*[pP]rocedure\b/gms,
+    )) {
       comments.set(`${file.replace(/\.ts$/, '')}.${name}`, comment.replaceAll(/\s*\n\s*\*\s?/g, ' ').trim());
     }
   }

@@ -13,8 +13,9 @@ export function schemaText(schema: JsonSchema | boolean | undefined): string {
   const choices = schema.anyOf ?? schema.oneOf;
   if (choices !== undefined) return [...new Set(choices.map(schemaText))].join(' | ');
   if (schema.allOf !== undefined) return schema.allOf.map(schemaText).join(' & ');
-  if (Array.isArray(schema.type)) return schema.type.map((type) => schemaText({ ...schema, type })).join(' | ');
-  switch (schema.type) {
+  const { type } = schema;
+  if (Array.isArray(type)) return type.map((one) => schemaText({ ...schema, type: one })).join(' | ');
+  switch (type) {
     case 'array':
       return `${grouped(schemaText(Array.isArray(schema.items) ? undefined : schema.items))}[]`;
     case 'object':
@@ -26,8 +27,8 @@ export function schemaText(schema: JsonSchema | boolean | undefined): string {
     case 'string':
     case 'boolean':
     case 'null':
-      return schema.type;
-    case undefined:
+      return type;
+    default:
       return 'any';
   }
 }

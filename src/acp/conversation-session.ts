@@ -4,6 +4,8 @@ import type { HarnessEvent } from '../wire/contract/harness-event.ts';
 import type { HarnessSink } from './harness.ts';
 import type { HarnessProcess } from './harness-process.ts';
 import { SessionProjection, type UnnamedChunks } from './projection/session-projection.ts';
+import { updateName } from './projection/updates.ts';
+import { choicesAfterUpdate, noChoices, type ChoiceKind, type SessionChoices } from './session-choices.ts';
 import type { Turn } from './turn.ts';
 
 /** What is known of one conversation's ACP session. */
@@ -16,6 +18,10 @@ export class ConversationSession {
   sessionId: string | null = null;
   /** The process that has it open; null or an ended process: it must be opened again. */
   process: HarnessProcess | null = null;
+  /** The modes and models of the open session. */
+  choices: SessionChoices = noChoices;
+  /** The mode and the model that the session has where nobody chose: those that it began with. */
+  unchosen: Readonly<Record<ChoiceKind, string | null>> = { mode: null, model: null };
   /** While the harness repeats the transcript, which is known already. */
   isReplaying = false;
   turn: Turn | null = null;
@@ -35,8 +41,14 @@ export class ConversationSession {
 
   /** Takes one `session/update`. What arrives between turns belongs to no run. */
   update(update: unknown): void {
+    const before = this.choices;
+    this.choices = choicesAfterUpdate(before, update);
     if (this.isReplaying) return;
-    const events = this.projection.apply(update);
+    const mode = this.choices.mode?.current;
+    const changes: HarnessEvent[] =
+      mode == null || mode === before.mode?.current ? [] : [{ type: 'session.updated', mode }];
+    const isTold = changes.length > 0 && updateName(update) === 'current_mode_update';
+    const events = isTold ? changes : [...this.projection.apply(update), ...changes];
     this.record(events, this.turn?.liveRunId ?? null);
     if (events.some(isProgress)) this.turn?.touch();
   }

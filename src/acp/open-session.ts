@@ -4,26 +4,19 @@ import {
   type LoadSessionResponse,
   type NewSessionResponse,
   type ResumeSessionResponse,
-  type SessionConfigOption,
 } from '@agentclientprotocol/sdk/unstable';
-import type { Clock } from '../kernel/clock.ts';
 import { errorText } from '../kernel/errors.ts';
 import type { Logger } from '../kernel/logger.ts';
 import type { SessionSpec } from '../wire/contract/turn.ts';
 import type { ConversationSession } from './conversation-session.ts';
 import type { HarnessProcess } from './harness-process.ts';
 import { refusalOf } from './request-errors.ts';
-
-/** How long a harness may take to answer about a session before it is taken for dead and killed. */
-const sessionTimeoutMs = 60_000;
+import { choicesOf, type ChoiceKind } from './session-choices.ts';
 
 type Opened = NewSessionResponse | LoadSessionResponse | ResumeSessionResponse;
 
 export interface SessionOpener {
-  readonly clock: Clock;
   readonly logger: Logger;
-  /** The model that the harness was started with. */
-  readonly launchModel: string | null;
   /** Makes it the session's id and lets the session's updates find it. */
   route(sessionId: string, session: ConversationSession): void;
 }
@@ -38,24 +31,27 @@ export async function openSession(
   spec: SessionSpec,
   opener: SessionOpener,
 ): Promise<'new' | 'loaded' | 'resumed'> {
-  const cancelTimeout = opener.clock.schedule(sessionTimeoutMs, () =>
-    process.kill('it did not open a session in time'),
-  );
-  try {
-    const known = session.sessionId ?? spec.sessionId;
-    const reopened = known === null ? null : await reopen(process, session, known, spec, opener);
-    if (reopened !== null) {
-      await chooseModel(process, session, spec, reopened.response, opener);
-      return reopened.how;
-    }
-    const response = await process.agent.request(methods.agent.session.new, { cwd: spec.cwd, mcpServers: [] });
-    opener.route(response.sessionId, session);
-    await setTitle(process, response.sessionId, spec.title, opener.logger);
-    await chooseModel(process, session, spec, response, opener);
-    return 'new';
-  } finally {
-    cancelTimeout();
+  const known = session.sessionId ?? spec.sessionId;
+  const reopened = known === null ? null : await reopen(process, session, known, spec, opener);
+  if (reopened !== null) {
+    session.choices = choicesOf(reopened.response);
+    // What the harness opens it with now may be what was chosen before.
+    session.unchosen = {
+      mode: session.unchosen.mode ?? current(session, 'mode'),
+      model: session.unchosen.model ?? current(session, 'model'),
+    };
+    return reopened.how;
   }
+  const response = await process.agent.request(methods.agent.session.new, { cwd: spec.cwd, mcpServers: [] });
+  opener.route(response.sessionId, session);
+  session.choices = choicesOf(response);
+  session.unchosen = { mode: current(session, 'mode'), model: current(session, 'model') };
+  await setTitle(process, response.sessionId, spec.title, opener.logger);
+  return 'new';
+}
+
+function current({ choices }: ConversationSession, kind: ChoiceKind): string | null {
+  return choices[kind]?.current ?? null;
 }
 
 /** Null when the harness cannot reopen sessions, or has lost this one. */
@@ -95,29 +91,4 @@ async function setTitle(process: HarnessProcess, sessionId: string, title: strin
     if (process.isEnding) throw error;
     logger.warn({ sessionId, error: errorText(error) }, 'the harness refused the title of a session');
   }
-}
-
-/** A model that the session does not list is left to the launch profile, which told it to the harness at its start. */
-async function chooseModel(
-  process: HarnessProcess,
-  session: ConversationSession,
-  { model }: SessionSpec,
-  response: Opened,
-  { launchModel, logger }: SessionOpener,
-): Promise<void> {
-  const option = response.configOptions?.find(({ category }) => category === 'model');
-  if (model === null || session.sessionId === null || option?.currentValue === model) return;
-  if (option !== undefined && lists(option, model)) {
-    const change = { sessionId: session.sessionId, configId: option.id, value: model };
-    await process.agent.request(methods.agent.session.setConfigOption, change);
-  } else if (model !== launchModel) {
-    logger.warn({ model, sessionId: session.sessionId }, 'the harness does not offer the model; its own choice stays');
-  }
-}
-
-function lists(option: SessionConfigOption, value: string): boolean {
-  if (option.type !== 'select') return false;
-  return option.options.some((entry) =>
-    'options' in entry ? entry.options.some((inner) => inner.value === value) : entry.value === value,
-  );
 }

@@ -5,13 +5,17 @@ import { errorText } from '../kernel/errors.ts';
 import type { ConversationId } from '../kernel/ids.ts';
 import type { Logger } from '../kernel/logger.ts';
 import type { SessionSpec } from '../wire/contract/turn.ts';
+import { choose, ChoiceError } from './choose.ts';
 import { ConversationSession } from './conversation-session.ts';
 import type { HarnessSink } from './harness.ts';
 import { HarnessGoneError, type HarnessProcess } from './harness-process.ts';
 import { openSession } from './open-session.ts';
 import type { ProcessHost } from './process-host.ts';
 import type { UnnamedChunks } from './projection/session-projection.ts';
+import { offerOf } from './session-choices.ts';
 
+/** How long a harness may take to open a session as it is wanted before it is taken for dead and killed. */
+const openTimeoutMs = 60_000;
 /** How long a harness may take to close a session, which ends the commands in it, before it is killed. */
 const closeTimeoutMs = 3_000;
 
@@ -22,6 +26,7 @@ export interface SessionRegistryOptions {
   readonly sink: HarnessSink;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** The model that the harness is started with. */
   readonly launchModel: string | null;
   readonly unnamedChunks: UnnamedChunks;
 }
@@ -61,25 +66,26 @@ export class SessionRegistry {
   }
 
   /**
-   * The process that has the session open; opens the session, and starts the harness, where that is needed.
+   * The process that has the session open, with the model and the mode that are wanted; opens the session, and starts the
+   * harness, where that is needed.
    *
-   * @throws HARNESS_FAILED when the harness cannot be started, HarnessGoneError when it ends meanwhile, or what it answered.
+   * @throws HARNESS_FAILED when the harness cannot be started, HarnessGoneError when it ends meanwhile, ChoiceError when
+   *   it lacks the model or the mode, or what it answered.
    */
   open(spec: SessionSpec): Promise<HarnessProcess> {
-    const { host, sink } = this.#options;
+    const { host, clock } = this.#options;
     const session = this.of(spec.conversationId);
     return session.changes.run(async () => {
       const process = await host.need();
-      if (session.process === process) return process;
-      const how = await openSession(process, session, spec, { ...this.#options, route: this.#route }).catch(
-        async (error: unknown) => {
-          throw process.isEnding ? new HarnessGoneError(await process.exited) : error;
-        },
-      );
-      session.process = process;
-      const { conversationId, sessionId } = session;
-      if (sessionId !== null) sink.append({ type: 'session.opened', conversationId, sessionId, how });
-      return process;
+      const cancelTimeout = clock.schedule(openTimeoutMs, () => process.kill('it did not open a session in time'));
+      try {
+        await this.#openAsWanted(process, session, spec);
+        return process;
+      } catch (error) {
+        throw process.isEnding ? new HarnessGoneError(await process.exited) : error;
+      } finally {
+        cancelTimeout();
+      }
     });
   }
 
@@ -107,6 +113,25 @@ export class SessionRegistry {
     session.sessionId = sessionId;
     this.#routes.set(sessionId, session);
   };
+
+  async #openAsWanted(process: HarnessProcess, session: ConversationSession, spec: SessionSpec): Promise<void> {
+    const { launchModel } = this.#options;
+    if (session.process !== process) await this.#open(process, session, spec);
+    if ((await choose(process, session, spec, launchModel)) === 'chosen') return;
+    await this.#close(session);
+    if (session.process !== process) await this.#open(process, session, spec);
+    if ((await choose(process, session, spec, launchModel)) === 'chosen') return;
+    throw new ChoiceError(`The harness no longer offers the model "${session.unchosen.model}" that it began with.`);
+  }
+
+  async #open(process: HarnessProcess, session: ConversationSession, spec: SessionSpec): Promise<void> {
+    const { sink, logger } = this.#options;
+    const how = await openSession(process, session, spec, { logger, route: this.#route });
+    session.process = process;
+    const { conversationId, sessionId } = session;
+    const offer = offerOf(session.choices, session.unchosen);
+    if (sessionId !== null) sink.append({ type: 'session.opened', conversationId, sessionId, how, ...offer });
+  }
 
   async #close(session: ConversationSession): Promise<void> {
     const { process, sessionId } = session;

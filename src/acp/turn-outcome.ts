@@ -2,6 +2,7 @@ import { RequestError } from '@agentclientprotocol/sdk/unstable';
 import { z } from 'zod';
 import { CaissonError, errorText } from '../kernel/errors.ts';
 import type { TurnOutcome, TurnUsage } from '../wire/contract/turn.ts';
+import { ChoiceError } from './choose.ts';
 import { HarnessGoneError, type HarnessExit } from './harness-process.ts';
 import { refusalOf, requestErrorText } from './request-errors.ts';
 
@@ -88,6 +89,7 @@ export function exitedOutcome({ exitCode, signal }: HarnessExit): TurnOutcome {
 /** The outcome of a turn whose session could not be opened. */
 export function outcomeOfOpening(error: unknown): TurnOutcome {
   if (error instanceof HarnessGoneError) return exitedOutcome(error.exit);
+  if (error instanceof ChoiceError) return { state: 'failed', reason: 'harness_error', message: error.message };
   if (error instanceof CaissonError) return { state: 'failed', reason: 'harness_start_failed', message: error.message };
   return outcomeOfError(error, { failure: null, permissionEnd: null });
 }

@@ -3,6 +3,7 @@ import { orAbort } from '../kernel/deadline.ts';
 import { CaissonError, toCaissonError } from '../kernel/errors.ts';
 import { type AgentId, newAgentId, type UserId } from '../kernel/ids.ts';
 import type { Logger } from '../kernel/logger.ts';
+import type { SessionOffer } from '../wire/contract/session-offer.ts';
 import { activityOf } from './activity.ts';
 import type { Agent, AgentActivity, AgentLimits, Conversation } from './agent.ts';
 import type { EventLog } from './event-log.ts';
@@ -38,6 +39,8 @@ export interface AgentSnapshot {
   readonly agent: Agent;
   readonly activity: AgentActivity;
   readonly seq: number;
+  /** The modes and models that there are to choose, as the last session told; null before the first. */
+  readonly offer: SessionOffer | null;
   /** The newest 50 open and closed ones. */
   readonly conversations: readonly Conversation[];
   readonly activeRuns: readonly Run[];
@@ -117,7 +120,16 @@ export class AgentService {
     const activeRuns = await store.listActiveRuns(id);
     const { items: conversations } = await store.listConversations(id, { limit: 50, cursor: null });
     const pendingPermissions = await store.listPendingPermissions({ agentId: id });
-    return { agent, activity: activityOf(agent, activeRuns), seq, conversations, activeRuns, pendingPermissions };
+    const offer = (await store.findSessionOffer(id)) ?? null;
+    return {
+      agent,
+      activity: activityOf(agent, activeRuns),
+      seq,
+      offer,
+      conversations,
+      activeRuns,
+      pendingPermissions,
+    };
   }
 
   /**

@@ -40,6 +40,10 @@ export interface Conversation {
   readonly agentId: AgentId;
   readonly title: string;
   readonly status: 'open' | 'closed';
+  /** A model id of the harness; null for the agent's. */
+  readonly model: string | null;
+  /** A mode id of the harness; null for its default. */
+  readonly mode: string | null;
   /** The harness's own id of the ACP session that carries on this conversation; null before its first turn. */
   readonly sessionId: string | null;
   readonly createdAt: number;

@@ -8,7 +8,7 @@ import type { EventLog } from './event-log.ts';
 import type { AgentStore, Page, PageRequest, Sandboxes } from './ports.ts';
 import { endRun } from './run-ending.ts';
 import type { RunExecutor } from './run-executor.ts';
-import { workspaceDirectory } from './settings.ts';
+import { sessionSpec } from './session-spec.ts';
 
 interface ConversationServiceDependencies {
   readonly store: AgentStore;
@@ -17,6 +17,17 @@ interface ConversationServiceDependencies {
   readonly sandboxes: Sandboxes;
   readonly clock: Clock;
   readonly logger: Logger;
+}
+
+interface OpenRequest extends Choices {
+  readonly agentId: AgentId;
+  readonly title?: string | undefined;
+}
+
+/** Ids of the harness's; null stands for the agent's model, and for the harness's default mode. */
+interface Choices {
+  readonly model?: string | null | undefined;
+  readonly mode?: string | null | undefined;
 }
 
 /** Talks with an agent. Each is opened explicitly, and outlives clients, restarts and sandboxes. */
@@ -28,7 +39,7 @@ export class ConversationService {
   }
 
   /** Errors: AGENT_NOT_FOUND, AGENT_DELETING. */
-  async open(request: { agentId: AgentId; title?: string | undefined }): Promise<Conversation> {
+  async open(request: OpenRequest): Promise<Conversation> {
     const { log, clock, store } = this.#dependencies;
     const now = clock.now();
     const conversation: Conversation = {
@@ -36,6 +47,8 @@ export class ConversationService {
       agentId: request.agentId,
       title: request.title ?? 'Conversation',
       status: 'open',
+      model: request.model ?? null,
+      mode: request.mode ?? null,
       sessionId: null,
       createdAt: now,
       updatedAt: now,
@@ -45,7 +58,8 @@ export class ConversationService {
       if (agent === undefined) throw new CaissonError('AGENT_NOT_FOUND', `There is no agent ${request.agentId}.`);
       if (agent.deleting) throw new CaissonError('AGENT_DELETING', `Agent ${agent.name} is being deleted.`);
       await tx.insertConversation(conversation);
-      const data = { type: 'conversation.opened', title: conversation.title } as const;
+      const { title, model, mode } = conversation;
+      const data = { type: 'conversation.opened', title, model, mode } as const;
       record({ conversationId: conversation.id, runId: null, at: now, data });
     });
     const agent = await store.findAgent(request.agentId);
@@ -55,7 +69,7 @@ export class ConversationService {
 
   async get(id: ConversationId): Promise<Conversation> {
     const conversation = await this.#dependencies.store.findConversation(id);
-    if (conversation === undefined) throw new CaissonError('CONVERSATION_NOT_FOUND', `There is no conversation ${id}.`);
+    if (conversation === undefined) throw conversationNotFound(id);
     return conversation;
   }
 
@@ -65,6 +79,28 @@ export class ConversationService {
 
   async messages(agentId: AgentId, conversationId: ConversationId | null, page: PageRequest): Promise<Page<Message>> {
     return await this.#dependencies.store.listMessages(agentId, conversationId, page);
+  }
+
+  /**
+   * Chooses the model and the mode from the next turn on; what is left out stays. Whether the harness has them shows when
+   * that turn starts: it knows only then. Errors: CONVERSATION_NOT_FOUND, CONVERSATION_CLOSED.
+   */
+  async configure(id: ConversationId, choices: Choices): Promise<Conversation> {
+    const { log, clock } = this.#dependencies;
+    const { agentId } = await this.get(id);
+    await log.write(agentId, async (tx, record) => {
+      const conversation = await tx.findConversation(id);
+      if (conversation === undefined) throw conversationNotFound(id);
+      if (conversation.status === 'closed') {
+        throw new CaissonError('CONVERSATION_CLOSED', `Conversation ${id} is closed.`);
+      }
+      const { model = conversation.model, mode = conversation.mode } = choices;
+      if (model === conversation.model && mode === conversation.mode) return;
+      await tx.setConversationChoices(id, { model, mode });
+      const data = { type: 'conversation.configured', model, mode } as const;
+      record({ conversationId: id, runId: null, at: clock.now(), data });
+    });
+    return await this.get(id);
   }
 
   /** Cancels what is queued or under way in it; what was said stays readable. Closing twice is no error. */
@@ -110,10 +146,14 @@ export class ConversationService {
   /** Spares the first message the time that a harness takes to open a session. The first turn opens it in any case. */
   #openSessionAhead(agent: Agent, conversation: Conversation): void {
     const { sandboxes, logger } = this.#dependencies;
-    const { id: conversationId, sessionId, title } = conversation;
+    const { id: conversationId } = conversation;
     sandboxes
       .currentGuest(agent.id)
-      ?.openSession({ conversationId, sessionId, cwd: workspaceDirectory, title, model: agent.model })
+      ?.openSession(sessionSpec(agent, conversation))
       .catch((error: unknown) => logger.debug({ conversationId, err: error }, 'a session was not opened ahead'));
   }
+}
+
+function conversationNotFound(id: ConversationId): CaissonError {
+  return new CaissonError('CONVERSATION_NOT_FOUND', `There is no conversation ${id}.`);
 }

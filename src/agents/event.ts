@@ -8,8 +8,16 @@ import {
   userIdSchema,
 } from '../kernel/ids.ts';
 import { contentBlockSchema, harnessEventSchemas } from '../wire/contract/harness-event.ts';
+import { sessionOfferSchema } from '../wire/contract/session-offer.ts';
 import { turnUsageSchema } from '../wire/contract/turn.ts';
 import { runReasons } from './run.ts';
+
+const choiceFields = {
+  /** Null for the agent's. */
+  model: z.string().nullable(),
+  /** Null for the harness's default. */
+  mode: z.string().nullable(),
+};
 
 /** What is recorded in an agent's log besides what its harness does. */
 const domainEventSchemas = [
@@ -22,12 +30,15 @@ const domainEventSchemas = [
     incarnation: incarnationIdSchema.nullable(),
     message: z.string().nullable(),
   }),
-  z.object({ type: z.literal('conversation.opened'), title: z.string() }),
+  z.object({ type: z.literal('conversation.opened'), title: z.string(), ...choiceFields }),
+  /** From its next turn on. */
+  z.object({ type: z.literal('conversation.configured'), ...choiceFields }),
   z.object({ type: z.literal('conversation.closed') }),
   z.object({
     type: z.literal('session.opened'),
     /** `new` after a conversation had a session before: the harness has lost what was said. */
     how: z.enum(['new', 'loaded', 'resumed']),
+    ...sessionOfferSchema.shape,
   }),
   z.object({
     type: z.literal('message.added'),

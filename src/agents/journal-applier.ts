@@ -73,9 +73,10 @@ export class JournalApplier {
         return;
       }
       case 'session.opened': {
-        await tx.setConversationSession(body.conversationId, body.sessionId);
-        const data = { type: 'session.opened', how: body.how } as const;
-        record({ conversationId: body.conversationId, runId: null, at, data });
+        const { type, conversationId, sessionId, how, ...offer } = body;
+        await tx.setConversationSession(conversationId, sessionId);
+        await tx.setSessionOffer(application.agentId, offer);
+        record({ conversationId, runId: null, at, data: { type, how, ...offer } });
         return;
       }
       case 'turn.started': {
@@ -117,6 +118,12 @@ export class JournalApplier {
           content,
           createdAt: at,
         });
+        record({ ...place, data: event });
+        return;
+      }
+      case 'session.updated': {
+        const model = (await tx.findConversation(conversationId))?.model ?? null;
+        await tx.setConversationChoices(conversationId, { model, mode: event.mode });
         record({ ...place, data: event });
         return;
       }

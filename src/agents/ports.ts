@@ -1,6 +1,7 @@
 import type { AgentId, ConversationId, IncarnationId, MessageId, PermissionId, RunId, UserId } from '../kernel/ids.ts';
 import type { PermissionAnswer } from '../wire/contract/guest-api.ts';
 import type { JournalEntry } from '../wire/contract/journal-entry.ts';
+import type { SessionOffer } from '../wire/contract/session-offer.ts';
 import type { SessionSpec, TurnRequest, TurnStatus } from '../wire/contract/turn.ts';
 import type { Agent, Conversation, Message, SandboxStatus } from './agent.ts';
 import type { AgentEvent, EventDraft } from './event.ts';
@@ -41,6 +42,9 @@ export interface AgentStore {
   countAgents(ownerId: UserId): Promise<number>;
   /** All ids, oldest first; for recovery and the orphan reaper. */
   listAgentIds(): Promise<readonly { readonly id: AgentId; readonly deleting: boolean }[]>;
+
+  /** What the last session of the agent that was opened offers; undefined before the first. */
+  findSessionOffer(agentId: AgentId): Promise<SessionOffer | undefined>;
 
   findConversation(id: ConversationId): Promise<Conversation | undefined>;
   listConversations(agentId: AgentId, page: PageRequest): Promise<Page<Conversation>>;
@@ -89,6 +93,8 @@ export interface AgentTransaction {
   insertConversation(conversation: Conversation): Promise<void>;
   closeConversation(id: ConversationId): Promise<void>;
   setConversationSession(id: ConversationId, sessionId: string): Promise<void>;
+  setConversationChoices(id: ConversationId, choices: Pick<Conversation, 'model' | 'mode'>): Promise<void>;
+  setSessionOffer(agentId: AgentId, offer: SessionOffer): Promise<void>;
   insertMessage(message: Message): Promise<void>;
 
   findRun(id: RunId): Promise<Run | undefined>;

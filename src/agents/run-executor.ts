@@ -11,7 +11,8 @@ import type { Access, AgentStore, Guest, Sandboxes } from './ports.ts';
 import { isTerminal, type Run, type RunEnd } from './run.ts';
 import { endRun } from './run-ending.ts';
 import type { RunWaiters } from './run-waiters.ts';
-import { type DomainSettings, workspaceDirectory } from './settings.ts';
+import { sessionSpec } from './session-spec.ts';
+import type { DomainSettings } from './settings.ts';
 
 /** The guest ends a turn by itself when its time is up; a guest that did not within this time no longer obeys. */
 const unresponsiveAfterMs = 30_000;
@@ -157,13 +158,7 @@ export class RunExecutor {
       if (conversation === undefined || message === undefined) return false;
       try {
         await guest.startTurn(run.id, {
-          session: {
-            conversationId: conversation.id,
-            sessionId: conversation.sessionId,
-            cwd: workspaceDirectory,
-            title: conversation.title,
-            model: agent.model,
-          },
+          session: sessionSpec(agent, conversation),
           content: [...message.content],
           timeoutMs: run.timeoutMs,
           idleTimeoutMs: this.#dependencies.settings.idleTimeoutMs,

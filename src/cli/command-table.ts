@@ -41,7 +41,7 @@ export const commandTable: Readonly<Record<string, CommandRow>> = {
     load: async () => (await import('./commands/runs.ts')).runsCommand(),
   },
   conversations: {
-    summary: 'open, list, show and close conversations',
+    summary: 'open, list, show, configure and close conversations',
     load: async () => (await import('./commands/conversations.ts')).conversationsCommand(),
   },
   permissions: {

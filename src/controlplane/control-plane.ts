@@ -6,7 +6,7 @@ import { systemClock } from '../kernel/clock.ts';
 import { errorText } from '../kernel/errors.ts';
 import type { Logger } from '../kernel/logger.ts';
 import type { SandboxProvider, SandboxSpec } from '../sandbox-providers/contract/index.ts';
-import { isProviderName, openProvider } from '../sandbox-providers/registry.ts';
+import { openProvider } from '../sandbox-providers/registry.ts';
 import { guestEnvironment } from '../wire/contract/guest-api.ts';
 import { Access } from './auth/access.ts';
 import { type AdminKey, ensureAdminKey } from './auth/admin-key.ts';
@@ -21,7 +21,7 @@ import { createServer } from './server.ts';
 import { openStorage } from './storage/open-storage.ts';
 
 /** The image that the set-up tags; used when the configuration names none. */
-export const defaultSandboxImage = 'caisson/sandbox:latest';
+const defaultSandboxImage = 'caisson/sandbox:latest';
 
 export interface StartOptions {
   /** The settings; see docs/configuration.md. Default: the process's environment. */
@@ -67,7 +67,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
   const model = await openModel(config, opened);
   const gateway = createModelGateway({ upstream: model, logger });
   opened.use(gateway);
-  const provider = options.provider ?? (await providerOf(config, dataDir.instance));
+  const provider = options.provider ?? (await openProvider(config.sandbox.provider, { instance: dataDir.instance }));
   opened.use(provider);
 
   const access = new Access({ agents: storage.agents, identities: storage.identities });
@@ -120,12 +120,6 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => (closing ??= held.disposeAsync());
   return { url, config, adminKey, provider: description, close, [Symbol.asyncDispose]: close };
-}
-
-async function providerOf(config: Config, instance: string): Promise<SandboxProvider> {
-  const { provider } = config.sandbox;
-  if (!isProviderName(provider)) throw new Error(`the configuration let the unknown provider ${String(provider)} pass`);
-  return await openProvider(provider, { instance });
 }
 
 /** The model service, or the demo model in its place. */

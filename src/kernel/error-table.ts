@@ -107,7 +107,7 @@ export const errorTable = {
     trpc: 'PRECONDITION_FAILED',
     http: 412,
     retryable: false,
-    hint: 'Start from the snapshot in `details`.',
+    hint: 'Read `agents.status` for the present state, and subscribe after its `seq`.',
   },
   CURSOR_AHEAD: {
     trpc: 'BAD_REQUEST',

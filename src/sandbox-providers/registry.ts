@@ -18,7 +18,7 @@ const providers = {
 
 export type ProviderName = keyof typeof providers;
 
-/** For messages: "must be one of …". */
+/** The names that the configuration can choose from. */
 export const providerNames: readonly string[] = Object.keys(providers);
 
 export function isProviderName(name: string): name is ProviderName {

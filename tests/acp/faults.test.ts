@@ -228,7 +228,14 @@ test('refusals of the agent name their reason', async () => {
 test('an agent that wants credentials fails the turn as unauthorized', async () => {
   await using run = scriptedHarness({ agent: { refuseSessions: true } });
   expect(await run.sink.outcome(run.prompt('say hello'))).toMatchObject({ reason: 'model_unauthorized' });
-  const session = { conversationId: newConversationId(), sessionId: null, cwd: '/', title: '', model: null };
+  const session = {
+    conversationId: newConversationId(),
+    sessionId: null,
+    cwd: '/',
+    title: '',
+    model: null,
+    mode: null,
+  };
   await expect(run.harness.openSession(session)).rejects.toMatchObject({ code: 'HARNESS_FAILED' });
 });
 

@@ -33,6 +33,7 @@ interface PromptOptions extends Omit<TurnRequest, 'session' | 'content'> {
   readonly conversationId: ConversationId;
   readonly sessionId: string | null;
   readonly model: string | null;
+  readonly mode: string | null;
 }
 
 export interface ScriptedHarnessOptions {
@@ -83,10 +84,10 @@ export function runHarness({ directory, workspace = directory, ...options }: Run
     harness,
     sink,
     directory: workspace,
-    prompt(text, { conversationId = usualConversation, sessionId = null, model = null, ...limits } = {}) {
+    prompt(text, { conversationId = usualConversation, sessionId = null, model = null, mode = null, ...limits } = {}) {
       const runId = newRunId();
       harness.startTurn(runId, {
-        session: { conversationId, sessionId, cwd: workspace, title: 'A title', model },
+        session: { conversationId, sessionId, cwd: workspace, title: 'A title', model, mode },
         content: [{ type: 'text', text }],
         timeoutMs: 600_000,
         idleTimeoutMs: 600_000,

@@ -39,7 +39,14 @@ test('starting the same run twice starts one turn, also after it ended', async (
   await using run = scriptedHarness();
   const runId = newRunId();
   const request = {
-    session: { conversationId: newConversationId(), sessionId: null, cwd: run.directory, title: '', model: null },
+    session: {
+      conversationId: newConversationId(),
+      sessionId: null,
+      cwd: run.directory,
+      title: '',
+      model: null,
+      mode: null,
+    },
     content: [{ type: 'text' as const, text: 'say once' }],
     timeoutMs: 60_000,
     idleTimeoutMs: 60_000,

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { AgentEvent } from '../../src/agents/event.ts';
 import { EventLog } from '../../src/agents/event-log.ts';

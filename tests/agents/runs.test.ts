@@ -8,6 +8,16 @@ import { type DomainFixture, openDomain, type ScriptedGuest, text } from './doma
 
 const done: TurnOutcome = { state: 'completed', reason: 'end_turn', usage: null };
 
+const offer = {
+  modes: [
+    { id: 'ask', name: 'Ask' },
+    { id: 'plan', name: 'Plan' },
+  ],
+  models: [{ id: 'large', name: 'Large' }],
+  mode: 'ask',
+  model: 'large',
+};
+
 async function openTalk(
   fixture: DomainFixture,
 ): Promise<{ agent: Agent; conversation: Conversation; guest: ScriptedGuest }> {
@@ -42,7 +52,7 @@ test('a message becomes a run that the guest does, with its events in order and 
   const at = { conversationId: conversation.id, runId };
   const messageId = newMessageId();
   await guest.say(
-    { type: 'session.opened', conversationId: conversation.id, sessionId: 's1', how: 'new' },
+    { type: 'session.opened', conversationId: conversation.id, sessionId: 's1', how: 'new', ...offer },
     { type: 'turn.started', ...at },
     { type: 'event', ...at, event: { type: 'message.delta', messageId, delta: 'hi', offset: 0 } },
     { type: 'event', ...at, event: { type: 'message.completed', messageId, content: text('hi') } },

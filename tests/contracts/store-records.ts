@@ -39,6 +39,8 @@ export function aConversation(agentId: Agent['id'], of: Partial<Conversation> = 
     agentId,
     title: 'Fix the “build” — 🛠',
     status: 'open',
+    model: null,
+    mode: null,
     sessionId: null,
     createdAt: now,
     updatedAt: now,

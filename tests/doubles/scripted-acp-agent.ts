@@ -6,10 +6,12 @@
 import { Readable, Writable } from 'node:stream';
 import { agent, methods, ndJsonStream, RequestError } from '@agentclientprotocol/sdk/unstable';
 import { z } from 'zod';
+import { ScriptedChoices } from './scripted-acp-agent/choices.ts';
 import { perform, type ScriptedSession } from './scripted-acp-agent/directives.ts';
 import { readOptions } from './scripted-acp-agent/options.ts';
 import { AgentStore } from './scripted-acp-agent/store.ts';
 
+const modelRequest = z.object({ sessionId: z.string(), modelId: z.string() });
 const options = readOptions(process.env['SCRIPTED_AGENT']);
 const store = new AgentStore(process.env['SCRIPTED_AGENT_DIRECTORY'] ?? '/nonexistent');
 const sessions = new Map<string, ScriptedSession>();
@@ -23,10 +25,17 @@ function sessionOf(sessionId: string): ScriptedSession {
   return session;
 }
 
+function begin(sessionId: string): ScriptedSession {
+  const choices = new ScriptedChoices(options);
+  const session = { sessionId, cancel: new AbortController(), children: [], choices };
+  sessions.set(sessionId, session);
+  return session;
+}
+
 function reopen(sessionId: string): readonly string[] {
   const prompts = store.prompts(sessionId);
   if (prompts === null) throw RequestError.internalError({ message: `no rollout found for thread id ${sessionId}` });
-  sessions.set(sessionId, { sessionId, cancel: new AbortController(), children: [] });
+  begin(sessionId);
   return prompts;
 }
 
@@ -52,8 +61,7 @@ agent({ name: 'scripted' })
     store.log('session/new', params);
     if (options.refuseSessions) throw RequestError.authRequired();
     const sessionId = store.create();
-    sessions.set(sessionId, { sessionId, cancel: new AbortController(), children: [] });
-    return { sessionId, ...models(options.models) };
+    return { sessionId, ...begin(sessionId).choices.told };
   })
   .onRequest(methods.agent.session.load, async ({ params, client }) => {
     store.log('session/load', params);
@@ -62,20 +70,39 @@ agent({ name: 'scripted' })
       const update = { sessionUpdate: 'user_message_chunk', messageId: 'old', content } as const;
       await client.notify(methods.client.session.update, { sessionId: params.sessionId, update });
     }
-    return models(options.models);
+    return sessionOf(params.sessionId).choices.told;
   })
   .onRequest(methods.agent.session.resume, async ({ params }) => {
     store.log('session/resume', params);
     reopen(params.sessionId);
-    return models(options.models);
+    return sessionOf(params.sessionId).choices.told;
   })
   .onRequest(methods.agent.session.setTitle, async ({ params }) => {
     store.log('session/set_title', params);
     return { title: params.title };
   })
-  .onRequest(methods.agent.session.setConfigOption, async ({ params }) => {
+  .onRequest(methods.agent.session.setConfigOption, async ({ params, client }) => {
     store.log('session/set_config_option', params);
-    return { configOptions: [] };
+    const { sessionId, configId, value } = params;
+    const { choices } = sessionOf(sessionId);
+    choices.set(configId.replace('the-', ''), value);
+    const { configOptions } = choices;
+    const update = { sessionUpdate: 'config_option_update', configOptions } as const;
+    await client.notify(methods.client.session.update, { sessionId, update });
+    return { configOptions };
+  })
+  .onRequest(methods.agent.session.setMode, async ({ params, client }) => {
+    store.log('session/set_mode', params);
+    const { sessionId, modeId } = params;
+    sessionOf(sessionId).choices.set('mode', modeId);
+    const update = { sessionUpdate: 'current_mode_update', currentModeId: modeId } as const;
+    await client.notify(methods.client.session.update, { sessionId, update });
+    return {};
+  })
+  .onRequest('session/set_model', modelRequest, async ({ params }) => {
+    store.log('session/set_model', params);
+    sessionOf(params.sessionId).choices.set('model', params.modelId);
+    return {};
   })
   .onRequest(methods.agent.session.close, async ({ params }) => {
     store.log('session/close', params);
@@ -99,11 +126,3 @@ agent({ name: 'scripted' })
     return perform(text, session, client, store);
   })
   .connect(ndJsonStream(Writable.toWeb(process.stdout), Readable.toWeb(process.stdin) as ReadableStream<Uint8Array>));
-
-function models(values: readonly string[]) {
-  const [first] = values;
-  if (first === undefined) return {};
-  const choices = values.map((value) => ({ value, name: value }));
-  const option = { id: 'model', name: 'Model', category: 'model', type: 'select', currentValue: first } as const;
-  return { configOptions: [{ ...option, options: choices }] };
-}

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { until } from '../until.ts';
 import { startTestControlPlane, type TestControlPlane } from './support/control-plane.ts';
 import { GatedProvider } from './support/gated-provider.ts';
-import { runsInside } from './support/look-inside.ts';
+import { inside } from './support/inside.ts';
 import { Talk } from './support/talk.ts';
 
 let plane: TestControlPlane;
@@ -17,9 +17,9 @@ async function expectNextAnswered(talk: Talk): Promise<void> {
   expect((await talk.say('say next')).said).toEqual(['next']);
 }
 
-/** Whether a command that `sleep` carries on is still there. Each test sleeps for another number of seconds. */
-const sleeps = (talk: Talk, seconds: number): Promise<boolean> =>
-  runsInside(plane.provider, talk.agentId, `sleep ${seconds}`);
+/** Whether a process runs in the sandbox that sleeps so long, or is to. Each test has numbers of its own. */
+const sleeps = async (talk: Talk, seconds: number): Promise<boolean> =>
+  (await inside(plane.provider, talk.agentId, `exec pgrep -f "sleep ${seconds}"`)).exitCode === 0;
 
 describe('canceling a run', () => {
   test('while a command runs ends the command and all that it started', async () => {
@@ -109,23 +109,27 @@ test('a run that is canceled while its sandbox starts never asks the model; the 
 describe('a run that takes too long', () => {
   test('is ended with its command when its time is up', async () => {
     await using talk = await Talk.open(plane.client, 'time-out');
-    const { run, events } = await talk.say('run sleep 3031', { timeoutMs: 1_500 });
-    expect(run).toMatchObject({ state: 'timed_out', reason: 'run_timeout', message: expect.stringContaining('1.5 s') });
+    const { run, events } = await talk.say('run sleep 3031', { timeoutMs: 5_000 });
+    expect(run).toMatchObject({ state: 'timed_out', reason: 'run_timeout', message: expect.stringContaining('5 s') });
     expect(await sleeps(talk, 3031)).toBe(false);
     expect(events.find(({ type }) => type === 'tool.completed')).toMatchObject({ status: 'canceled' });
     await expectNextAnswered(talk);
   });
 
   test('in which the model falls silent is ended when its patience is over, and not while a command runs', async () => {
-    await using hasty = await startTestControlPlane({ CAISSON_IDLE_TIMEOUT: '2s' });
+    await using hasty = await startTestControlPlane({ CAISSON_IDLE_TIMEOUT: '3s' });
     await using talk = await Talk.open(hasty.client, 'idle');
-    expect((await talk.say('run sleep 4')).run).toMatchObject({ state: 'completed' });
+    const sayApart = async (message: string) =>
+      await talk.say(message, { conversationId: await talk.openConversation() });
+    const patient = sayApart('run sleep 5');
+    for (const silent of await Promise.all(['hang', 'silence', 'hold never'].map(sayApart))) {
+      expect(silent.run).toMatchObject({ state: 'timed_out', reason: 'harness_idle' });
+      expect(silent.said).toEqual([]);
+    }
     for (const message of ['hang', 'silence', 'hold never']) {
-      const { run, said } = await talk.say(message);
-      expect(run, message).toMatchObject({ state: 'timed_out', reason: 'harness_idle' });
-      expect(said).toEqual([]);
       await hasty.model.waitForRequest(({ userText, outcome }) => userText === message && outcome === 'aborted');
     }
+    expect((await patient).run.state).toBe('completed');
     await expectNextAnswered(talk);
   });
 });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { streamedDeltas } from '../doubles/scripted-model.ts';
 import { modelKey, startTestControlPlane, type TestControlPlane } from './support/control-plane.ts';
-import { lookInside } from './support/look-inside.ts';
+import { inside } from './support/inside.ts';
 import { isRunEnd } from './support/sound-log.ts';
 import { Talk } from './support/talk.ts';
 
@@ -11,8 +11,8 @@ beforeAll(async () => {
 });
 afterAll(() => plane[Symbol.asyncDispose]());
 
-const inSandbox = async (talk: Talk, ...command: string[]): Promise<string> =>
-  (await lookInside(plane.provider, talk.agentId, command)).stdout;
+const fileOf = async (talk: Talk, path: string): Promise<string> =>
+  (await inside(plane.provider, talk.agentId, `cat ${path}`)).stdout;
 
 describe('one turn', () => {
   test('text is answered, kept, and asked of the model once', async () => {
@@ -52,7 +52,7 @@ describe('one turn', () => {
     expect(events.filter(({ type }) => type === 'tool.completed')).toMatchObject([{ exitCode: 0 }, { exitCode: 0 }]);
     expect(printed).toBe('Hello from the demo model.\n');
     expect(said.at(-1)).toContain('Hello from the demo model.');
-    expect(await inSandbox(talk, 'cat', '/workspace/hello.txt')).toBe('Hello from the demo model.\n');
+    expect(await fileOf(talk, '/workspace/hello.txt')).toBe('Hello from the demo model.\n');
   });
 
   test('a patch is told as a diff and changes the file', async () => {
@@ -66,7 +66,7 @@ describe('one turn', () => {
     expect(await diffs('patch notes.txt: first')).toEqual([created]);
     const changed = { type: 'diff', path, oldText: 'first\n', newText: 'first\nsecond\n' };
     expect(await diffs('patch notes.txt: second')).toEqual([changed]);
-    expect(await inSandbox(talk, 'cat', path)).toBe('first\nsecond\n');
+    expect(await fileOf(talk, path)).toBe('first\nsecond\n');
   });
 
   test('a long answer comes in deltas that join to it', async () => {
@@ -80,7 +80,12 @@ describe('one turn', () => {
     await using talk = await Talk.open(plane.client, 'thought');
     const { said, events } = await talk.say('think twice');
     expect(said).toEqual(['thought']);
-    expect(events.map((event) => (event.type === 'thought.delta' ? event.delta : '')).join('').trim()).toBe('twice');
+    expect(
+      events
+        .map((event) => (event.type === 'thought.delta' ? event.delta : ''))
+        .join('')
+        .trim(),
+    ).toBe('twice');
   });
 
   test('text that begins with a slash reaches the model as text', async () => {

@@ -12,6 +12,7 @@ const spec = (): SessionSpec => ({
   cwd: '/workspace',
   title: 'A talk',
   model: null,
+  mode: null,
 });
 const turn = (): TurnRequest => ({
   session: spec(),

@@ -32,7 +32,8 @@ async function typeCheck(name: string, source: string, compilerOptions: object):
 
 describe('what is in the package', () => {
   test('built files and documents, and nothing else', () => {
-    const expected = /^(dist\/.*(\.js|\.d\.ts)|docs\/[a-z-]+\.md|(README|CHANGELOG|SECURITY)\.md|LICENSE|package\.json)$/;
+    const expected =
+      /^(dist\/.*(\.js|\.d\.ts)|docs\/[a-z-]+\.md|(README|CHANGELOG|SECURITY)\.md|LICENSE|package\.json)$/;
     expect(installed.files.filter((file) => !expected.test(file))).toEqual([]);
     expect(installed.files).toContain('dist/client/index.js');
   });
@@ -86,7 +87,13 @@ describe('the client in a browser', () => {
   let browser: Browser;
   beforeAll(async () => {
     const executablePath = await ensureChromium((line) => console.error(line));
-    const args = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'];
+    const args = [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+    ];
     browser = await chromium.launch({ executablePath, args });
   });
   afterAll(async () => {

@@ -6,13 +6,16 @@ import {
   type ListSessionsRequest,
   type ListSessionsResponse,
   type NewSessionRequest,
+  type NewSessionResponse,
   type PromptRequest,
   type PromptResponse,
+  type SessionConfigOption,
 } from '@agentclientprotocol/sdk';
-import type { Agent, CaissonClient, Message } from '../../client/index.ts';
+import type { Agent, AgentSnapshot, CaissonClient, Conversation, Message } from '../../client/index.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import { promptTurn } from './prompt-turn.ts';
 import { requestError } from './request-errors.ts';
+import { choiceOf, sessionConfig, type SessionConfig } from './session-config.ts';
 import { replay } from './session-updates.ts';
 
 interface EditorSessionsOptions {
@@ -26,39 +29,56 @@ export class EditorSessions {
   readonly #agent: Agent;
   /** The turns under way, at most one a session. */
   readonly #turns = new Map<string, AbortController>();
+  /** What there is to choose, as JSON, as it was last told of each session that the editor has taken up. */
+  readonly #told = new Map<string, string>();
 
   constructor({ client, agent }: EditorSessionsOptions) {
     this.#client = client;
     this.#agent = agent;
   }
 
-  async open({ cwd }: NewSessionRequest): Promise<{ sessionId: string }> {
+  async open({ cwd }: NewSessionRequest): Promise<NewSessionResponse> {
     const title = `Editor: ${basename(cwd) || cwd}`.replaceAll(/\p{Cc}/gu, ' ').slice(0, 100);
     const agentId = this.#agent.id;
-    const { id } = await this.#client.conversations.open.mutate({ agentId, title }).catch((thrown: unknown) => {
+    try {
+      const conversation = await this.#client.conversations.open.mutate({ agentId, title });
+      return { sessionId: conversation.id, ...(await this.#configOf(conversation)) };
+    } catch (thrown) {
       throw requestError(thrown);
-    });
-    return { sessionId: id };
+    }
   }
 
   /** Takes a session up without telling what was said. */
-  async resume(sessionId: string): Promise<void> {
+  async resume(sessionId: string): Promise<SessionConfig> {
     try {
       const conversation = await this.#client.conversations.get.query({ conversationId: sessionId });
       if (conversation.agentId !== this.#agent.id)
         throw new CaissonError('CONVERSATION_NOT_FOUND', 'It is another agent’s.');
       if (conversation.status === 'closed')
         throw new CaissonError('CONVERSATION_CLOSED', 'The conversation is closed.');
+      return await this.#configOf(conversation);
     } catch (thrown) {
       throw requestError(thrown, sessionId);
     }
   }
 
   /** Takes a session up and tells what was said, the oldest first. */
-  async load(sessionId: string, editor: AgentContext): Promise<void> {
-    await this.resume(sessionId);
+  async load(sessionId: string, editor: AgentContext): Promise<SessionConfig> {
+    const config = await this.resume(sessionId);
     for (const update of replay(await this.#messages(sessionId))) {
       await editor.notify(methods.client.session.update, { sessionId, update });
+    }
+    return config;
+  }
+
+  /** Chooses a mode or a model from the next turn on, and answers with all that there is to choose. */
+  async configure(sessionId: string, configId: string, value: unknown): Promise<SessionConfigOption[]> {
+    try {
+      const choice = choiceOf(await this.#offer(), configId, value);
+      const conversation = await this.#client.conversations.configure.mutate({ conversationId: sessionId, ...choice });
+      return (await this.#configOf(conversation)).configOptions ?? [];
+    } catch (thrown) {
+      throw requestError(thrown, sessionId);
     }
   }
 
@@ -88,6 +108,7 @@ export class EditorSessions {
     signal.addEventListener('abort', () => {
       if (isCancellation(signal.reason)) cancel.abort();
     });
+    const tellChoices = async (): Promise<void> => await this.#tellChoices(sessionId, editor);
     try {
       return await promptTurn({
         client: this.#client,
@@ -95,6 +116,7 @@ export class EditorSessions {
         agentId: this.#agent.id,
         request,
         signal: cancel.signal,
+        tellChoices,
       });
     } finally {
       if (this.#turns.get(sessionId) === cancel) this.#turns.delete(sessionId);
@@ -103,6 +125,26 @@ export class EditorSessions {
 
   cancel(sessionId: string): void {
     this.#turns.get(sessionId)?.abort();
+  }
+
+  async #offer(): Promise<AgentSnapshot['offer']> {
+    return (await this.#client.agents.status.query({ agentId: this.#agent.id })).offer;
+  }
+
+  async #configOf(conversation: Conversation): Promise<SessionConfig> {
+    const config = sessionConfig(await this.#offer(), conversation);
+    this.#told.set(conversation.id, JSON.stringify(config));
+    return config;
+  }
+
+  /** Tells the editor what there is to choose, where that is not what it was told last. */
+  async #tellChoices(sessionId: string, editor: AgentContext): Promise<void> {
+    const before = this.#told.get(sessionId);
+    const conversation = await this.#client.conversations.get.query({ conversationId: sessionId });
+    const { configOptions } = await this.#configOf(conversation);
+    if (configOptions === undefined || this.#told.get(sessionId) === before) return;
+    const update = { sessionUpdate: 'config_option_update', configOptions } as const;
+    await editor.notify(methods.client.session.update, { sessionId, update });
   }
 
   async #messages(conversationId: string): Promise<Message[]> {

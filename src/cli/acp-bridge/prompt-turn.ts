@@ -22,6 +22,8 @@ interface PromptTurnOptions {
   readonly request: PromptRequest;
   /** Cancels the turn. */
   readonly signal: AbortSignal;
+  /** Tells the editor what there is to choose now, if it does not know. */
+  readonly tellChoices: () => Promise<void>;
 }
 
 /** One prompt of an editor: a run, whose events become updates and whose questions are put to the editor. */
@@ -33,8 +35,10 @@ export async function promptTurn(options: PromptTurnOptions): Promise<PromptResp
   const onEvent = async (event: AgentEvent): Promise<void> => {
     for (const update of updates.of(event)) await editor.notify(methods.client.session.update, { sessionId, update });
     questions.take(event);
+    if (choiceEvents.has(event.type)) await options.tellChoices();
   };
   try {
+    await options.tellChoices();
     const text = promptText(request.prompt);
     const { run } = await client.send({ agentId, conversationId: sessionId, text, onEvent, signal });
     if (run.state === 'canceled' && run.reason !== 'canceled_by_user') {
@@ -47,6 +51,12 @@ export async function promptTurn(options: PromptTurnOptions): Promise<PromptResp
     questions.close();
   }
 }
+
+const choiceEvents: ReadonlySet<string> = new Set<AgentEvent['type']>([
+  'session.opened',
+  'session.updated',
+  'conversation.configured',
+]);
 
 function stopReasonOf(run: Run): PromptResponse['stopReason'] {
   if (run.state === 'completed') return run.reason;

@@ -38,14 +38,19 @@ export function createBridge(options: BridgeOptions): AgentApp {
     })
     .onRequest(methods.agent.session.load, async ({ params, client }) => {
       await tellOfServers(params.mcpServers);
-      await sessions.load(params.sessionId, client);
-      return {};
+      return await sessions.load(params.sessionId, client);
     })
     .onRequest(methods.agent.session.resume, async ({ params }) => {
       await tellOfServers(params.mcpServers ?? []);
-      await sessions.resume(params.sessionId);
+      return await sessions.resume(params.sessionId);
+    })
+    .onRequest(methods.agent.session.setMode, async ({ params }) => {
+      await sessions.configure(params.sessionId, 'mode', params.modeId);
       return {};
     })
+    .onRequest(methods.agent.session.setConfigOption, async ({ params }) => ({
+      configOptions: await sessions.configure(params.sessionId, params.configId, params.value),
+    }))
     .onRequest(methods.agent.session.list, async ({ params }) => await sessions.list(params))
     .onRequest(
       methods.agent.session.prompt,

@@ -44,6 +44,8 @@ export class SessionUpdates {
         return [this.#ended(event)];
       case 'plan.updated':
         return [{ sessionUpdate: 'plan', entries: event.entries.map(planEntry) }];
+      case 'session.updated':
+        return [{ sessionUpdate: 'current_mode_update', currentModeId: event.mode }];
       case 'usage.updated':
         return [{ sessionUpdate: 'usage_update', used: event.used, size: event.size }];
       default:

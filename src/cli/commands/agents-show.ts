@@ -5,6 +5,7 @@ import { connect } from '../connection.ts';
 import { findAgent } from '../find-agent.ts';
 import { conversationColumns } from '../output/conversation-columns.ts';
 import { permissionColumns } from '../output/permission-columns.ts';
+import { printable } from '../output/printable.ts';
 import { relativeTime } from '../output/relative-time.ts';
 import { runColumns } from '../output/run-columns.ts';
 import { stdout, writeJson } from '../output/sink.ts';
@@ -35,7 +36,7 @@ async function section<Row>(title: string, rows: readonly Row[], columns: readon
   await stdout.write(`\n${stdout.style('bold', title)}\n${table(rows, columns, stdout.style, stdout.columns)}`);
 }
 
-function entriesOf({ agent, activity, seq }: AgentSnapshot, now: number): (readonly [string, string])[] {
+function entriesOf({ agent, activity, seq, offer }: AgentSnapshot, now: number): (readonly [string, string])[] {
   const { limits, sandbox } = agent;
   const mebibytes = Math.round(limits.memoryBytes / 1_048_576);
   return [
@@ -46,10 +47,17 @@ function entriesOf({ agent, activity, seq }: AgentSnapshot, now: number): (reado
     ['provider', agent.provider],
     ['harness', agent.harness],
     ['model', agent.model ?? 'default'],
+    ['models to choose', choices(offer?.models)],
+    ['modes to choose', choices(offer?.modes)],
     ['limits', `${limits.cpus} CPUs, ${mebibytes} MiB, ${limits.pids} processes`],
     ['events', String(seq)],
     ['created', relativeTime(agent.createdAt, now)],
   ];
+}
+
+function choices(offered: NonNullable<AgentSnapshot['offer']>['models'] | undefined): string {
+  if (offered === undefined) return 'known after the first conversation';
+  return offered.length === 0 ? 'none' : printable(offered.map(({ id }) => id).join(', '));
 }
 
 function sandboxText(sandbox: AgentSnapshot['agent']['sandbox']): string {

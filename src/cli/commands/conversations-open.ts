@@ -9,17 +9,23 @@ export function conversationsOpenCommand(): Command {
     .description('Open a conversation and print its id.')
     .argument('<agent>', 'id or name')
     .option('--title <title>', 'what it is about')
+    .option('--model <id>', "its model (default: the agent's); `caisson agents show` lists them")
+    .option('--mode <id>', "its mode (default: the harness's)")
     .addOption(jsonOption('the conversation'))
     .action(open);
 }
 
-async function open(
-  nameOrId: string,
-  { title, json = false }: { readonly title?: string; readonly json?: boolean },
-): Promise<void> {
+interface Options {
+  readonly title?: string;
+  readonly model?: string;
+  readonly mode?: string;
+  readonly json?: boolean;
+}
+
+async function open(nameOrId: string, { json = false, ...request }: Options): Promise<void> {
   const client = await connect();
   const { id: agentId } = await findAgent(client, nameOrId);
-  const conversation = await client.conversations.open.mutate({ agentId, ...(title === undefined ? {} : { title }) });
+  const conversation = await client.conversations.open.mutate({ agentId, ...request });
   if (json) await writeJson(conversation);
   else await stdout.write(`${conversation.id}\n`);
 }

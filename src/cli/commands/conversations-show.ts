@@ -18,13 +18,15 @@ async function show(conversationId: string, { json = false }: { readonly json?: 
   const client = await connect();
   const conversation = await client.conversations.get.query({ conversationId });
   if (json) return await writeJson(conversation);
-  const { id, title, status, agentId, sessionId, createdAt, updatedAt } = conversation;
+  const { id, title, status, agentId, model, mode, sessionId, createdAt, updatedAt } = conversation;
   const now = Date.now();
   const entries = [
     ['conversation', id],
     ['title', printable(title)],
     ['status', status],
     ['agent', agentId],
+    ['model', printable(model ?? "the agent's")],
+    ['mode', printable(mode ?? "the harness's default")],
     ['session', sessionId ?? 'none yet'],
     ['opened', relativeTime(createdAt, now)],
     ['last message', relativeTime(updatedAt, now)],

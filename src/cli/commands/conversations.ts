@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { conversationsCloseCommand } from './conversations-close.ts';
+import { conversationsConfigureCommand } from './conversations-configure.ts';
 import { conversationsListCommand } from './conversations-list.ts';
 import { conversationsOpenCommand } from './conversations-open.ts';
 import { conversationsShowCommand } from './conversations-show.ts';
@@ -12,5 +13,6 @@ export function conversationsCommand(): Command {
     .addCommand(conversationsOpenCommand())
     .addCommand(conversationsListCommand())
     .addCommand(conversationsShowCommand())
+    .addCommand(conversationsConfigureCommand())
     .addCommand(conversationsCloseCommand());
 }

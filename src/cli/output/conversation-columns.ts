@@ -10,6 +10,8 @@ export function conversationColumns(now: number): Column<Conversation>[] {
       value: ({ status }) => status,
       style: ({ status }) => (status === 'closed' ? 'dim' : undefined),
     },
+    { title: 'model', value: ({ model }) => model ?? '', whenNarrow: 'leave-out' },
+    { title: 'mode', value: ({ mode }) => mode ?? '', whenNarrow: 'leave-out' },
     { title: 'last message', value: ({ updatedAt }) => relativeTime(updatedAt, now) },
     { title: 'title', value: ({ title }) => title, whenNarrow: 'shorten' },
   ];

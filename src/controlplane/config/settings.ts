@@ -1,11 +1,9 @@
 import { z } from 'zod';
+import { isProviderName, providerNames } from '../../sandbox-providers/registry.ts';
 import { decimal, duration, httpUrl, secret, size, wholeNumber } from './values.ts';
 
 const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
-
-/** The providers that can be named in the configuration. */
-const sandboxProviderNames = ['docker'] as const;
 
 const simpleName = /^[a-z0-9][a-z0-9-]{0,31}$/;
 const hostName = /^[A-Za-z0-9._:-]{1,253}$/;
@@ -47,7 +45,12 @@ export const settingsSchema = z.object({
     .describe('The label of the sandboxes of this control plane. Default: a random name, kept in the data directory.'),
 
   CAISSON_SANDBOX_PROVIDER: z
-    .enum(sandboxProviderNames, `one of ${sandboxProviderNames.join(', ')}`)
+    .string()
+    .transform((name, context) => {
+      if (isProviderName(name)) return name;
+      context.addIssue(`one of ${providerNames.join(', ')}`);
+      return z.NEVER;
+    })
     .prefault('docker')
     .describe('Where sandboxes run.'),
   CAISSON_SANDBOX_IMAGE: z

@@ -7,6 +7,7 @@ import * as journal from './journal.ts';
 import * as messages from './messages.ts';
 import * as permissions from './permissions.ts';
 import * as runs from './runs.ts';
+import * as sessionOffers from './session-offers.ts';
 import type { StorageAccess } from './storage-access.ts';
 
 export function createAgentStore(access: StorageAccess): AgentStore {
@@ -20,6 +21,8 @@ export function createAgentStore(access: StorageAccess): AgentStore {
     listAgents: async (ownerId, page) => await agents.list(access.db, ownerId, page),
     countAgents: async (ownerId) => await agents.count(access.db, ownerId),
     listAgentIds: async () => await agents.listIds(access.db),
+
+    findSessionOffer: async (agentId) => await sessionOffers.find(access.db, agentId),
 
     findConversation: async (id) => await conversations.find(access.db, id),
     listConversations: async (agentId, page) => await conversations.list(access.db, agentId, page),

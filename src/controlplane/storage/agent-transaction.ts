@@ -9,6 +9,7 @@ import * as journal from './journal.ts';
 import * as messages from './messages.ts';
 import * as permissions from './permissions.ts';
 import * as runs from './runs.ts';
+import * as sessionOffers from './session-offers.ts';
 
 export function agentTransaction(tx: Transaction<Database>): AgentTransaction {
   return {
@@ -25,6 +26,8 @@ export function agentTransaction(tx: Transaction<Database>): AgentTransaction {
     insertConversation: async (conversation) => await conversations.insert(tx, conversation),
     closeConversation: async (id) => await conversations.change(tx, id, { status: 'closed' }),
     setConversationSession: async (id, sessionId) => await conversations.change(tx, id, { session_id: sessionId }),
+    setConversationChoices: async (id, { model, mode }) => await conversations.change(tx, id, { model, mode }),
+    setSessionOffer: async (agentId, offer) => await sessionOffers.set(tx, agentId, offer),
     insertMessage: async (message) => await messages.insert(tx, message),
 
     findRun: async (id) => await runs.find(tx, id),

@@ -34,6 +34,8 @@ export async function insert(db: Kysely<Database>, conversation: Conversation): 
       agent_id: conversation.agentId,
       title: conversation.title,
       status: conversation.status,
+      model: conversation.model,
+      mode: conversation.mode,
       session_id: conversation.sessionId,
       created_at: conversation.createdAt,
       updated_at: conversation.updatedAt,
@@ -45,7 +47,7 @@ export async function insert(db: Kysely<Database>, conversation: Conversation): 
 export async function change(
   db: Kysely<Database>,
   id: ConversationId,
-  columns: Partial<Pick<ConversationsTable, 'status' | 'session_id' | 'updated_at'>>,
+  columns: Partial<Pick<ConversationsTable, 'status' | 'model' | 'mode' | 'session_id' | 'updated_at'>>,
 ): Promise<void> {
   const result = await db.updateTable('conversations').set(columns).where('id', '=', id).executeTakeFirst();
   if (result.numUpdatedRows === 0n) {
@@ -59,6 +61,8 @@ function toConversation(row: Selectable<ConversationsTable>): Conversation {
     agentId: row.agent_id,
     title: row.title,
     status: row.status,
+    model: row.model,
+    mode: row.mode,
     sessionId: row.session_id,
     createdAt: row.created_at,
     updatedAt: row.updated_at,

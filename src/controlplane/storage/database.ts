@@ -14,6 +14,7 @@ import type {
   UserId,
 } from '../../kernel/ids.ts';
 import type { PermissionOption, ToolContent } from '../../wire/contract/harness-event.ts';
+import type { SessionOffer } from '../../wire/contract/session-offer.ts';
 import type { TurnUsage } from '../../wire/contract/turn.ts';
 import type { Role } from '../auth/identity.ts';
 import type { JsonText } from './json-text.ts';
@@ -48,6 +49,8 @@ export interface ConversationsTable extends Ordered {
   readonly agent_id: AgentId;
   readonly title: string;
   readonly status: Conversation['status'];
+  readonly model: string | null;
+  readonly mode: string | null;
   readonly session_id: string | null;
   readonly created_at: number;
   readonly updated_at: number;
@@ -111,6 +114,12 @@ export interface EventsTable {
   readonly data: JsonText<EventData>;
 }
 
+/** What the last session of an agent offers. Apart from the agent, which is read far more often. */
+interface SessionOffersTable {
+  readonly agent_id: AgentId;
+  readonly offer: JsonText<SessionOffer>;
+}
+
 /** How far the journal of one incarnation is applied. */
 interface JournalPositionsTable {
   readonly agent_id: AgentId;
@@ -149,6 +158,7 @@ interface ApiKeysTable extends Ordered {
 /** Every table, as the last migration leaves it. */
 export interface Database {
   agents: AgentsTable;
+  session_offers: SessionOffersTable;
   conversations: ConversationsTable;
   messages: MessagesTable;
   runs: RunsTable;

@@ -11,6 +11,12 @@ import { translateSqliteError } from './sqlite-errors.ts';
 const busyTimeoutMs = 5_000;
 
 /**
+ * A checkpoint holds the process up while the disk works. A turn writes some 80 pages of 4 KiB, most of them again and
+ * again, so that a rare checkpoint moves little more than a frequent one. Of the log, this is 32 MiB.
+ */
+const pagesPerCheckpoint = 8_000;
+
+/**
  * The database in `file`, made if need be, mode 600, with its schema up to date. A commit survives the death of this
  * process when it resolves, and a power cut when `SqliteLog.sync` has resolved after it: what a power cut takes is always
  * the last commits, never some in between. To have every commit wait for the disk would hold up the whole process,
@@ -20,7 +26,12 @@ export async function openSqlite(file: string, log?: (event: LogEvent) => void):
   makePrivateFile(file);
   const database = attempt(() => new DatabaseSync(file, { timeout: busyTimeoutMs, enableForeignKeyConstraints: true }));
   try {
-    attempt(() => database.exec('pragma journal_mode = wal; pragma synchronous = normal'));
+    attempt(() =>
+      database.exec(`
+        pragma journal_mode = wal;
+        pragma synchronous = normal;
+        pragma wal_autocheckpoint = ${pagesPerCheckpoint}`),
+    );
     const dialect = new NodeSqliteDialect(new SqliteConnection(database));
     const db = new Kysely<Database>(log === undefined ? { dialect } : { dialect, log });
     await migrate(db);

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { messageIdSchema, permissionIdSchema } from '../../kernel/ids.ts';
+import { choiceIdSchema } from './session-offer.ts';
 
 /** A piece of what an agent said. What is not text stays as the ACP content block that the harness sent. */
 export const contentBlockSchema = z.discriminatedUnion('type', [
@@ -93,6 +94,8 @@ export const harnessEventSchemas = [
     /** The principal who answered; null when nobody did. */
     resolvedBy: z.string().nullable(),
   }),
+  /** The harness went over to another mode by itself; the conversation goes on in that one. */
+  z.object({ type: z.literal('session.updated'), mode: choiceIdSchema }),
   /** How full the model's context is, in tokens. */
   z.object({ type: z.literal('usage.updated'), used: z.int(), size: z.int() }),
   /** An update that Caisson has no word for, as the harness sent it. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { conversationIdSchema, runIdSchema } from '../../kernel/ids.ts';
 import { harnessEventSchema } from './harness-event.ts';
+import { sessionOfferSchema } from './session-offer.ts';
 import { turnOutcomeSchema } from './turn.ts';
 
 export const journalBodySchema = z.discriminatedUnion('type', [
@@ -18,6 +19,7 @@ export const journalBodySchema = z.discriminatedUnion('type', [
     sessionId: z.string(),
     /** `new` after a conversation had a session before means that the harness lost it. */
     how: z.enum(['new', 'loaded', 'resumed']),
+    ...sessionOfferSchema.shape,
   }),
   z.object({ type: z.literal('turn.started'), runId: runIdSchema, conversationId: conversationIdSchema }),
   z.object({

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { conversationIdSchema, runIdSchema } from '../../kernel/ids.ts';
 import { contentBlockSchema } from './harness-event.ts';
+import { choiceIdSchema } from './session-offer.ts';
 
 /** The one table of reasons why a turn, and so a run, is over. */
 export const turnReasons = {
@@ -45,8 +46,10 @@ export const sessionSpecSchema = z.object({
   cwd: z.string(),
   /** The session's title, so that the harness does not ask a model for one. */
   title: z.string(),
-  /** A model id of the harness, or null for its default. */
+  /** A model id of the harness, or null for the one that it was started with. */
   model: z.string().nullable(),
+  /** A mode id of the harness, or null for its default. */
+  mode: choiceIdSchema.nullable(),
 });
 export type SessionSpec = z.infer<typeof sessionSpecSchema>;
 

@@ -82,5 +82,5 @@ async function answeringAgent(client: CaissonClient, name: string): Promise<void
   const { id: agentId } = await client.agents.create.mutate({ name, wait: true });
   const { id: conversationId } = await client.conversations.open.mutate({ agentId });
   const { outcome } = await client.agents.sendMessage.mutate({ agentId, conversationId, message: 'say hi' });
-  if (outcome.status !== 'ok') throw new Error(`${name} did not answer: ${outcome.status}`);
+  if (outcome.status !== 'ok') throw new Error(`${name} did not answer: ${JSON.stringify(outcome)}`);
 }

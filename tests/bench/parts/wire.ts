@@ -9,7 +9,7 @@ import { median, quantile, timed } from '../rig/statistics.ts';
 
 const requests = 2_000;
 const spawns = 150;
-const bulkRounds = 5;
+const bulkRounds = 3;
 const bulkBytes = 512 * 1024 * 1024;
 const block = Buffer.alloc(256 * 1024);
 const fromSandbox = ['head', '-c', '512M', '/dev/zero'];

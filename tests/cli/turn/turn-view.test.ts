@@ -99,7 +99,7 @@ describe('TurnView', () => {
   });
 
   test('says that an agent has forgotten only when it had something to forget', async () => {
-    const opened: EventData = { type: 'session.opened', how: 'new' };
+    const opened: EventData = { type: 'session.opened', how: 'new', modes: [], models: [], mode: null, model: null };
     expect(await shown({}, opened)).toBe('');
     expect(await shown({ hadSession: true }, opened)).toContain('it has forgotten what was said before');
   });

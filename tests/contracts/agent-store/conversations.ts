@@ -9,14 +9,32 @@ export function conversationBehaviours(store: () => AgentStore): void {
     expect(await store().findConversation(conversation.id)).toEqual(conversation);
     await store().transaction(async (tx) => {
       await tx.setConversationSession(conversation.id, 'session-1');
+      await tx.setConversationChoices(conversation.id, { model: 'large', mode: 'plan “it”' });
       await tx.closeConversation(conversation.id);
       expect(await tx.findConversation(conversation.id)).toMatchObject({ status: 'closed', sessionId: 'session-1' });
     });
-    expect(await store().findConversation(conversation.id)).toEqual({
-      ...conversation,
-      sessionId: 'session-1',
-      status: 'closed',
-    });
+    const changed = { ...conversation, sessionId: 'session-1', model: 'large', mode: 'plan “it”', status: 'closed' };
+    expect(await store().findConversation(conversation.id)).toEqual(changed);
+    await store().transaction((tx) => tx.setConversationChoices(conversation.id, { model: null, mode: 'ask' }));
+    expect(await store().findConversation(conversation.id)).toEqual({ ...changed, model: null, mode: 'ask' });
+  });
+
+  test('a conversation is stored with the choices that it is opened with', async () => {
+    const { agent } = await storedAgent(store());
+    const conversation = aConversation(agent.id, { model: 'small', mode: 'plan' });
+    await store().transaction((tx) => tx.insertConversation(conversation));
+    expect(await store().findConversation(conversation.id)).toEqual(conversation);
+  });
+
+  test('the last offer of an agent is kept, and goes with it', async () => {
+    const { agent } = await storedAgent(store());
+    expect(await store().findSessionOffer(agent.id)).toBeUndefined();
+    const offer = { modes: [{ id: 'ask', name: 'Ask “me”' }], models: [], mode: 'ask', model: null };
+    await store().transaction((tx) => tx.setSessionOffer(agent.id, { ...offer, modes: [] }));
+    await store().transaction((tx) => tx.setSessionOffer(agent.id, offer));
+    expect(await store().findSessionOffer(agent.id)).toEqual(offer);
+    await store().transaction((tx) => tx.deleteAgent(agent.id));
+    expect(await store().findSessionOffer(agent.id)).toBeUndefined();
   });
 
   test('a change to a conversation that is not there is CONVERSATION_NOT_FOUND', async () => {
@@ -25,6 +43,9 @@ export function conversationBehaviours(store: () => AgentStore): void {
     const absent = aConversation(agent.id);
     await expect(store().transaction((tx) => tx.closeConversation(absent.id))).rejects.toMatchObject(missing);
     await expect(store().transaction((tx) => tx.setConversationSession(absent.id, 's'))).rejects.toMatchObject(missing);
+    const choices = { model: null, mode: null };
+    const change = store().transaction((tx) => tx.setConversationChoices(absent.id, choices));
+    await expect(change).rejects.toMatchObject(missing);
     await expect(store().transaction((tx) => tx.insertMessage(aMessage(absent)))).rejects.toMatchObject(missing);
     expect(await store().findConversation(newConversationId())).toBeUndefined();
   });

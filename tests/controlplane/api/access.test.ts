@@ -45,6 +45,10 @@ const matrix: Readonly<Record<string, Entry | string>> = {
   'conversations.open': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
   'conversations.list': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
   'conversations.get': { input: ({ conversationId }) => ({ conversationId }), refusedWith: 'CONVERSATION_NOT_FOUND' },
+  'conversations.configure': {
+    input: ({ conversationId }) => ({ conversationId, mode: 'plan' }),
+    refusedWith: 'CONVERSATION_NOT_FOUND',
+  },
   'conversations.close': { input: ({ conversationId }) => ({ conversationId }), refusedWith: 'CONVERSATION_NOT_FOUND' },
   'runs.start': {
     input: ({ conversationId }) => ({ conversationId, message: 'hi' }),

@@ -266,6 +266,59 @@ describe('a message and its run', () => {
   });
 });
 
+describe('the model and the mode of a conversation', () => {
+  test('are chosen when it is opened and later, reach the guest with the next turn, and are told', async () => {
+    const { id: agentId } = await newAgent();
+    const opened = await server.mutate(server.alice, 'conversations.open', { agentId, model: 'gpt-5.5', mode: 'plan' });
+    expect(opened.data).toMatchObject({ model: 'gpt-5.5', mode: 'plan' });
+    const { id: conversationId } = opened.data as { id: ConversationId };
+    const changed = await server.mutate(server.alice, 'conversations.configure', { conversationId, model: null });
+    expect(changed.data).toMatchObject({ id: conversationId, model: null, mode: 'plan' });
+    await server.mutate(server.alice, 'runs.start', { conversationId, message: 'hi' });
+    const guest = server.sandboxes.currentGuest(agentId);
+    const [turn] = await until('the turn', () => guest?.turns.size === 1 && [...guest.turns.values()]);
+    expect(turn?.session).toMatchObject({ conversationId, model: null, mode: 'plan' });
+    const offer = { modes: [{ id: 'plan', name: 'Plan' }], models: [], mode: 'plan', model: null };
+    await guest?.say({ type: 'session.opened', conversationId, sessionId: 's', how: 'new', ...offer });
+    expect((await server.query(server.alice, 'agents.status', { agentId })).data).toMatchObject({
+      offer,
+      conversations: [{ id: conversationId, model: null, mode: 'plan' }],
+    });
+  });
+
+  test.each([
+    ['nothing to change', {}, 'must name a model or a mode'],
+    ['an empty mode', { mode: '' }, 'mode: '],
+    ['a mode with a line feed', { mode: 'a\nb' }, 'mode: must not hold control characters'],
+    ['half a surrogate pair', { model: 'a\ud800' }, 'model: must be well-formed Unicode'],
+    ['an id that is too long', { model: 'x'.repeat(201) }, 'model: '],
+    ['a number', { mode: 1 }, 'mode: '],
+    ['another field', { mode: 'a', title: 'b' }, 'title'],
+  ])('configure refuses %s and changes nothing', async (_what, choices, message) => {
+    const { id: agentId } = await newAgent();
+    const conversationId = await newConversation(agentId);
+    const { status, error } = await server.mutate(server.alice, 'conversations.configure', {
+      conversationId,
+      ...choices,
+    });
+    expect(status).toBe(400);
+    expect(error).toMatchObject({ code: 'BAD_REQUEST', message: expect.stringContaining(message) });
+    const { data } = await server.query(server.alice, 'conversations.get', { conversationId });
+    expect(data).toMatchObject({ model: null, mode: null });
+  });
+
+  test('stay as they are once it is closed', async () => {
+    const { id: agentId } = await newAgent();
+    const conversationId = await newConversation(agentId);
+    await server.mutate(server.alice, 'conversations.close', { conversationId });
+    const { status, error } = await server.mutate(server.alice, 'conversations.configure', {
+      conversationId,
+      mode: 'plan',
+    });
+    expect([status, error?.code]).toEqual([412, 'CONVERSATION_CLOSED']);
+  });
+});
+
 describe('permissions', () => {
   test('a request is listed, answered once, and the answer reaches the guest', async () => {
     const { id: agentId } = await newAgent();

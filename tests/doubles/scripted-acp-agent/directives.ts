@@ -1,12 +1,14 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { methods, RequestError, type AgentContext, type PromptResponse } from '@agentclientprotocol/sdk/unstable';
+import type { ScriptedChoices } from './choices.ts';
 import type { AgentStore } from './store.ts';
 
 export interface ScriptedSession {
   readonly sessionId: string;
   cancel: AbortController;
   readonly children: ChildProcess[];
+  readonly choices: ScriptedChoices;
 }
 
 interface Act {

@@ -2,7 +2,13 @@ import { z } from 'zod';
 
 const optionsSchema = z.object({
   offers: z.array(z.enum(['resume', 'load', 'close', 'title'])).default(['resume', 'load', 'close', 'title']),
+  /** What can be chosen. The first is the choice of a new session; one called `forbidden` is refused. */
+  modes: z.array(z.string()).default([]),
   models: z.array(z.string()).default([]),
+  /** The model of a new session, where it is not the first of the list. */
+  ownModel: z.string().nullable().default(null),
+  /** Whether it tells choices as config options, or by the older ways. */
+  choicesBy: z.enum(['config', 'methods']).default('config'),
   /** Written to stderr at the start. */
   stderr: z.string().nullable().default(null),
   /** Exits with this code before it says a word. */

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import { orAbort } from '../../../src/kernel/deadline.ts';
 import type { AgentId } from '../../../src/kernel/ids.ts';
 import type {
   ProviderCapabilities,
@@ -30,7 +31,7 @@ export class GatedProvider implements SandboxProvider {
   }
 
   async ensureRunning(spec: SandboxSpec, signal?: AbortSignal): Promise<Sandbox> {
-    await this.#gate.promise;
+    await (signal === undefined ? this.#gate.promise : orAbort(this.#gate.promise, signal));
     return await this.#real.ensureRunning(spec, signal);
   }
 

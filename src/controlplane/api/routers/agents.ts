@@ -9,6 +9,7 @@ import { idempotencyKeySchema, messageInputSchema, runTimeoutSchema } from '../s
 import { pageFields, pageSchema } from '../schemas/page.ts';
 import { permissionSchema } from '../schemas/permission.ts';
 import { runSchema, waitOutcomeSchema } from '../schemas/run.ts';
+import { sessionOfferSchema } from '../../../wire/contract/session-offer.ts';
 import type { ApiServices } from '../services.ts';
 import { procedure, router } from '../trpc.ts';
 import { waitForRun } from '../wait-for-run.ts';
@@ -95,6 +96,7 @@ export const agentsRouter = router({
         agent: agentSchema,
         activity: z.enum(['idle', 'thinking', 'awaiting_permission', 'error']),
         seq: z.int().min(0),
+        offer: sessionOfferSchema.nullable(),
         conversations: z.array(conversationSchema).readonly(),
         activeRuns: z.array(runSchema).readonly(),
         pendingPermissions: z.array(permissionSchema).readonly(),

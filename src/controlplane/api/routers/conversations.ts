@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { agentIdSchema, conversationIdSchema } from '../../../kernel/ids.ts';
-import { conversationSchema } from '../schemas/conversation.ts';
+import { choiceInputFields, conversationSchema } from '../schemas/conversation.ts';
 import { displayNameSchema } from '../schemas/key.ts';
 import { pageFields, pageSchema } from '../schemas/page.ts';
 import { procedure, router } from '../trpc.ts';
@@ -10,7 +10,7 @@ const byId = z.strictObject({ conversationId: conversationIdSchema });
 export const conversationsRouter = router({
   /** A new conversation. Where the sandbox runs, the harness opens its session ahead of the first message. */
   open: procedure
-    .input(z.strictObject({ agentId: agentIdSchema, title: displayNameSchema.optional() }))
+    .input(z.strictObject({ agentId: agentIdSchema, title: displayNameSchema.optional(), ...choiceInputFields }))
     .output(conversationSchema)
     .mutation(async ({ ctx, input }) => {
       const { domain, access } = ctx.services;
@@ -34,6 +34,23 @@ export const conversationsRouter = router({
     .input(byId)
     .output(conversationSchema)
     .query(async ({ ctx, input }) => await ctx.services.access.conversation(ctx.principal, input.conversationId)),
+
+  /**
+   * Chooses the model and the mode from the next turn on; what is left out stays. A turn whose harness lacks them fails
+   * with `harness_error`, before it asks a model, and says which there are.
+   */
+  configure: procedure
+    .input(
+      z
+        .strictObject({ conversationId: conversationIdSchema, ...choiceInputFields })
+        .refine(({ model, mode }) => model !== undefined || mode !== undefined, 'must name a model or a mode'),
+    )
+    .output(conversationSchema)
+    .mutation(async ({ ctx, input: { conversationId, ...choices } }) => {
+      const { domain, access } = ctx.services;
+      await access.conversation(ctx.principal, conversationId);
+      return await domain.conversations.configure(conversationId, choices);
+    }),
 
   /** Cancels what is queued or under way in it; what was said stays readable. Closing twice is no error. */
   close: procedure

@@ -8,12 +8,23 @@ import {
   userIdSchema,
 } from '../../../kernel/ids.ts';
 import { contentBlockSchema } from '../../../wire/contract/harness-event.ts';
+import { choiceIdSchema } from '../../../wire/contract/session-offer.ts';
+
+const choiceInputSchema = choiceIdSchema
+  .refine((id) => id.isWellFormed(), 'must be well-formed Unicode')
+  .regex(/^\P{Cc}*$/u, 'must not hold control characters')
+  .nullish();
+
+/** Ids as the harness names them: `agents.status` tells them. Null: the agent's model, the harness's default mode. */
+export const choiceInputFields = { model: choiceInputSchema, mode: choiceInputSchema };
 
 export const conversationSchema = z.object({
   id: conversationIdSchema,
   agentId: agentIdSchema,
   title: z.string(),
   status: z.enum(['open', 'closed']),
+  model: z.string().nullable(),
+  mode: z.string().nullable(),
   sessionId: z.string().nullable(),
   createdAt: z.int(),
   updatedAt: z.int(),

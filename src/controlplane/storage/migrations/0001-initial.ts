@@ -28,6 +28,11 @@ async function createAgents(db: Kysely<unknown>): Promise<void> {
     .addUniqueConstraint('agents_owner_name', ['owner_id', 'name'])
     .execute();
   await db.schema.createIndex('agents_by_owner').on('agents').columns(['owner_id', 'ordinal']).execute();
+  await db.schema
+    .createTable('session_offers')
+    .addColumn('agent_id', 'text', (column) => column.primaryKey().references('agents.id').onDelete('cascade'))
+    .addColumn('offer', 'text', (column) => column.notNull())
+    .execute();
 }
 
 async function createConversations(db: Kysely<unknown>): Promise<void> {
@@ -38,6 +43,8 @@ async function createConversations(db: Kysely<unknown>): Promise<void> {
     .addColumn('agent_id', 'text', (column) => column.notNull().references('agents.id').onDelete('cascade'))
     .addColumn('title', 'text', (column) => column.notNull())
     .addColumn('status', 'text', (column) => column.notNull())
+    .addColumn('model', 'text')
+    .addColumn('mode', 'text')
     .addColumn('session_id', 'text')
     .addColumn('created_at', 'bigint', (column) => column.notNull())
     .addColumn('updated_at', 'bigint', (column) => column.notNull())
