@@ -31,6 +31,12 @@ export const debianPackages = [
 /** Left out of a base that is made here, as in Debian's own slim images. */
 const leftOut = ['doc', 'info', 'locale', 'man', 'lintian', 'bug'].map((folder) => `/usr/share/${folder}/*`);
 
+export interface DebianBase {
+  readonly image: string;
+  /** Whether it is known to have all of `debianPackages`, so that building on it needs no network. */
+  readonly complete: boolean;
+}
+
 /** The image to build on: CAISSON_BASE_IMAGE, or Debian's own. */
 export function chosenBase(): string {
   const chosen = process.env['CAISSON_BASE_IMAGE'];
@@ -41,16 +47,20 @@ export function chosenBase(): string {
  * An image in the engine to build on: `chosenBase()` where it is there or can be pulled within 60 s, else, unless it was chosen by the
  * user, a Debian of the same kind made here with mmdebstrap (once; needs root on Debian or Ubuntu, and the engine's processor).
  */
-export async function ensureDebianBase(docker: Docker, cpu: SandboxCpu, log: (line: string) => void): Promise<string> {
+export async function ensureDebianBase(
+  docker: Docker,
+  cpu: SandboxCpu,
+  log: (line: string) => void,
+): Promise<DebianBase> {
   const base = chosenBase();
-  if (await imageExists(docker, base)) return base;
+  if (await imageExists(docker, base)) return { image: base, complete: false };
   // Its name carries the list of packages, so that a longer list makes a new one.
   const own = `caisson/debian-base:bookworm-${contentHash(debianPackages.join(' ')).slice(0, 8)}`;
-  if (base === defaultBase && (await imageExists(docker, own))) return own;
+  if (base === defaultBase && (await imageExists(docker, own))) return { image: own, complete: true };
 
   log(`pulling ${base}`);
   const refusal = await pull(docker, base);
-  if (refusal === undefined) return base;
+  if (refusal === undefined) return { image: base, complete: false };
   if (base !== defaultBase) throw new ExpectedError(`CAISSON_BASE_IMAGE=${base} cannot be pulled (${refusal}).`);
 
   const obstacle = whyNoApt() ?? (process.arch === cpu ? undefined : `this is ${process.arch}, the engine ${cpu}`);
@@ -62,7 +72,7 @@ export async function ensureDebianBase(docker: Docker, cpu: SandboxCpu, log: (li
   }
   log(`${base} cannot be pulled: making the same with mmdebstrap (about 30 s)`);
   await make(docker, own);
-  return own;
+  return { image: own, complete: true };
 }
 
 async function make(docker: Docker, name: string): Promise<void> {

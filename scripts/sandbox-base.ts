@@ -64,8 +64,8 @@ export async function buildSandboxBase(
     await context.write(`layers/config${to}`, await readFile(join(folder, from)), mode);
   }
   log('building the sandbox base (about 20 s)');
-  const buildargs = { BASE_IMAGE: base, PACKAGES: debianPackages.join(' ') };
-  await buildImage(docker, { context, tag, buildargs });
+  const buildargs = { BASE_IMAGE: base.image, PACKAGES: debianPackages.join(' ') };
+  await buildImage(docker, { context, tag, buildargs, network: !base.complete });
 }
 
 /** Codex's own programs. Its voice resources are 51 MB that a machine without a microphone has no use for. */

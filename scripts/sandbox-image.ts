@@ -74,7 +74,12 @@ async function buildGuestLayer(
   await using context = await ImageContext.create();
   await context.write('Dockerfile', dockerfile);
   await context.write('layers/guest/opt/caisson/guest.mjs', guest.code);
-  await buildImage(docker, { context, tag, buildargs: { SANDBOX_BASE: base, GUEST_VERSION: guest.version } });
+  await buildImage(docker, {
+    context,
+    tag,
+    buildargs: { SANDBOX_BASE: base, GUEST_VERSION: guest.version },
+    network: false,
+  });
 }
 
 async function engineCpu(docker: Docker): Promise<SandboxCpu> {

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { AgentId } from '../../src/kernel/ids.ts';
+import type { AgentId, ConversationId } from '../../src/kernel/ids.ts';
 import { startServer, type RunningServer } from '../controlplane/running-server.ts';
 import { until } from '../until.ts';
 import { closedAddress } from './closed-address.ts';
@@ -267,6 +267,37 @@ describe('runs', () => {
     await played;
     expect((await cli('runs', 'wait', runId)).exitCode).toBe(3);
     expect((await cli('runs', 'cancel', runId)).stderr).toContain('is over');
+  });
+});
+
+describe('conversations', () => {
+  test('are opened with a model and a mode, and configured; none is chosen with --no-model and --no-mode', async () => {
+    const agentId = await newAgent('chooser');
+    const opened = await cli('conversations', 'open', 'chooser', '--model', 'small', '--mode', 'plan', '--json');
+    const { id } = JSON.parse(opened.stdout) as { id: ConversationId };
+    expect((await cli('conversations', 'list', 'chooser')).stdout).toMatch(/ model +mode +.*\n.* small +plan +/);
+    expect(await cli('conversations', 'configure', id, '--mode', 'ask', '--no-model')).toEqual({
+      exitCode: 0,
+      stdout: 'From the next turn on: model default, mode ask\n',
+      stderr: '',
+    });
+    const { stdout } = await cli('conversations', 'show', id);
+    expect(stdout).toMatch(/^model +the agent's$/m);
+    expect(stdout).toMatch(/^mode +ask$/m);
+    const nothing = await cli('conversations', 'configure', id);
+    expect([nothing.exitCode, nothing.stderr]).toEqual([
+      1,
+      'error: There is nothing to change.\nhint: Give --model, --mode or both.\n',
+    ]);
+
+    expect((await cli('agents', 'show', 'chooser')).stdout).toMatch(/^modes to choose +known after/m);
+    const named = (name: string) => ({ id: name, name });
+    const offer = { modes: [named('ask'), named('plan')], models: [], mode: 'ask', model: null };
+    const opening = { type: 'session.opened', conversationId: id, sessionId: 's', how: 'new', ...offer } as const;
+    await server.sandboxes.currentGuest(agentId)?.say(opening);
+    const shown = (await cli('agents', 'show', 'chooser')).stdout;
+    expect(shown).toMatch(/^modes to choose +ask, plan$/m);
+    expect(shown).toMatch(/^models to choose +none$/m);
   });
 });
 

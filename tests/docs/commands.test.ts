@@ -51,8 +51,11 @@ describe.each(documents)('%s', (file, path) => {
     const paths = new Set(named.map((args) => args?.filter((word) => /^[a-z]+$/.test(word)).join(' ')));
     for (const name of paths) {
       if (name === undefined || name === '') continue;
-      const { stdout, stderr } = await caisson([...name.split(' '), '--help']);
-      expect(stdout, stderr).toContain('Usage: caisson');
+      const [command = '', subcommand] = name.split(' ');
+      const { stdout } = await caisson([...name.split(' '), '--help']);
+      const [, usage = ''] = /^Usage: caisson (.*)$/m.exec(stdout) ?? [];
+      expect(usage, `caisson ${name}`).toMatch(new RegExp(`^${command}\\b`));
+      if (subcommand !== undefined) expect(usage, `caisson ${name}`).not.toContain('[command]');
     }
   });
 

@@ -7,10 +7,8 @@ import { Gates } from './scripted-model/gates.ts';
 import { Recording, type RecordedRequest } from './scripted-model/recording.ts';
 import { testScript, type HeldAnswer, type TestScript, type TestStep } from './scripted-model/test-script.ts';
 
-export type { Fault } from './scripted-model/faults.ts';
 export { numberedWords } from './scripted-model/faults.ts';
-export type { RecordedRequest } from './scripted-model/recording.ts';
-export { streamedDeltas, type TestScript, type TestStep } from './scripted-model/test-script.ts';
+export { streamedDeltas } from './scripted-model/test-script.ts';
 
 export interface ScriptedModelOptions extends ListenOptions {
   /** Default: the demo script and the texts listed at `testScript`. */

@@ -13,7 +13,7 @@ export function runColumns(now: number): Column<Run>[] {
   ];
 }
 
-export function runStyle({ state }: Run): 'green' | 'red' | 'yellow' | undefined {
+function runStyle({ state }: Run): 'green' | 'red' | 'yellow' | undefined {
   switch (state) {
     case 'completed':
       return 'green';

@@ -13,7 +13,7 @@ export interface DemoModel {
 }
 
 /** The name under which the demo model is listed. Codex picks its tools by this name, so it is one that it knows. */
-export const DEMO_MODEL_NAME = 'gpt-5.5';
+const DEMO_MODEL_NAME = 'gpt-5.5';
 
 /**
  * A model service for trying Caisson without a key: it speaks OpenAI's Responses API and follows a small script.

@@ -10,7 +10,7 @@ import { foldToolResults, type ToolResult } from './tool-results.ts';
 export type ToolLayout = { readonly kind: 'classic'; readonly canPatch: boolean } | { readonly kind: 'code' | 'none' };
 
 /** What a request is for: a turn of a conversation, or one of the calls that a harness makes unseen. */
-export type RequestPurpose = 'turn' | 'title' | 'compaction';
+type RequestPurpose = 'turn' | 'title' | 'compaction';
 
 /** The part of a Responses API request that decides the answer. */
 export interface ModelRequest {

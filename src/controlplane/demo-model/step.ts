@@ -12,7 +12,7 @@ export interface Reply {
 }
 
 /** An answer that is no response: an HTTP status and an error in OpenAI's shape. */
-export interface Refusal {
+interface Refusal {
   readonly kind: 'refusal';
   readonly status: number;
   readonly error: { readonly message: string; readonly type: string; readonly code: string | null };
@@ -33,6 +33,6 @@ export function act(call: ToolCall, say?: string): Reply {
 }
 
 /** Splits text into words, each with the white space after it; joined they are the text again. */
-export function words(text: string): readonly string[] {
+function words(text: string): readonly string[] {
   return text.match(/\s*\S+\s*|\s+/g) ?? [];
 }

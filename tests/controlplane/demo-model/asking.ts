@@ -52,7 +52,7 @@ export function reply(request: ModelRequest): Reply {
   return asReply(demoScript(request));
 }
 
-export function asReply(step: Step): Reply {
+function asReply(step: Step): Reply {
   if (step.kind !== 'reply') throw new Error(`Refused: ${step.error.message}`);
   return step;
 }

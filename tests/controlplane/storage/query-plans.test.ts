@@ -43,6 +43,8 @@ async function useAgentStore(
     await tx.findConversation(conversation.id);
     await tx.closeConversation(conversation.id);
     await tx.setConversationSession(conversation.id, 's');
+    await tx.setConversationChoices(conversation.id, { model: 'a', mode: 'b' });
+    await tx.setSessionOffer(agent.id, { modes: [], models: [], mode: null, model: null });
     await tx.insertMessage(message);
     await tx.insertRun(run);
     await tx.findRun(run.id);
@@ -70,6 +72,7 @@ async function useAgentStore(
   await store.listAgents(null, page);
   await store.countAgents(agent.ownerId);
   await store.listAgentIds();
+  await store.findSessionOffer(agent.id);
   await store.findConversation(conversation.id);
   await store.listConversations(agent.id, page);
   await store.listMessages(agent.id, null, page);

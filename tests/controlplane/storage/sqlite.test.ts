@@ -47,6 +47,7 @@ async function fullAgent(store: AgentStore): Promise<string> {
     await tx.insertPermission(aPermission(conversation));
     await tx.appendEvents(agent.id, [aDelta('x')]);
     await tx.setJournalPosition(agent.id, newIncarnationId(), 1);
+    await tx.setSessionOffer(agent.id, { modes: [], models: [], mode: null, model: null });
     await tx.insertIdempotent(
       { principalId: agent.ownerId, conversationId: conversation.id, key: 'k' },
       { fingerprint: 'f', runId: run.id, messageId: message.id, acceptedAt: now },

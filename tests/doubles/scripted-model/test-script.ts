@@ -4,7 +4,7 @@ import { answer, type Step } from '../../../src/controlplane/demo-model/step.ts'
 import type { Fault } from './faults.ts';
 
 /** A fault that the user's text asks for; `times` is how many attempts of the turn it hits (default: all). */
-export interface AskedFault {
+interface AskedFault {
   readonly kind: 'fault';
   readonly fault: Fault;
   readonly times: number;
