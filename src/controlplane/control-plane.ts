@@ -3,7 +3,7 @@ import type { Agent } from '../agents/agent.ts';
 import { createDomain } from '../agents/domain.ts';
 import type { AgentStore } from '../agents/ports.ts';
 import { systemClock } from '../kernel/clock.ts';
-import { errorText } from '../kernel/errors.ts';
+import { CaissonError, errorText } from '../kernel/errors.ts';
 import type { Logger } from '../kernel/logger.ts';
 import type { SandboxProvider, SandboxSpec } from '../sandbox-providers/contract/index.ts';
 import { openProvider } from '../sandbox-providers/registry.ts';
@@ -51,7 +51,7 @@ export interface ControlPlane extends AsyncDisposable {
 /**
  * Starts a control plane and resolves when it serves. What was opened is closed again when it cannot.
  *
- * @throws CaissonError CONFIG_INVALID, which says what to correct.
+ * @throws CaissonError CONFIG_INVALID, which says what to correct; CAPABILITY_UNSUPPORTED for a provider without walls.
  */
 export async function startControlPlane(options: StartOptions): Promise<ControlPlane> {
   const config = loadConfig(options.environment);
@@ -69,6 +69,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
   opened.use(gateway);
   const provider = options.provider ?? (await openProvider(config.sandbox.provider, { instance: dataDir.instance }));
   opened.use(provider);
+  requireWalls(provider);
 
   const access = new Access({ agents: storage.agents, identities: storage.identities });
   let fleet: Fleet | undefined;
@@ -132,6 +133,16 @@ async function openModel(
   const demo = await createDemoModel().listen();
   opened.defer(() => demo.close());
   return { baseUrl: demo.baseUrl, apiKey: null };
+}
+
+/** A provider that cannot keep a sandbox sealed and within its limits is refused, whoever brings it. */
+function requireWalls({ name, capabilities }: SandboxProvider): void {
+  const missing = (['sealedNetwork', 'limits'] as const).filter((capability) => !capabilities[capability]);
+  if (missing.length === 0) return;
+  throw new CaissonError('CAPABILITY_UNSUPPORTED', `The sandbox provider ${name} lacks: ${missing.join(', ')}.`, {
+    hint: 'Choose a provider whose sandboxes are sealed and limited.',
+    details: { provider: name, missing },
+  });
 }
 
 function sandboxSpec(agent: Agent, config: Config): SandboxSpec {

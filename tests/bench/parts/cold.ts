@@ -94,8 +94,8 @@ async function removeAgents(client: CaissonClient, agents: readonly string[]): P
 
 /** The two parts one after the other. The container stays until both are measured, and only sleeps. */
 async function coldFloor(context: BenchContext): Promise<Floor> {
-  const { docker, instance, provider, sandboxSpec } = context;
-  const spec = sandboxSpec();
+  const { docker, instance, provider } = context;
+  const spec = context.sandboxSpec();
   const options = { ...containerOptions(spec, instance, randomUUID()), Entrypoint: ['sleep', 'infinity'] };
   try {
     const containerMs = await timed(async () => {

@@ -16,8 +16,9 @@ const fromSandbox = ['head', '-c', '512M', '/dev/zero'];
 const toSandbox = ['sh', '-c', 'cat >/dev/null'];
 
 /** The wire alone: a GuestClient in this process over the Docker provider, beside plain `docker exec` in the same container. */
-export async function wire({ provider, docker, sandboxSpec }: BenchContext): Promise<readonly Row[]> {
-  const spec = sandboxSpec();
+export async function wire(context: BenchContext): Promise<readonly Row[]> {
+  const { provider, docker } = context;
+  const spec = context.sandboxSpec();
   await provider.ensureRunning(spec);
   const guest = new GuestClient(await provider.connect(spec.agentId, 'inward'));
   const plain = new DockerExec(docker, spec.agentId);

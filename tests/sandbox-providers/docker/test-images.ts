@@ -58,5 +58,5 @@ async function build(docker: Docker, tag: string, dockerfile: readonly string[])
   await using context = await ImageContext.create();
   await context.write('Dockerfile', dockerfile.join('\n'));
   await context.write('echo-guest.ts', await readFile(echoGuest));
-  await buildImage(docker, { context, tag, buildargs: {} });
+  await buildImage(docker, { context, tag, buildargs: {}, network: false });
 }
