@@ -1,4 +1,5 @@
 import type { Guest, SandboxObserver } from '../../agents/ports.ts';
+import type { Clock } from '../../kernel/clock.ts';
 import { deadline } from '../../kernel/deadline.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import type { AgentId, IncarnationId } from '../../kernel/ids.ts';
@@ -18,6 +19,7 @@ export interface AttachOptions {
   readonly observer: SandboxObserver;
   /** Answers what the agent's guest asks of the control plane. */
   readonly outward: OutwardHandler;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
@@ -35,7 +37,7 @@ export interface Attachment {
  * DEADLINE_EXCEEDED after 30 s.
  */
 export async function attach(options: AttachOptions, signal: AbortSignal): Promise<Attachment> {
-  const { agentId, provider, observer, logger } = options;
+  const { agentId, provider, observer, clock, logger } = options;
   using limit = deadline(attachTimeoutMs, `Attaching to the sandbox of ${agentId}`, signal);
   await using opened = new AsyncDisposableStack();
   const connecting = (['inward', 'outward'] as const).map((channel) =>
@@ -65,7 +67,7 @@ export async function attach(options: AttachOptions, signal: AbortSignal): Promi
   opened.defer(() => server.close());
 
   const held = opened.move();
-  const pump = pumpJournal({ client, observer, agentId, incarnation, after: journalPosition, logger });
+  const pump = pumpJournal({ client, observer, agentId, incarnation, after: journalPosition, clock, logger });
   const closed = Promise.race([
     pump,
     client.closed.then(() => wireLost(agentId)),

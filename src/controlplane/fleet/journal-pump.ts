@@ -1,8 +1,15 @@
 import type { SandboxObserver } from '../../agents/ports.ts';
+import type { Clock } from '../../kernel/clock.ts';
 import { type CaissonError, toCaissonError } from '../../kernel/errors.ts';
 import type { AgentId, IncarnationId } from '../../kernel/ids.ts';
 import type { Logger } from '../../kernel/logger.ts';
 import type { GuestClient } from '../../wire/guest-client.ts';
+
+/**
+ * How long a stored entry may wait to be acknowledged. Nobody waits for it but the guest's memory, which holds 16 MiB, and
+ * at the pace of a turn it is one request instead of five.
+ */
+const acknowledgeAfterMs = 50;
 
 interface PumpOptions {
   readonly client: GuestClient;
@@ -11,21 +18,22 @@ interface PumpOptions {
   readonly incarnation: IncarnationId;
   /** The last entry that is stored. */
   readonly after: number;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
 /**
- * Reads the guest's journal, stores each batch, then acknowledges it. The next batch is read when the last is stored, so a
+ * Reads the guest's journal, stores each batch, and acknowledges it a moment later. The next batch is read when the last is stored, so a
  * slow store slows the harness rather than filling memory. Resolves with what ended it; never rejects.
  */
 export async function pumpJournal(options: PumpOptions): Promise<CaissonError> {
   const { client, observer, agentId, incarnation, after } = options;
-  const acknowledge = acknowledger(options);
+  using acknowledger = new Acknowledger(options);
   try {
     for await (const entries of client.readJournal({ after })) {
       await observer.applyJournal(agentId, incarnation, entries);
       const last = entries.at(-1);
-      if (last !== undefined) acknowledge(last.seq);
+      if (last !== undefined) acknowledger.stored(last.seq);
     }
     throw new Error('the journal ended');
   } catch (thrown) {
@@ -33,27 +41,36 @@ export async function pumpJournal(options: PumpOptions): Promise<CaissonError> {
   }
 }
 
-/** Acknowledges what is on the disk. One acknowledgement is under way at a time; those that come meanwhile become one. */
-function acknowledger({ client, observer, agentId, logger }: PumpOptions): (seq: number) => void {
-  let wanted = 0;
-  let busy = false;
-  const send = async (): Promise<void> => {
-    busy = true;
+/** Acknowledges what is on the disk, one request at a time; what is stored meanwhile shares the next one. */
+class Acknowledger implements Disposable {
+  readonly #options: PumpOptions;
+  #stored = 0;
+  #cancel: (() => void) | undefined;
+
+  constructor(options: PumpOptions) {
+    this.#options = options;
+  }
+
+  stored(seq: number): void {
+    this.#stored = seq;
+    this.#cancel ??= this.#options.clock.schedule(acknowledgeAfterMs, () => void this.#acknowledge());
+  }
+
+  [Symbol.dispose](): void {
+    this.#cancel?.();
+  }
+
+  async #acknowledge(): Promise<void> {
+    const { client, observer, agentId, logger } = this.#options;
+    const seq = this.#stored;
     try {
-      for (let sent = 0; sent < wanted;) {
-        sent = wanted;
-        await observer.flushed();
-        await client.acknowledge(sent);
-      }
+      await observer.flushed();
+      await client.acknowledge(seq);
     } catch (thrown) {
       // A lost acknowledgement is made good by the next one; a lost wire ends the pump by itself.
       logger.debug({ agentId, err: thrown }, 'a journal acknowledgement was lost');
-    } finally {
-      busy = false;
     }
-  };
-  return (seq) => {
-    wanted = seq;
-    if (!busy) void send();
-  };
+    this.#cancel = undefined;
+    if (this.#stored > seq) this.stored(this.#stored);
+  }
 }

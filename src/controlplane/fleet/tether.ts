@@ -1,6 +1,5 @@
 import type { Agent } from '../../agents/agent.ts';
 import type { Guest } from '../../agents/ports.ts';
-import type { Clock } from '../../kernel/clock.ts';
 import { deadline, orAbort } from '../../kernel/deadline.ts';
 import type { ErrorCode } from '../../kernel/error-table.ts';
 import { CaissonError, toCaissonError } from '../../kernel/errors.ts';
@@ -21,7 +20,6 @@ const firstBackoffMs = 50;
 const longestBackoffMs = 5_000;
 
 export interface TetherOptions extends AttachOptions {
-  readonly clock: Clock;
   readonly specOf: (agent: Agent) => SandboxSpec;
 }
 
