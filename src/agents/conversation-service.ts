@@ -105,7 +105,7 @@ export class ConversationService {
 
   /** Cancels what is queued or under way in it; what was said stays readable. Closing twice is no error. */
   async close(id: ConversationId, by: UserId): Promise<Conversation> {
-    const { log, clock, executor, sandboxes, logger } = this.#dependencies;
+    const { log, clock, executor } = this.#dependencies;
     const { agentId } = await this.get(id);
     const started = await log.write(agentId, async (tx, record) => {
       const conversation = await tx.findConversation(id);
@@ -131,16 +131,30 @@ export class ConversationService {
       });
     });
     for (const run of started) executor.cancel(run.id);
-    if (started.length === 0) {
-      // Only frees memory in the guest, which ends its sessions by itself when it stops.
-      sandboxes
-        .currentGuest(agentId)
-        ?.closeSession(id)
-        .catch((error: unknown) => {
-          logger.debug({ conversationId: id, err: error }, 'a session was not closed in the guest');
-        });
-    }
+    if (started.length === 0) this.#freeSession(agentId, id);
     return await this.get(id);
+  }
+
+  /** A run of it is over: where the conversation was closed meanwhile, the guest need not keep its session. Never rejects. */
+  async runEnded({ agentId, id }: Pick<Conversation, 'agentId' | 'id'>): Promise<void> {
+    const { store, logger } = this.#dependencies;
+    try {
+      const conversation = await store.findConversation(id);
+      if (conversation?.status === 'closed') this.#freeSession(agentId, id);
+    } catch (thrown) {
+      logger.debug({ conversationId: id, err: thrown }, 'a session was not closed in the guest');
+    }
+  }
+
+  /** Only frees memory in the guest, which ends its sessions by itself when it stops. */
+  #freeSession(agentId: AgentId, id: ConversationId): void {
+    const { sandboxes, logger } = this.#dependencies;
+    sandboxes
+      .currentGuest(agentId)
+      ?.closeSession(id)
+      .catch((error: unknown) => {
+        logger.debug({ conversationId: id, err: error }, 'a session was not closed in the guest');
+      });
   }
 
   /** Spares the first message the time that a harness takes to open a session. The first turn opens it in any case. */

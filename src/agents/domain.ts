@@ -40,19 +40,23 @@ interface DomainParts {
 
 export function createDomain(parts: DomainParts): Domain {
   const { store, access, clock, logger, settings } = parts;
-  const log = new EventLog(store, settings.eventRetention);
+  const log = new EventLog({ store, retention: settings.eventRetention, logger });
   const waiters = new RunWaiters();
-  log.onStored((event) => {
-    if (endsRun(event)) waiters.runEnded(event.runId);
-  });
   const answers = new AnsweredPermissions();
   const applier = new JournalApplier({ log, clock, answers });
   const sandboxes = parts.connectSandboxes(new StoringSandboxObserver({ store, log, applier, clock }));
   const executor = new RunExecutor({ store, log, waiters, sandboxes, access, clock, logger, settings });
   const agents = new AgentService({ store, log, executor, waiters, sandboxes, clock, logger, settings });
+  const conversations = new ConversationService({ store, log, executor, sandboxes, clock, logger });
+  log.onStored((event) => {
+    if (!endsRun(event)) return;
+    waiters.runEnded(event.runId);
+    const { agentId, conversationId: id } = event;
+    if (id !== null) void conversations.runEnded({ agentId, id });
+  });
   return {
     agents,
-    conversations: new ConversationService({ store, log, executor, sandboxes, clock, logger }),
+    conversations,
     runs: new RunService({ store, log, executor, waiters, clock, settings }),
     events: log,
     permissions: new PermissionService({ store, sandboxes, answers }),

@@ -1,13 +1,17 @@
 import type { AgentEvent } from './event.ts';
 
-/** Events kept in memory for subscribers that are up to date. Others read the store. */
+/** Events kept in memory for subscribers that are up to date, in number and in characters. Others read the store. */
 const recentLimit = 2_048;
+const recentCharacters = 2 * 1024 * 1024;
 
 /** Wakes the subscribers of one agent, and spares those that keep up a look into the store. */
 export class EventFeed {
   subscribers = 0;
-  /** The newest stored events without a gap between them; at most `recentLimit`. */
-  #recent: AgentEvent[] = [];
+  /** The newest stored events without a gap between them. May be empty although there are newer ones than `#head` − 1. */
+  #recent: readonly AgentEvent[] = [];
+  #characters = 0;
+  /** The last `seq` that was published. */
+  #head = 0;
   #waiting: { readonly after: number; readonly wake: () => void; readonly fail: (error: Error) => void }[] = [];
   #closed: Error | undefined;
 
@@ -15,10 +19,9 @@ export class EventFeed {
   publish(events: readonly AgentEvent[]): void {
     const first = events[0];
     const last = events.at(-1);
-    const head = this.#recent.at(-1)?.seq;
-    if (first === undefined || last === undefined || (head !== undefined && last.seq <= head)) return;
-    this.#recent =
-      first.seq === (head ?? -1) + 1 ? [...this.#recent, ...events].slice(-recentLimit) : events.slice(-recentLimit);
+    if (first === undefined || last === undefined || last.seq <= this.#head) return;
+    this.#remember(first.seq === this.#head + 1 ? [...this.#recent, ...events] : events, events);
+    this.#head = last.seq;
     const ready = this.#waiting.filter(({ after }) => after < last.seq);
     this.#waiting = this.#waiting.filter(({ after }) => after >= last.seq);
     for (const { wake } of ready) wake();
@@ -27,15 +30,14 @@ export class EventFeed {
   /** Everything after `after` if that is in memory; undefined means: ask the store. */
   recentAfter(after: number): readonly AgentEvent[] | undefined {
     const first = this.#recent[0]?.seq;
-    const last = this.#recent.at(-1)?.seq;
-    if (first === undefined || last === undefined || after < first - 1 || after >= last) return undefined;
+    if (first === undefined || after < first - 1 || after >= this.#head) return undefined;
     return this.#recent.slice(after - first + 1);
   }
 
   /** Resolves when there is an event after `after`, or when `signal` aborts. Rejects when the feed is closed. */
   async beyond(after: number, signal: AbortSignal): Promise<void> {
     if (this.#closed !== undefined) throw this.#closed;
-    if (signal.aborted || (this.#recent.at(-1)?.seq ?? 0) > after) return;
+    if (signal.aborted || this.#head > after) return;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const waiter = { after, wake: resolve, fail: reject };
     this.#waiting.push(waiter);
@@ -53,4 +55,20 @@ export class EventFeed {
     this.#closed = error;
     for (const { fail } of this.#waiting) fail(error);
   }
+
+  #remember(events: readonly AgentEvent[], added: readonly AgentEvent[]): void {
+    this.#characters = added.reduce((sum, event) => sum + charactersOf(event), events === added ? 0 : this.#characters);
+    // Too much of it: those that keep up are let go to the store once, and the memory begins anew.
+    if (this.#characters > recentCharacters) {
+      this.#recent = [];
+      this.#characters = 0;
+    } else {
+      this.#recent = events.length > recentLimit ? events.slice(-recentLimit) : events;
+    }
+  }
+}
+
+/** Deltas, of which there are many, are measured by their text alone. */
+function charactersOf(event: AgentEvent): number {
+  return 'delta' in event ? 200 + event.delta.length : JSON.stringify(event).length;
 }

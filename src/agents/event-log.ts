@@ -1,5 +1,6 @@
 import { CaissonError } from '../kernel/errors.ts';
 import type { AgentId } from '../kernel/ids.ts';
+import type { Logger } from '../kernel/logger.ts';
 import type { AgentEvent, EventDraft } from './event.ts';
 import { EventFeed } from './event-feed.ts';
 import type { AgentStore, AgentTransaction } from './ports.ts';
@@ -19,13 +20,15 @@ export type Record = (draft: EventDraft) => void;
 export class EventLog {
   readonly #store: AgentStore;
   readonly #retention: number;
+  readonly #logger: Logger;
   readonly #feeds = new Map<AgentId, EventFeed>();
   readonly #listeners = new Set<(event: AgentEvent) => void>();
 
   /** `retention`: events kept for an agent; older ones are forgotten. */
-  constructor(store: AgentStore, retention: number) {
+  constructor({ store, retention, logger }: { store: AgentStore; retention: number; logger: Logger }) {
     this.#store = store;
     this.#retention = retention;
+    this.#logger = logger;
   }
 
   /** Runs `work` in a transaction, appends what it recorded, commits, and publishes. */
@@ -40,9 +43,18 @@ export class EventLog {
       this.#feeds.get(agentId)?.publish(events);
       for (const listener of this.#listeners) for (const event of events) listener(event);
       const firstKept = last.seq - this.#retention + 1;
-      if (firstKept > 1 && last.seq % pruneEvery < events.length) await this.#store.pruneEvents(agentId, firstKept);
+      if (firstKept > 1 && last.seq % pruneEvery < events.length) void this.#prune(agentId, firstKept);
     }
     return result;
+  }
+
+  /** What was written stands, whatever becomes of this: events that are kept too long are forgotten the next time. */
+  async #prune(agentId: AgentId, firstKept: number): Promise<void> {
+    try {
+      await this.#store.pruneEvents(agentId, firstKept);
+    } catch (thrown) {
+      this.#logger.warn({ agentId, err: thrown }, 'old events could not be forgotten');
+    }
   }
 
   /** Calls `listener` for every event of every agent once it is stored. It must not throw. */

@@ -43,19 +43,19 @@ export class JournalApplier {
       const agent = await tx.findAgent(agentId);
       if (agent?.sandbox.state !== 'running' || agent.sandbox.incarnation !== incarnation) {
         throw new CaissonError(
-          'STALE_LEASE',
+          'SANDBOX_NOT_RUNNING',
           `Incarnation ${incarnation} of agent ${agentId} is no longer the present one.`,
         );
       }
       let position = await tx.journalPosition(agentId, incarnation);
       const now = this.#clock.now();
-      const owned = new Set<ConversationId>();
+      const owned = new Set<string>();
       for (const entry of entries) {
         if (entry.seq <= position) continue;
         if (entry.seq !== position + 1) throw protocol(agentId, `entry ${entry.seq} came after ${position}`);
         position = entry.seq;
         const application = { tx, record, agentId, incarnation, at: Math.min(entry.at, now) };
-        await checkConversation(application, entry.body, owned);
+        await checkOwnership(application, entry.body, owned);
         await this.#applyBody(application, entry.body);
       }
       await tx.setJournalPosition(agentId, incarnation, position);
@@ -80,14 +80,14 @@ export class JournalApplier {
         return;
       }
       case 'turn.started': {
-        const run = await this.#runOf(application, body.runId, body.conversationId);
+        const run = await this.#runOf(application, body.runId);
         if (run.state !== 'starting') return;
         await tx.moveRun(run.id, run.state, { state: 'running', startedAt: at });
         record({ conversationId: run.conversationId, runId: run.id, at, data: { type: 'run.started' } });
         return;
       }
       case 'turn.ended': {
-        const run = await this.#runOf(application, body.runId, body.conversationId);
+        const run = await this.#runOf(application, body.runId);
         const { end, usage } = runEndOf(body.outcome);
         await recordingActivity({ ...application, now: at }, async () => {
           await endRun(application, run, end, usage);
@@ -107,7 +107,7 @@ export class JournalApplier {
     switch (event.type) {
       case 'message.completed': {
         const { messageId: id, content } = event;
-        if (runId !== null) await this.#runOf(application, runId, conversationId);
+        if (await tx.hasMessage(id)) throw protocol(agentId, `message ${id} was completed before`);
         await tx.insertMessage({
           id,
           agentId,
@@ -152,6 +152,7 @@ export class JournalApplier {
   ): Promise<void> {
     const { tx, agentId, incarnation, at } = application;
     const { permissionId: id, toolCallId, title, kind, input = null, content, options, expiresAt } = event;
+    if (await tx.hasPermission(id)) throw protocol(agentId, `permission ${id} was requested before`);
     const request = { toolCallId, title, kind, input, content, options, expiresAt };
     await tx.insertPermission({
       id,
@@ -182,8 +183,7 @@ export class JournalApplier {
   async #followPermissions(application: Application, runId: RunId | null): Promise<void> {
     if (runId === null) return;
     const { tx, agentId, at } = application;
-    const run = await tx.findRun(runId);
-    if (run === undefined || run.agentId !== agentId) throw protocol(agentId, `run ${runId} is not the agent's`);
+    const run = await this.#runOf(application, runId);
     const waits = (await tx.listPendingPermissions(agentId)).some((permission) => permission.runId === runId);
     const state = waits ? 'awaiting_permission' : 'running';
     if (isTerminal(run.state) || run.state === state || run.state === 'queued' || run.state === 'starting') return;
@@ -192,25 +192,27 @@ export class JournalApplier {
     });
   }
 
-  async #runOf({ tx, agentId }: Application, runId: RunId, conversationId: ConversationId): Promise<Run> {
+  async #runOf({ tx, agentId }: Application, runId: RunId): Promise<Run> {
     const run = await tx.findRun(runId);
-    if (run === undefined || run.agentId !== agentId || run.conversationId !== conversationId) {
-      throw protocol(agentId, `run ${runId} is not of conversation ${conversationId}`);
-    }
+    if (run === undefined) throw protocol(agentId, `there is no run ${runId}`);
     return run;
   }
 }
 
-async function checkConversation(
-  { tx, agentId }: Application,
-  body: JournalBody,
-  owned: Set<ConversationId>,
-): Promise<void> {
-  if (!('conversationId' in body) || owned.has(body.conversationId)) return;
-  const conversation = await tx.findConversation(body.conversationId);
-  if (conversation?.agentId !== agentId)
-    throw protocol(agentId, `conversation ${body.conversationId} is not the agent's`);
-  owned.add(body.conversationId);
+/** The conversation must be the agent's, and the run the conversation's. `owned` remembers what was found so in this batch. */
+async function checkOwnership({ tx, agentId }: Application, body: JournalBody, owned: Set<string>): Promise<void> {
+  if (!('conversationId' in body)) return;
+  const { conversationId } = body;
+  if (!owned.has(conversationId)) {
+    const conversation = await tx.findConversation(conversationId);
+    if (conversation?.agentId !== agentId) throw protocol(agentId, `conversation ${conversationId} is not the agent's`);
+    owned.add(conversationId);
+  }
+  const runId = 'runId' in body ? body.runId : null;
+  if (runId === null || owned.has(`${conversationId} ${runId}`)) return;
+  const run = await tx.findRun(runId);
+  if (run?.conversationId !== conversationId) throw protocol(agentId, `run ${runId} is not of ${conversationId}`);
+  owned.add(`${conversationId} ${runId}`);
 }
 
 function runEndOf(outcome: TurnOutcome): { end: RunEnd; usage: Run['usage'] } {

@@ -40,7 +40,7 @@ export class Lanes<Key> {
     try {
       await queue?.[0]?.();
     } catch {
-      // The task reports its own errors; a lane only has to go on.
+      // A task handles its own errors, as submit() says; a lane has to go on in any case.
     } finally {
       this.#running--;
       queue?.shift();

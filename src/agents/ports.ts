@@ -65,7 +65,7 @@ export interface AgentStore {
     filter: { readonly agentId: AgentId } | { readonly ownerId: UserId | null },
   ): Promise<readonly Permission[]>;
 
-  /** Events with `after < seq`, in order, at most `limit`. */
+  /** Events with `after < seq`, in order: at most `limit`, and no more than 4 MiB of them, but always at least one. */
   readEvents(agentId: AgentId, after: number, limit: number): Promise<readonly AgentEvent[]>;
   /** First stored and last given `seq`; `first` is `last + 1` when none is stored. */
   eventBounds(agentId: AgentId): Promise<{ readonly first: number; readonly last: number }>;
@@ -96,6 +96,7 @@ export interface AgentTransaction {
   setConversationChoices(id: ConversationId, choices: Pick<Conversation, 'model' | 'mode'>): Promise<void>;
   setSessionOffer(agentId: AgentId, offer: SessionOffer): Promise<void>;
   insertMessage(message: Message): Promise<void>;
+  hasMessage(id: MessageId): Promise<boolean>;
 
   findRun(id: RunId): Promise<Run | undefined>;
   listActiveRuns(
@@ -107,6 +108,7 @@ export interface AgentTransaction {
   requestRunCancel(id: RunId): Promise<void>;
 
   insertPermission(permission: Permission): Promise<void>;
+  hasPermission(id: PermissionId): Promise<boolean>;
   /** Writes only if it is still pending; says whether it was. */
   resolvePermission(id: PermissionId, resolution: PermissionResolution): Promise<boolean>;
   listPendingPermissions(agentId: AgentId): Promise<readonly Permission[]>;

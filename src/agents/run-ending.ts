@@ -2,7 +2,7 @@ import type { RunId } from '../kernel/ids.ts';
 import type { EventData } from './event.ts';
 import type { Record } from './event-log.ts';
 import type { AgentTransaction } from './ports.ts';
-import { canMove, isTerminal, type Run, type RunEnd } from './run.ts';
+import { canMove, isTerminal, type Run, type RunEnd, runReasons } from './run.ts';
 
 /**
  * Ends a run in this transaction, with its one terminal event. A run that is already over stays as it is.
@@ -44,19 +44,11 @@ function endEvent(end: RunEnd, usage: Run['usage']): EventData {
   }
 }
 
-const endEvents: ReadonlySet<string> = new Set([
-  'run.completed',
-  'run.failed',
-  'run.canceled',
-  'run.timed_out',
-  'run.interrupted',
-  'run.rejected',
-] satisfies EventData['type'][]);
+const endEvents: ReadonlySet<string> = new Set(Object.keys(runReasons).map((state) => `run.${state}`));
 
 /** Whether this event ends its run. */
-export function endsRun(event: { readonly type: string; readonly runId: RunId | null }): event is {
-  readonly type: string;
-  readonly runId: RunId;
-} {
+export function endsRun<Event extends { readonly type: string; readonly runId: RunId | null }>(
+  event: Event,
+): event is Event & { readonly runId: RunId } {
   return event.runId !== null && endEvents.has(event.type);
 }

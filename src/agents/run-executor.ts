@@ -1,13 +1,15 @@
 import type { Clock } from '../kernel/clock.ts';
 import { orAbort } from '../kernel/deadline.ts';
 import { CaissonError, toCaissonError } from '../kernel/errors.ts';
-import type { AgentId, ConversationId, RunId } from '../kernel/ids.ts';
+import type { AgentId, ConversationId, IncarnationId, RunId } from '../kernel/ids.ts';
+import { crashPoint } from '../kernel/crash-point.ts';
 import type { Logger } from '../kernel/logger.ts';
+import { pause } from '../kernel/pause.ts';
 import { recordingActivity } from './activity.ts';
 import type { Agent } from './agent.ts';
 import type { EventLog } from './event-log.ts';
 import { Lanes } from './lanes.ts';
-import type { Access, AgentStore, Guest, Sandboxes } from './ports.ts';
+import type { Access, AgentStore, AgentTransaction, Guest, Sandboxes } from './ports.ts';
 import { isTerminal, type Run, type RunEnd } from './run.ts';
 import { endRun } from './run-ending.ts';
 import type { RunWaiters } from './run-waiters.ts';
@@ -16,6 +18,9 @@ import type { DomainSettings } from './settings.ts';
 
 /** The guest ends a turn by itself when its time is up; a guest that did not within this time no longer obeys. */
 const unresponsiveAfterMs = 30_000;
+/** Between two attempts to reach a guest, or a store, that failed. */
+const firstRetryMs = 50;
+const longestRetryMs = 5_000;
 
 interface ExecutorDependencies {
   readonly store: AgentStore;
@@ -30,7 +35,7 @@ interface ExecutorDependencies {
 
 /**
  * Takes runs from `queued` to their end, one at a time in a conversation. What a run does is decided by the guest: the
- * executor hands it over, and waits for the journal to say that it is over. It can be killed at any point: `resume`
+ * executor hands it over, and waits for the journal to say that it is over. It can be killed at any point: the next one
  * carries on from what is stored.
  */
 export class RunExecutor {
@@ -69,9 +74,26 @@ export class RunExecutor {
     for (const execution of this.#executions.values()) if (execution.agentId === agentId) execution.abandon();
   }
 
+  /** Never rejects. A store that fails does not lose the run: it is taken up again from what is stored. */
   async #execute(runId: RunId): Promise<void> {
+    const { clock, logger } = this.#dependencies;
+    for (let retryMs = firstRetryMs; !this.draining; retryMs = Math.min(retryMs * 2, longestRetryMs)) {
+      try {
+        await this.#attempt(runId);
+        return;
+      } catch (thrown) {
+        logger.error(
+          { runId, code: toCaissonError(thrown).code, err: thrown },
+          'a run is held up; it is taken up again',
+        );
+        await pause(clock, retryMs, this.#drain.signal).catch(() => undefined); // the loop sees that it drains
+      }
+    }
+  }
+
+  /** Rejects only with what the store threw. */
+  async #attempt(runId: RunId): Promise<void> {
     const { store, logger } = this.#dependencies;
-    if (this.draining) return;
     const run = await store.findRun(runId);
     if (run === undefined || isTerminal(run.state)) return;
     const execution = new Execution(run.agentId);
@@ -81,13 +103,12 @@ export class RunExecutor {
     } catch (thrown) {
       // The run ended or its agent was deleted under it, or the control plane goes down: nothing is left to be done here.
       if (execution.signal.aborted || this.draining) return;
+      const error = toCaissonError(thrown);
+      if (error.code === 'STORAGE_UNAVAILABLE') throw error;
       const present = await store.findRun(runId);
       if (present === undefined || isTerminal(present.state)) return;
-      const error = toCaissonError(thrown);
-      logger.error(
-        { runId, agentId: run.agentId, code: error.code, err: error.cause ?? error },
-        'a run could not be driven',
-      );
+      const { agentId } = run;
+      logger.error({ runId, agentId, code: error.code, err: error.cause ?? error }, 'a run could not be driven');
       await this.#end(run, { state: 'failed', reason: 'sandbox_unreachable', message: error.message });
     } finally {
       this.#executions.delete(runId);
@@ -106,13 +127,15 @@ export class RunExecutor {
     const agent = await store.findAgent(run.agentId);
     if (agent === undefined || agent.deleting) return;
     // Where the guest is there already, the beginning of the run and its fence are one write.
-    const attached = run.state === 'queued' ? sandboxes.currentGuest(agent.id) : undefined;
+    let attached = run.state === 'queued' ? sandboxes.currentGuest(agent.id) : undefined;
     if (run.state === 'queued') {
       if (!(await access.mayRun(run.startedBy, agent))) {
         const message = 'Its sender may no longer use this agent.';
         return await this.#end(run, { state: 'rejected', reason: 'access_revoked', message });
       }
-      if (!(await this.#begin(run, attached))) return;
+      const begun = await this.#begin(run, attached);
+      if (begun === 'over') return;
+      if (begun === 'unfenced') attached = undefined;
     } else if (run.cancelRequested && run.incarnation === null) {
       return await this.#end(run, { state: 'canceled', reason: 'canceled_by_user', message: null });
     }
@@ -132,23 +155,24 @@ export class RunExecutor {
     await over;
   }
 
-  /** `queued` → `starting`, fenced to the guest if there is one; false when the run was canceled in the meantime. */
-  async #begin(run: Run, guest: Guest | undefined): Promise<boolean> {
+  /** `queued` → `starting`, fenced to the guest if there is one and it is still the agent's present one. */
+  async #begin(run: Run, guest: Guest | undefined): Promise<'fenced' | 'unfenced' | 'over'> {
     const { log, clock } = this.#dependencies;
     return await log.write(run.agentId, async (tx, record) => {
-      const incarnation = guest?.incarnation ?? null;
-      if (!(await tx.moveRun(run.id, 'queued', { state: 'starting', incarnation }))) return false;
+      const isPresent = guest !== undefined && (await runsUnder(tx, run.agentId, guest.incarnation));
+      const incarnation = isPresent ? guest.incarnation : null;
+      if (!(await tx.moveRun(run.id, 'queued', { state: 'starting', incarnation }))) return 'over';
       record({ conversationId: run.conversationId, runId: run.id, at: clock.now(), data: { type: 'run.starting' } });
-      return true;
+      return isPresent ? 'fenced' : 'unfenced';
     });
   }
 
   /** Gives the prompt to the guest, once. Returns false when the run is over without it. */
   async #handOver({ run, agent, execution, fenced }: HandOver, signal: AbortSignal): Promise<boolean> {
-    const { store } = this.#dependencies;
+    const { store, clock } = this.#dependencies;
     for (let known = fenced; ; known = undefined) {
       const guest = known ?? (await this.#fencedGuest(run, agent, execution, signal));
-      if (guest === undefined) return false;
+      if (guest === 'over') return false;
       // The fence is on the disk before the prompt leaves: whoever resumes this run knows which incarnation may have it.
       const [conversation, message] = await Promise.all([
         store.findConversation(run.conversationId),
@@ -156,6 +180,7 @@ export class RunExecutor {
         store.flushed(),
       ]);
       if (conversation === undefined || message === undefined) return false;
+      crashPoint('run-fenced');
       try {
         await guest.startTurn(run.id, {
           session: sessionSpec(agent, conversation),
@@ -164,62 +189,93 @@ export class RunExecutor {
           idleTimeoutMs: this.#dependencies.settings.idleTimeoutMs,
           permissionTimeoutMs: this.#dependencies.settings.permissionTimeoutMs,
         });
-        execution.handedOver(() => this.#passOnCancel(run, agent, signal));
-        const present = await store.findRun(run.id);
-        if (present?.cancelRequested === true) execution.cancel();
-        return true;
       } catch (thrown) {
-        const error = toCaissonError(thrown);
         // A turn is idempotent by its run id within an incarnation, so asking again is safe; a new one fails the fence.
-        if (error.code !== 'WIRE_LOST' && error.code !== 'DEADLINE_EXCEEDED') throw error;
+        if (!mayBeAskedAgain(thrown)) throw thrown;
+        await pause(clock, firstRetryMs, signal);
+        continue;
+      }
+      crashPoint('run-handed-over');
+      execution.handedOver(() => this.#passOnCancel(run, agent, signal));
+      if ((await store.findRun(run.id))?.cancelRequested === true) execution.cancel();
+      return true;
+    }
+  }
+
+  /** The guest that may have the prompt, or gets it. */
+  async #fencedGuest(run: Run, agent: Agent, execution: Execution, signal: AbortSignal): Promise<Guest | 'over'> {
+    for (;;) {
+      const guest = await this.#guestFor(run, agent, execution, signal);
+      if (guest === undefined) return 'over';
+      switch (await this.#fence(run.id, run.agentId, guest)) {
+        case 'fenced':
+          return guest;
+        case 'over':
+          return 'over';
+        case 'replaced':
+          await pause(this.#dependencies.clock, firstRetryMs, signal);
       }
     }
   }
 
-  /** The guest that may have the prompt, or gets it; undefined when the run is over without one. */
-  async #fencedGuest(run: Run, agent: Agent, execution: Execution, signal: AbortSignal): Promise<Guest | undefined> {
-    const guest = await this.#guestFor(run, agent, execution, signal);
-    return guest !== undefined && (await this.#fence(run.id, run.agentId, guest)) ? guest : undefined;
-  }
-
+  /** Undefined when the run is over without a guest. */
   async #guestFor(run: Run, agent: Agent, execution: Execution, signal: AbortSignal): Promise<Guest | undefined> {
     const { sandboxes, store } = this.#dependencies;
     const waiting = AbortSignal.any([signal, execution.canceled]);
     // A prompt that may already be with a guest is never given to another: then nothing may be started for it.
     const mayBeUnderWay = (await store.findRun(run.id))?.incarnation != null;
     try {
-      return mayBeUnderWay
-        ? await orAbort(sandboxes.reattach(agent), signal)
-        : await orAbort(sandboxes.ensureGuest(agent), waiting);
+      if (mayBeUnderWay) {
+        signal.throwIfAborted();
+        return await orAbort(sandboxes.reattach(agent), signal);
+      }
+      waiting.throwIfAborted();
+      return await orAbort(sandboxes.ensureGuest(agent), waiting);
     } catch (thrown) {
-      if (signal.aborted) throw thrown;
-      await this.#end(run, endWithoutGuest(toCaissonError(thrown), mayBeUnderWay, execution.canceled.aborted));
+      const error = toCaissonError(thrown);
+      if (signal.aborted || error.code === 'STORAGE_UNAVAILABLE') throw thrown;
+      await this.#end(run, endWithoutGuest(error, mayBeUnderWay, execution.canceled.aborted));
       return undefined;
     }
   }
 
-  async #fence(runId: RunId, agentId: AgentId, guest: Guest): Promise<boolean> {
-    return await this.#dependencies.log.write(agentId, async (tx) => {
+  /** Ties the run to this incarnation, if it is the agent's present one. A run that is tied to another is interrupted. */
+  async #fence(runId: RunId, agentId: AgentId, guest: Guest): Promise<'fenced' | 'replaced' | 'over'> {
+    const { log, clock } = this.#dependencies;
+    return await log.write(agentId, async (tx, record) => {
       const run = await tx.findRun(runId);
-      if (run === undefined || isTerminal(run.state)) return false;
-      if (run.incarnation !== null) return run.incarnation === guest.incarnation;
-      return await tx.moveRun(runId, 'starting', { state: 'starting', incarnation: guest.incarnation });
+      if (run === undefined || isTerminal(run.state)) return 'over';
+      if (run.incarnation === guest.incarnation) return 'fenced';
+      if (run.incarnation !== null) {
+        const now = clock.now();
+        await recordingActivity({ tx, record, agentId, now }, async () => {
+          const message = 'Its sandbox was replaced before it was known whether it had begun.';
+          await endRun({ tx, record, at: now }, run, { state: 'interrupted', reason: 'sandbox_lost', message });
+        });
+        return 'over';
+      }
+      if (!(await runsUnder(tx, agentId, guest.incarnation))) return 'replaced';
+      const { incarnation } = guest;
+      return (await tx.moveRun(runId, 'starting', { state: 'starting', incarnation })) ? 'fenced' : 'over';
     });
   }
 
   async #passOnCancel(run: Run, agent: Agent, signal: AbortSignal): Promise<void> {
-    const { sandboxes, logger } = this.#dependencies;
-    while (!signal.aborted) {
+    const { sandboxes, logger, clock } = this.#dependencies;
+    for (;;) {
       try {
+        signal.throwIfAborted();
         const guest = await orAbort(sandboxes.reattach(agent), signal);
         await guest?.cancelTurn(run.id);
         return;
       } catch (thrown) {
         if (signal.aborted) return;
-        if (toCaissonError(thrown).code === 'WIRE_LOST') continue;
-        logger.warn({ runId: run.id, err: thrown }, 'a cancellation did not reach the guest');
-        return;
+        if (!mayBeAskedAgain(thrown)) {
+          logger.warn({ runId: run.id, err: thrown }, 'a cancellation did not reach the guest');
+          return;
+        }
       }
+      await pause(clock, firstRetryMs, signal).catch(() => undefined); // the next round sees that it is aborted
     }
   }
 
@@ -241,6 +297,17 @@ export class RunExecutor {
       });
     });
   }
+}
+
+/** Whether the agent's sandbox is known to run under this incarnation right now. */
+async function runsUnder(tx: AgentTransaction, agentId: AgentId, incarnation: IncarnationId): Promise<boolean> {
+  const sandbox = (await tx.findAgent(agentId))?.sandbox;
+  return sandbox?.state === 'running' && sandbox.incarnation === incarnation;
+}
+
+function mayBeAskedAgain(thrown: unknown): boolean {
+  const { code } = toCaissonError(thrown);
+  return code === 'WIRE_LOST' || code === 'DEADLINE_EXCEEDED';
 }
 
 function endWithoutGuest(error: CaissonError, mayBeUnderWay: boolean, canceled: boolean): RunEnd {

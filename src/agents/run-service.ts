@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../kernel/clock.ts';
+import { crashPoint } from '../kernel/crash-point.ts';
 import { CaissonError } from '../kernel/errors.ts';
 import { type ConversationId, newMessageId, newRunId, type RunId, type UserId } from '../kernel/ids.ts';
 import type { ContentBlock } from '../wire/contract/harness-event.ts';
@@ -122,6 +123,7 @@ export class RunService {
         details: { runId: outcome.accepted.runId },
       });
     }
+    crashPoint('run-accepted');
     if (outcome.isNew) executor.enqueue(run);
     const { runId, messageId, acceptedAt } = outcome.accepted;
     return { runId, messageId, acceptedAt };

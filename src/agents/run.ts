@@ -32,7 +32,7 @@ export type RunState = 'queued' | 'starting' | 'running' | 'awaiting_permission'
  * The moves that a run can make. A state without a row here is terminal and never changes.
  * `starting` may end in every way, since the sandbox can be lost at any time.
  */
-const moves: Readonly<Record<string, readonly RunState[]>> = {
+const moves: Readonly<Record<Exclude<RunState, RunEndState>, readonly RunState[]>> = {
   queued: ['starting', 'canceled', 'rejected'],
   starting: ['running', 'canceled', 'failed', 'timed_out', 'interrupted', 'completed'],
   running: ['awaiting_permission', 'completed', 'failed', 'canceled', 'timed_out', 'interrupted'],
@@ -40,7 +40,7 @@ const moves: Readonly<Record<string, readonly RunState[]>> = {
 };
 
 export function canMove(from: RunState, to: RunState): boolean {
-  return moves[from]?.includes(to) ?? false;
+  return !isTerminal(from) && moves[from].includes(to);
 }
 
 export function isTerminal(state: RunState): state is RunEndState {

@@ -109,14 +109,19 @@ function concerns(event: AgentEvent, run: Run): boolean {
   return event.conversationId === null || event.conversationId === run.conversationId;
 }
 
-const endTypes: ReadonlySet<string> = new Set<AgentEvent['type']>([
-  'run.completed',
-  'run.failed',
-  'run.canceled',
-  'run.timed_out',
-  'run.interrupted',
-  'run.rejected',
-]);
+type EndState = Exclude<Run['state'], 'queued' | 'starting' | 'running' | 'awaiting_permission'>;
+
+/** Every state that a run can end in: one that is missing here does not compile. */
+const ends = {
+  completed: true,
+  failed: true,
+  canceled: true,
+  timed_out: true,
+  interrupted: true,
+  rejected: true,
+} as const satisfies Record<EndState, true>;
+
+const endTypes: ReadonlySet<string> = new Set(Object.keys(ends).map((state) => `run.${state}`));
 
 /** The newest messages that are looked through, in pages of 200: what a run said before them is not in its reply. */
 const replyPages = 5;

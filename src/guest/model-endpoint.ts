@@ -5,7 +5,7 @@ import { CaissonError, errorText, toCaissonError } from '../kernel/errors.ts';
 import type { Logger } from '../kernel/logger.ts';
 import { modelEndpoint, outwardModelPrefix } from '../wire/contract/guest-api.ts';
 import { openStream, wasCut } from '../wire/requests.ts';
-import { endToEndHeaders } from './hop-by-hop.ts';
+import { endToEndHeaders } from '../wire/end-to-end-headers.ts';
 import type { Outward } from './outward.ts';
 
 export interface ModelEndpointOptions {

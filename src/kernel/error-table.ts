@@ -141,6 +141,12 @@ export const errorTable = {
     hint: 'Delete what you no longer need, or ask an administrator for a higher limit.',
   },
   // The machinery
+  STORAGE_UNAVAILABLE: {
+    trpc: 'SERVICE_UNAVAILABLE',
+    http: 503,
+    retryable: true,
+    hint: 'Check the disk of the data directory.',
+  },
   PROVIDER_UNAVAILABLE: {
     trpc: 'SERVICE_UNAVAILABLE',
     http: 503,

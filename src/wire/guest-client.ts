@@ -46,6 +46,11 @@ export class GuestClient {
     this.closed = this.#wire.closed.then(() => undefined);
   }
 
+  /** False as soon as no call can succeed any more; `closed` resolves a little later. */
+  get isOpen(): boolean {
+    return !this.#wire.session.closed && !this.#wire.session.destroyed;
+  }
+
   health(signal?: AbortSignal): Promise<GuestHealth> {
     return this.#ask({ method: 'GET', path: guestPaths.health, answer: guestHealthSchema, signal });
   }

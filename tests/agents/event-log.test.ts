@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { AgentEvent } from '../../src/agents/event.ts';
 import { EventLog } from '../../src/agents/event-log.ts';
+import { silentLogger } from '../../src/kernel/logger.ts';
 import { openDomain } from './domain-fixture.ts';
 
 const draft = (name: string) => ({
@@ -27,7 +28,7 @@ async function collect(
 test('a subscriber with a cursor gets every later event once and in order, whenever it comes', async () => {
   await using fixture = await openDomain();
   const agent = await fixture.newAgent();
-  const log = new EventLog(fixture.storage.agents, 1_000_000);
+  const log = new EventLog({ store: fixture.storage.agents, retention: 1_000_000, logger: silentLogger });
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.integer({ min: 1, max: 7 }), { minLength: 1, maxLength: 12 }),
@@ -71,7 +72,7 @@ test('a cursor from the future is refused, and says where the log ends', async (
 test('a cursor older than what is kept is refused, and numbering goes on', async () => {
   await using fixture = await openDomain();
   const agent = await fixture.newAgent();
-  const log = new EventLog(fixture.storage.agents, 100);
+  const log = new EventLog({ store: fixture.storage.agents, retention: 100, logger: silentLogger });
   for (let i = 0; i < 40; i++) {
     await log.write(agent.id, async (_tx, record) => {
       for (let k = 0; k < 50; k++) record(draft(`${i}.${k}`));

@@ -37,10 +37,8 @@ async function seen(client: CaissonClient, agentId: AgentEvent['agentId'], what:
   await until('the event', async () => (await eventsOf(client, agentId)).some(what));
 }
 
-/** Where in a turn the control plane is killed. */
+/** What was last seen of a turn when the control plane is killed. */
 const points: Record<string, (event: AgentEvent) => boolean> = {
-  'when the message was just accepted': ({ type }) => type === 'run.queued',
-  'while the run starts': ({ type }) => type === 'run.starting',
   'when the turn has started': ({ type }) => type === 'run.started',
   'while the model speaks': ({ type }) => type === 'message.delta',
   'while the first command runs': ({ type }) => type === 'tool.started',
@@ -80,6 +78,36 @@ describe('kill -9 of the control plane', () => {
       await client.agents.delete.mutate({ agentId });
     });
   }
+
+  test.each([
+    ['the run was accepted, before it was queued', 'run-accepted'],
+    ['the run was tied to its sandbox, before the prompt left', 'run-fenced'],
+    ['the prompt had left, before that was noted', 'run-handed-over'],
+    ['a part of the journal was stored, before it was acknowledged', 'journal-stored'],
+  ])('when %s: the next one has the whole turn, once', async (_when, point) => {
+    let controlPlane: ControlPlaneProcess = await spawnControlPlane(environment);
+    await using _last = { [Symbol.asyncDispose]: async () => void (await controlPlane.stop()) };
+    const { agentId, conversationId } = await newTalk(controlPlane.client, point);
+    await controlPlane.stop();
+    controlPlane = await spawnControlPlane({ ...environment, CAISSON_CRASH_AT: point });
+    const idempotencyKey = point;
+    const request = { conversationId, message: 'work for 2 steps', idempotencyKey };
+    await controlPlane.client.runs.start.mutate(request).catch(() => undefined); // its answer may go with the process
+    await controlPlane.dead;
+
+    controlPlane = await spawnControlPlane(environment);
+    const { client } = controlPlane;
+    const { runId } = await client.runs.start.mutate(request);
+    expect((await client.runs.wait.query({ runId, timeoutMs: 40_000 })).status).toBe('ok');
+    const events = await eventsOf(client, agentId);
+    expect(events.map(({ seq }) => seq)).toEqual(events.map((_, at) => at + 1));
+    expect(texts(events)).toEqual(['Step 1 of 2.', 'Step 2 of 2.', expect.stringContaining('All 2 steps are done')]);
+    const count = (type: AgentEvent['type']) => events.filter((event) => event.type === type).length;
+    for (const type of ['message.added', 'run.queued', 'run.starting', 'run.started', 'run.completed'] as const) {
+      expect(`${count(type)} ${type}`).toBe(`1 ${type}`);
+    }
+    await client.agents.delete.mutate({ agentId });
+  });
 
   test('runs that were queued start afterwards, and what was accepted is never lost', async () => {
     let controlPlane: ControlPlaneProcess = await spawnControlPlane(environment);

@@ -34,7 +34,7 @@ test('the bundled guest listens, knows its own hash, and ends in good order on S
     CAISSON_AGENT_ID: agentId,
     CAISSON_RUN_DIR: runDirectory,
     CAISSON_MODEL_PORT: '0',
-    CAISSON_HARNESS_COMMAND: '["cat"]', // takes all, answers nothing
+    CAISSON_HARNESS_COMMAND: '["sh", "-c", "cat > /dev/null"]', // takes all, answers nothing
   });
   guest.stderr?.resume();
   const path = join(runDirectory, 'inward.sock');

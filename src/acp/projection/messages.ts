@@ -3,7 +3,7 @@ import type { ContentBlock, HarnessEvent } from '../../wire/contract/harness-eve
 import { isText, type AcpContent } from './updates.ts';
 
 /** A message is completed, and the next one begun, at this many UTF-16 code units: the most that is held of one. */
-const longestMessage = 4 * 1024 * 1024;
+const longestMessage = 1024 * 1024;
 
 interface OpenMessage {
   readonly harnessId: string | null;

@@ -129,6 +129,7 @@ export const variablesReadElsewhere = {
   CAISSON_URL: 'The control plane that the client and the command line talk to.',
   CAISSON_API_KEY: 'The API key that the client and the command line use.',
   CAISSON_BASE_IMAGE: 'The image that the sandbox image is built on, for the set-up.',
+  CAISSON_CRASH_AT: 'The step after which the process kills itself, for tests.',
   CAISSON_IMAGE_CLAUDE: '`1` puts the Claude harness into the sandbox image, for the set-up.',
 } as const;
 

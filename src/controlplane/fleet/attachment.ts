@@ -26,6 +26,8 @@ export interface AttachOptions {
 /** The wire to one guest, up: both channels, the lease, and the journal being read. */
 export interface Attachment {
   readonly guest: Guest;
+  /** False from the moment at which the wire is known to be broken, which is before `closed` resolves. */
+  readonly isOpen: boolean;
   /** Resolves when the wire is down, with what broke it. Never rejects. */
   readonly closed: Promise<CaissonError>;
   close(): Promise<void>;
@@ -78,6 +80,9 @@ export async function attach(options: AttachOptions, signal: AbortSignal): Promi
   });
   return {
     guest: drive(client, incarnation),
+    get isOpen() {
+      return client.isOpen;
+    },
     closed,
     async close() {
       await client.close();

@@ -1,7 +1,7 @@
 import type { Agent } from '../../agents/agent.ts';
 import type { Guest, SandboxObserver, Sandboxes } from '../../agents/ports.ts';
 import type { Clock } from '../../kernel/clock.ts';
-import { toCaissonError } from '../../kernel/errors.ts';
+import { CaissonError, toCaissonError } from '../../kernel/errors.ts';
 import type { AgentId } from '../../kernel/ids.ts';
 import type { Logger } from '../../kernel/logger.ts';
 import type { Sandbox, SandboxProvider, SandboxSpec } from '../../sandbox-providers/contract/index.ts';
@@ -28,6 +28,7 @@ export class Fleet implements Sandboxes, AsyncDisposable {
   /** At most one for each agent. */
   readonly #tethers = new Map<AgentId, Tether>();
   #cancelReap: () => void = () => undefined;
+  #starting: Promise<void> = Promise.resolve();
   #closed = false;
 
   constructor(options: FleetOptions) {
@@ -61,7 +62,20 @@ export class Fleet implements Sandboxes, AsyncDisposable {
    * from now on removes what carries our label and belongs to no agent. A provider that does not answer is no error here:
    * each agent is looked for again when it is needed.
    */
-  async start(agents: () => Promise<readonly Agent[]>): Promise<void> {
+  start(agents: () => Promise<readonly Agent[]>): Promise<void> {
+    this.#starting = this.#takeUp(agents);
+    return this.#starting;
+  }
+
+  /** Detaches from every sandbox; they go on by themselves. Nothing is attached to or started after that. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    this.#cancelReap();
+    await Promise.all([...this.#tethers.values()].map((tether) => tether.close()));
+    await this.#starting;
+  }
+
+  async #takeUp(agents: () => Promise<readonly Agent[]>): Promise<void> {
     const { provider, observer, logger } = this.#options;
     try {
       const known = (await agents()).filter((agent) => !agent.deleting);
@@ -78,14 +92,15 @@ export class Fleet implements Sandboxes, AsyncDisposable {
       }
       const waiting = known.filter((agent) => running.has(agent.id));
       const attachNext = async (): Promise<void> => {
-        for (let agent = waiting.shift(); agent !== undefined; agent = waiting.shift()) {
+        for (let agent = waiting.shift(); agent !== undefined && !this.#closed; agent = waiting.shift()) {
           await this.reattach(agent).catch((error: unknown) => {
             logger.warn({ err: error }, 'a running sandbox could not be attached');
           });
         }
       };
-      void Promise.all(Array.from({ length: attachingAtOnce }, attachNext));
+      await Promise.all(Array.from({ length: attachingAtOnce }, attachNext));
     } catch (thrown) {
+      if (this.#closed) return;
       logger.error(
         { code: toCaissonError(thrown).code, err: thrown },
         'the sandboxes of earlier could not be taken up',
@@ -94,21 +109,15 @@ export class Fleet implements Sandboxes, AsyncDisposable {
     await this.#reap(agents);
   }
 
-  /** Detaches from every sandbox; they go on by themselves. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#closed = true;
-    this.#cancelReap();
-    await Promise.all([...this.#tethers.values()].map((tether) => tether.close()));
-  }
-
   async #reap(agents: () => Promise<readonly Agent[]>): Promise<void> {
     const { provider, logger, clock } = this.#options;
+    if (this.#closed) return;
     try {
       // Sandboxes first: a sandbox is made after its agent's row, so one without a row now has lost its agent.
       const sandboxes: readonly Sandbox[] = await provider.list();
       const living = new Set((await agents()).map((agent) => agent.id));
       for (const { agentId, providerId } of sandboxes) {
-        if (living.has(agentId)) continue;
+        if (living.has(agentId) || this.#closed) continue;
         logger.warn({ agentId, providerId }, 'a sandbox without an agent is removed');
         await provider.destroy(agentId);
       }
@@ -119,6 +128,7 @@ export class Fleet implements Sandboxes, AsyncDisposable {
   }
 
   #tether(agentId: AgentId): Tether {
+    if (this.#closed) throw new CaissonError('DRAINING', 'The control plane is shutting down.');
     const { outwardFor, ...options } = this.#options;
     const tether = this.#tethers.get(agentId) ?? new Tether({ ...options, agentId, outward: outwardFor(agentId) });
     this.#tethers.set(agentId, tether);

@@ -1,5 +1,6 @@
 import type { SandboxObserver } from '../../agents/ports.ts';
 import type { Clock } from '../../kernel/clock.ts';
+import { crashPoint } from '../../kernel/crash-point.ts';
 import { type CaissonError, toCaissonError } from '../../kernel/errors.ts';
 import type { AgentId, IncarnationId } from '../../kernel/ids.ts';
 import type { Logger } from '../../kernel/logger.ts';
@@ -32,6 +33,7 @@ export async function pumpJournal(options: PumpOptions): Promise<CaissonError> {
   try {
     for await (const entries of client.readJournal({ after })) {
       await observer.applyJournal(agentId, incarnation, entries);
+      crashPoint('journal-stored');
       const last = entries.at(-1);
       if (last !== undefined) acknowledger.stored(last.seq);
     }
@@ -65,6 +67,13 @@ class Acknowledger implements Disposable {
     const seq = this.#stored;
     try {
       await observer.flushed();
+    } catch (thrown) {
+      // What is stored may not outlive a power cut: nothing is acknowledged, and the wire is given up loudly.
+      logger.error({ agentId, err: thrown }, 'what was stored could not be brought onto the disk');
+      await client.close();
+      return;
+    }
+    try {
       await client.acknowledge(seq);
     } catch (thrown) {
       // A lost acknowledgement is made good by the next one; a lost wire ends the pump by itself.

@@ -4,6 +4,7 @@ import { deadline, orAbort } from '../../kernel/deadline.ts';
 import type { ErrorCode } from '../../kernel/error-table.ts';
 import { CaissonError, toCaissonError } from '../../kernel/errors.ts';
 import type { AgentId } from '../../kernel/ids.ts';
+import { pause } from '../../kernel/pause.ts';
 import type { SandboxSpec } from '../../sandbox-providers/contract/index.ts';
 import { type Attachment, attach, type AttachOptions } from './attachment.ts';
 
@@ -12,10 +13,14 @@ const unresponsiveAfterMs = 60_000;
 /** How long a caller who needs a sandbox waits while it is unknown whether the old one still lives. */
 const uncertaintyLimitMs = 30_000;
 /**
- * A guest that broke the contract, or that obeys someone else: only one control plane can hold the store that gives out
- * leases, so a higher one was made up inside the sandbox.
+ * A guest that broke the contract, that refuses what the contract allows, or that obeys someone else: only one control plane
+ * can hold the store that gives out leases, so a higher one was made up inside the sandbox.
  */
-const beyondRepair: ReadonlySet<ErrorCode> = new Set(['GUEST_PROTOCOL', 'STALE_LEASE']);
+const beyondRepair: ReadonlySet<ErrorCode> = new Set(['GUEST_PROTOCOL', 'STALE_LEASE', 'BAD_REQUEST']);
+/** What says that a guest does not answer. Anything else is not the guest's fault. */
+const silence: ReadonlySet<ErrorCode> = new Set(['WIRE_LOST', 'DEADLINE_EXCEEDED', 'SANDBOX_NOT_RUNNING']);
+/** A wire that held for less counts as one more failure, however well it began. */
+const steadyAfterMs = 5_000;
 const firstBackoffMs = 50;
 const longestBackoffMs = 5_000;
 
@@ -23,48 +28,60 @@ export interface TetherOptions extends AttachOptions {
   readonly specOf: (agent: Agent) => SandboxSpec;
 }
 
+type Mode =
+  | { readonly name: 'detached' | 'closed' }
+  | {
+      readonly name: 'working';
+      readonly purpose: 'bring-up' | 'reattach';
+      readonly done: Promise<Guest | undefined>;
+      readonly abort: AbortController;
+    }
+  | { readonly name: 'attached'; readonly attachment: Attachment; readonly since: number }
+  | { readonly name: 'stopping'; readonly done: Promise<void> };
+
 /**
  * What ties the control plane to one agent's sandbox. It is in one of these modes:
  *
  * - `detached`: nothing is attached and nothing is tried.
  * - `working`: a sandbox is brought up, or one that should be running is looked for. Everyone who asks joins in.
  * - `attached`: the guest can be driven. When the wire breaks, `working` follows by itself.
+ * - `stopping`: the sandbox is being stopped. Whoever needs one waits, and then brings up a new one.
  * - `closed`: the agent or the control plane is going. Final.
  */
 export class Tether {
   readonly #options: TetherOptions;
   readonly #agentId: AgentId;
-  #mode:
-    | { readonly name: 'detached' | 'closed' }
-    | {
-        readonly name: 'working';
-        readonly purpose: 'bring-up' | 'reattach';
-        readonly done: Promise<Guest | undefined>;
-        readonly abort: AbortController;
-      }
-    | { readonly name: 'attached'; readonly attachment: Attachment } = { name: 'detached' };
+  #mode: Mode = { name: 'detached' };
+  /** Wires in a row that did not hold. */
+  #unsteady = 0;
 
   constructor(options: TetherOptions) {
     this.#options = options;
     this.#agentId = options.agentId;
   }
 
+  /** The guest, unless its wire is known to be broken. */
   get guest(): Guest | undefined {
-    return this.#mode.name === 'attached' ? this.#mode.attachment.guest : undefined;
+    return this.#mode.name === 'attached' && this.#mode.attachment.isOpen ? this.#mode.attachment.guest : undefined;
   }
 
   /** Brings the sandbox up where needed. Rejects with what kept it from starting. */
   async ensure(agent: Agent): Promise<Guest> {
     for (;;) {
-      switch (this.#mode.name) {
+      const mode = this.#mode;
+      switch (mode.name) {
         case 'attached':
-          return this.#mode.attachment.guest;
+          if (mode.attachment.isOpen) return mode.attachment.guest;
+          await mode.attachment.closed;
+          break;
         case 'closed':
           throw this.#closedError();
+        case 'stopping':
+          await mode.done.catch(() => undefined); // whoever asked for the stop has the error
+          break;
         case 'working': {
-          const { purpose, done } = this.#mode;
           using limit = deadline(uncertaintyLimitMs, `Finding the sandbox of ${this.#agentId}`);
-          const guest = await (purpose === 'bring-up' ? done : orAbort(done, limit.signal));
+          const guest = await (mode.purpose === 'bring-up' ? mode.done : orAbort(mode.done, limit.signal));
           if (guest !== undefined) return guest;
           break;
         }
@@ -76,23 +93,49 @@ export class Tether {
 
   /** Attaches to a sandbox that is running; undefined when there is none. */
   async reattach(): Promise<Guest | undefined> {
-    if (this.#mode.name === 'detached') this.#work('reattach', (signal) => this.#findAgain(signal));
-    switch (this.#mode.name) {
-      case 'attached':
-        return this.#mode.attachment.guest;
-      case 'closed':
-        throw this.#closedError();
-      case 'working':
-        return await this.#mode.done;
-      case 'detached':
-        return undefined;
+    for (;;) {
+      const mode = this.#mode;
+      switch (mode.name) {
+        case 'attached':
+          if (mode.attachment.isOpen) return mode.attachment.guest;
+          await mode.attachment.closed;
+          break;
+        case 'closed':
+          throw this.#closedError();
+        case 'stopping':
+          await mode.done.catch(() => undefined); // whoever asked for the stop has the error
+          break;
+        case 'working':
+          return await mode.done;
+        case 'detached':
+          this.#work('reattach', (signal) => this.#findAgain(signal));
+      }
     }
   }
 
   /** Ends the sandbox's processes. What was under way is over, even when the provider cannot be reached to confirm it. */
-  async stop(reason: string): Promise<void> {
+  stop(reason: string): Promise<void> {
+    const before = this.#mode;
+    if (before.name === 'stopping') return before.done;
+    if (before.name === 'closed') return Promise.resolve();
+    const done = this.#stopSandbox(before, reason).finally(() => {
+      if (this.#mode === stopping) this.#mode = { name: 'detached' };
+    });
+    const stopping = { name: 'stopping', done } as const;
+    this.#mode = stopping;
+    return done;
+  }
+
+  /** Lets go of the sandbox, which goes on. Nothing can be asked of this tether any more. */
+  async close(): Promise<void> {
+    const before = this.#mode;
+    this.#mode = { name: 'closed' };
+    await this.#letGo(before);
+  }
+
+  async #stopSandbox(before: Mode, reason: string): Promise<void> {
     const { provider, observer } = this.#options;
-    await this.#detach('detached');
+    await this.#letGo(before);
     try {
       await provider.stop(this.#agentId);
     } finally {
@@ -100,9 +143,22 @@ export class Tether {
     }
   }
 
-  /** Lets go of the sandbox, which goes on. Nothing can be asked of this tether any more. */
-  async close(): Promise<void> {
-    await this.#detach('closed');
+  /** Ends what a mode holds, and waits for that: nothing is left behind. */
+  async #letGo(mode: Mode): Promise<void> {
+    switch (mode.name) {
+      case 'attached':
+        await mode.attachment.close();
+        return;
+      case 'working':
+        mode.abort.abort(this.#closedError());
+        await mode.done.catch(() => undefined); // everyone who asked has the error
+        return;
+      case 'stopping':
+        await mode.done.catch(() => undefined); // whoever asked for the stop has the error
+        return;
+      case 'detached':
+      case 'closed':
+    }
   }
 
   #work(purpose: 'bring-up' | 'reattach', task: (signal: AbortSignal) => Promise<Attachment | undefined>): void {
@@ -125,33 +181,34 @@ export class Tether {
       await attachment?.close();
       throw this.#closedError();
     }
-    this.#mode = attachment === undefined ? { name: 'detached' } : { name: 'attached', attachment };
-    if (attachment !== undefined) void this.#watch(attachment);
-    return attachment?.guest;
+    if (attachment === undefined) {
+      this.#mode = { name: 'detached' };
+      return undefined;
+    }
+    const since = this.#options.clock.now();
+    this.#mode = { name: 'attached', attachment, since };
+    void this.#watch(attachment, since);
+    return attachment.guest;
   }
 
   /** Takes up a broken wire again by itself. */
-  async #watch(attachment: Attachment): Promise<void> {
+  async #watch(attachment: Attachment, since: number): Promise<void> {
     const reason = await attachment.closed;
     if (this.#mode.name !== 'attached' || this.#mode.attachment !== attachment) return;
-    const { logger } = this.#options;
+    const { logger, clock } = this.#options;
+    const agentId = this.#agentId;
     this.#mode = { name: 'detached' };
     if (beyondRepair.has(reason.code)) {
-      logger.error(
-        { agentId: this.#agentId, err: reason },
-        'the guest broke the contract or obeys someone else; its sandbox is stopped',
-      );
+      logger.error({ agentId, err: reason }, 'the guest cannot be driven any more; its sandbox is stopped');
       await this.stop(reason.message).catch((error: unknown) => {
-        logger.error({ agentId: this.#agentId, err: error }, 'the sandbox could not be stopped');
+        logger.error({ agentId, err: error }, 'the sandbox could not be stopped');
       });
       return;
     }
-    logger.warn(
-      { agentId: this.#agentId, code: reason.code, err: reason.cause ?? reason },
-      'the wire broke; attaching again',
-    );
+    this.#unsteady = clock.now() - since < steadyAfterMs ? this.#unsteady + 1 : 0;
+    logger.warn({ agentId, code: reason.code, err: reason.cause ?? reason }, 'the wire broke; attaching again');
     await this.reattach().catch((error: unknown) => {
-      logger.warn({ agentId: this.#agentId, err: error }, 'attaching again was given up');
+      logger.warn({ agentId, err: error }, 'attaching again was given up');
     });
   }
 
@@ -168,7 +225,7 @@ export class Tether {
         return await attach(this.#options, signal);
       } catch (thrown) {
         // A guest that cannot be attached to right after its start would not be better off the next time.
-        if (!signal.aborted) await provider.stop(this.#agentId);
+        if (!signal.aborted) await this.#stopUnattached();
         throw thrown;
       }
     } catch (thrown) {
@@ -179,62 +236,52 @@ export class Tether {
     }
   }
 
+  async #stopUnattached(): Promise<void> {
+    const { provider, logger } = this.#options;
+    try {
+      await provider.stop(this.#agentId);
+    } catch (thrown) {
+      logger.error({ agentId: this.#agentId, err: thrown }, 'a sandbox that does not answer could not be stopped');
+    }
+  }
+
   /** Looks for the sandbox until it is attached, or known to be gone. */
   async #findAgain(signal: AbortSignal): Promise<Attachment | undefined> {
     const { provider, observer, logger, clock } = this.#options;
+    const agentId = this.#agentId;
     let unansweredSince: number | undefined;
-    for (let backoffMs = firstBackoffMs; ; backoffMs = Math.min(backoffMs * 2, longestBackoffMs)) {
+    let backoffMs = Math.min(firstBackoffMs * 2 ** this.#unsteady, longestBackoffMs);
+    if (this.#unsteady > 1) await pause(clock, backoffMs, signal);
+    for (; ; backoffMs = Math.min(backoffMs * 2, longestBackoffMs)) {
       try {
-        const sandbox = await provider.find(this.#agentId);
+        const sandbox = await provider.find(agentId);
         if (sandbox === undefined || sandbox.state === 'stopped' || sandbox.state === 'broken') {
-          await observer.sandboxLost(this.#agentId, 'The sandbox is not running.');
+          await observer.sandboxLost(agentId, 'The sandbox is not running.');
           return undefined;
         }
-        unansweredSince ??= clock.now();
-        if (sandbox.state === 'paused') await provider.resume(this.#agentId);
+        if (sandbox.state === 'paused') await provider.resume(agentId);
         return await attach(this.#options, signal);
       } catch (thrown) {
         signal.throwIfAborted();
         const error = toCaissonError(thrown);
-        logger.debug({ agentId: this.#agentId, code: error.code, err: error.cause ?? error }, 'not attached yet');
-        const silentMs = unansweredSince === undefined ? 0 : clock.now() - unansweredSince;
-        if (error.code === 'PROVIDER_UNAVAILABLE') unansweredSince = undefined;
-        else if (error.code === 'AGENT_NOT_FOUND') throw error;
-        else if (beyondRepair.has(error.code) || silentMs > unresponsiveAfterMs) {
-          logger.error({ agentId: this.#agentId, err: error }, 'the guest does not answer; its sandbox is stopped');
-          await provider.stop(this.#agentId);
-          await observer.sandboxLost(this.#agentId, `The guest did not answer: ${error.message}`);
-          return undefined;
-        }
+        if (error.code === 'AGENT_NOT_FOUND') throw error;
+        const now = clock.now();
+        unansweredSince = silence.has(error.code) ? (unansweredSince ?? now) : undefined;
+        const silentMs = now - (unansweredSince ?? now);
+        const isLost = beyondRepair.has(error.code) || silentMs > unresponsiveAfterMs;
+        logger[isLost ? 'error' : 'debug'](
+          { agentId, code: error.code, err: error.cause ?? error },
+          isLost ? 'the guest does not answer; its sandbox is stopped' : 'not attached yet',
+        );
+        // Stopped, it is found stopped the next time round, also when this cannot be stored just now.
+        if (isLost) await this.#stopUnattached();
       }
-      await this.#pause(backoffMs, signal);
-    }
-  }
-
-  async #pause(ms: number, signal: AbortSignal): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const cancel = this.#options.clock.schedule(ms, resolve);
-    try {
-      await orAbort(promise, signal);
-    } finally {
-      cancel();
+      await pause(clock, backoffMs, signal);
     }
   }
 
   #isWorkingOn(abort: AbortController): boolean {
     return this.#mode.name === 'working' && this.#mode.abort === abort;
-  }
-
-  async #detach(next: 'detached' | 'closed'): Promise<void> {
-    const mode = this.#mode;
-    if (mode.name === 'closed') return;
-    this.#mode = { name: next };
-    if (mode.name === 'attached') await mode.attachment.close();
-    if (mode.name === 'working') {
-      // What is at work closes what it opened; it is waited for, so that nothing is left behind.
-      mode.abort.abort(this.#closedError());
-      await mode.done.catch(() => undefined);
-    }
   }
 
   #closedError(): CaissonError {

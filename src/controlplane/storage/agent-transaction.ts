@@ -29,6 +29,7 @@ export function agentTransaction(tx: Transaction<Database>): AgentTransaction {
     setConversationChoices: async (id, { model, mode }) => await conversations.change(tx, id, { model, mode }),
     setSessionOffer: async (agentId, offer) => await sessionOffers.set(tx, agentId, offer),
     insertMessage: async (message) => await messages.insert(tx, message),
+    hasMessage: async (id) => (await messages.find(tx, id)) !== undefined,
 
     findRun: async (id) => await runs.find(tx, id),
     listActiveRuns: async (filter) => await runs.listActive(tx, filter),
@@ -37,6 +38,7 @@ export function agentTransaction(tx: Transaction<Database>): AgentTransaction {
     requestRunCancel: async (id) => await runs.requestCancel(tx, id),
 
     insertPermission: async (permission) => await permissions.insert(tx, permission),
+    hasPermission: async (id) => (await permissions.find(tx, id)) !== undefined,
     resolvePermission: async (id, resolution) => await permissions.resolve(tx, id, resolution),
     listPendingPermissions: async (agentId) => await permissions.listPending(tx, { agentId }),
 

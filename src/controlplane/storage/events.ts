@@ -1,4 +1,4 @@
-import type { Kysely, Selectable } from 'kysely';
+import { type Kysely, type Selectable, sql } from 'kysely';
 import type { AgentEvent, EventDraft } from '../../agents/event.ts';
 import type { AgentId } from '../../kernel/ids.ts';
 import { agentNotFound } from './agents.ts';
@@ -7,6 +7,8 @@ import { fromJson, toJson } from './json-text.ts';
 
 /** Keeps a statement under 400 variables: every SQL database takes 999. */
 const rowsPerInsert = 64;
+/** How much text one page of events holds at most, besides its last event. */
+const pageCharacters = 4 * 1024 * 1024;
 
 export async function append(
   db: Kysely<Database>,
@@ -46,12 +48,23 @@ export async function read(
   range: { readonly after: number; readonly limit: number },
 ): Promise<readonly AgentEvent[]> {
   const rows = await db
-    .selectFrom('events')
+    .selectFrom((from) =>
+      from
+        .selectFrom('events')
+        .select(['seq', 'conversation_id', 'run_id', 'at', 'data'])
+        // What comes before each row, so that the first one is always given.
+        .select([
+          sql<number>`sum(length(data)) over (order by seq rows unbounded preceding) - length(data)`.as('before'),
+        ])
+        .where('agent_id', '=', agentId)
+        .where('seq', '>', range.after)
+        .orderBy('seq')
+        .limit(range.limit)
+        .as('page'),
+    )
     .select(['seq', 'conversation_id', 'run_id', 'at', 'data'])
-    .where('agent_id', '=', agentId)
-    .where('seq', '>', range.after)
+    .where('before', '<', pageCharacters)
     .orderBy('seq')
-    .limit(range.limit)
     .execute();
   return rows.map((row) => toEvent(agentId, row));
 }

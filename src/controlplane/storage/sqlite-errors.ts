@@ -11,14 +11,17 @@ const failures: Readonly<Record<number, { readonly message: string; readonly hin
   26: { message: 'caisson.db is not a database.', hint: 'Restore the data directory from a backup.' },
 };
 
-/** What SQLite threw, as INTERNAL with a sentence. The original is its cause; nothing of the statement was written. */
+/**
+ * What SQLite threw, with a sentence: STORAGE_UNAVAILABLE for what is wrong with the disk or the file, INTERNAL for the rest.
+ * The original is its cause; nothing of the statement was written.
+ */
 export function translateSqliteError(thrown: unknown): unknown {
   const code = sqliteErrorCode(thrown);
   if (code === undefined) return thrown;
   const failure = failures[code & 0xff];
   return failure === undefined
     ? new CaissonError('INTERNAL', 'The database refused a statement.', { cause: thrown })
-    : new CaissonError('INTERNAL', failure.message, { hint: failure.hint, cause: thrown });
+    : new CaissonError('STORAGE_UNAVAILABLE', failure.message, { hint: failure.hint, cause: thrown });
 }
 
 /** The extended result code, if SQLite threw this. */

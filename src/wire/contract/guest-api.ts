@@ -70,7 +70,7 @@ export const errorTrailer = 'caisson-error';
 export const maxStderrBytes = 32 * 1024;
 
 /** Bound of one journal entry as a line of JSON. The guest replaces a larger one by `harness.other`. */
-export const maxJournalLineBytes = 32 * 1024 * 1024;
+export const maxJournalLineBytes = 8 * 1024 * 1024;
 
 export const leaseRequestSchema = z.object({ epoch: z.int().positive() });
 export const journalAckSchema = z.object({ seq: z.int().min(0) });

@@ -93,7 +93,7 @@ test('closing waits for what was asked before, and refuses what comes after', as
 test('a file that is no database is refused with a sentence, and the lock is let go', async () => {
   using directory = dataDirectory();
   writeFileSync(join(directory.path, 'caisson.db'), 'This is a letter, not a database. '.repeat(100));
-  const refused = { code: 'INTERNAL', message: 'caisson.db is not a database.' };
+  const refused = { code: 'STORAGE_UNAVAILABLE', message: 'caisson.db is not a database.' };
   await expect(openStorage(directory.path)).rejects.toMatchObject(refused);
   await expect(openStorage(directory.path)).rejects.toMatchObject(refused);
 });

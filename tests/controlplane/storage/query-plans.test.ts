@@ -46,6 +46,7 @@ async function useAgentStore(
     await tx.setConversationChoices(conversation.id, { model: 'a', mode: 'b' });
     await tx.setSessionOffer(agent.id, { modes: [], models: [], mode: null, model: null });
     await tx.insertMessage(message);
+    await tx.hasMessage(message.id);
     await tx.insertRun(run);
     await tx.findRun(run.id);
     await tx.listActiveRuns({ agentId: agent.id });
@@ -53,6 +54,7 @@ async function useAgentStore(
     await tx.requestRunCancel(run.id);
     await tx.moveRun(run.id, 'queued', { state: 'starting', incarnation });
     await tx.insertPermission(permission);
+    await tx.hasPermission(permission.id);
     await tx.listPendingPermissions(agent.id);
     await tx.resolvePermission(permission.id, {
       outcome: 'expired',

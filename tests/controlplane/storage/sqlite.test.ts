@@ -91,7 +91,7 @@ test('a full disk is an error with a sentence, and leaves nothing half-written',
   const pages = (await sql<{ page_count: number }>`pragma page_count`.execute(db)).rows[0]?.page_count ?? 0;
   await sql`pragma max_page_count = ${sql.lit(pages + 4)}`.execute(db);
 
-  const full = { code: 'INTERNAL', message: 'The disk of the data directory is full.' };
+  const full = { code: 'STORAGE_UNAVAILABLE', message: 'The disk of the data directory is full.' };
   const messages = Array.from({ length: 200 }, () => aMessage(conversation));
   const writing = store.transaction(async (tx) => {
     for (const message of messages) await tx.insertMessage(message);

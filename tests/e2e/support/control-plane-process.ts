@@ -13,6 +13,8 @@ export interface ControlPlaneProcess extends AsyncDisposable {
   readonly pid: number;
   /** What it has printed so far; the last 1 MiB. */
   readonly output: () => string;
+  /** Resolves when it is dead, by whatever hand. */
+  readonly dead: Promise<void>;
   /** `kill -9`; resolves when it is dead. */
   kill(): Promise<void>;
   /** SIGTERM; resolves with its exit code. */
@@ -39,6 +41,7 @@ export async function spawnControlPlane(environment: Readonly<Record<string, str
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  const dead = once(child, 'exit').then(() => undefined);
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (chunk: string) => (output = (output + chunk).slice(-1_048_576)));
@@ -57,6 +60,7 @@ export async function spawnControlPlane(environment: Readonly<Record<string, str
     client: createCaissonClient({ url, apiKey }),
     pid: child.pid ?? 0,
     output: () => output,
+    dead,
     kill: async () => void (await end(child, 'SIGKILL')),
     stop: () => end(child, 'SIGTERM'),
     [Symbol.asyncDispose]: async () => void (await end(child, 'SIGKILL')),

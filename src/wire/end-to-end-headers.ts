@@ -1,5 +1,5 @@
 /** Headers that speak of one connection (RFC 9110, 7.6.1), and those that HTTP/2 replaces. */
-const hopByHop = new Set([
+const hopByHop: ReadonlySet<string> = new Set([
   'connection',
   'expect',
   'host',
