@@ -113,7 +113,7 @@ test('a store that fails for more than a minute stops no sandbox, and the run go
   const full = () => new CaissonError('STORAGE_UNAVAILABLE', 'The disk is full.');
   await using fixture = await openFleet({
     observe,
-    clock: { now: () => Date.now() + skew, schedule: systemClock.schedule },
+    clock: { now: () => Date.now() + skew, schedule: (ms, callback) => systemClock.schedule(ms, callback) },
   });
   const { agent, conversation } = await fixture.newTalk();
   const runId = await fixture.running(conversation);
