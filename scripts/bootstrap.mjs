@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { lockedInstall } from './locked-install.mjs';
 import { acquireLock } from './machine-lock.mjs';
 import { findNode } from './node-runtime.mjs';
+import { startEnvironment, startFlags } from './start-options.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const log = (line) => process.stderr.write(`caisson: ${line}\n`);
@@ -16,7 +17,7 @@ const bin = (name) => join(root, 'node_modules', '.bin', name);
 /** What runs once everything is ready: a list of programs, each with its arguments. The first that fails ends it. */
 const commands = {
   setup: () => [],
-  start: (node, args) => [[node, [join(root, 'src/cli/main.ts'), 'start', ...args]]],
+  start: (node, args) => [[node, [...startFlags, join(root, 'src/cli/main.ts'), 'start', ...args]]],
   test: (node, args) => [
     ['npm', ['run', '--silent', 'check']],
     [node, [bin('vitest'), 'run', ...args]],
@@ -48,6 +49,7 @@ async function main(name, args) {
     const setup = await run(node, [join(root, 'scripts/set-up.ts'), name], environment, 'pipe');
     if (setup.code !== 0) return setup.code;
     environment.CAISSON_SANDBOX_IMAGE = setup.stdout.trim();
+    if (name === 'start') Object.assign(environment, startEnvironment(root));
   } finally {
     release();
   }

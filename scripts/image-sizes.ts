@@ -1,22 +1,10 @@
 // Prints the layers of the sandbox image and their sizes as a Markdown table. Builds the image when it is missing.
 import Docker from 'dockerode';
 import { z } from 'zod';
+import { imageLayers as steps } from './image-layers.ts';
 import { ensureSandboxImage } from './sandbox-image.ts';
 
 const historySchema = z.array(z.object({ CreatedBy: z.string(), Size: z.int() }));
-
-/** The steps of the two Dockerfiles that write files, in their order. What comes before is Debian. */
-const steps = [
-  'packages that the base lacks, user, folders, git settings',
-  'Node.js',
-  'Codex: codex, code-mode host, rg, bwrap',
-  'npm',
-  'adapters: codex-acp, and Claude with CAISSON_IMAGE_CLAUDE=1',
-  'configuration',
-  'code cache of codex-acp',
-  'guest',
-  'code cache of the guest',
-] as const;
 
 const docker = new Docker();
 const { image } = await ensureSandboxImage({ docker, log: (line) => console.error(`caisson: ${line}`) });

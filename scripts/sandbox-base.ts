@@ -22,6 +22,7 @@ const configuration = [
   ['compile-cache.cjs', '/opt/caisson/compile-cache.cjs', 0o644],
   ['fill-cache.sh', '/opt/caisson/fill-cache.sh', 0o644],
   ['fill-adapter-cache.mjs', '/opt/caisson/fill-adapter-cache.mjs', 0o644],
+  ['fill-codex-home.sh', '/opt/caisson/fill-codex-home.sh', 0o644],
   ['codex-acp.sh', '/usr/local/bin/codex-acp', 0o755],
   ['npmrc', '/usr/local/lib/node_modules/npm/npmrc', 0o644],
 ] as const;

@@ -11,6 +11,7 @@ const when = {
   'sandbox.status': 'Its sandbox has changed. `message` says why it stopped or failed.',
   'conversation.opened': 'A conversation was opened.',
   'conversation.configured': 'Somebody chose another model or mode: it holds from the next turn on.',
+  'conversation.titled': 'A conversation without a title got one: the beginning of its first message.',
   'conversation.closed': 'A conversation was closed. What ran or waited in it is canceled.',
   'session.opened':
     'The harness has a session for the conversation, and lets one choose of these. `new` where there was one before: it has lost what was said.',

@@ -48,8 +48,13 @@ function wantedModel(session: ConversationSession, { model }: SessionSpec, launc
 }
 
 function check(session: ConversationSession, kind: ChoiceKind, id: string | null): void {
-  if (id === null || hasOrOffers(session, kind, id)) return;
   const choice = session.choices[kind];
+  if (id !== null && choice?.barred?.ids.includes(id) === true) {
+    throw new ChoiceError(
+      `The ${kind} "${id}" does not work in a sandbox: ${choice.barred.reason}. There are: ${listed(choice)}.`,
+    );
+  }
+  if (id === null || hasOrOffers(session, kind, id)) return;
   const there = choice === null ? `it lets nobody choose a ${kind}` : `it has ${listed(choice)}`;
   throw new ChoiceError(`The harness has no ${kind} "${id}": ${there}.`);
 }

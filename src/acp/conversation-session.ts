@@ -5,8 +5,21 @@ import type { HarnessSink } from './harness.ts';
 import type { HarnessProcess } from './harness-process.ts';
 import { SessionProjection, type UnnamedChunks } from './projection/session-projection.ts';
 import { updateName } from './projection/updates.ts';
-import { choicesAfterUpdate, noChoices, type ChoiceKind, type SessionChoices } from './session-choices.ts';
+import {
+  choicesAfterUpdate,
+  noChoices,
+  usableChoices,
+  type ChoiceKind,
+  type SandboxModes,
+  type SessionChoices,
+} from './session-choices.ts';
 import type { Turn } from './turn.ts';
+
+export interface ConversationSessionOptions {
+  readonly sink: HarnessSink;
+  readonly unnamedChunks: UnnamedChunks;
+  readonly modes: SandboxModes | null;
+}
 
 /** What is known of one conversation's ACP session. */
 export class ConversationSession {
@@ -18,19 +31,29 @@ export class ConversationSession {
   sessionId: string | null = null;
   /** The process that has it open; null or an ended process: it must be opened again. */
   process: HarnessProcess | null = null;
-  /** The modes and models of the open session. */
-  choices: SessionChoices = noChoices;
   /** The mode and the model that the session has where nobody chose: those that it began with. */
   unchosen: Readonly<Record<ChoiceKind, string | null>> = { mode: null, model: null };
   /** While the harness repeats the transcript, which is known already. */
   isReplaying = false;
   turn: Turn | null = null;
   readonly #sink: HarnessSink;
+  readonly #modes: SandboxModes | null;
+  #choices: SessionChoices = noChoices;
 
-  constructor(conversationId: ConversationId, sink: HarnessSink, unnamedChunks: UnnamedChunks) {
+  constructor(conversationId: ConversationId, { sink, unnamedChunks, modes }: ConversationSessionOptions) {
     this.conversationId = conversationId;
     this.projection = new SessionProjection({ unnamedChunks });
     this.#sink = sink;
+    this.#modes = modes;
+  }
+
+  /** The modes and models of the open session, without those that do not work in a sandbox. */
+  get choices(): SessionChoices {
+    return this.#choices;
+  }
+
+  set choices(choices: SessionChoices) {
+    this.#choices = usableChoices(choices, this.#modes);
   }
 
   record(events: readonly HarnessEvent[], runId: RunId | null): void {

@@ -74,6 +74,7 @@ export function createHarness({ model, sink, clock, logger, ...options }: Create
     logger,
     launchModel: model,
     unnamedChunks: profile.unnamedChunks,
+    modes: profile.modes,
   });
 
   const turnStatus: Harness['turnStatus'] = (runId) => {

@@ -5,7 +5,10 @@ import type { SessionSpec, TurnRequest, TurnStatus } from '../wire/contract/turn
 
 /** Where a harness's doings go. The guest's journal is one. */
 export interface HarnessSink {
-  /** Records `body` at once. Never refuses: the bound is kept by `room`, before the next line is read. */
+  /**
+   * Records `body` at once. Never refuses: the bound is kept by `room`, before the next line is read. A body that is larger
+   * than the journal's contract allows is split or shortened.
+   */
   append(body: JournalBody): void;
   /** Resolves when there is room for more. The harness's output is not read before. */
   room(): Promise<void>;

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { CaissonError } from '../kernel/errors.ts';
 import { modelEndpoint } from '../wire/contract/guest-api.ts';
 import type { UnnamedChunks } from './projection/session-projection.ts';
+import type { SandboxModes } from './session-choices.ts';
 
 /**
  * How a harness is started and how it differs from other ACP agents.
@@ -21,6 +22,8 @@ export interface LaunchProfile {
   readonly slashText: (text: string) => readonly string[];
   /** What agent text without a message id is. */
   readonly unnamedChunks: UnnamedChunks;
+  /** Those of its modes that work in a sandbox; null: all of them. */
+  readonly modes: SandboxModes | null;
 }
 
 const profileRows = {
@@ -35,6 +38,14 @@ const profileRows = {
     slashText: (text) => [' ', text],
     // Warnings and errors of codex-acp; all that the model says has an id.
     unnamedChunks: 'notice',
+    // The others put every command into a bubblewrap of Codex's own; `agent` also has a second model review each of them.
+    modes: {
+      names: {
+        'permission-profile:sandboxed': 'Sandboxed: asks before what a rule names, and when Codex wants to',
+        'agent-full-access': 'Full access to the sandbox: never asks',
+      },
+      barred: 'it puts every command into a sandbox of the harness’s own, which cannot be made in this one',
+    },
   },
   claude: {
     command: ['claude-agent-acp'],
@@ -46,6 +57,7 @@ const profileRows = {
     }),
     slashText: (text) => [` ${text}`],
     unnamedChunks: 'speech',
+    modes: null,
   },
 } as const satisfies Record<string, Omit<LaunchProfile, 'name'>>;
 
@@ -79,7 +91,9 @@ export function launchProfile(name: string, environment: Readonly<Record<string,
     if (!command.success) {
       throw new CaissonError('CONFIG_INVALID', `${harnessCommandVariable} is not a JSON array of strings.`);
     }
-    const traits = isHarnessName(name) ? profileRows[name] : { slashText: plain, unnamedChunks: 'speech' as const };
+    const traits = isHarnessName(name)
+      ? profileRows[name]
+      : { slashText: plain, unnamedChunks: 'speech' as const, modes: null };
     return { ...traits, name, command: command.data, environment: () => ({}) };
   }
   if (!isHarnessName(name)) {

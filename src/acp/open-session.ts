@@ -11,7 +11,7 @@ import type { SessionSpec } from '../wire/contract/turn.ts';
 import type { ConversationSession } from './conversation-session.ts';
 import type { HarnessProcess } from './harness-process.ts';
 import { refusalOf } from './request-errors.ts';
-import { choicesOf, type ChoiceKind } from './session-choices.ts';
+import { choicesOf, unchosenOf } from './session-choices.ts';
 
 type Opened = NewSessionResponse | LoadSessionResponse | ResumeSessionResponse;
 
@@ -37,21 +37,17 @@ export async function openSession(
     session.choices = choicesOf(reopened.response);
     // What the harness opens it with now may be what was chosen before.
     session.unchosen = {
-      mode: session.unchosen.mode ?? current(session, 'mode'),
-      model: session.unchosen.model ?? current(session, 'model'),
+      mode: session.unchosen.mode ?? unchosenOf(session.choices.mode),
+      model: session.unchosen.model ?? unchosenOf(session.choices.model),
     };
     return reopened.how;
   }
   const response = await process.agent.request(methods.agent.session.new, { cwd: spec.cwd, mcpServers: [] });
   opener.route(response.sessionId, session);
   session.choices = choicesOf(response);
-  session.unchosen = { mode: current(session, 'mode'), model: current(session, 'model') };
+  session.unchosen = { mode: unchosenOf(session.choices.mode), model: unchosenOf(session.choices.model) };
   await setTitle(process, response.sessionId, spec.title, opener.logger);
   return 'new';
-}
-
-function current({ choices }: ConversationSession, kind: ChoiceKind): string | null {
-  return choices[kind]?.current ?? null;
 }
 
 /** Null when the harness cannot reopen sessions, or has lost this one. */

@@ -4,11 +4,9 @@ import { CaissonError } from '../kernel/errors.ts';
 import { newPermissionId, type PermissionId, type RunId } from '../kernel/ids.ts';
 import type { PermissionAnswer } from '../wire/contract/guest-api.ts';
 import type { HarnessEvent, PermissionOption, PermissionOutcome } from '../wire/contract/harness-event.ts';
+import { journalBounds, mostPendingPermissions } from '../wire/contract/journal-bounds.ts';
 import { toolContent } from './projection/tool-content.ts';
 import { readJson, toolCallSchema } from './projection/updates.ts';
-
-/** Most requests that may be open at once; any more are refused at once. */
-const mostPending = 100;
 
 /** The turn that a request belongs to. */
 export interface PermissionAsker {
@@ -57,13 +55,13 @@ export class PermissionDesk {
     signal: AbortSignal,
   ): Promise<RequestPermissionResponse> {
     if (signal.aborted) return Promise.resolve(refused);
-    if (this.#pending.size >= mostPending) {
+    if (this.#pending.size >= mostPendingPermissions) {
       asker.emit({ type: 'harness.other', sessionUpdate: 'session/request_permission', update: readJson(request) });
       return Promise.resolve(refused);
     }
     const permissionId = newPermissionId();
     const { promise, resolve } = Promise.withResolvers<RequestPermissionResponse>();
-    const options = request.options.map(({ optionId, name, kind }) => ({ optionId, name, kind }));
+    const options = offeredOptions(request);
     const cancelTimer = this.#clock.schedule(asker.timeoutMs, () => this.#end(permissionId, unanswered('expired')));
     const cancel = (): void => this.#end(permissionId, unanswered('canceled'));
     signal.addEventListener('abort', cancel, { once: true });
@@ -118,6 +116,14 @@ export class PermissionDesk {
 }
 
 const refused: RequestPermissionResponse = { outcome: { outcome: 'cancelled' } };
+
+/** Those that can be answered with: the first ones whose ids are no longer than Caisson takes. */
+function offeredOptions({ options }: RequestPermissionRequest): PermissionOption[] {
+  return options
+    .filter(({ optionId }) => optionId.length <= journalBounds.id)
+    .slice(0, journalBounds.options)
+    .map(({ optionId, name, kind }) => ({ optionId, name, kind }));
+}
 
 /** A refusal chooses a rejecting option, so that a harness that can go on does; without one the request is cancelled. */
 function responseTo(resolution: Resolution, options: readonly PermissionOption[]): RequestPermissionResponse {

@@ -9,11 +9,21 @@ export type ChoiceKind = 'mode' | 'model';
 const mostKept = 1_000;
 const longestName = 200;
 
+/** The modes of a harness that work in a sandbox. The harness offers others as well, which are refused. */
+export interface SandboxModes {
+  /** By their ids: what people are shown. The first is the usual one. */
+  readonly names: Readonly<Record<string, string>>;
+  /** What is wrong with any other one, as a clause. */
+  readonly barred: string;
+}
+
 /** One thing that a session lets one choose, and how ACP has it set there. */
 export interface SessionChoice {
   readonly offered: readonly Choice[];
   /** Null where its id is longer than Caisson takes. */
   readonly current: string | null;
+  /** What the harness offers besides and nobody may choose, and why. */
+  readonly barred?: { readonly ids: readonly string[]; readonly reason: string };
   readonly setBy:
     | { readonly method: typeof methods.agent.session.setConfigOption; readonly configId: string }
     | { readonly method: typeof methods.agent.session.setMode | typeof setModelMethod };
@@ -81,6 +91,22 @@ export function withCurrent(choices: SessionChoices, kind: ChoiceKind, id: strin
 
 export function offers(choice: SessionChoice | null, id: string): boolean {
   return choice?.offered.some((entry) => entry.id === id) ?? false;
+}
+
+/** The choices without the modes that do not work in a sandbox. */
+export function usableChoices(choices: SessionChoices, modes: SandboxModes | null): SessionChoices {
+  const { mode } = choices;
+  if (modes === null || mode === null || mode.barred !== undefined) return choices;
+  const ids = mode.offered.map(({ id }) => id).filter((id) => !Object.hasOwn(modes.names, id));
+  const offered = Object.entries(modes.names).flatMap(([id, name]) => (offers(mode, id) ? [{ id, name }] : []));
+  return { ...choices, mode: { ...mode, offered, barred: { ids, reason: modes.barred } } };
+}
+
+/** What a session has where nobody chooses: what it was opened with, or else the first that may be chosen. */
+export function unchosenOf(choice: SessionChoice | null): string | null {
+  if (choice === null) return null;
+  const isBarred = choice.current !== null && choice.barred?.ids.includes(choice.current) === true;
+  return isBarred ? (choice.offered[0]?.id ?? null) : choice.current;
 }
 
 /** The request that makes `id` the choice. */

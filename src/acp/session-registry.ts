@@ -1,9 +1,10 @@
 import { methods } from '@agentclientprotocol/sdk/unstable';
 import { z } from 'zod';
 import type { Clock } from '../kernel/clock.ts';
-import { errorText } from '../kernel/errors.ts';
+import { CaissonError, errorText } from '../kernel/errors.ts';
 import type { ConversationId } from '../kernel/ids.ts';
 import type { Logger } from '../kernel/logger.ts';
+import { journalBounds } from '../wire/contract/journal-bounds.ts';
 import type { SessionSpec } from '../wire/contract/turn.ts';
 import { choose, ChoiceError } from './choose.ts';
 import { ConversationSession } from './conversation-session.ts';
@@ -12,7 +13,7 @@ import { HarnessGoneError, type HarnessProcess } from './harness-process.ts';
 import { openSession } from './open-session.ts';
 import type { ProcessHost } from './process-host.ts';
 import type { UnnamedChunks } from './projection/session-projection.ts';
-import { offerOf } from './session-choices.ts';
+import { offerOf, type SandboxModes } from './session-choices.ts';
 
 /** How long a harness may take to open a session as it is wanted before it is taken for dead and killed. */
 const openTimeoutMs = 60_000;
@@ -29,6 +30,7 @@ export interface SessionRegistryOptions {
   /** The model that the harness is started with. */
   readonly launchModel: string | null;
   readonly unnamedChunks: UnnamedChunks;
+  readonly modes: SandboxModes | null;
 }
 
 /** The sessions of all conversations: one a conversation, from its first use until it is closed for good. */
@@ -44,7 +46,7 @@ export class SessionRegistry {
   of(conversationId: ConversationId): ConversationSession {
     const known = this.#sessions.get(conversationId);
     if (known !== undefined) return known;
-    const session = new ConversationSession(conversationId, this.#options.sink, this.#options.unnamedChunks);
+    const session = new ConversationSession(conversationId, this.#options);
     this.#sessions.set(conversationId, session);
     return session;
   }
@@ -127,9 +129,13 @@ export class SessionRegistry {
   async #open(process: HarnessProcess, session: ConversationSession, spec: SessionSpec): Promise<void> {
     const { sink, logger } = this.#options;
     const how = await openSession(process, session, spec, { logger, route: this.#route });
-    session.process = process;
     const { conversationId, sessionId } = session;
     const offer = offerOf(session.choices, session.unchosen);
+    if (sessionId !== null && sessionId.length > journalBounds.id) {
+      const message = `The harness calls its session by an id of ${sessionId.length} characters.`;
+      throw new CaissonError('HARNESS_FAILED', message, { hint: `Caisson takes at most ${journalBounds.id}.` });
+    }
+    session.process = process;
     if (sessionId !== null) sink.append({ type: 'session.opened', conversationId, sessionId, how, ...offer });
   }
 

@@ -122,7 +122,11 @@ export class Turn {
   /** Puts a permission request of the harness to the people; refuses it where the turn is not under way. */
   askPermission(request: RequestPermissionRequest, signal: AbortSignal): Promise<RequestPermissionResponse> {
     const { session, desk, runId } = this.#options;
-    if (this.#state.phase !== 'prompting') return Promise.resolve({ outcome: { outcome: 'cancelled' } });
+    const { toolCallId } = request.toolCall;
+    if (this.#state.phase !== 'prompting') {
+      session.projection.permissionEnded(toolCallId, 'canceled');
+      return Promise.resolve({ outcome: { outcome: 'cancelled' } });
+    }
     return desk.ask(
       request,
       {
@@ -132,6 +136,7 @@ export class Turn {
         knownTool: (toolCallId) => session.projection.knownTool(toolCallId),
         onResolved: (outcome) => {
           this.touch();
+          session.projection.permissionEnded(toolCallId, outcome);
           if (outcome === 'allowed') this.#permissionEnd = null;
           if (outcome === 'rejected') this.#permissionEnd = 'permission_rejected';
           if (outcome === 'expired') this.#permissionEnd = 'permission_expired';

@@ -6,9 +6,13 @@ import type { Run } from './run.ts';
 
 /** What an agent is doing, derived from its runs and its sandbox; never stored. */
 export function activityOf(agent: Pick<Agent, 'sandbox'>, activeRuns: readonly Pick<Run, 'state'>[]): AgentActivity {
+  return activityOfRuns(activeRuns) ?? (agent.sandbox.state === 'failed' ? 'error' : 'idle');
+}
+
+/** Undefined where there is none: then the sandbox decides. */
+function activityOfRuns(activeRuns: readonly Pick<Run, 'state'>[]): AgentActivity | undefined {
   if (activeRuns.some((run) => run.state === 'awaiting_permission')) return 'awaiting_permission';
-  if (activeRuns.length > 0) return 'thinking';
-  return agent.sandbox.state === 'failed' ? 'error' : 'idle';
+  return activeRuns.length > 0 ? 'thinking' : undefined;
 }
 
 /** Runs `change` and records `agent.status` if it changed what the agent is doing. */
@@ -29,6 +33,8 @@ async function currentActivity(scope: {
   readonly tx: AgentTransaction;
   readonly agentId: AgentId;
 }): Promise<AgentActivity | undefined> {
+  const busy = activityOfRuns(await scope.tx.listActiveRuns({ agentId: scope.agentId }));
+  if (busy !== undefined) return busy;
   const agent = await scope.tx.findAgent(scope.agentId);
-  return agent && activityOf(agent, await scope.tx.listActiveRuns({ agentId: scope.agentId }));
+  return agent && activityOf(agent, []);
 }

@@ -3,6 +3,7 @@ import { orAbort } from '../kernel/deadline.ts';
 import { CaissonError, toCaissonError } from '../kernel/errors.ts';
 import { type AgentId, newAgentId, type UserId } from '../kernel/ids.ts';
 import type { Logger } from '../kernel/logger.ts';
+import { mostPendingPermissions } from '../wire/contract/journal-bounds.ts';
 import type { SessionOffer } from '../wire/contract/session-offer.ts';
 import { activityOf } from './activity.ts';
 import type { Agent, AgentActivity, AgentLimits, Conversation } from './agent.ts';
@@ -44,6 +45,7 @@ export interface AgentSnapshot {
   /** The newest 50 open and closed ones. */
   readonly conversations: readonly Conversation[];
   readonly activeRuns: readonly Run[];
+  /** The oldest that fit into a page of 100; there are more only where they are very large. */
   readonly pendingPermissions: readonly Permission[];
 }
 
@@ -119,7 +121,10 @@ export class AgentService {
     const agent = await this.get(id);
     const activeRuns = await store.listActiveRuns(id);
     const { items: conversations } = await store.listConversations(id, { limit: 50, cursor: null });
-    const pendingPermissions = await store.listPendingPermissions({ agentId: id });
+    const { items: pendingPermissions } = await store.listPendingPermissions(
+      { agentId: id },
+      { limit: mostPendingPermissions, cursor: null },
+    );
     const offer = (await store.findSessionOffer(id)) ?? null;
     return {
       agent,

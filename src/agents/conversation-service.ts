@@ -4,6 +4,7 @@ import { type AgentId, type ConversationId, newConversationId, type UserId } fro
 import type { Logger } from '../kernel/logger.ts';
 import { recordingActivity } from './activity.ts';
 import type { Agent, Conversation, Message } from './agent.ts';
+import { defaultTitle } from './conversation-title.ts';
 import type { EventLog } from './event-log.ts';
 import type { AgentStore, Page, PageRequest, Sandboxes } from './ports.ts';
 import { endRun } from './run-ending.ts';
@@ -21,6 +22,7 @@ interface ConversationServiceDependencies {
 
 interface OpenRequest extends Choices {
   readonly agentId: AgentId;
+  /** Default: the beginning of the first message, once there is one. */
   readonly title?: string | undefined;
 }
 
@@ -45,7 +47,7 @@ export class ConversationService {
     const conversation: Conversation = {
       id: newConversationId(),
       agentId: request.agentId,
-      title: request.title ?? 'Conversation',
+      title: request.title ?? defaultTitle,
       status: 'open',
       model: request.model ?? null,
       mode: request.mode ?? null,

@@ -1,5 +1,7 @@
 import type { Clock } from '../kernel/clock.ts';
+import type { AgentId } from '../kernel/ids.ts';
 import type { Logger } from '../kernel/logger.ts';
+import type { Agent } from './agent.ts';
 import { AgentService } from './agent-service.ts';
 import { ConversationService } from './conversation-service.ts';
 import { EventLog } from './event-log.ts';
@@ -43,7 +45,8 @@ export function createDomain(parts: DomainParts): Domain {
   const log = new EventLog({ store, retention: settings.eventRetention, logger });
   const waiters = new RunWaiters();
   const answers = new AnsweredPermissions();
-  const applier = new JournalApplier({ log, clock, answers });
+  const { permissionTimeoutMs } = settings;
+  const applier = new JournalApplier({ log, clock, answers, permissionTimeoutMs });
   const sandboxes = parts.connectSandboxes(new StoringSandboxObserver({ store, log, applier, clock }));
   const executor = new RunExecutor({ store, log, waiters, sandboxes, access, clock, logger, settings });
   const agents = new AgentService({ store, log, executor, waiters, sandboxes, clock, logger, settings });
@@ -61,7 +64,7 @@ export function createDomain(parts: DomainParts): Domain {
     events: log,
     permissions: new PermissionService({ store, sandboxes, answers }),
     async recover() {
-      for (const run of await store.listActiveRuns()) executor.enqueue(run);
+      await takeUpRuns(store, executor);
       for (const { id, deleting } of await store.listAgentIds()) {
         if (!deleting) continue;
         agents.delete(id).catch((error: unknown) => {
@@ -74,4 +77,17 @@ export function createDomain(parts: DomainParts): Domain {
     },
     drain: () => executor.drain(),
   };
+}
+
+/** What is under way in a guest comes first: it holds its place already. In its conversation it is the oldest anyway. */
+async function takeUpRuns(store: AgentStore, executor: RunExecutor): Promise<void> {
+  const active = await store.listActiveRuns();
+  const waiting = active.filter(({ state }) => state === 'queued');
+  const underWay = active.filter(({ state }) => state !== 'queued');
+  const agents = new Map<AgentId, Agent | undefined>();
+  for (const run of [...underWay, ...waiting]) {
+    if (!agents.has(run.agentId)) agents.set(run.agentId, await store.findAgent(run.agentId));
+    const agent = agents.get(run.agentId);
+    if (agent !== undefined) executor.enqueue(run, agent); // else it was deleted meanwhile, and its runs with it
+  }
 }

@@ -62,14 +62,14 @@ export class EventLog {
     this.#listeners.add(listener);
   }
 
-  /** Errors: CURSOR_AHEAD, CURSOR_EXPIRED with `{ first, last }`. */
+  /** Errors: CURSOR_AHEAD, CURSOR_EXPIRED with `{ first, last }`, AGENT_NOT_FOUND. */
   async read(range: { agentId: AgentId; after: number; limit: number }): Promise<readonly AgentEvent[]> {
     const events = await this.#store.readEvents(range.agentId, range.after, range.limit);
     if (events[0]?.seq !== range.after + 1) await this.#checkCursor(range.agentId, range.after);
     return events;
   }
 
-  /** Endless; ends when `signal` aborts. Rejects as `read` does, and with AGENT_NOT_FOUND when the agent is deleted. */
+  /** Endless; ends when `signal` aborts. Rejects as `read` does: with AGENT_NOT_FOUND when the agent is deleted. */
   async *subscribe(from: {
     agentId: AgentId;
     after: number;
@@ -110,6 +110,8 @@ export class EventLog {
 
   async #checkCursor(agentId: AgentId, after: number): Promise<void> {
     const { first, last } = await this.#store.eventBounds(agentId);
+    // An agent has events from its creation on. This one may have been deleted a moment ago.
+    if (last === 0) throw new CaissonError('AGENT_NOT_FOUND', `There is no agent ${agentId}.`);
     const details = { after, first, last };
     if (after > last)
       throw new CaissonError('CURSOR_AHEAD', `There is no event ${after} yet; the last is ${last}.`, { details });

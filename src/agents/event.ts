@@ -33,6 +33,8 @@ const domainEventSchemas = [
   z.object({ type: z.literal('conversation.opened'), title: z.string(), ...choiceFields }),
   /** From its next turn on. */
   z.object({ type: z.literal('conversation.configured'), ...choiceFields }),
+  /** From its first message: nobody gave it a title. */
+  z.object({ type: z.literal('conversation.titled'), title: z.string() }),
   z.object({ type: z.literal('conversation.closed') }),
   z.object({
     type: z.literal('session.opened'),

@@ -1,7 +1,8 @@
 import { CaissonError } from '../kernel/errors.ts';
-import type { AgentId, ConversationId, IncarnationId, RunId, UserId } from '../kernel/ids.ts';
+import type { AgentId, ConversationId, IncarnationId, RunId } from '../kernel/ids.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { HarnessEvent } from '../wire/contract/harness-event.ts';
+import { mostPendingPermissions } from '../wire/contract/journal-bounds.ts';
 import type { JournalBody, JournalEntry } from '../wire/contract/journal-entry.ts';
 import type { TurnOutcome } from '../wire/contract/turn.ts';
 import { recordingActivity } from './activity.ts';
@@ -11,13 +12,18 @@ import type { AgentTransaction } from './ports.ts';
 import { isTerminal, type Run, type RunEnd } from './run.ts';
 import { endRun } from './run-ending.ts';
 
+/** How far the guest's clock may be ahead of ours before its words are no longer believed. */
+const clockSlackMs = 60_000;
+
 /** One entry on its way into the log. */
 interface Application {
   readonly tx: AgentTransaction;
   readonly record: Record;
   readonly agentId: AgentId;
   readonly incarnation: IncarnationId;
+  /** When it happened: by the guest's clock, within the life of the agent so far. */
   readonly at: number;
+  readonly now: number;
 }
 
 /**
@@ -29,11 +35,18 @@ export class JournalApplier {
   readonly #log: EventLog;
   readonly #clock: Clock;
   readonly #answers: AnsweredPermissions;
+  readonly #permissionTimeoutMs: number;
 
-  constructor(dependencies: { log: EventLog; clock: Clock; answers: AnsweredPermissions }) {
+  constructor(dependencies: {
+    log: EventLog;
+    clock: Clock;
+    answers: AnsweredPermissions;
+    permissionTimeoutMs: number;
+  }) {
     this.#log = dependencies.log;
     this.#clock = dependencies.clock;
     this.#answers = dependencies.answers;
+    this.#permissionTimeoutMs = dependencies.permissionTimeoutMs;
   }
 
   async apply(agentId: AgentId, incarnation: IncarnationId, entries: readonly JournalEntry[]): Promise<void> {
@@ -54,7 +67,8 @@ export class JournalApplier {
         if (entry.seq <= position) continue;
         if (entry.seq !== position + 1) throw protocol(agentId, `entry ${entry.seq} came after ${position}`);
         position = entry.seq;
-        const application = { tx, record, agentId, incarnation, at: Math.min(entry.at, now) };
+        const at = Math.min(Math.max(entry.at, agent.createdAt), now);
+        const application = { tx, record, agentId, incarnation, at, now };
         await checkOwnership(application, entry.body, owned);
         await this.#applyBody(application, entry.body);
       }
@@ -127,14 +141,23 @@ export class JournalApplier {
         record({ ...place, data: event });
         return;
       }
-      case 'permission.requested':
-        await this.#requestPermission(application, event, conversationId, runId);
-        record({ ...place, data: event });
+      case 'permission.requested': {
+        const { now } = application;
+        const latest = now + this.#permissionTimeoutMs + clockSlackMs;
+        const request = { ...event, expiresAt: Math.min(Math.max(event.expiresAt, now), latest) };
+        await this.#requestPermission(application, request, conversationId, runId);
+        record({ ...place, data: request });
         await this.#followPermissions(application, runId);
         return;
+      }
       case 'permission.resolved': {
+        const pending = await tx.findPendingPermission(event.permissionId);
+        if (pending?.agentId !== agentId || pending.conversationId !== conversationId || pending.runId !== runId) {
+          throw protocol(agentId, `permission ${event.permissionId} is not pending`);
+        }
         const resolvedBy = this.#answers.take(event);
-        await this.#resolvePermission(application, event, resolvedBy);
+        const { outcome, optionId } = event;
+        await tx.resolvePermission(pending.id, { outcome, optionId, resolvedBy, resolvedAt: at });
         record({ ...place, data: { ...event, resolvedBy } });
         await this.#followPermissions(application, runId);
         return;
@@ -153,6 +176,9 @@ export class JournalApplier {
     const { tx, agentId, incarnation, at } = application;
     const { permissionId: id, toolCallId, title, kind, input = null, content, options, expiresAt } = event;
     if (await tx.hasPermission(id)) throw protocol(agentId, `permission ${id} was requested before`);
+    if ((await tx.countPendingPermissions(agentId)) >= mostPendingPermissions) {
+      throw protocol(agentId, `${mostPendingPermissions} permission requests are pending already`);
+    }
     const request = { toolCallId, title, kind, input, content, options, expiresAt };
     await tx.insertPermission({
       id,
@@ -167,25 +193,12 @@ export class JournalApplier {
     });
   }
 
-  async #resolvePermission(
-    { tx, agentId, at }: Application,
-    event: Extract<HarnessEvent, { type: 'permission.resolved' }>,
-    resolvedBy: UserId | null,
-  ): Promise<void> {
-    const pending = await tx.listPendingPermissions(agentId);
-    if (!pending.some(({ id }) => id === event.permissionId))
-      throw protocol(agentId, `${event.permissionId} is not pending`);
-    const { outcome, optionId } = event;
-    await tx.resolvePermission(event.permissionId, { outcome, optionId, resolvedBy, resolvedAt: at });
-  }
-
   /** A run awaits permission exactly while one of its requests is pending. */
   async #followPermissions(application: Application, runId: RunId | null): Promise<void> {
     if (runId === null) return;
-    const { tx, agentId, at } = application;
+    const { tx, at } = application;
     const run = await this.#runOf(application, runId);
-    const waits = (await tx.listPendingPermissions(agentId)).some((permission) => permission.runId === runId);
-    const state = waits ? 'awaiting_permission' : 'running';
+    const state = (await tx.isPermissionAwaited(runId)) ? 'awaiting_permission' : 'running';
     if (isTerminal(run.state) || run.state === state || run.state === 'queued' || run.state === 'starting') return;
     await recordingActivity({ ...application, now: at }, async () => {
       await tx.moveRun(runId, run.state, { state });

@@ -1,52 +1,97 @@
+export interface LaneLimits {
+  /** Tasks that run at once, over all lanes. */
+  readonly total: number;
+  /** Of these, those of one owner. */
+  readonly perOwner: number;
+}
+
+export interface Lane<Key, Owner> {
+  readonly key: Key;
+  /** Whose the lane is: the same in every submission. */
+  readonly owner: Owner;
+}
+
+/** What is kept of an owner while one of its lanes runs or waits. */
+interface Share<Key> {
+  running: number;
+  /** Its lanes whose head waits for a place, in the order in which they began to wait. */
+  readonly ready: Key[];
+}
+
 /**
- * Lanes run one task at a time each, in the order of submission; over all lanes at most `limit` tasks run at once, and
- * lanes that wait for a place get it in the order in which they began to wait. A task that fails frees its lane like any
- * other. A lane without tasks costs nothing. What the lanes hold is bounded by those who submit.
+ * Lanes run one task at a time each, in the order of submission. Places are given in turn to the owners that wait, and to
+ * an owner's lanes in turn, and no owner holds more than its share of the places. A task that fails frees its lane like
+ * any other. A lane without tasks, and an owner without lanes, cost nothing. What the lanes hold is bounded by those who
+ * submit.
  */
-export class Lanes<Key> {
-  readonly #limit: number;
+export class Lanes<Key, Owner> {
+  readonly #limits: LaneLimits;
   readonly #queues = new Map<Key, (() => Promise<void>)[]>();
-  /** Lanes whose head waits for a place. */
-  readonly #ready: Key[] = [];
+  readonly #shares = new Map<Owner, Share<Key>>();
+  /** Owners with a lane that waits and less than their share, in the order in which they get the next places. */
+  readonly #turns = new Set<Owner>();
   #running = 0;
 
-  constructor(limit: number) {
-    this.#limit = limit;
+  constructor(limits: LaneLimits) {
+    this.#limits = limits;
   }
 
   /** The task must handle its own errors. */
-  submit(key: Key, task: () => Promise<void>): void {
-    const queue = this.#queues.get(key);
+  submit(lane: Lane<Key, Owner>, task: () => Promise<void>): void {
+    const queue = this.#queues.get(lane.key);
     if (queue !== undefined) {
       queue.push(task);
       return;
     }
-    this.#queues.set(key, [task]);
-    this.#ready.push(key);
+    this.#queues.set(lane.key, [task]);
+    this.#shareOf(lane.owner).ready.push(lane.key);
+    this.#settle(lane.owner);
     this.#pump();
   }
 
   #pump(): void {
-    while (this.#running < this.#limit) {
-      const key = this.#ready.shift();
-      if (key === undefined) return;
+    while (this.#running < this.#limits.total) {
+      const [owner] = this.#turns;
+      if (owner === undefined) return;
+      this.#turns.delete(owner);
+      const share = this.#shareOf(owner);
+      const key = share.ready.shift();
+      if (key === undefined) continue;
       this.#running++;
-      void this.#runHead(key);
+      share.running++;
+      this.#settle(owner);
+      void this.#runHead({ key, owner });
     }
   }
 
-  async #runHead(key: Key): Promise<void> {
+  async #runHead({ key, owner }: Lane<Key, Owner>): Promise<void> {
     const queue = this.#queues.get(key);
     try {
       await queue?.[0]?.();
     } catch {
       // A task handles its own errors, as submit() says; a lane has to go on in any case.
     } finally {
+      const share = this.#shareOf(owner);
       this.#running--;
+      share.running--;
       queue?.shift();
       if (queue === undefined || queue.length === 0) this.#queues.delete(key);
-      else this.#ready.push(key);
+      else share.ready.push(key);
+      this.#settle(owner);
       this.#pump();
     }
+  }
+
+  #shareOf(owner: Owner): Share<Key> {
+    const share = this.#shares.get(owner) ?? { running: 0, ready: [] };
+    this.#shares.set(owner, share);
+    return share;
+  }
+
+  /** Puts the owner at the end of the turns when it may have one and is not among them; forgets one that has nothing. */
+  #settle(owner: Owner): void {
+    const { running, ready } = this.#shareOf(owner);
+    if (ready.length > 0 && running < this.#limits.perOwner) this.#turns.add(owner);
+    else if (ready.length === 0 && running === 0) this.#shares.delete(owner);
   }
 }

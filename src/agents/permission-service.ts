@@ -1,7 +1,7 @@
 import { CaissonError } from '../kernel/errors.ts';
-import type { AgentId, PermissionId, UserId } from '../kernel/ids.ts';
+import type { PermissionId, UserId } from '../kernel/ids.ts';
 import type { HarnessEvent } from '../wire/contract/harness-event.ts';
-import type { AgentStore, Sandboxes } from './ports.ts';
+import type { AgentStore, Page, PageRequest, PermissionFilter, Sandboxes } from './ports.ts';
 import type { Permission } from './permission.ts';
 
 type PermissionResolved = Extract<HarnessEvent, { type: 'permission.resolved' }>;
@@ -53,8 +53,8 @@ export class PermissionService {
   }
 
   /** The pending ones, oldest first. */
-  async list(filter: { agentId: AgentId } | { ownerId: UserId | null }): Promise<readonly Permission[]> {
-    return await this.#store.listPendingPermissions(filter);
+  async list(filter: PermissionFilter, page: PageRequest): Promise<Page<Permission>> {
+    return await this.#store.listPendingPermissions(filter, page);
   }
 
   /**

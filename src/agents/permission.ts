@@ -19,6 +19,9 @@ interface PermissionRow {
   readonly expiresAt: number;
 }
 
+/** Whose a request is that waits for its answer, without what it asks. */
+export type PendingPermission = Pick<PermissionRow, 'id' | 'agentId' | 'conversationId' | 'runId' | 'incarnation'>;
+
 /** A question of the harness to the people who may decide. It always ends: answered, expired, or canceled with its run. */
 export type Permission = PermissionRow &
   (

@@ -5,10 +5,13 @@ import type { SessionOffer } from '../wire/contract/session-offer.ts';
 import type { SessionSpec, TurnRequest, TurnStatus } from '../wire/contract/turn.ts';
 import type { Agent, Conversation, Message, SandboxStatus } from './agent.ts';
 import type { AgentEvent, EventDraft } from './event.ts';
-import type { Permission, PermissionResolution } from './permission.ts';
+import type { PendingPermission, Permission, PermissionResolution } from './permission.ts';
 import type { Run, RunEnd } from './run.ts';
 
-/** A page of a listing, newest first. `nextCursor` is null on the last one. */
+/**
+ * A page of a listing, newest first unless it says otherwise. `nextCursor` is null on the last one. A page may hold fewer
+ * items than it could although others follow: with content, it ends before 1 MiB of it, but has at least one.
+ */
 export interface Page<T> {
   readonly items: readonly T[];
   readonly nextCursor: string | null;
@@ -20,6 +23,9 @@ export interface PageRequest {
   /** The `nextCursor` of the page before. */
   readonly cursor: string | null;
 }
+
+/** Of one agent, or of all agents of an owner (of everyone: null). */
+export type PermissionFilter = { readonly agentId: AgentId } | { readonly ownerId: UserId | null };
 
 /**
  * What the domain keeps. Every write happens in a transaction: all of it outlives the process when `transaction` resolves,
@@ -51,8 +57,11 @@ export interface AgentStore {
   /** Oldest first within the page; the page before it is reached by the cursor. */
   listMessages(agentId: AgentId, conversationId: ConversationId | null, page: PageRequest): Promise<Page<Message>>;
   findMessage(id: MessageId): Promise<Message | undefined>;
-  /** Messages of one run by role, oldest first. */
-  listRunMessages(runId: RunId): Promise<readonly Message[]>;
+  /**
+   * What the agent said in a run, oldest first: the newest 500 messages, and of these no more than 2 MiB, but always the
+   * last one. `isCut` where it said more before.
+   */
+  listReply(runId: RunId): Promise<{ readonly messages: readonly Message[]; readonly isCut: boolean }>;
 
   findRun(id: RunId): Promise<Run | undefined>;
   listRuns(agentId: AgentId, conversationId: ConversationId | null, page: PageRequest): Promise<Page<Run>>;
@@ -60,12 +69,10 @@ export interface AgentStore {
   listActiveRuns(agentId?: AgentId): Promise<readonly Run[]>;
 
   findPermission(id: PermissionId): Promise<Permission | undefined>;
-  /** Of one agent, or of all agents of an owner (of everyone: null). */
-  listPendingPermissions(
-    filter: { readonly agentId: AgentId } | { readonly ownerId: UserId | null },
-  ): Promise<readonly Permission[]>;
+  /** Oldest first. */
+  listPendingPermissions(filter: PermissionFilter, page: PageRequest): Promise<Page<Permission>>;
 
-  /** Events with `after < seq`, in order: at most `limit`, and no more than 4 MiB of them, but always at least one. */
+  /** Events with `after < seq`, in order: at most `limit`, and no more than 1 MiB of them, but always at least one. */
   readEvents(agentId: AgentId, after: number, limit: number): Promise<readonly AgentEvent[]>;
   /** First stored and last given `seq`; `first` is `last + 1` when none is stored. */
   eventBounds(agentId: AgentId): Promise<{ readonly first: number; readonly last: number }>;
@@ -93,6 +100,7 @@ export interface AgentTransaction {
   insertConversation(conversation: Conversation): Promise<void>;
   closeConversation(id: ConversationId): Promise<void>;
   setConversationSession(id: ConversationId, sessionId: string): Promise<void>;
+  setConversationTitle(id: ConversationId, title: string): Promise<void>;
   setConversationChoices(id: ConversationId, choices: Pick<Conversation, 'model' | 'mode'>): Promise<void>;
   setSessionOffer(agentId: AgentId, offer: SessionOffer): Promise<void>;
   insertMessage(message: Message): Promise<void>;
@@ -111,7 +119,12 @@ export interface AgentTransaction {
   hasPermission(id: PermissionId): Promise<boolean>;
   /** Writes only if it is still pending; says whether it was. */
   resolvePermission(id: PermissionId, resolution: PermissionResolution): Promise<boolean>;
-  listPendingPermissions(agentId: AgentId): Promise<readonly Permission[]>;
+  /** Undefined as well when it is resolved. */
+  findPendingPermission(id: PermissionId): Promise<PendingPermission | undefined>;
+  /** Whether a request of this run is pending. */
+  isPermissionAwaited(runId: RunId): Promise<boolean>;
+  countPendingPermissions(agentId: AgentId): Promise<number>;
+  listPendingPermissions(agentId: AgentId): Promise<readonly PendingPermission[]>;
 
   /** What an earlier request with this key was, if any. */
   findIdempotent(scope: IdempotencyScope): Promise<IdempotentRequest | undefined>;

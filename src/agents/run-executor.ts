@@ -1,7 +1,7 @@
 import type { Clock } from '../kernel/clock.ts';
 import { orAbort } from '../kernel/deadline.ts';
 import { CaissonError, toCaissonError } from '../kernel/errors.ts';
-import type { AgentId, ConversationId, IncarnationId, RunId } from '../kernel/ids.ts';
+import type { AgentId, ConversationId, IncarnationId, RunId, UserId } from '../kernel/ids.ts';
 import { crashPoint } from '../kernel/crash-point.ts';
 import type { Logger } from '../kernel/logger.ts';
 import { pause } from '../kernel/pause.ts';
@@ -40,14 +40,15 @@ interface ExecutorDependencies {
  */
 export class RunExecutor {
   readonly #dependencies: ExecutorDependencies;
-  readonly #lanes: Lanes<ConversationId>;
+  readonly #lanes: Lanes<ConversationId, UserId>;
   /** Runs that have left the queue, by id; at most `maxConcurrentRuns`. */
   readonly #executions = new Map<RunId, Execution>();
   readonly #drain = new AbortController();
 
   constructor(dependencies: ExecutorDependencies) {
     this.#dependencies = dependencies;
-    this.#lanes = new Lanes(dependencies.settings.maxConcurrentRuns);
+    const { maxConcurrentRuns: total, maxConcurrentRunsPerUser: perOwner } = dependencies.settings;
+    this.#lanes = new Lanes({ total, perOwner });
   }
 
   get draining(): boolean {
@@ -59,9 +60,12 @@ export class RunExecutor {
     this.#drain.abort(new CaissonError('DRAINING', 'The control plane is shutting down.'));
   }
 
-  /** For a new run, and for every run that is not over when the control plane starts. */
-  enqueue(run: Pick<Run, 'id' | 'conversationId'>): void {
-    this.#lanes.submit(run.conversationId, () => this.#execute(run.id));
+  /**
+   * For a new run, and for every run that is not over when the control plane starts. The place that it takes is counted
+   * to the owner of its agent, whoever started it.
+   */
+  enqueue(run: Pick<Run, 'id' | 'conversationId'>, { ownerId }: Pick<Agent, 'ownerId'>): void {
+    this.#lanes.submit({ key: run.conversationId, owner: ownerId }, () => this.#execute(run.id));
   }
 
   /** Passes on a cancellation that is already stored. A run that has not left the queue needs nothing more. */

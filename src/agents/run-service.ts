@@ -6,6 +6,7 @@ import { type ConversationId, newMessageId, newRunId, type RunId, type UserId } 
 import type { ContentBlock } from '../wire/contract/harness-event.ts';
 import { recordingActivity } from './activity.ts';
 import type { Message } from './agent.ts';
+import { defaultTitle, titleFrom } from './conversation-title.ts';
 import type { EventLog } from './event-log.ts';
 import type { AgentStore, IdempotentRequest, Page, PageRequest } from './ports.ts';
 import { isTerminal, type Run } from './run.ts';
@@ -43,13 +44,14 @@ export class RunService {
   }
 
   /**
-   * Stores the message and the run, and answers. From here on the run ends in exactly one terminal state.
-   * Errors: MESSAGE_EMPTY, MESSAGE_TOO_LARGE, CONVERSATION_NOT_FOUND, CONVERSATION_CLOSED, AGENT_DELETING, QUEUE_FULL,
-   * IDEMPOTENCY_CONFLICT, DRAINING; none of them changes anything.
+   * Stores the message and the run, and answers. A conversation without a title gets one from the message. From here on the run ends in exactly one terminal state.
+   * Errors: MESSAGE_EMPTY, MESSAGE_TOO_LARGE, BAD_REQUEST for a time-out beyond the operator's, CONVERSATION_NOT_FOUND,
+   * CONVERSATION_CLOSED, AGENT_DELETING, QUEUE_FULL, IDEMPOTENCY_CONFLICT, DRAINING; none of them changes anything.
    */
   async start(request: StartRequest): Promise<AcceptedRun> {
     const { store, log, executor, clock, settings } = this.#dependencies;
     checkContent(request.content, settings.maxMessageBytes);
+    checkTimeout(request.timeoutMs, settings.runTimeoutMs);
     if (executor.draining) throw new CaissonError('DRAINING', 'The control plane is shutting down.');
     const conversation = await store.findConversation(request.conversationId);
     if (conversation === undefined) throw conversationNotFound(request.conversationId);
@@ -84,7 +86,7 @@ export class RunService {
           ? undefined
           : { principalId: request.principalId, conversationId: conversation.id, key: request.idempotencyKey };
       const earlier = scope && (await tx.findIdempotent(scope));
-      if (earlier !== undefined) return { accepted: earlier, isNew: false };
+      if (earlier !== undefined) return { accepted: earlier };
 
       const [agent, present] = [await tx.findAgent(agentId), await tx.findConversation(conversation.id)];
       if (agent === undefined || present === undefined) throw conversationNotFound(conversation.id);
@@ -115,8 +117,12 @@ export class RunService {
         const { id: messageId, role, senderId } = message;
         record({ ...at, data: { type: 'message.added', messageId, role, senderId, content: [...request.content] } });
         record({ ...at, data: { type: 'run.queued', messageId, ahead } });
+        const title = present.title === defaultTitle ? titleFrom(request.content) : undefined;
+        if (title === undefined) return;
+        await tx.setConversationTitle(conversation.id, title);
+        record({ ...at, runId: null, data: { type: 'conversation.titled', title } });
       });
-      return { accepted, isNew: true };
+      return { accepted, agent };
     });
     if (outcome.accepted.fingerprint !== accepted.fingerprint) {
       throw new CaissonError('IDEMPOTENCY_CONFLICT', 'This idempotency key was used for another message.', {
@@ -124,7 +130,7 @@ export class RunService {
       });
     }
     crashPoint('run-accepted');
-    if (outcome.isNew) executor.enqueue(run);
+    if (outcome.agent !== undefined) executor.enqueue(run, outcome.agent);
     const { runId, messageId, acceptedAt } = outcome.accepted;
     return { runId, messageId, acceptedAt };
   }
@@ -153,10 +159,12 @@ export class RunService {
     return await this.#dependencies.store.listRuns(agentId, conversationId, page);
   }
 
-  /** What the agent said in the run so far, oldest first. */
-  async reply(runId: RunId): Promise<readonly Message[]> {
-    const messages = await this.#dependencies.store.listRunMessages(runId);
-    return messages.filter((message) => message.role === 'agent');
+  /**
+   * What the agent said in the run so far, oldest first. Of a very long reply (over 500 messages, or 2 MiB) the end: then
+   * `isCut`, and the rest is in the conversation's messages.
+   */
+  async reply(runId: RunId): Promise<{ readonly messages: readonly Message[]; readonly isCut: boolean }> {
+    return await this.#dependencies.store.listReply(runId);
   }
 
   /**
@@ -202,6 +210,14 @@ function checkContent(content: readonly ContentBlock[], maxBytes: number): void 
       details: { limit: maxBytes, used: bytes },
     });
   }
+}
+
+function checkTimeout(asked: number | undefined, most: number): void {
+  if (asked === undefined || asked <= most) return;
+  throw new CaissonError('BAD_REQUEST', `The run asks for ${asked} ms; at most ${most} ms can be had here.`, {
+    hint: 'Ask for less, or ask an administrator to raise CAISSON_RUN_TIMEOUT.',
+    details: { field: 'timeoutMs', asked, most },
+  });
 }
 
 function fingerprint(request: StartRequest): string {

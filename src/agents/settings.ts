@@ -1,6 +1,6 @@
 /** What an operator decides about runs. Times in milliseconds. */
 export interface DomainSettings {
-  /** From the start of a turn to its forced end, unless the caller asks for another. */
+  /** From the start of a turn to its forced end: what a caller gets who asks for nothing, and the most to be had. */
   readonly runTimeoutMs: number;
   /** Longest silence of a harness while no tool runs and no permission is open. */
   readonly idleTimeoutMs: number;
@@ -9,6 +9,8 @@ export interface DomainSettings {
   readonly maxMessageBytes: number;
   /** Runs under way at once, over all agents. */
   readonly maxConcurrentRuns: number;
+  /** Of these, those of the agents of one user. */
+  readonly maxConcurrentRunsPerUser: number;
   /** Runs that may wait in one conversation. */
   readonly queueLimit: number;
   readonly maxAgentsPerUser: number;

@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { advice, commandName } from './command-name.ts';
 import { commandTable } from './command-table.ts';
 import { exitCodes } from './exit-codes.ts';
 import { reportFailure } from './failure.ts';
@@ -6,38 +7,42 @@ import { packageVersion } from './version.ts';
 
 const description = `The control plane for sandboxed coding agents.`;
 
-const environmentHelp = `
+const environmentHelp = advice(`
 Environment:
-  CAISSON_URL       where the control plane is (default: http://127.0.0.1:7070)
+  CAISSON_URL       where the control plane is (default: CAISSON_HOST and CAISSON_PORT, else http://127.0.0.1:7070)
   CAISSON_API_KEY   who you are (default: admin.key of CAISSON_DATA_DIR, which is .caisson)
 
 Agents are named by id or by name. \`caisson <command> --help\` tells more.
-`;
+`);
 
 /** Runs one command and returns the exit code of the process. Never rejects. */
 export async function runCommandLine(args: readonly string[]): Promise<number> {
   leaveQuietlyWhenNobodyReads();
   if (args[0] !== 'start') reportDefects(); // a server's crash is shown whole
+  let command: string | undefined;
   try {
-    const program = await buildProgram(args);
-    await program.parseAsync(args, { from: 'user' });
+    const wanted = args[0] === 'help' ? [...args.slice(1), '--help'] : args;
+    const program = await buildProgram(wanted);
+    program.hook('preAction', (_program, action) => {
+      command = fullName(action);
+    });
+    await program.parseAsync(wanted, { from: 'user' });
     return exitCodes.ok;
   } catch (thrown) {
-    if (!(thrown instanceof CommanderError)) return await reportFailure(thrown);
+    if (!(thrown instanceof CommanderError)) return await reportFailure(thrown, command);
     return thrown.exitCode === 0 ? exitCodes.ok : exitCodes.usage; // commander has said why
   }
 }
 
 async function buildProgram(args: readonly string[]): Promise<Command> {
-  const program = new Command('caisson')
+  const program = new Command(commandName())
     .description(description)
     .version(packageVersion(), '-V, --version')
     .addHelpText('after', environmentHelp)
-    .helpCommand('help [command]', 'tell more about a command');
-  const wanted = args.filter((arg) => !arg.startsWith('-')).slice(0, 2);
+    .helpCommand('help [command...]', 'tell more about a command');
+  const wanted = args.find((arg) => !arg.startsWith('-'));
   for (const [name, { summary, load }] of Object.entries(commandTable)) {
-    const isWanted = wanted[0] === name || (wanted[0] === 'help' && wanted[1] === name);
-    const command = isWanted ? await load() : new Command(name);
+    const command = wanted === name ? await load() : new Command(name);
     program.addCommand(command.summary(summary));
   }
   for (const command of everyCommand(program)) {

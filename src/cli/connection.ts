@@ -11,13 +11,31 @@ export async function connect(environment: Environment = process.env): Promise<C
   return createCaissonClient({ url: controlPlaneUrl(environment), apiKey });
 }
 
+export const defaultUrl = 'http://127.0.0.1:7070';
+export const defaultDataDir = '.caisson';
+
+/** CAISSON_URL; else where a control plane that is started with the same environment listens. */
 export function controlPlaneUrl(environment: Environment): string {
-  return given(environment, 'CAISSON_URL') ?? 'http://127.0.0.1:7070';
+  const url = given(environment, 'CAISSON_URL');
+  if (url !== undefined) return url;
+  const { hostname, port } = new URL(defaultUrl);
+  const [host, listening] = [
+    given(environment, 'CAISSON_HOST') ?? hostname,
+    given(environment, 'CAISSON_PORT') ?? port,
+  ];
+  return `http://${reachable(host)}:${listening === '0' ? port : listening}`;
+}
+
+/** A control plane that listens on every address is reached on loopback. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  if (host === '::') return '[::1]';
+  return host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
 }
 
 /** Where `caisson start` keeps the first administrator's key. */
 export function adminKeyFile(environment: Environment): string {
-  return join(given(environment, 'CAISSON_DATA_DIR') ?? '.caisson', 'admin.key');
+  return join(given(environment, 'CAISSON_DATA_DIR') ?? defaultDataDir, 'admin.key');
 }
 
 /** CAISSON_API_KEY, or the administrator's key where its file can be read. */

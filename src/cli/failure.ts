@@ -1,5 +1,6 @@
 import { CaissonError, errorText } from '../kernel/errors.ts';
 import { exitCodes } from './exit-codes.ts';
+import { hintOf } from './hint.ts';
 import { printable } from './output/printable.ts';
 import { stderr } from './output/sink.ts';
 
@@ -13,12 +14,12 @@ export class Exit extends Error {
   }
 }
 
-/** Says what went wrong on stderr, `error:` and `hint:` on a line each, and returns the exit code. */
-export async function reportFailure(thrown: unknown): Promise<number> {
+/** Says what went wrong on stderr, `error:` and `hint:` on a line each, and returns the exit code. `command`: the one that failed. */
+export async function reportFailure(thrown: unknown, command?: string): Promise<number> {
   if (thrown instanceof Exit) return thrown.exitCode;
   const error = thrown instanceof CaissonError ? thrown : defect(thrown);
   await stderr.write(`${stderr.style('red', 'error:')} ${printable(error.message)}\n`);
-  await stderr.write(`${stderr.style('dim', 'hint:')} ${printable(error.hint)}\n`);
+  await stderr.write(`${stderr.style('dim', 'hint:')} ${printable(hintOf(error, { command }))}\n`);
   if (process.env['CAISSON_DEBUG'] === '1') await stderr.write(`${traceOf(thrown)}\n`);
   return error.code === 'CONTROL_PLANE_UNREACHABLE' ? exitCodes.unreachable : exitCodes.failed;
 }

@@ -34,8 +34,7 @@ export interface Config {
   readonly logLevel: LogLevel;
   readonly sandbox: {
     readonly provider: Settings['CAISSON_SANDBOX_PROVIDER'];
-    /** Null: the one that the set-up built. */
-    readonly image: string | null;
+    readonly image: string;
     /** The default and the ceiling of an agent. */
     readonly limits: { readonly cpus: number; readonly memoryBytes: number; readonly pids: number };
   };
@@ -43,6 +42,7 @@ export interface Config {
   readonly harnesses: readonly string[];
   readonly model: ModelSettings;
   readonly maxRuns: number;
+  readonly maxRunsPerUser: number;
   readonly maxAgentsPerUser: number;
   readonly queueLimit: number;
   readonly runTimeoutMs: number;
@@ -95,7 +95,7 @@ function toConfig(settings: Settings): Config {
     logLevel: settings.CAISSON_LOG_LEVEL,
     sandbox: {
       provider: settings.CAISSON_SANDBOX_PROVIDER,
-      image: settings.CAISSON_SANDBOX_IMAGE ?? null,
+      image: settings.CAISSON_SANDBOX_IMAGE,
       limits: {
         cpus: settings.CAISSON_SANDBOX_CPUS,
         memoryBytes: settings.CAISSON_SANDBOX_MEMORY,
@@ -110,6 +110,7 @@ function toConfig(settings: Settings): Config {
       apiKey,
     },
     maxRuns: settings.CAISSON_MAX_RUNS,
+    maxRunsPerUser: settings.CAISSON_MAX_RUNS_PER_USER ?? Math.max(1, Math.floor(settings.CAISSON_MAX_RUNS / 2)),
     maxAgentsPerUser: settings.CAISSON_MAX_AGENTS_PER_USER,
     queueLimit: settings.CAISSON_QUEUE_LIMIT,
     runTimeoutMs: settings.CAISSON_RUN_TIMEOUT,

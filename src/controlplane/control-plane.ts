@@ -20,9 +20,6 @@ import { createLogger } from './observability/logger.ts';
 import { createServer } from './server.ts';
 import { openStorage } from './storage/open-storage.ts';
 
-/** The image that the set-up tags; used when the configuration names none. */
-const defaultSandboxImage = 'caisson/sandbox:latest';
-
 export interface StartOptions {
   /** The settings; see docs/configuration.md. Default: the process's environment. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
@@ -87,11 +84,12 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
     access,
     clock: systemClock,
     logger,
-    settings: { ...config, maxConcurrentRuns: config.maxRuns },
+    settings: { ...config, maxConcurrentRuns: config.maxRuns, maxConcurrentRunsPerUser: config.maxRunsPerUser },
   });
   if (fleet !== undefined) opened.use(fleet);
   opened.defer(() => domain.drain());
 
+  const ready = Promise.withResolvers<void>();
   const server = opened.use(
     createServer({
       settings: config,
@@ -108,15 +106,21 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
         },
         sandboxLimits: config.sandbox.limits,
       },
-      checkHealth: async () => void (await storage.agents.listActiveRuns()),
+      checkHealth: async () => {
+        await storage.identities.findUserByName('admin');
+        await storage.flushed();
+      },
+      ready: ready.promise,
       logger,
     }),
   );
+  // The address first: a start that fails for want of it has touched no sandbox. Requests wait for what comes next.
+  const { url } = await server.listen();
   await domain.recover();
-  const description = await describeProvider(provider);
+  ready.resolve();
   // Sandboxes of earlier are taken up while the first requests come in: each call that needs one waits for its own.
   void fleet?.start(() => allAgents(storage.agents));
-  const { url } = await server.listen();
+  const description = await describeProvider(provider);
   const held = opened.move();
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => (closing ??= held.disposeAsync());
@@ -148,7 +152,7 @@ function requireWalls({ name, capabilities }: SandboxProvider): void {
 function sandboxSpec(agent: Agent, config: Config): SandboxSpec {
   return {
     agentId: agent.id,
-    image: config.sandbox.image ?? defaultSandboxImage,
+    image: config.sandbox.image,
     limits: agent.limits,
     environment: {
       [guestEnvironment.agentId]: agent.id,

@@ -24,6 +24,8 @@ export interface ServerOptions {
   readonly services: Omit<ApiServices, 'subscriptions' | 'draining'>;
   /** Rejects when requests cannot be served, e.g. because the store does not answer. */
   readonly checkHealth: () => Promise<void>;
+  /** Requests that come before it resolves wait for it. Default: none waits. */
+  readonly ready?: Promise<void>;
   readonly logger: Logger;
   readonly subscriptionLimits?: SubscriptionLimits;
   /** How long a subscriber may take nothing. Default 60 s. */
@@ -50,7 +52,15 @@ const healthTimeoutMs = 2_000;
 
 /** The HTTP server: the API under `/trpc`, `/healthz`, and a page that says what this is. Bearer keys only: no cookies, no CORS. */
 export function createServer(options: ServerOptions): Server {
-  const { settings, logger, services, checkHealth, stallMs = defaultStallMs, closeTimeoutMs = 5_000 } = options;
+  const {
+    settings,
+    logger,
+    services,
+    checkHealth,
+    ready = Promise.resolve(),
+    stallMs = defaultStallMs,
+    closeTimeoutMs = 5_000,
+  } = options;
   const draining = new AbortController();
   const subscriptions = new Subscriptions(options.subscriptionLimits);
   const forgetKeys = services.keys.onRevoked((keyId) => subscriptions.endKey(keyId));
@@ -83,6 +93,7 @@ export function createServer(options: ServerOptions): Server {
       });
     }
     draining.signal.throwIfAborted();
+    await orAbort(ready, draining.signal);
   });
   app.addHook('onResponse', async (request, reply) => {
     const { id: requestId, method, url } = request;

@@ -38,7 +38,7 @@ export interface Guest {
   stop(): Promise<void>;
 }
 
-/** Starts a guest: sockets first, then the harness, then the rest. Resolves when all sockets listen. */
+/** Starts a guest: sockets, harness, model endpoint, in the order in which they are waited for. Resolves when all listen. */
 export async function startGuest(options: GuestOptions): Promise<Guest> {
   const { clock, logger, keepAlive } = options;
   const incarnation = newIncarnationId();
@@ -68,10 +68,10 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
     listenUnix(join(options.runDirectory, 'outward.sock'), (socket) => hold(outward.accept(socket))),
     model,
   ];
-  listenModelEndpoint(model, options.modelPort);
   harness.start().catch((thrown: unknown) => {
     logger.error({ error: errorText(thrown) }, 'the harness did not start'); // tried again at the next turn
   });
+  listenModelEndpoint(model, options.modelPort);
   await Promise.all(servers.filter((server) => !server.listening).map((server) => once(server, 'listening')));
 
   return {

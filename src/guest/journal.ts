@@ -1,9 +1,11 @@
 import type { HarnessSink } from '../acp/harness.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { CaissonError } from '../kernel/errors.ts';
+import { jsonTextBytes } from '../kernel/json-text.ts';
 import { maxJournalLineBytes } from '../wire/contract/guest-api.ts';
 import type { JournalBody } from '../wire/contract/journal-entry.ts';
 import { isMergeable, mergeBodies } from './coalescing.ts';
+import { fitBody } from './fitting/fit-body.ts';
 
 export interface JournalOptions {
   readonly clock: Clock;
@@ -34,8 +36,9 @@ type Slot =
 
 /**
  * Everything the harness says, numbered from 1 without gaps and kept until it is acknowledged. Drops nothing: `append`
- * never refuses, and `room` waits while the journal is full. An entry that a reader has had never changes; one that no
- * reader has had takes up the deltas that directly follow it, so a slow wire carries fewer and larger entries.
+ * never refuses, and `room` waits while the journal is full. What is larger than the contract allows is split or
+ * shortened, with a mark in it. An entry that a reader has had never changes; one that no reader has had takes up the
+ * deltas that directly follow it, so a slow wire carries fewer and larger entries.
  */
 export class Journal implements HarnessSink {
   readonly #clock: Clock;
@@ -72,7 +75,7 @@ export class Journal implements HarnessSink {
   }
 
   append(body: JournalBody): void {
-    if (!this.#grow(body)) this.#push(body);
+    for (const fitted of fitBody(body)) if (!this.#grow(fitted)) this.#push(fitted);
     this.#reader?.listener.available();
   }
 
@@ -172,11 +175,7 @@ function encode(seq: number, at: number, body: JournalBody): string {
   return `${JSON.stringify({ seq, at, body })}\n`;
 }
 
-/** What a text adds to a JSON string. A surrogate pair cut in two counts more here than it does once it is joined. */
-function jsonTextBytes(text: string): number {
-  return Buffer.byteLength(JSON.stringify(text)) - 2;
-}
-
+/** The last resort: what is appended was made to fit the contract's own bound. */
 function tooLarge(type: string, bytes: number): Extract<JournalBody, { type: 'event' }>['event'] {
   return { type: 'harness.other', sessionUpdate: 'caisson.entry_too_large', update: { type, bytes } };
 }

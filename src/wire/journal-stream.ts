@@ -1,10 +1,19 @@
 import type { ClientHttp2Session } from 'node:http2';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CaissonError, readErrorBody } from '../kernel/errors.ts';
 import { errorTrailer, guestPaths, leaseHeader, maxJournalLineBytes } from './contract/guest-api.ts';
+import { journalLineShape } from './contract/journal-bounds.ts';
 import { type JournalEntry, journalEntrySchema } from './contract/journal-entry.ts';
 import { decodeHeaderJson } from './header-json.ts';
+import { hasJsonShape } from './json-shape.ts';
 import { lineBatches } from './line-batches.ts';
 import { brokenStream, openStream, refusalOf, responseStatus } from './requests.ts';
+
+/**
+ * What is read and stored in one go. Between two batches everything else that waits has its turn, so that a guest that
+ * floods takes no more than its share: a batch takes a few milliseconds, the largest line some tens.
+ */
+const bounds = { maxLineBytes: maxJournalLineBytes, maxLines: 64, maxBatchBytes: 128 * 1024 } as const;
 
 export interface JournalRead {
   readonly epoch: number;
@@ -14,8 +23,9 @@ export interface JournalRead {
 }
 
 /**
- * The guest's journal, live, in batches of what has arrived. Never ends by itself: throws WIRE_LOST, STALE_LEASE,
- * the signal's reason, or GUEST_PROTOCOL for an entry that is malformed or out of order.
+ * The guest's journal, live, in batches of what has arrived: at most 64 entries, and 128 KiB where it is more than one.
+ * Never ends by itself: throws WIRE_LOST, STALE_LEASE, the signal's reason, or GUEST_PROTOCOL for an entry that is
+ * malformed, too large or out of order.
  */
 export async function* readJournalStream(
   session: ClientHttp2Session,
@@ -32,8 +42,9 @@ export async function* readJournalStream(
   if (status !== 200) throw await refusalOf(stream, status, signal);
   let seq = after;
   try {
-    for await (const lines of lineBatches(stream, maxJournalLineBytes)) {
+    for await (const lines of lineBatches(stream, bounds)) {
       yield lines.map((line) => readEntry(line, ++seq));
+      await nextTurn();
     }
   } catch (thrown) {
     throw thrown instanceof CaissonError ? thrown : brokenStream(stream, signal);
@@ -41,16 +52,22 @@ export async function* readJournalStream(
   throw farewell ?? brokenStream(stream, signal);
 }
 
+/** Whatever is thrown over an entry is the guest's fault: GUEST_PROTOCOL. */
 function readEntry(line: string, seq: number): JournalEntry {
-  let value: unknown;
-  try {
-    value = JSON.parse(line);
-  } catch (thrown) {
-    throw new CaissonError('GUEST_PROTOCOL', `Journal entry ${seq} is not JSON.`, { cause: thrown });
+  if (!hasJsonShape(line, journalLineShape)) {
+    throw new CaissonError('GUEST_PROTOCOL', `Journal entry ${seq} is nested too deeply, or holds too many values.`);
   }
-  const entry = journalEntrySchema.safeParse(value);
+  let entry: ReturnType<typeof journalEntrySchema.safeParse>;
+  try {
+    entry = journalEntrySchema.safeParse(JSON.parse(line));
+  } catch (thrown) {
+    throw new CaissonError('GUEST_PROTOCOL', `Journal entry ${seq} is no JSON that can be read.`, { cause: thrown });
+  }
   if (!entry.success) {
-    throw new CaissonError('GUEST_PROTOCOL', `Journal entry ${seq} is malformed.`, { cause: entry.error });
+    // Of thousands of complaints the first says enough.
+    const [issue] = entry.error.issues;
+    const what = issue === undefined ? '' : `: ${issue.path.join('.').slice(0, 200)}: ${issue.message.slice(0, 200)}`;
+    throw new CaissonError('GUEST_PROTOCOL', `Journal entry ${seq} is malformed${what}`);
   }
   if (entry.data.seq !== seq) {
     throw new CaissonError('GUEST_PROTOCOL', `Journal entry ${seq} is missing: the guest sent ${entry.data.seq}.`);

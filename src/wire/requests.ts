@@ -5,7 +5,9 @@ import { deadline } from '../kernel/deadline.ts';
 import { CaissonError, errorText, readErrorBody } from '../kernel/errors.ts';
 
 const defaultTimeoutMs = 30_000;
-const defaultMaxAnswerBytes = 1024 * 1024;
+const defaultMaxAnswerBytes = 64 * 1024;
+/** What an error of the guest may say: it ends up in the records of runs and sandboxes. */
+const maxRefusalCharacters = 32 * 1024;
 
 export interface JsonRequest<Answer> {
   readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
@@ -17,7 +19,7 @@ export interface JsonRequest<Answer> {
   readonly signal?: AbortSignal | undefined;
   /** Default 30 s, then DEADLINE_EXCEEDED. */
   readonly timeoutMs?: number;
-  /** Default 1 MiB, then GUEST_PROTOCOL. */
+  /** Default 64 KiB, then GUEST_PROTOCOL. */
   readonly maxAnswerBytes?: number;
 }
 
@@ -108,14 +110,14 @@ export function brokenStream(stream: ClientHttp2Stream, signal?: AbortSignal): u
   return new CaissonError('WIRE_LOST', `The answer of the sandbox broke off: ${how}.`, { cause: errored ?? undefined });
 }
 
-/** The body of an answer that is not 200, as the error to throw. Reads at most 1 MiB. */
+/** The body of an answer that is not 200, as the error to throw. Reads at most 64 KiB. */
 export async function refusalOf(stream: ClientHttp2Stream, status: number, signal?: AbortSignal): Promise<Error> {
   return readRefusal(status, await readText(stream, defaultMaxAnswerBytes, signal));
 }
 
 function readRefusal(status: number, text: string): Error {
   return (
-    readErrorBody(parseJson(text)) ??
+    (text.length > maxRefusalCharacters ? undefined : readErrorBody(parseJson(text))) ??
     new CaissonError('GUEST_PROTOCOL', `The guest answered ${status} without a reason.`)
   );
 }

@@ -3,6 +3,8 @@ import { newConversationId } from '../../src/kernel/ids.ts';
 import { until } from '../until.ts';
 import { scriptedHarness, type RunningHarness } from './running-harness.ts';
 
+/** One without traits: all that it offers can be chosen. */
+const profile = 'scripted';
 const modes = ['ask', 'plan'];
 const models = ['small', 'large'];
 
@@ -22,7 +24,7 @@ test.for([
 ] as const)(
   'a session of an agent with %s tells what there is, and gets what is wanted before its next prompt',
   async ([choicesBy, , mode, model]) => {
-    await using run = scriptedHarness({ agent: { modes, models, choicesBy } });
+    await using run = scriptedHarness({ profile, agent: { modes, models, choicesBy } });
     await run.sink.outcome(run.prompt('say one'));
     const names = (ids: readonly string[]) => ids.map((id) => ({ id, name: id.toUpperCase() }));
     const offer = { modes: names(modes), models: names(models), mode: 'ask', model: 'small' };
@@ -48,7 +50,7 @@ test.for([
 );
 
 test('a session that is opened with choices has them before its first prompt', async () => {
-  await using run = scriptedHarness({ agent: { modes, models } });
+  await using run = scriptedHarness({ profile, agent: { modes, models } });
   const conversationId = newConversationId();
   const session = { conversationId, sessionId: null, cwd: '/', title: '', model: 'large', mode: 'plan' };
   await run.harness.openSession(session);
@@ -64,7 +66,7 @@ test.for([
   [{ mode: 'auto' }, 'The harness has no mode "auto": it has ask, plan.'],
   [{ model: 'huge' }, 'The harness has no model "huge": it has small, large.'],
 ] as const)('a choice that the agent does not have fails the turn before its prompt: %j', async ([choice, message]) => {
-  await using run = scriptedHarness({ agent: { modes, models } });
+  await using run = scriptedHarness({ profile, agent: { modes, models } });
   const runId = run.prompt('say never', { mode: 'plan', model: 'large', ...choice });
   expect(await run.sink.outcome(runId)).toEqual({ state: 'failed', reason: 'harness_error', message });
   expect(run.asked('session/prompt')).toEqual([]);
@@ -75,12 +77,12 @@ test.for([
 });
 
 test('an agent that lets nobody choose says so; one that refuses a choice is quoted, and asked again the next time', async () => {
-  await using none = scriptedHarness();
+  await using none = scriptedHarness({ profile });
   expect(await none.sink.outcome(none.prompt('say never', { mode: 'plan' }))).toMatchObject({
     reason: 'harness_error',
     message: 'The harness has no mode "plan": it lets nobody choose a mode.',
   });
-  await using run = scriptedHarness({ agent: { modes: [...modes, 'forbidden'] } });
+  await using run = scriptedHarness({ profile, agent: { modes: [...modes, 'forbidden'] } });
   for (const times of [1, 2]) {
     expect(await run.sink.outcome(run.prompt('say never', { mode: 'forbidden' }))).toMatchObject({
       reason: 'harness_error',
@@ -92,7 +94,7 @@ test('an agent that lets nobody choose says so; one that refuses a choice is quo
 });
 
 test('choices hold when a session is resumed, and what was chosen is not taken for what it began with', async () => {
-  await using run = scriptedHarness({ agent: { modes, models } });
+  await using run = scriptedHarness({ profile, agent: { modes, models } });
   await run.sink.outcome(run.prompt('say one', { mode: 'plan' }));
   const canceled = run.prompt('say two\nhang', { mode: 'plan' });
   await run.sink.event(canceled, 'message.delta');
@@ -110,7 +112,7 @@ test('choices hold when a session is resumed, and what was chosen is not taken f
 });
 
 test('a mode that the agent goes over to by itself is told; its echo of what it was asked is not', async () => {
-  await using run = scriptedHarness({ agent: { modes, choicesBy: 'methods' } });
+  await using run = scriptedHarness({ profile, agent: { modes, choicesBy: 'methods' } });
   const update = (currentModeId: string) =>
     `update ${JSON.stringify({ sessionUpdate: 'current_mode_update', currentModeId })}`;
   const runId = run.prompt(`${update('plan')}\n${update('plan')}`);
@@ -126,7 +128,7 @@ test('a mode that the agent goes over to by itself is told; its echo of what it 
 });
 
 test('a model that the agent was started with and does not list comes back when none is chosen', async () => {
-  await using run = scriptedHarness({ model: 'own', agent: { models, ownModel: 'own' } });
+  await using run = scriptedHarness({ profile, model: 'own', agent: { models, ownModel: 'own' } });
   const prompt = async (model: string | null) => {
     const runId = run.prompt('say hello', { model });
     expect(await run.sink.outcome(runId)).toMatchObject({ state: 'completed' });
@@ -146,9 +148,40 @@ test('a model that the agent was started with and does not list comes back when 
 
 test('of many choices the first hundred are told, and more can be chosen', async () => {
   const many = Array.from({ length: 300 }, (_, index) => `model-${index}`);
-  await using run = scriptedHarness({ agent: { models: [...many, 'x'.repeat(201)] } });
+  await using run = scriptedHarness({ profile, agent: { models: [...many, 'x'.repeat(201)] } });
   expect(await run.sink.outcome(run.prompt('say hello', { model: 'model-299' }))).toMatchObject({ state: 'completed' });
   expect(run.sink.of('session.opened')[0]?.models.map(({ id }) => id)).toEqual(many.slice(0, 100));
   const { message } = (await run.sink.outcome(run.prompt('say no', { model: 'none' }))) as { message: string };
   expect(message).toMatch(/^The harness has no model "none": it has model-0, .*, model-49 and 250 more\.$/);
+});
+
+const codexModes = ['read-only', 'workspace-write', 'agent', 'permission-profile:sandboxed', 'agent-full-access'];
+const worksInASandbox = ['permission-profile:sandboxed', 'agent-full-access'];
+
+test.for(['config', 'methods'] as const)(
+  'of the modes of Codex those are offered that work in a sandbox; the others are refused with the reason (%s)',
+  async (choicesBy) => {
+    await using run = scriptedHarness({ agent: { modes: codexModes, choicesBy } });
+    for (const mode of ['agent', 'read-only']) {
+      expect(await run.sink.outcome(run.prompt('say never', { mode }))).toEqual({
+        state: 'failed',
+        reason: 'harness_error',
+        message: `The mode "${mode}" does not work in a sandbox: it puts every command into a sandbox of the harness’s own, which cannot be made in this one. There are: ${worksInASandbox.join(', ')}.`,
+      });
+    }
+    expect(run.asked('session/prompt')).toEqual([]);
+    const [opened] = run.sink.of('session.opened');
+    expect(opened?.modes.map(({ id }) => id)).toEqual(worksInASandbox);
+    expect(await run.sink.outcome(run.prompt('say one', { mode: 'agent-full-access' }))).toMatchObject({
+      state: 'completed',
+    });
+    expect(settings(run).map((each) => (each as unknown[])[1])).toEqual(['agent-full-access']);
+  },
+);
+
+test('a session that opens in a mode that does not work in a sandbox is put into one that does', async () => {
+  await using run = scriptedHarness({ agent: { modes: codexModes } });
+  await run.sink.outcome(run.prompt('say one'));
+  expect(run.sink.of('session.opened')).toMatchObject([{ mode: 'permission-profile:sandboxed' }]);
+  expect(settings(run)).toEqual([['the-mode', 'permission-profile:sandboxed']]);
 });

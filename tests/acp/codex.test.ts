@@ -68,6 +68,9 @@ test('a push waits for permission: allowed it runs, refused it ends the turn, an
 
   const expired = run.prompt('push', { permissionTimeoutMs: 50 });
   expect(await run.sink.outcome(expired)).toMatchObject({ state: 'canceled', reason: 'permission_expired' });
+  for (const runId of [refused, expired]) {
+    expect(await run.sink.event(runId, 'tool.completed')).toMatchObject({ status: 'canceled', exitCode: null });
+  }
   expect(await run.sink.outcome(run.prompt('say next'))).toMatchObject({ state: 'completed' });
 });
 

@@ -104,3 +104,19 @@ test('an answer is taken once, and only with an option of the request', async ()
   );
   await until('the answer', () => run.asked('permission answer').length === 1);
 });
+
+test.each([
+  ['refused', 'rejected'],
+  ['never answered', 'expired'],
+  ['cancelled with its turn', 'canceled'],
+] as const)('a command whose question was %s never ran, and is canceled', async (_how, outcome) => {
+  const clock = new HandClock();
+  await using run = scriptedHarness({ clock });
+  const runId = run.prompt('tool git push\nask git push', { permissionTimeoutMs: 60_000 });
+  const { permissionId } = await run.sink.event(runId, 'permission.requested');
+  if (outcome === 'rejected') run.harness.answerPermission(permissionId, { optionId: 'no', resolvedBy });
+  if (outcome === 'expired') clock.advance(60_000);
+  if (outcome === 'canceled') run.harness.cancelTurn(runId);
+  expect(await run.sink.event(runId, 'permission.resolved')).toMatchObject({ outcome });
+  expect(await run.sink.event(runId, 'tool.completed')).toMatchObject({ toolCallId: 'git push', status: 'canceled' });
+});

@@ -225,3 +225,22 @@ test('offsets are the length of the text before, completions are the whole text,
     { numRuns: 300 },
   );
 });
+
+test('a call that was asked for and not allowed is canceled, also where the harness calls it failed', () => {
+  const projection = new SessionProjection();
+  const end = (toolCallId: string, more: object = {}) =>
+    projection.apply(toolUpdate(toolCallId, { status: 'failed', ...more }));
+  for (const toolCallId of ['refused', 'allowed', 'asked twice', 'ran']) projection.apply(tool(toolCallId));
+  projection.permissionEnded('refused', 'rejected');
+  projection.permissionEnded('not yet known', 'expired');
+  projection.permissionEnded('allowed', 'allowed');
+  projection.permissionEnded('asked twice', 'rejected');
+  projection.permissionEnded('asked twice', 'allowed');
+  projection.permissionEnded('ran', 'canceled');
+  projection.apply(tool('not yet known'));
+  expect(end('refused')).toMatchObject([{ status: 'canceled' }]);
+  expect(end('not yet known')).toMatchObject([{ status: 'canceled' }]);
+  expect(end('allowed')).toMatchObject([{ status: 'failed' }]);
+  expect(end('asked twice')).toMatchObject([{ status: 'failed' }]);
+  expect(end('ran', { _meta: { terminal_exit: { exit_code: 1 } } })).toMatchObject([{ status: 'failed', exitCode: 1 }]);
+});

@@ -37,6 +37,8 @@ interface PromptOptions extends Omit<TurnRequest, 'session' | 'content'> {
 }
 
 export interface ScriptedHarnessOptions {
+  /** Whose traits the agent has. Default: those of `codex`. */
+  readonly profile?: string;
   readonly agent?: ScriptedAgentOptions;
   readonly clock?: Clock;
   readonly model?: string;
@@ -49,7 +51,7 @@ export interface ScriptedHarnessOptions {
 export function scriptedHarness(options: ScriptedHarnessOptions = {}): RunningHarness {
   const directory = options.directory ?? mkdtempSync(path.join(tmpdir(), 'scripted-agent-'));
   return runHarness({
-    profile: 'codex',
+    profile: options.profile ?? 'codex',
     directory,
     clock: options.clock ?? systemClock,
     model: options.model ?? null,

@@ -110,6 +110,7 @@ export const settings: DomainSettings = {
   permissionTimeoutMs: 600_000,
   maxMessageBytes: 10_000,
   maxConcurrentRuns: 4,
+  maxConcurrentRunsPerUser: 4,
   queueLimit: 3,
   maxAgentsPerUser: 2,
   eventRetention: 100_000,

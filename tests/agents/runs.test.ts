@@ -60,12 +60,13 @@ test('a message becomes a run that the guest does, with its events in order and 
   );
   const run = await fixture.domain.runs.wait(runId, AbortSignal.timeout(5_000));
   expect(run).toMatchObject({ state: 'completed', reason: 'end_turn' });
-  expect((await fixture.domain.runs.reply(runId)).map(({ content }) => content)).toEqual([text('hi')]);
+  expect(await fixture.domain.runs.reply(runId)).toMatchObject({ messages: [{ content: text('hi') }], isCut: false });
   expect((await fixture.domain.conversations.get(conversation.id)).sessionId).toBe('s1');
   const types = await typesOf(fixture, agent);
   expect(types.slice(types.indexOf('message.added'))).toEqual([
     'message.added',
     'run.queued',
+    'conversation.titled',
     'agent.status',
     'run.starting',
     'session.opened',

@@ -1,5 +1,8 @@
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -39,6 +42,17 @@ describe('the command line itself', () => {
     const { exitCode, stdout } = await cli('help', 'agents');
     expect(exitCode).toBe(0);
     expect(stdout).toContain('delete [options] <agent>');
+    expect((await cli('help', 'agents', 'create')).stdout).toBe((await cli('agents', 'create', '--help')).stdout);
+  });
+
+  test('a key that does not work and a wrong value are told in words of the command line, not of HTTP', async () => {
+    const { stderr } = await caisson(['agents', 'list'], { ...environment, CAISSON_API_KEY: 'ck_wrong' });
+    expect(stderr).toContain(
+      'hint: Correct CAISSON_API_KEY, or unset it: then the key in /nonexistent/admin.key is used.',
+    );
+    expect((await cli('agents', 'create', 'Not a name')).stderr).toContain(
+      'hint: `caisson agents create --help` tells what can be given.',
+    );
   });
 
   test.for([
@@ -117,6 +131,26 @@ describe('agents', () => {
       CAISSON_API_KEY: server.bob.secret,
     });
     expect([stdout, stderr]).toEqual(['', 'No agents. Create one: caisson agents create <name>\n']);
+  });
+
+  test('administrators see whose agents are, and name those of others where that is clear', async () => {
+    const id = await newAgent('hers');
+    const asAdmin = { ...environment, CAISSON_API_KEY: server.admin.secret };
+    const { stdout } = await caisson(['agents', 'list'], asAdmin);
+    expect(stdout.split('\n').find((line) => line.startsWith('hers'))).toMatch(/^hers +alice +agt-/);
+    expect((await cli('agents', 'list')).stdout).not.toContain('owner');
+    expect(JSON.parse((await caisson(['agents', 'show', 'hers', '--json'], asAdmin)).stdout)).toMatchObject({
+      agent: { id, ownerName: 'alice' },
+    });
+    expect(await caisson(['agents', 'delete', 'hers', '--yes'], asAdmin)).toEqual({
+      exitCode: 1,
+      stdout: '',
+      stderr: `error: You have no agent called hers; it is alice's (${id}).\nhint: Use its id if you mean that one.\n`,
+    });
+    await caisson(['agents', 'create', 'hers'], { ...environment, CAISSON_API_KEY: server.bob.secret });
+    const unclear = await caisson(['agents', 'show', 'hers'], asAdmin);
+    expect([unclear.exitCode, unclear.stderr]).toEqual([1, expect.stringContaining(`${id} (alice)`)]);
+    expect(unclear.stderr).toContain('bob and alice have an agent called hers.');
   });
 
   test('delete needs --yes where nobody can be asked', async () => {
@@ -324,6 +358,25 @@ describe('events and history', () => {
     expect((await cli('history', 'eventful')).stdout).toMatch(/user {2}\S.*\nx\n\neventful {2}\S.*\na b c\n$/);
   });
 
+  test('events and --json hold nothing that a terminal obeys or hides', async () => {
+    const agentId = await newAgent('disguised');
+    const sent = new CliProcess(['send', 'disguised', 'go'], environment);
+    sent.child.stdin.end();
+    await playNextTurn(server, agentId, async (turn) => {
+      await turn.speak('a\u009B31m\u202Eb');
+      await turn.end();
+    });
+    await sent.ended();
+    for (const command of [
+      ['events', 'disguised'],
+      ['history', 'disguised', '--json'],
+    ]) {
+      const { stdout } = await cli(...command);
+      expect(stdout).toContain('a\\u009b31m\\u202eb');
+      expect(stdout).not.toMatch(/[\u007f-\u009f\p{Cf}]/u);
+    }
+  });
+
   test('events --follow goes on with those that come, until it is stopped', async () => {
     const agentId = await newAgent('followed');
     const follower = new CliProcess(['events', 'followed', '--follow'], environment);
@@ -401,6 +454,22 @@ describe('doctor', () => {
     expect(report.stdout).toMatch(/✗ Docker +no engine answers: .*\n +Install it with `npm run setup`/);
   });
 
+  test('without CAISSON_SANDBOX_IMAGE it looks for the image that a start takes', async () => {
+    let filters: string | null = null;
+    const engine = createServer((request, response) => {
+      const { pathname, searchParams } = new URL(request.url ?? '', 'http://engine');
+      filters = searchParams.get('filters') ?? filters;
+      response.setHeader('content-type', 'application/json');
+      response.end(pathname.endsWith('/version') ? '{"Version":"20.10"}' : '[]');
+    }).listen(0, '127.0.0.1');
+    await once(engine, 'listening');
+    const { port } = engine.address() as AddressInfo;
+    const report = await caisson(['doctor', '--json'], { ...environment, DOCKER_HOST: `tcp://127.0.0.1:${port}` });
+    engine.close();
+    expect(found(report, 'sandbox image')?.says).toBe('the engine has no caisson/sandbox:latest');
+    expect(filters).toBe('{"reference":["caisson/sandbox:latest"]}');
+  });
+
   test('a wrong setting is named', async () => {
     const report = await caisson(['doctor', '--json'], { ...environment, CAISSON_PORT: 'many' });
     expect(report.exitCode).toBe(1);
@@ -428,6 +497,21 @@ describe('chat', () => {
     expect(stdout).toContain('The agent asks for permission');
     expect(stdout).toContain('\nAnswered yes.\n');
     expect(stdout).not.toContain('\u001B');
+  });
+
+  test('Ctrl-C cancels the turn, and once more leaves without waiting', async () => {
+    const agentId = await newAgent('impatient');
+    const chat = new CliProcess(['chat', 'impatient'], environment);
+    chat.child.stdin.write('a long one\n');
+    await playNextTurn(server, agentId, async (turn) => {
+      await turn.runCommand('sleep', 'started\n');
+      await until('the turn', () => chat.stdout.includes('started'));
+      chat.child.kill('SIGINT');
+      await turn.canceled();
+      chat.child.kill('SIGINT');
+      expect((await chat.ended()).exitCode).toBe(130);
+      await turn.end({ state: 'canceled', reason: 'canceled_by_user', message: '' });
+    });
   });
 
   test('takes up a turn that is under way, and shows what was said last', async () => {

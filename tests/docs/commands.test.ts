@@ -64,7 +64,7 @@ describe.each(documents)('%s', (file, path) => {
     for (const [program, first, ...rest] of commands) {
       if (program !== 'npm') continue;
       const script = first === 'run' ? rest.find((word) => !word.startsWith('-')) : first;
-      if (script === undefined || ['install', 'pack', 'ci', 'i'].includes(script)) continue;
+      if (script === undefined || ['install', 'pack', 'ci', 'i', 'init', 'pkg'].includes(script)) continue;
       expect(Object.keys(scripts), `${file} names npm ${script}`).toContain(script);
     }
   });

@@ -37,6 +37,18 @@ describe('canceling a run', () => {
     expect(plane.model.requests.at(-1)?.transcript[0]?.text).toContain('sleep 3001'); // the same session goes on
   });
 
+  test('does not end a command that detached itself; that one ends with its sandbox', async () => {
+    await using talk = await Talk.open(plane.client, 'detached');
+    const runId = await talk.start('run sh -c "setsid nohup sleep 3021 >/dev/null 2>&1 & sleep 3022"');
+    await until('both commands', async () => (await sleeps(talk, 3021)) && (await sleeps(talk, 3022)));
+    await talk.client.runs.cancel.mutate({ runId });
+    expect((await talk.end(runId)).run).toMatchObject(canceledByUser);
+    expect([await sleeps(talk, 3021), await sleeps(talk, 3022)]).toEqual([true, false]);
+    await plane.provider.stop(talk.agentId);
+    await expectNextAnswered(talk);
+    expect(await sleeps(talk, 3021)).toBe(false);
+  });
+
   test('ends the command of one conversation and leaves that of another alone', async () => {
     await using talk = await Talk.open(plane.client, 'neighbours');
     const other = await talk.openConversation();

@@ -33,7 +33,7 @@ describe('a conversation', () => {
     expect(await historyOf(named.id)).toEqual(['say there', 'there']);
     expect(await historyOf()).toEqual(['say here', 'here', 'say there', 'there']);
     const { items } = await talk.client.conversations.list.query({ agentId });
-    expect(items.map(({ title }) => title)).toEqual(['Plans', 'Conversation']);
+    expect(items.map(({ title }) => title)).toEqual(['Plans', 'say here']);
     expect((await talk.client.conversations.get.query({ conversationId: named.id })).sessionId).not.toBeNull();
   });
 

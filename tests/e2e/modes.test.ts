@@ -48,6 +48,35 @@ test('each conversation has its own; one that is opened with a model begins with
   expect([modelsFor('say usual'), modelsFor('say other')]).toEqual([['gpt-5.5'], ['gpt-5.6-terra']]);
 });
 
+test('in every mode that is offered a command runs, and the model is asked by nobody but the agent', async () => {
+  await using talk = await Talk.open(plane.client, 'offered');
+  const { client, conversationId, agentId } = talk;
+  await talk.say('say hello');
+  const { offer } = await client.agents.status.query({ agentId });
+  const modes = offer?.modes.map(({ id }) => id) ?? [];
+  expect(modes).toEqual(['permission-profile:sandboxed', 'agent-full-access']);
+  for (const mode of modes) {
+    await client.conversations.configure.mutate({ conversationId, mode });
+    const asked = plane.model.requests.length;
+    const { run, events, printed } = await talk.say('run cat /etc/hostname > here && echo it ran');
+    expect({ mode, state: run.state, printed }).toEqual({ mode, state: 'completed', printed: 'it ran\n' });
+    expect(events.find(({ type }) => type === 'tool.completed')).toMatchObject({ status: 'completed', exitCode: 0 });
+    expect(plane.model.requests.slice(asked).map(({ purpose }) => purpose)).toEqual(['turn', 'turn']);
+  }
+});
+
+test.for(['read-only', 'workspace-write', 'agent'])(
+  'the mode %s of Codex, in which no command runs in a sandbox, is refused with the reason',
+  async (mode) => {
+    await using talk = await Talk.open(plane.client, 'barred');
+    await talk.client.conversations.configure.mutate({ conversationId: talk.conversationId, mode });
+    const { run } = await talk.say(`say ${mode}`);
+    expect(run).toMatchObject({ state: 'failed', reason: 'harness_error' });
+    expect(run.message).toContain(`The mode "${mode}" does not work in a sandbox: `);
+    expect(modelsFor(`say ${mode}`)).toEqual([]);
+  },
+);
+
 test.for([{ mode: 'yolo' }, { model: 'gpt-2' }])(
   'a choice that Codex does not have fails the run before any model is asked, with a list: %j',
   async (choice) => {
@@ -57,7 +86,9 @@ test.for([{ mode: 'yolo' }, { model: 'gpt-2' }])(
     const text = `say ${Object.values(choice).join('')}`;
     const { run, events } = await talk.say(text);
     expect(run).toMatchObject({ state: 'failed', reason: 'harness_error' });
-    expect(run.message).toMatch(/^The harness has no mod(?:e "yolo": it has read-only, |el "gpt-2": it has gpt-).*\.$/);
+    expect(run.message).toMatch(
+      /^The harness has no mod(?:e "yolo": it has permission-profile:sandboxed, |el "gpt-2": it has gpt-).*\.$/,
+    );
     expect(events.map(({ type }) => type)).not.toContain('run.started');
     expect(modelsFor(text)).toEqual([]);
     await client.conversations.configure.mutate({ conversationId, mode: null, model: null });

@@ -79,6 +79,7 @@ test('refused, it does not run, and the turn is over', async () => {
     optionId: null,
     resolvedBy: run.startedBy,
   });
+  expect(events.find(({ type }) => type === 'tool.completed')).toMatchObject({ status: 'canceled', exitCode: null });
   await expectNextAnswered(talk);
 });
 

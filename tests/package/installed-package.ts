@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -25,15 +25,37 @@ export interface InstalledPackage extends AsyncDisposable {
   run(program: string, args: readonly string[]): Promise<string>;
 }
 
+/**
+ * A copy of what a clone of the repository holds and a package is made of, with the installed dependencies: packing
+ * writes into it, and several tests pack at a time.
+ */
+export async function cloneRepository(directory: string): Promise<void> {
+  const { files } = z
+    .object({ files: z.array(z.string()) })
+    .parse(JSON.parse(await readFile(join(repositoryRoot, 'package.json'), 'utf8')));
+  const copied = [
+    ...files.filter((file) => file !== 'dist'),
+    'package.json',
+    'tsconfig.json',
+    'tsconfig.build.json',
+    'src',
+  ];
+  for (const name of copied) await cp(join(repositoryRoot, name), join(directory, name), { recursive: true });
+  await symlink(join(repositoryRoot, 'node_modules'), join(directory, 'node_modules'));
+}
+
 export async function installPackage(): Promise<InstalledPackage> {
   const manifest = manifestSchema.parse(JSON.parse(await readFile(join(repositoryRoot, 'package.json'), 'utf8')));
   const directory = await mkdtemp(join(tmpdir(), 'caisson-package-'));
   await using undo = new AsyncDisposableStack();
   undo.defer(() => rm(directory, { recursive: true }));
 
-  await execute('npm', ['run', '--silent', 'build'], { cwd: repositoryRoot });
+  const clone = join(directory, 'clone');
+  await cloneRepository(clone);
+  await execute('npm', ['run', '--silent', 'build'], { cwd: clone });
   const pack = ['pack', '--json', '--ignore-scripts', '--pack-destination', directory];
-  const { stdout } = await execute('npm', pack, { cwd: repositoryRoot });
+  const { stdout } = await execute('npm', pack, { cwd: clone });
+  await rm(clone, { recursive: true });
   const [{ filename, files }] = packedSchema.parse(JSON.parse(stdout));
   const project = { name: 'somebody-elses', version: '1.0.0', private: true, type: 'module' };
   await writeFile(join(directory, 'package.json'), JSON.stringify(project));

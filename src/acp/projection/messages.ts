@@ -1,9 +1,16 @@
+import { jsonTextBytes, textPieces } from '../../kernel/json-text.ts';
 import { newMessageId, type MessageId } from '../../kernel/ids.ts';
 import type { ContentBlock, HarnessEvent } from '../../wire/contract/harness-event.ts';
+import { journalBounds } from '../../wire/contract/journal-bounds.ts';
+import { isBoundedJson } from '../../wire/contract/json-value.ts';
 import { isText, type AcpContent } from './updates.ts';
 
-/** A message is completed, and the next one begun, at this many UTF-16 code units: the most that is held of one. */
-const longestMessage = 1024 * 1024;
+/**
+ * A message is completed, and the next one begun, before its content takes more than this as JSON: it is the most that is
+ * held of one, and fits into a line of the journal. Of plain text this is as many characters, of Chinese a third.
+ */
+const longestMessage = 896 * 1024;
+const longestDelta = 128 * 1024;
 
 interface OpenMessage {
   readonly harnessId: string | null;
@@ -11,6 +18,8 @@ interface OpenMessage {
   readonly content: ContentBlock[];
   /** UTF-16 code units of text so far. */
   length: number;
+  /** Of the content so far, as JSON. */
+  bytes: number;
 }
 
 /**
@@ -27,24 +36,41 @@ export class MessageProjection {
   }
 
   chunk(harnessId: string | null, content: AcpContent): HarnessEvent[] {
-    const events: HarnessEvent[] = [];
-    let open = this.#open;
-    if (open !== null && (open.harnessId !== harnessId || open.length >= this.#longest)) {
-      events.push(...this.complete());
-      open = null;
-    }
-    open ??= { harnessId, messageId: newMessageId(), content: [], length: 0 };
-    this.#open = open;
-    if (!isText(content)) {
-      open.content.push({ type: 'other', block: content });
-      return events;
-    }
+    if (!isText(content)) return this.#show(harnessId, content);
+    const pieces = textPieces(content.text, Math.min(longestDelta, this.#longest));
+    return pieces.flatMap((piece) => this.#say(harnessId, piece));
+  }
+
+  #say(harnessId: string | null, delta: string): HarnessEvent[] {
+    const { open, before } = this.#take(harnessId, jsonTextBytes(delta));
     const last = open.content.at(-1);
-    if (last?.type === 'text') last.text += content.text;
-    else open.content.push({ type: 'text', text: content.text });
-    events.push({ type: 'message.delta', messageId: open.messageId, delta: content.text, offset: open.length });
-    open.length += content.text.length;
-    return events;
+    if (last?.type === 'text') last.text += delta;
+    else open.content.push({ type: 'text', text: delta });
+    const offset = open.length;
+    open.length += delta.length;
+    return [...before, { type: 'message.delta', messageId: open.messageId, delta, offset }];
+  }
+
+  #show(harnessId: string | null, block: AcpContent): HarnessEvent[] {
+    // Of one that is too deep to be measured not much will be left.
+    const bytes = isBoundedJson(block) ? Buffer.byteLength(JSON.stringify(block)) : 0;
+    const { open, before } = this.#take(harnessId, bytes);
+    open.content.push({ type: 'other', block });
+    return before;
+  }
+
+  /** The message that has room for so much more; `before` ends the one that had not, or that was another. */
+  #take(harnessId: string | null, bytes: number): { readonly open: OpenMessage; readonly before: HarnessEvent[] } {
+    const goesOn = this.#open?.harnessId === harnessId && this.#hasRoom(this.#open, bytes);
+    const before = goesOn ? [] : this.complete();
+    const open = this.#open ?? { harnessId, messageId: newMessageId(), content: [], length: 0, bytes: 0 };
+    open.bytes += bytes;
+    this.#open = open;
+    return { open, before };
+  }
+
+  #hasRoom(open: OpenMessage, bytes: number): boolean {
+    return open.bytes + bytes <= this.#longest && open.content.length < journalBounds.blocks;
   }
 
   /** Ends the open message, if there is one, with its whole content. */

@@ -1,4 +1,4 @@
-import type { HarnessEvent } from '../../wire/contract/harness-event.ts';
+import type { HarnessEvent, PermissionOutcome } from '../../wire/contract/harness-event.ts';
 import type { TurnOutcome } from '../../wire/contract/turn.ts';
 import { MessageProjection, ThoughtProjection } from './messages.ts';
 import { ToolCallProjection } from './tool-calls.ts';
@@ -18,7 +18,7 @@ export type UnnamedChunks = 'speech' | 'notice';
 export interface SessionProjectionOptions {
   /** Default: speech. */
   readonly unnamedChunks?: UnnamedChunks;
-  /** In UTF-16 code units; default 4 Mi. */
+  /** In bytes of JSON; default 896 KiB. */
   readonly longestMessage?: number;
 }
 
@@ -46,6 +46,11 @@ export class SessionProjection {
   /** Title and kind of an open tool call. */
   knownTool(toolCallId: string): { readonly title: string; readonly kind: string } | undefined {
     return this.#tools.known(toolCallId);
+  }
+
+  /** How a permission request of a tool call ended: one that was not allowed never ran. */
+  permissionEnded(toolCallId: string, outcome: PermissionOutcome): void {
+    this.#tools.permissionEnded(toolCallId, outcome);
   }
 
   /** Why the harness says that its turn failed, since `beginTurn`; empty text where it gave no reason; null: it did not. */

@@ -1,4 +1,4 @@
-import type { HarnessEvent, ToolContent } from '../../wire/contract/harness-event.ts';
+import type { HarnessEvent, PermissionOutcome, ToolContent } from '../../wire/contract/harness-event.ts';
 import { exitCodeOf, outputOf, toolContent } from './tool-content.ts';
 import type { AcpToolCall } from './updates.ts';
 
@@ -18,6 +18,8 @@ interface OpenTool {
 export class ToolCallProjection {
   readonly #open = new Map<string, OpenTool>();
   readonly #ended = new Set<string>();
+  /** Calls that were asked for and not allowed. */
+  readonly #refused = new Set<string>();
 
   get openCount(): number {
     return this.#open.size;
@@ -37,6 +39,14 @@ export class ToolCallProjection {
     if (tool !== undefined) return this.#continue(call, tool);
     if (this.#ended.has(call.toolCallId)) return null;
     return this.#start(call);
+  }
+
+  /** How a permission request of a call ended. One that was not allowed never ran, and ends as canceled. */
+  permissionEnded(toolCallId: string, outcome: PermissionOutcome): void {
+    this.#refused.delete(toolCallId);
+    if (outcome === 'allowed' || this.#ended.has(toolCallId)) return;
+    this.#refused.add(toolCallId);
+    forgetOldest(this.#refused, mostOpen);
   }
 
   /** Closes every open call, oldest first. */
@@ -111,17 +121,22 @@ export class ToolCallProjection {
     status: 'completed' | 'failed' | 'canceled',
     output: string | undefined,
   ): HarnessEvent {
+    const neverRan = this.#refused.delete(toolCallId) && tool.exitCode === null;
     this.#open.delete(toolCallId);
     this.#ended.add(toolCallId);
-    const [oldest] = this.#ended;
-    if (oldest !== undefined && this.#ended.size > mostEnded) this.#ended.delete(oldest);
+    forgetOldest(this.#ended, mostEnded);
     return {
       type: 'tool.completed',
       toolCallId,
-      status,
+      status: neverRan ? 'canceled' : status,
       exitCode: tool.exitCode,
       ...(output === undefined ? {} : { output }),
       content: tool.content,
     };
   }
+}
+
+function forgetOldest(ids: Set<string>, most: number): void {
+  const [oldest] = ids;
+  if (oldest !== undefined && ids.size > most) ids.delete(oldest);
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { ToolContent } from '../../wire/contract/harness-event.ts';
-import type { AcpToolCall, Json } from './updates.ts';
+import type { JsonValue } from '../../wire/contract/json-value.ts';
+import type { AcpToolCall } from './updates.ts';
 
 const textContent = z.object({
   type: z.literal('content'),
@@ -17,11 +18,11 @@ const diffContent = z.object({
  * ACP tool content in Caisson's words. A reference to a terminal is left out: Caisson offers none to the harness, and
  * what a command prints comes as `output`.
  */
-export function toolContent(blocks: readonly Readonly<Record<string, Json>>[]): ToolContent[] {
+export function toolContent(blocks: readonly Readonly<Record<string, JsonValue>>[]): ToolContent[] {
   return blocks.filter((block) => block['type'] !== 'terminal').map(toolBlock);
 }
 
-function toolBlock(block: Readonly<Record<string, Json>>): ToolContent {
+function toolBlock(block: Readonly<Record<string, JsonValue>>): ToolContent {
   const text = textContent.safeParse(block);
   if (text.success) return { type: 'text', text: text.data.content.text };
   const diff = diffContent.safeParse(block);

@@ -1,11 +1,12 @@
 import { z } from 'zod';
+import type { JsonValue } from '../../wire/contract/json-value.ts';
 
-const json = z.json();
-export type Json = z.infer<typeof json>;
+/** Whatever stands in a message of the harness is JSON: it was read from a line of it. The sink bounds it. */
+const json = z.custom<JsonValue>((value) => value !== undefined);
 const jsonObject = z.record(z.string(), json);
 
-/** Reads any JSON value; what is not JSON, such as undefined, becomes null. */
-export function readJson(value: unknown): Json {
+/** A message of the harness, or a part of one, as JSON; what is not there is null. */
+export function readJson(value: unknown): JsonValue {
   return json.catch(null).parse(value);
 }
 

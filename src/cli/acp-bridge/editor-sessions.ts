@@ -1,22 +1,21 @@
-import { basename } from 'node:path';
 import {
   methods,
   RequestError,
   type AgentContext,
   type ListSessionsRequest,
   type ListSessionsResponse,
-  type NewSessionRequest,
   type NewSessionResponse,
   type PromptRequest,
   type PromptResponse,
   type SessionConfigOption,
 } from '@agentclientprotocol/sdk';
-import type { Agent, AgentSnapshot, CaissonClient, Conversation, Message } from '../../client/index.ts';
+import type { Agent, AgentSnapshot, CaissonClient, Conversation } from '../../client/index.ts';
 import { CaissonError } from '../../kernel/errors.ts';
+import { isoTime } from '../output/relative-time.ts';
 import { promptTurn } from './prompt-turn.ts';
 import { requestError } from './request-errors.ts';
 import { choiceOf, sessionConfig, type SessionConfig } from './session-config.ts';
-import { replay } from './session-updates.ts';
+import { conversationReplay } from './session-replay.ts';
 
 interface EditorSessionsOptions {
   readonly client: CaissonClient;
@@ -37,11 +36,11 @@ export class EditorSessions {
     this.#agent = agent;
   }
 
-  async open({ cwd }: NewSessionRequest): Promise<NewSessionResponse> {
-    const title = `Editor: ${basename(cwd) || cwd}`.replaceAll(/\p{Cc}/gu, ' ').slice(0, 100);
+  /** The conversation gets its title from the first prompt. */
+  async open(): Promise<NewSessionResponse> {
     const agentId = this.#agent.id;
     try {
-      const conversation = await this.#client.conversations.open.mutate({ agentId, title });
+      const conversation = await this.#client.conversations.open.mutate({ agentId });
       return { sessionId: conversation.id, ...(await this.#configOf(conversation)) };
     } catch (thrown) {
       throw requestError(thrown);
@@ -62,10 +61,16 @@ export class EditorSessions {
     }
   }
 
-  /** Takes a session up and tells what was said, the oldest first. */
+  /** Takes a session up and tells what was said and done in it, the oldest first. */
   async load(sessionId: string, editor: AgentContext): Promise<SessionConfig> {
     const config = await this.resume(sessionId);
-    for (const update of replay(await this.#messages(sessionId))) {
+    const updates = await conversationReplay(this.#client, {
+      agentId: this.#agent.id,
+      conversationId: sessionId,
+    }).catch((thrown: unknown) => {
+      throw requestError(thrown, sessionId);
+    });
+    for (const update of updates) {
       await editor.notify(methods.client.session.update, { sessionId, update });
     }
     return config;
@@ -94,7 +99,7 @@ export class EditorSessions {
         sessionId: id,
         cwd: cwd ?? '/workspace',
         title,
-        updatedAt: new Date(updatedAt).toISOString(),
+        updatedAt: isoTime(updatedAt) ?? null,
       })),
       ...(nextCursor === null ? {} : { nextCursor }),
     };
@@ -146,23 +151,7 @@ export class EditorSessions {
     const update = { sessionUpdate: 'config_option_update', configOptions } as const;
     await editor.notify(methods.client.session.update, { sessionId, update });
   }
-
-  async #messages(conversationId: string): Promise<Message[]> {
-    const pages: (readonly Message[])[] = [];
-    let cursor: string | null = null;
-    do {
-      const request = { agentId: this.#agent.id, conversationId, limit: 200, cursor };
-      const page: { items: readonly Message[]; nextCursor: string | null } =
-        await this.#client.agents.history.query(request);
-      pages.unshift(page.items);
-      cursor = page.nextCursor;
-    } while (cursor !== null && pages.length < mostPages);
-    return pages.flat();
-  }
 }
-
-/** Pages of 200 messages that a load tells: of a longer conversation the end. */
-const mostPages = 50;
 
 /** Whether the editor took its request back. When it only went away, the turn goes on. */
 function isCancellation(reason: unknown): boolean {

@@ -34,7 +34,7 @@ export function createBridge(options: BridgeOptions): AgentApp {
     }))
     .onRequest(methods.agent.session.new, async ({ params }) => {
       await tellOfServers(params.mcpServers);
-      return await sessions.open(params);
+      return await sessions.open();
     })
     .onRequest(methods.agent.session.load, async ({ params, client }) => {
       await tellOfServers(params.mcpServers);

@@ -26,6 +26,12 @@ export class SessionUpdates {
     return updates;
   }
 
+  /** What was said to the agent, for a replay: an editor that has just said it knows it. */
+  added({ messageId, role, content }: Event<'message.added'>): SessionUpdate {
+    this.#lastMessage = role === 'agent' ? messageId : undefined;
+    return chunk(role === 'user' ? 'user_message_chunk' : 'agent_message_chunk', textOf(content), messageId);
+  }
+
   #updatesOf(event: AgentEvent): SessionUpdate[] {
     switch (event.type) {
       case 'message.delta':
@@ -44,6 +50,8 @@ export class SessionUpdates {
         return [this.#ended(event)];
       case 'plan.updated':
         return [{ sessionUpdate: 'plan', entries: event.entries.map(planEntry) }];
+      case 'conversation.titled':
+        return [{ sessionUpdate: 'session_info_update', title: event.title }];
       case 'session.updated':
         return [{ sessionUpdate: 'current_mode_update', currentModeId: event.mode }];
       case 'usage.updated':
@@ -62,8 +70,7 @@ export class SessionUpdates {
 
   /** What the deltas did not bring. */
   #completed({ messageId, content }: Event<'message.completed'>): SessionUpdate[] {
-    const text = content.map((block) => (block.type === 'text' ? block.text : notText)).join('');
-    const updates = this.#message(messageId, text.slice(this.#sent.get(messageId) ?? 0));
+    const updates = this.#message(messageId, textOf(content).slice(this.#sent.get(messageId) ?? 0));
     this.#sent.delete(messageId);
     return updates;
   }
@@ -161,6 +168,10 @@ export function toolKind(kind: string): ToolKind {
 
 function isToolKind(kind: string): kind is ToolKind {
   return toolKinds.has(kind);
+}
+
+function textOf(content: Event<'message.completed'>['content']): string {
+  return content.map((block) => (block.type === 'text' ? block.text : notText)).join('');
 }
 
 /** Between two messages, for editors that run them together. */

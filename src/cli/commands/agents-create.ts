@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { jsonOption } from '../arguments.ts';
+import { commandName } from '../command-name.ts';
 import { connect } from '../connection.ts';
 import { stderr, stdout, writeJson } from '../output/sink.ts';
 
@@ -32,5 +33,5 @@ async function create(name: string, { wait = false, harness, model, json = false
   });
   if (json) return await writeJson(agent);
   await stdout.write(`Created ${stdout.style('bold', agent.name)} ${agent.id}\n`);
-  await stderr.write(`${stderr.style('dim', `Talk to it: caisson chat ${agent.name}`)}\n`);
+  await stderr.write(`${stderr.style('dim', `Talk to it: ${commandName()} chat ${agent.name}`)}\n`);
 }

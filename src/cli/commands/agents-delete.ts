@@ -3,7 +3,7 @@ import { CaissonError } from '../../kernel/errors.ts';
 import { connect } from '../connection.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { Exit } from '../failure.ts';
-import { findAgent } from '../find-agent.ts';
+import { findOwnAgent } from '../find-agent.ts';
 import { stderr, stdout } from '../output/sink.ts';
 
 export function agentsDeleteCommand(): Command {
@@ -14,10 +14,10 @@ export function agentsDeleteCommand(): Command {
     .action(remove);
 }
 
-/** One that is not there counts as deleted, so that a script can be run again. */
+/** One that is not there counts as deleted, so that a script can be run again. Someone else's is deleted by its id only. */
 async function remove(nameOrId: string, { yes = false }: { readonly yes?: boolean }): Promise<void> {
   const client = await connect();
-  const agent = await unlessMissing(() => findAgent(client, nameOrId));
+  const agent = await findOwnAgent(client, nameOrId);
   if (agent === undefined) {
     await stderr.write(`There is no agent ${nameOrId}; nothing was deleted.\n`);
     return;
@@ -27,25 +27,24 @@ async function remove(nameOrId: string, { yes = false }: { readonly yes?: boolea
   await stdout.write(`Deleted ${agent.name} ${agent.id}\n`);
 }
 
-async function unlessMissing<T>(call: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await call();
-  } catch (thrown) {
-    if (thrown instanceof CaissonError && thrown.code === 'AGENT_NOT_FOUND') return undefined;
-    throw thrown;
-  }
-}
-
 async function confirm(name: string): Promise<void> {
   if (!process.stdin.isTTY || !process.stderr.isTTY) {
     throw new CaissonError('BAD_REQUEST', 'Deleting an agent needs --yes where nobody can be asked.', {
       hint: `caisson agents delete ${name} --yes`,
     });
   }
-  const { createInterface } = await import('node:readline/promises');
+  const answer = await ask(`Delete ${name} with its workspace and everything that was said? [y/N] `);
+  if (answer !== undefined && /^y(es)?$/i.test(answer.trim())) return;
+  await stderr.write(`${answer === undefined ? '\n' : ''}Nothing was deleted.\n`);
+  throw new Exit(answer === undefined ? exitCodes.interrupted : exitCodes.failed);
+}
+
+/** Undefined: Ctrl-C or Ctrl-D. */
+async function ask(question: string): Promise<string | undefined> {
+  const { createInterface } = await import('node:readline');
   using terminal = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await terminal.question(`Delete ${name} with its workspace and everything that was said? [y/N] `);
-  if (/^y(es)?$/i.test(answer.trim())) return;
-  await stderr.write('Nothing was deleted.\n');
-  throw new Exit(exitCodes.failed);
+  return await new Promise((resolve) => {
+    terminal.once('close', () => resolve(undefined)); // both keys close it
+    terminal.question(question, resolve);
+  });
 }

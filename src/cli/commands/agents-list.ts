@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import type { Agent } from '../../client/index.ts';
 import { jsonOption, limitOption } from '../arguments.ts';
+import { commandName } from '../command-name.ts';
 import { connect } from '../connection.ts';
 import { printListing } from '../output/listing.ts';
 import { relativeTime } from '../output/relative-time.ts';
@@ -17,20 +18,25 @@ export function agentsListCommand(): Command {
 
 async function list({ limit, json = false }: { readonly limit: number; readonly json?: boolean }): Promise<void> {
   const client = await connect();
-  const { pages, isCut } = await readPages(limit, (page) => client.agents.list.query(page));
+  const [{ principal }, { pages, isCut }] = await Promise.all([
+    client.system.version.query(),
+    readPages(limit, (page) => client.agents.list.query(page)),
+  ]);
   const now = Date.now();
   await printListing({
     rows: pages.flat(),
-    columns: columnsAt(now),
+    columns: columnsAt(now, { withOwner: principal.role === 'admin' }),
     json,
-    empty: 'No agents. Create one: caisson agents create <name>',
+    empty: `No agents. Create one: ${commandName()} agents create <name>`,
     isCut,
   });
 }
 
-function columnsAt(now: number): Column<Agent>[] {
+function columnsAt(now: number, { withOwner }: { readonly withOwner: boolean }): Column<Agent>[] {
+  const owner: Column<Agent> = { title: 'owner', value: ({ ownerName }) => ownerName, whenNarrow: 'shorten' };
   return [
     { title: 'name', value: ({ name }) => name, style: () => 'bold' },
+    ...(withOwner ? [owner] : []),
     { title: 'id', value: ({ id }) => id },
     { title: 'sandbox', value: sandboxText, style: ({ sandbox }) => (sandbox.state === 'failed' ? 'red' : undefined) },
     { title: 'harness', value: ({ harness }) => harness },

@@ -67,8 +67,8 @@ function sandboxText(sandbox: AgentSnapshot['agent']['sandbox']): string {
     case 'running':
       return `running (${sandbox.incarnation})`;
     case 'stopped':
-      return `stopped: ${sandbox.reason}`;
+      return printable(`stopped: ${sandbox.reason}`);
     case 'failed':
-      return `failed: ${sandbox.message} (${sandbox.code})`;
+      return printable(`failed: ${sandbox.message} (${sandbox.code})`);
   }
 }

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { jsonOption } from '../arguments.ts';
+import { commandName } from '../command-name.ts';
 import { connect } from '../connection.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import { stdout, writeJson } from '../output/sink.ts';
@@ -8,9 +9,9 @@ export function conversationsConfigureCommand(): Command {
   return new Command('configure')
     .description('Choose the model and the mode of a conversation, from its next turn on. What is left out stays.')
     .argument('<conversation>', 'its id')
-    .option('--model <id>', 'one of those that `caisson agents show` lists')
+    .option('--model <id>', `one of those that \`${commandName()} agents show\` lists`)
     .option('--no-model', "the agent's model again")
-    .option('--mode <id>', 'one of those that `caisson agents show` lists')
+    .option('--mode <id>', `one of those that \`${commandName()} agents show\` lists`)
     .option('--no-mode', "the harness's default mode again")
     .addOption(jsonOption('the conversation'))
     .action(configure);

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { jsonOption, limitOption } from '../arguments.ts';
+import { commandName } from '../command-name.ts';
 import { connect } from '../connection.ts';
 import { findAgent } from '../find-agent.ts';
 import { conversationColumns } from '../output/conversation-columns.ts';
@@ -22,6 +23,6 @@ async function list(
   const client = await connect();
   const { id: agentId, name } = await findAgent(client, nameOrId);
   const { pages, isCut } = await readPages(limit, (page) => client.conversations.list.query({ agentId, ...page }));
-  const empty = `No conversations. Begin one: caisson chat ${name}`;
+  const empty = `No conversations. Begin one: ${commandName()} chat ${name}`;
   await printListing({ rows: pages.flat(), columns: conversationColumns(Date.now()), json, empty, isCut });
 }

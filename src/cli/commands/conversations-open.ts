@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { jsonOption } from '../arguments.ts';
+import { commandName } from '../command-name.ts';
 import { connect } from '../connection.ts';
 import { findAgent } from '../find-agent.ts';
 import { stdout, writeJson } from '../output/sink.ts';
@@ -9,7 +10,7 @@ export function conversationsOpenCommand(): Command {
     .description('Open a conversation and print its id.')
     .argument('<agent>', 'id or name')
     .option('--title <title>', 'what it is about')
-    .option('--model <id>', "its model (default: the agent's); `caisson agents show` lists them")
+    .option('--model <id>', `its model (default: the agent's); \`${commandName()} agents show\` lists them`)
     .option('--mode <id>', "its mode (default: the harness's)")
     .addOption(jsonOption('the conversation'))
     .action(open);

@@ -2,7 +2,9 @@ import { Command, Option } from 'commander';
 import { CaissonError } from '../../kernel/errors.ts';
 import type { CaissonClient } from '../../client/index.ts';
 import { connect } from '../connection.ts';
+import { oneLine } from '../output/printable.ts';
 import { stdout } from '../output/sink.ts';
+import { readPages } from '../pages.ts';
 import { optionFor } from '../turn/permission-question.ts';
 
 interface Options {
@@ -25,7 +27,7 @@ async function answer(permissionId: string, options: Options): Promise<void> {
   const client = await connect();
   const optionId = await chooseOption(client, permissionId, options);
   await client.permissions.respond.mutate({ permissionId, optionId });
-  await stdout.write(`Answered ${permissionId}: ${optionId ?? 'rejected'}\n`);
+  await stdout.write(`Answered ${permissionId}: ${optionId === null ? 'rejected' : oneLine(optionId)}\n`);
 }
 
 async function chooseOption(client: CaissonClient, permissionId: string, options: Options): Promise<string | null> {
@@ -35,8 +37,8 @@ async function chooseOption(client: CaissonClient, permissionId: string, options
       hint: 'Give --allow, --reject or --option <id>.',
     });
   }
-  const { items } = await client.permissions.list.query();
-  const request = items.find(({ id }) => id === permissionId);
+  const { pages } = await readPages(Number.POSITIVE_INFINITY, (page) => client.permissions.list.query(page));
+  const request = pages.flat().find(({ id }) => id === permissionId);
   // Answered without its options, a request that is over or unknown gets the control plane's own error.
   const optionId = optionFor(options.allow === true ? 'allow' : 'reject', request?.options ?? []);
   if (optionId !== undefined || options.reject === true) return optionId ?? null;

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { jsonOption, limitOption } from '../arguments.ts';
+import { commandName } from '../command-name.ts';
 import { connect } from '../connection.ts';
 import { findAgent } from '../find-agent.ts';
 import { printListing } from '../output/listing.ts';
@@ -27,6 +28,6 @@ async function list(nameOrId: string, { conversation, limit, json = false }: Opt
   const { id: agentId, name } = await findAgent(client, nameOrId);
   const filter = { agentId, ...(conversation === undefined ? {} : { conversationId: conversation }) };
   const { pages, isCut } = await readPages(limit, (page) => client.runs.list.query({ ...filter, ...page }));
-  const empty = `No runs. Start one: caisson send ${name} "…"`;
+  const empty = `No runs. Start one: ${commandName()} send ${name} "…"`;
   await printListing({ rows: pages.flat(), columns: runColumns(Date.now()), json, empty, isCut });
 }

@@ -2,12 +2,14 @@ import { Command } from 'commander';
 import type { AgentEvent, CaissonClient, SendOptions, Turn } from '../../client/index.ts';
 import { durationMs, jsonOption } from '../arguments.ts';
 import { chooseConversation, type ConversationChoice } from '../choose-conversation.ts';
+import { commandName } from '../command-name.ts';
 import { connect } from '../connection.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { Exit } from '../failure.ts';
 import { findAgent } from '../find-agent.ts';
 import { messageFrom } from '../message-text.ts';
-import { oneLine, printable } from '../output/printable.ts';
+import { shownForApproval, subjectsOf } from '../output/permission-subject.ts';
+import { printable } from '../output/printable.ts';
 import { stderr, stdout, writeJson } from '../output/sink.ts';
 import { openInput } from '../turn/open-input.ts';
 import { PermissionDesk } from '../turn/permission-desk.ts';
@@ -105,12 +107,10 @@ class MessagePrinter {
   }
 }
 
-async function tellHowToAnswer({
-  permissionId,
-  title,
-}: Extract<AgentEvent, { type: 'permission.requested' }>): Promise<void> {
-  await stderr.write(`The agent asks for permission: ${oneLine(title)}\n`);
-  await stderr.write(`  caisson permissions answer ${permissionId} --allow | --reject\n`);
+async function tellHowToAnswer(event: Extract<AgentEvent, { type: 'permission.requested' }>): Promise<void> {
+  const { permissionId } = event;
+  await stderr.write(`The agent asks for permission: ${subjectsOf(event).map(shownForApproval).join('  ')}\n`);
+  await stderr.write(`  ${commandName()} permissions answer ${permissionId} --allow | --reject\n`);
 }
 
 function cancelOnInterrupt(cancel: AbortController): Disposable {

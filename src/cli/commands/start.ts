@@ -1,8 +1,12 @@
+import { resolve } from 'node:path';
 import { Command } from 'commander';
 import type { ControlPlane } from '../../controlplane/index.ts';
+import { commandName } from '../command-name.ts';
+import { defaultDataDir, defaultUrl } from '../connection.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { stderr, stdout } from '../output/sink.ts';
 import { record } from '../output/table.ts';
+import { stopControlPlane } from '../stop-control-plane.ts';
 import { packageVersion } from '../version.ts';
 
 export function startCommand(): Command {
@@ -22,7 +26,7 @@ async function start(): Promise<void> {
   await stdout.write(summary(controlPlane, version));
   await stopped;
   await stderr.write('Stopping. What runs in sandboxes goes on there.\n');
-  await controlPlane.close();
+  await stopControlPlane(controlPlane);
 }
 
 /** Resolves at the first signal. The second one ends the process at once. */
@@ -53,7 +57,7 @@ function summary({ url, config, adminKey, provider }: ControlPlane, version: str
     ['model', modelText(config.model)],
     ['data', config.dataDir],
   ];
-  const shell = process.env['npm_lifecycle_event'] === undefined ? 'caisson' : 'npm run -s caisson --';
+  const shell = `${connectionSettings({ url, dataDir: config.dataDir })}${commandName()}`;
   return `Caisson ${version} is ready.
 
 ${indented(record(entries, style))}
@@ -61,6 +65,17 @@ Next, in another shell:
   ${shell} agents create demo --wait
   ${shell} chat demo
 `;
+}
+
+/** What has to be set to reach this control plane from another shell, where that is not the default. */
+export function connectionSettings({ url, dataDir }: { readonly url: string; readonly dataDir: string }): string {
+  const address = new URL(url).href === new URL(defaultUrl).href ? '' : `CAISSON_URL=${quoted(url)} `;
+  return dataDir === resolve(defaultDataDir) ? address : `${address}CAISSON_DATA_DIR=${quoted(dataDir)} `;
+}
+
+/** As one word of a shell. */
+function quoted(text: string): string {
+  return /^[\w./:@%+=[\]-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
 function adminKeyText(adminKey: ControlPlane['adminKey']): string {

@@ -1,6 +1,7 @@
 import type { ControlPlane } from '../../client/index.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import { adminKeyFile, connect, controlPlaneUrl } from '../connection.ts';
+import { hintOf } from '../hint.ts';
 import { packageVersion } from '../version.ts';
 import type { Finding } from './finding.ts';
 
@@ -34,13 +35,15 @@ export async function examineControlPlane(environment: Environment): Promise<Con
       return {
         findings: [
           ...(await answering(url)),
-          { what: 'API key', state: 'missing', says: error.message, remedy: error.hint },
+          { what: 'API key', state: 'missing', says: error.message, remedy: hintOf(error, { environment }) },
         ],
         ...rest,
       };
     default:
       return {
-        findings: [{ what: 'control plane', state: 'missing', says: error.message, remedy: error.hint }],
+        findings: [
+          { what: 'control plane', state: 'missing', says: error.message, remedy: hintOf(error, { environment }) },
+        ],
         ...rest,
       };
   }

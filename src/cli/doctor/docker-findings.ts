@@ -7,7 +7,7 @@ const imageRemedy = 'Build it with `npm run setup`.';
 const timeoutMs = 5_000;
 
 /** The engine that DOCKER_HOST or the default socket leads to, and the image that sandboxes are made of. */
-export async function examineDocker(image: string | null): Promise<Finding[]> {
+export async function examineDocker(image: string): Promise<Finding[]> {
   const docker = new Docker({ timeout: timeoutMs });
   try {
     const { Version } = await docker.version();
@@ -18,8 +18,7 @@ export async function examineDocker(image: string | null): Promise<Finding[]> {
   }
 }
 
-async function examineImage(docker: Docker, configured: string | null): Promise<Finding> {
-  const reference = configured ?? 'caisson/sandbox';
+async function examineImage(docker: Docker, reference: string): Promise<Finding> {
   const found = await docker.listImages({ filters: { reference: [reference] } });
   const newest = found.toSorted((a, b) => b.Created - a.Created)[0];
   if (newest === undefined)

@@ -1,4 +1,5 @@
 import type { Permission } from '../../client/index.ts';
+import { shownForApproval, subjectsOf } from './permission-subject.ts';
 import { relativeTime } from './relative-time.ts';
 import type { Column } from './table.ts';
 
@@ -8,6 +9,6 @@ export function permissionColumns(now: number): Column<Permission>[] {
     { title: 'agent', value: ({ agentId }) => agentId, whenNarrow: 'leave-out' },
     { title: 'expires', value: ({ expiresAt }) => relativeTime(expiresAt, now) },
     { title: 'options', value: ({ options }) => options.map(({ optionId }) => optionId).join(' ') },
-    { title: 'asks for', value: ({ title }) => title, whenNarrow: 'shorten' },
+    { title: 'asks for', value: (asked) => subjectsOf(asked).map(shownForApproval).join('  '), whole: true },
   ];
 }

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { jsonText } from './json-text.ts';
 import { printable } from './printable.ts';
 import { styleFor, type Style } from './style.ts';
 
@@ -35,10 +36,10 @@ export const stderr: Sink = sinkOf(process.stderr);
 
 /** One object a line. */
 export async function writeJsonLine(value: unknown): Promise<void> {
-  await stdout.write(`${JSON.stringify(value)}\n`);
+  await stdout.write(`${jsonText(value)}\n`);
 }
 
 /** One document, indented for reading. */
 export async function writeJson(value: unknown): Promise<void> {
-  await stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+  await stdout.write(`${jsonText(value, 2)}\n`);
 }

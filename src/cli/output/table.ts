@@ -12,6 +12,8 @@ export interface Column<Row> {
    * above all: they are there to be copied.
    */
   readonly whenNarrow?: 'shorten' | 'leave-out';
+  /** The last column only: its values, which must be safe for a terminal, stand as they are, beyond the edge if need be. */
+  readonly whole?: true;
 }
 
 interface Laid<Row> {
@@ -36,7 +38,7 @@ export function table<Row>(
   const laid = fitted(columns.map((column) => lay(column, rows)).filter(hasContent), width ?? Number.POSITIVE_INFINITY);
   const line = (textOf: (each: Laid<Row>) => string, paint: (text: string, each: Laid<Row>) => string): string =>
     laid
-      .map((each) => padded(fitWidth(textOf(each), each.width), each, paint))
+      .map((each) => padded(shown(textOf(each), each), each, paint))
       .join(gap)
       .trimEnd();
   const head = line(
@@ -62,6 +64,7 @@ export function record(entries: readonly (readonly [name: string, value: string]
 }
 
 function lay<Row>(column: Column<Row>, rows: readonly Row[]): Laid<Row> {
+  if (column.whole === true) return { column, cells: rows.map(column.value), width: displayWidth(column.title) };
   const cells = rows.map((row) => oneLine(column.value(row)));
   return { column, cells, width: Math.max(displayWidth(column.title), ...cells.map(displayWidth)) };
 }
@@ -92,7 +95,11 @@ function total(widths: readonly number[]): number {
   return widths.reduce((sum, each) => sum + each, 0) + gap.length * (widths.length - 1);
 }
 
+function shown<Row>(text: string, { column, width }: Laid<Row>): string {
+  return column.whole === true ? text : fitWidth(text, width);
+}
+
 function padded<Row>(text: string, each: Laid<Row>, paint: (text: string, each: Laid<Row>) => string): string {
-  const space = ' '.repeat(each.width - displayWidth(text));
+  const space = ' '.repeat(Math.max(0, each.width - displayWidth(text)));
   return each.column.align === 'right' ? `${space}${paint(text, each)}` : `${paint(text, each)}${space}`;
 }

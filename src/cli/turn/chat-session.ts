@@ -8,6 +8,8 @@ import {
   type Turn,
 } from '../../client/index.ts';
 import { CaissonError } from '../../kernel/errors.ts';
+import { advice, commandName } from '../command-name.ts';
+import { exitCodes } from '../exit-codes.ts';
 import { oneLine, printable } from '../output/printable.ts';
 import { relativeTime } from '../output/relative-time.ts';
 import { stdout } from '../output/sink.ts';
@@ -23,7 +25,10 @@ interface ChatOptions {
   readonly conversation: Conversation;
 }
 
-/** A talk at a terminal: a prompt, a turn, a prompt, until the input ends. Everything is shown on stdout. */
+/**
+ * A talk at a terminal: a prompt, a turn, a prompt, until the input ends. Ctrl-D in a turn leaves it to go on, Ctrl-C cancels
+ * it, and once more ends the process without waiting. Everything is shown on stdout.
+ */
 export class ChatSession {
   readonly #client: CaissonClient;
   readonly #agent: Agent;
@@ -37,20 +42,23 @@ export class ChatSession {
     this.#hadSession = conversation.sessionId !== null;
   }
 
-  async run(): Promise<void> {
+  /** Says whether a turn was left that goes on: then it is still being followed. */
+  async run(): Promise<{ readonly hasLeftTurn: boolean }> {
     await this.#greet();
     using input = await openInput(stdout, process.stdout);
-    await this.#takeUp(input);
+    if (await this.#takeUp(input)) return { hasLeftTurn: true };
     for (;;) {
       await stdout.write('\n');
-      const text = await readMessage(input);
+      const text = await input.readMessage();
       if (text === undefined) break;
       if (text.trim() === '') continue;
-      await this.#turn(input, (turn) =>
+      const hasLeft = await this.#turn(input, (turn) =>
         this.#client.send({ agentId: this.#agent.id, conversationId: this.#conversation.id, text, ...turn }),
       );
+      if (hasLeft) return { hasLeftTurn: true };
     }
     await stdout.write('\n');
+    return { hasLeftTurn: false };
   }
 
   async #greet(): Promise<void> {
@@ -80,50 +88,89 @@ export class ChatSession {
   }
 
   /** A run that is under way here, from an earlier sitting or another client, is followed first. */
-  async #takeUp(input: TerminalInput): Promise<void> {
+  async #takeUp(input: TerminalInput): Promise<boolean> {
     const { activeRuns, pendingPermissions, seq } = await this.#client.agents.status.query({ agentId: this.#agent.id });
     for (const run of activeRuns) {
       if (run.conversationId !== this.#conversation.id) continue;
       await stdout.write(`\n${stdout.style('dim', '(a turn is under way)')}\n`);
       const pending = pendingPermissions.filter(({ runId }) => runId === run.id);
-      await this.#turn(input, (turn) => this.#client.follow({ runId: run.id, after: seq, ...turn }), pending);
+      const follow: StartTurn = ({ onAccepted, ...turn }) => {
+        onAccepted();
+        return this.#client.follow({ runId: run.id, after: seq, ...turn });
+      };
+      if (await this.#turn(input, follow, pending)) return true;
     }
+    return false;
   }
 
-  async #turn(input: TerminalInput, start: StartTurn, pending: readonly Permission[] = []): Promise<void> {
+  /** Whether the person left it. */
+  async #turn(input: TerminalInput, start: StartTurn, pending: readonly Permission[] = []): Promise<boolean> {
     const view = new TurnView(stdout, { speech: 'live', hadSession: this.#hadSession });
     this.#hadSession = true;
     try {
-      const { run } = await this.#follow(input, view, start, pending);
+      const turn = await this.#follow(input, view, start, pending);
       await view.end();
-      if (run.state === 'completed' && run.reason === 'end_turn') return;
+      if ('left' in turn) {
+        await stdout.write(`\n${stdout.style('dim', turn.left)}\n`);
+        return true;
+      }
+      const { run } = turn;
+      if (run.state === 'completed' && run.reason === 'end_turn') return false;
       const colour = run.state === 'completed' || run.state === 'canceled' ? 'yellow' : 'red';
       await stdout.write(`\n${stdout.style(colour, printable(runEndText(run)))}\n`);
     } catch (thrown) {
       await view.end();
       if (!isPassing(thrown)) throw thrown;
       const { message, hint } = thrown;
-      await stdout.write(`\n${stdout.style('red', printable(message))}\n${stdout.style('dim', printable(hint))}\n`);
+      await stdout.write(
+        `\n${stdout.style('red', printable(message))}\n${stdout.style('dim', printable(advice(hint)))}\n`,
+      );
     }
+    return false;
   }
 
-  async #follow(input: TerminalInput, view: TurnView, start: StartTurn, pending: readonly Permission[]): Promise<Turn> {
+  async #follow(
+    input: TerminalInput,
+    view: TurnView,
+    start: StartTurn,
+    pending: readonly Permission[],
+  ): Promise<Turn | { readonly left: string }> {
     const cancel = new AbortController();
-    using _interrupt = input.onInterrupt(() => cancel.abort());
+    let isAccepted = false;
+    const { promise: left, resolve: leave } = Promise.withResolvers<{ readonly left: string }>();
+    using _interrupt = input.onInterrupt(() => {
+      if (cancel.signal.aborted) process.exit(exitCodes.interrupted);
+      cancel.abort();
+    });
+    using _leave = input.onLeave(() => leave({ left: isAccepted ? this.#goesOn() : unconfirmed }));
     await using desk = new PermissionDesk({ client: this.#client, sink: stdout, input });
     for (const permission of pending) desk.ask(permission.id, permission);
-    return await start({
+    const turn = start({
       signal: cancel.signal,
+      onAccepted() {
+        isAccepted = true;
+      },
       onReconnect: () => void view.cutOff(),
       async onEvent(event) {
         await view.show(event);
         desk.take(event);
       },
     });
+    return await Promise.race([turn, left]);
+  }
+
+  #goesOn(): string {
+    return `The turn goes on; \`${commandName()} chat ${this.#agent.name}\` takes it up again.`;
   }
 }
 
-type StartTurn = (following: Pick<FollowOptions, 'onEvent' | 'onReconnect' | 'signal'>) => Promise<Turn>;
+const unconfirmed = 'The control plane has not confirmed the message yet.';
+
+interface Following extends Pick<FollowOptions, 'onEvent' | 'onReconnect' | 'signal'> {
+  readonly onAccepted: () => void;
+}
+
+type StartTurn = (following: Following) => Promise<Turn>;
 
 /** Errors after which the talk can go on. */
 function isPassing(thrown: unknown): thrown is CaissonError {
@@ -139,15 +186,4 @@ function isPassing(thrown: unknown): thrown is CaissonError {
 
 function prompt(): string {
   return `${stdout.style(['bold', 'green'], '>')} `;
-}
-
-/** One message: a line, and those after it while they end with a backslash. */
-async function readMessage(input: TerminalInput): Promise<string | undefined> {
-  const lines: string[] = [];
-  for (;;) {
-    const line = await input.readLine(lines.length === 0 ? prompt() : `${stdout.style('dim', '.')} `);
-    if (line === undefined) return lines.length === 0 ? undefined : lines.join('\n');
-    lines.push(line.replace(/\\$/, ''));
-    if (!line.endsWith('\\')) return lines.join('\n');
-  }
 }

@@ -1,21 +1,37 @@
-import type { AgentEvent, CaissonClient } from '../../client/index.ts';
+import type { AgentEvent } from '../../client/index.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import type { Sink } from '../output/sink.ts';
-import { chosenOption, questionText, type Question } from './permission-question.ts';
+import {
+  answersOf,
+  chosenOption,
+  howToAnswer,
+  isShownWhole,
+  questionText,
+  type Question,
+} from './permission-question.ts';
+import { commandName } from '../command-name.ts';
 import type { TerminalInput } from './terminal-input.ts';
+
+/** What of a client answers a question. */
+interface Answering {
+  readonly permissions: {
+    readonly respond: { mutate(answer: { permissionId: string; optionId: string }): Promise<unknown> };
+  };
+}
 
 /**
  * Asks a person what an agent asks, one question at a time, while the turn goes on being followed. A question that is
- * answered elsewhere or expires is taken back. No answer at all (Ctrl-D) leaves it open for others.
+ * answered elsewhere or expires is taken back. No answer at all (Ctrl-D) leaves it open for others, and says how it is
+ * answered then. Nothing is allowed here that was not shown whole.
  */
 export class PermissionDesk implements AsyncDisposable {
-  readonly #client: CaissonClient;
+  readonly #client: Answering;
   readonly #sink: Sink;
   readonly #input: TerminalInput;
   readonly #open = new Map<string, AbortController>();
   #asking: Promise<void> = Promise.resolve();
 
-  constructor(options: { readonly client: CaissonClient; readonly sink: Sink; readonly input: TerminalInput }) {
+  constructor(options: { readonly client: Answering; readonly sink: Sink; readonly input: TerminalInput }) {
     this.#client = options.client;
     this.#sink = options.sink;
     this.#input = options.input;
@@ -43,10 +59,11 @@ export class PermissionDesk implements AsyncDisposable {
   async #ask(permissionId: string, question: Question, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
     await this.#sink.write(`\n${questionText(question, this.#sink.style, Date.now())}`);
-    const optionId = await this.#choose(question, signal);
+    const optionId = await this.#choose(permissionId, question, signal);
     this.#open.delete(permissionId);
     if (optionId === undefined) {
-      if (signal.aborted) await this.#sink.write(`\n${this.#sink.style('dim', '(the question is over)')}\n`);
+      const note = signal.aborted ? '\n(the question is over)' : leftOpen(permissionId);
+      await this.#sink.write(`${this.#sink.style('dim', note)}\n`);
       return;
     }
     try {
@@ -57,13 +74,29 @@ export class PermissionDesk implements AsyncDisposable {
     }
   }
 
-  async #choose(question: Question, signal: AbortSignal): Promise<string | undefined> {
+  async #choose(permissionId: string, question: Question, signal: AbortSignal): Promise<string | undefined> {
     for (;;) {
-      const line = await this.#input.readLine(`${this.#sink.style('bold', 'answer')} > `, signal);
+      const line = await this.#input.readAnswer(`${this.#sink.style('bold', answersOf(question))} > `, signal);
       if (line === undefined) return undefined;
-      const optionId = chosenOption(line, question);
-      if (optionId !== undefined) return optionId;
-      await this.#sink.write(`${this.#sink.style('dim', `Type a number from 1 to ${question.options.length}.`)}\n`);
+      const option = chosenOption(line, question);
+      if (option === undefined) {
+        await this.#sink.write(`${this.#sink.style('dim', howToAnswer(question))}\n`);
+      } else if (option.kind.startsWith('allow') && !isShownWhole(question)) {
+        await this.#sink.write(`${this.#sink.style('yellow', tooLongToAllow(permissionId))}\n`);
+      } else {
+        return option.optionId;
+      }
     }
   }
+}
+
+function tooLongToAllow(permissionId: string): string {
+  return (
+    `This is too long to be shown whole, so it is not allowed here. Read it with \`${commandName()} permissions list --json\`,\n` +
+    `then allow it with \`${commandName()} permissions answer ${permissionId} --allow\`. It can be rejected here.`
+  );
+}
+
+function leftOpen(permissionId: string): string {
+  return `left open; \`${commandName()} permissions answer ${permissionId} --allow|--reject\` answers it`;
 }

@@ -1,4 +1,5 @@
 import type { Run } from '../../client/index.ts';
+import { advice } from '../command-name.ts';
 
 type EndReason = NonNullable<Run['reason']>;
 
@@ -32,5 +33,5 @@ const sentences = {
 export function runEndText(run: Run): string {
   if (run.reason === null) return run.state;
   const said = run.message === null || run.message.trim() === '' ? sentences[run.reason] : run.message;
-  return `${run.state} (${run.reason}): ${said}`;
+  return `${run.state} (${run.reason}): ${advice(said)}`;
 }

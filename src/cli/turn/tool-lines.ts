@@ -101,17 +101,16 @@ function diffsOf(content: readonly ToolContent[]): Diff[] {
   return content.filter((item) => item.type === 'diff');
 }
 
-const verbs: Readonly<Record<string, string>> = {
-  execute: 'run',
-  think: 'think',
-  other: 'tool',
-  switch_mode: 'mode',
-  search: 'find',
-};
+const verbs: ReadonlyMap<string, string> = new Map([
+  ['execute', 'run'],
+  ['other', 'tool'],
+  ['switch_mode', 'mode'],
+  ['search', 'find'],
+]);
 
-/** What a kind of tool call is called in a narrow column. */
+/** What a kind of tool call is called in a narrow column. Kinds are a harness's own words: any text at all. */
 export function verbOf(kind: string): string {
-  return verbs[kind] ?? kind;
+  return verbs.get(kind) ?? oneLine(kind, 20);
 }
 
 /** The file, where a call is about one and no command says more; else its title. */

@@ -11,6 +11,9 @@ interface AccessOptions {
   readonly identities: Pick<IdentityStore, 'findUser' | 'listKeys'>;
 }
 
+/** An agent with its owner as people know it. */
+type OwnedAgent = Agent & { readonly ownerName: string };
+
 /**
  * The one place that decides who may see and use what. Administrators may use every agent, members their own;
  * conversations, runs and permissions follow their agent. What a caller may not see does not exist for it: each method
@@ -34,6 +37,20 @@ export class Access implements RunAccess {
     const agent = await this.#visibleAgent(principal, id);
     if (agent === undefined) throw new CaissonError('AGENT_NOT_FOUND', `There is no agent ${id}.`);
     return agent;
+  }
+
+  /** With the names of their owners, each looked up once. */
+  async withOwners(agents: readonly Agent[]): Promise<OwnedAgent[]> {
+    const names = new Map<UserId, string>();
+    for (const { ownerId } of agents) {
+      if (!names.has(ownerId)) names.set(ownerId, (await this.#identities.findUser(ownerId))?.name ?? ownerId);
+    }
+    return agents.map((agent) => ({ ...agent, ownerName: names.get(agent.ownerId) ?? agent.ownerId }));
+  }
+
+  async withOwner(agent: Agent): Promise<OwnedAgent> {
+    const user = await this.#identities.findUser(agent.ownerId);
+    return { ...agent, ownerName: user?.name ?? agent.ownerId };
   }
 
   async conversation(principal: Principal, id: ConversationId): Promise<Conversation> {

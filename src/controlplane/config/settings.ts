@@ -56,8 +56,8 @@ export const settingsSchema = z.object({
   CAISSON_SANDBOX_IMAGE: z
     .string()
     .regex(/^[\x21-\x7e]{1,512}$/, 'the name of an image')
-    .optional()
-    .describe('The image of a sandbox. Default: the one that the set-up built.'),
+    .prefault('caisson/sandbox:latest')
+    .describe('The image of a sandbox. The default is the one that the set-up built last.'),
   CAISSON_SANDBOX_CPUS: decimal({ least: 0.1, most: 256 })
     .prefault('2')
     .describe('Processor cores of a sandbox: the default of a new agent, and the most that one can be given.'),
@@ -88,7 +88,14 @@ export const settingsSchema = z.object({
 
   CAISSON_MAX_RUNS: wholeNumber({ least: 1, most: 10_000 })
     .prefault('16')
-    .describe('Runs under way at the same time, over all agents. Further ones wait.'),
+    .describe(
+      'Runs under way at the same time, over all agents. Further ones wait; users get the next places in turn.',
+    ),
+  CAISSON_MAX_RUNS_PER_USER: wholeNumber({ least: 1, most: 10_000 })
+    .optional()
+    .describe(
+      'Of these, runs of the agents of one user, whoever started them. Default: half of `CAISSON_MAX_RUNS`, at least 1.',
+    ),
   CAISSON_MAX_AGENTS_PER_USER: wholeNumber({ least: 1, most: 100_000 })
     .prefault('20')
     .describe('Agents that one user can have.'),
@@ -97,7 +104,7 @@ export const settingsSchema = z.object({
     .describe('Runs that can wait in one conversation. A further one is refused with `QUEUE_FULL`.'),
   CAISSON_RUN_TIMEOUT: duration({ least: '1s', most: '7d' })
     .prefault('1h')
-    .describe('How long a run may take, unless the caller names a shorter or longer time.'),
+    .describe('How long a run may take: what a caller gets who names no time, and the most that one can ask for.'),
   CAISSON_IDLE_TIMEOUT: duration({ least: '1s', most: '1d' })
     .prefault('10m')
     .describe('Longest silence of a harness in a run while no tool runs and no permission is open.'),
@@ -129,6 +136,7 @@ export const variablesReadElsewhere = {
   CAISSON_URL: 'The control plane that the client and the command line talk to.',
   CAISSON_API_KEY: 'The API key that the client and the command line use.',
   CAISSON_BASE_IMAGE: 'The image that the sandbox image is built on, for the set-up.',
+  CAISSON_DEBUG: '`1` makes the command line show where an error came from.',
   CAISSON_CRASH_AT: 'The step after which the process kills itself, for tests.',
   CAISSON_IMAGE_CLAUDE: '`1` puts the Claude harness into the sandbox image, for the set-up.',
 } as const;

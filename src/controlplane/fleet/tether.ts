@@ -21,6 +21,8 @@ const beyondRepair: ReadonlySet<ErrorCode> = new Set(['GUEST_PROTOCOL', 'STALE_L
 const silence: ReadonlySet<ErrorCode> = new Set(['WIRE_LOST', 'DEADLINE_EXCEEDED', 'SANDBOX_NOT_RUNNING']);
 /** A wire that held for less counts as one more failure, however well it began. */
 const steadyAfterMs = 5_000;
+/** A guest can break its wire as often as it likes: one line in this time warns of it, with their number. */
+const warnEveryMs = 60_000;
 const firstBackoffMs = 50;
 const longestBackoffMs = 5_000;
 
@@ -54,6 +56,9 @@ export class Tether {
   #mode: Mode = { name: 'detached' };
   /** Wires in a row that did not hold. */
   #unsteady = 0;
+  /** Breaks since the last warning of one. */
+  #breaks = 0;
+  #warnedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: TetherOptions) {
     this.#options = options;
@@ -206,10 +211,23 @@ export class Tether {
       return;
     }
     this.#unsteady = clock.now() - since < steadyAfterMs ? this.#unsteady + 1 : 0;
-    logger.warn({ agentId, code: reason.code, err: reason.cause ?? reason }, 'the wire broke; attaching again');
+    this.#tellBreak(reason);
     await this.reattach().catch((error: unknown) => {
       logger.warn({ agentId, err: error }, 'attaching again was given up');
     });
+  }
+
+  #tellBreak(reason: CaissonError): void {
+    const { logger, clock } = this.#options;
+    const now = clock.now();
+    this.#breaks++;
+    const fields = { agentId: this.#agentId, code: reason.code, breaks: this.#breaks, err: reason.cause ?? reason };
+    const isNews = now - this.#warnedAt >= warnEveryMs;
+    logger[isNews ? 'warn' : 'debug'](fields, 'the wire broke; attaching again');
+    if (isNews) {
+      this.#warnedAt = now;
+      this.#breaks = 0;
+    }
   }
 
   async #bringUp(agent: Agent, signal: AbortSignal): Promise<Attachment> {

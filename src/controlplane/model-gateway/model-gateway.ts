@@ -1,9 +1,11 @@
 import { Agent as HttpAgent } from 'node:http';
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { Agent as HttpsAgent } from 'node:https';
+import { type Clock, systemClock } from '../../kernel/clock.ts';
 import type { AgentId } from '../../kernel/ids.ts';
 import type { Logger } from '../../kernel/logger.ts';
 import { outwardModelPrefix } from '../../wire/contract/guest-api.ts';
+import { CallLog } from './call-log.ts';
 import { defaultGatewayLimits, type GatewayLimits } from './gateway-limits.ts';
 import { ModelCall } from './model-call.ts';
 import { sendOpenAiError } from './openai-error.ts';
@@ -16,6 +18,7 @@ interface ModelGatewayOptions {
     readonly apiKey: string | null;
   };
   readonly logger: Logger;
+  readonly clock?: Clock;
   readonly limits?: Partial<GatewayLimits>;
 }
 
@@ -36,11 +39,13 @@ const routes: Readonly<Record<string, string>> = {
 /**
  * The way from a sandbox to the model service. The key is added here and nowhere else; the guest's own credentials,
  * cookies and hop-by-hop headers stay behind. Bodies pass both ways as they come, at the reader's pace. What the service
- * answers, errors too, is passed on unchanged; what keeps it from answering becomes an error in OpenAI's form. Every call
- * leaves one log line, with its tokens.
+ * answers, errors too, is passed on unchanged; what keeps it from answering becomes an error in OpenAI's form. Calls are
+ * logged with their tokens (`CallLog`).
  */
-export function createModelGateway({ upstream, logger, limits: changed }: ModelGatewayOptions): ModelGateway {
+export function createModelGateway(options: ModelGatewayOptions): ModelGateway {
+  const { upstream, logger, clock = systemClock, limits: changed } = options;
   const limits = { ...defaultGatewayLimits, ...changed };
+  const log = new CallLog(logger, clock);
   const base = new URL(upstream.baseUrl);
   const agent = new (base.protocol === 'https:' ? HttpsAgent : HttpAgent)({ keepAlive: true, maxFreeSockets: 64 });
   const open = new Map<AgentId, Set<ModelCall>>();
@@ -79,8 +84,7 @@ export function createModelGateway({ upstream, logger, limits: changed }: ModelG
       open.set(agentId, calls.add(call));
       count += 1;
       try {
-        const record = await call.run();
-        logger.info({ agentId, path: route, ...record }, 'model call');
+        log.add(agentId, route, await call.run());
       } finally {
         count -= 1;
         calls.delete(call);
@@ -90,6 +94,7 @@ export function createModelGateway({ upstream, logger, limits: changed }: ModelG
     async [Symbol.asyncDispose]() {
       for (const calls of open.values()) for (const call of calls) call.cut('shut_down');
       agent.destroy();
+      log[Symbol.dispose]();
     },
   };
 }

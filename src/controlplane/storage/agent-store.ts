@@ -29,14 +29,14 @@ export function createAgentStore(access: StorageAccess): AgentStore {
     listMessages: async (agentId, conversationId, page) =>
       await messages.list(access.db, { agentId, conversationId }, page),
     findMessage: async (id) => await messages.find(access.db, id),
-    listRunMessages: async (runId) => await messages.listOfRun(access.db, runId),
+    listReply: async (runId) => await messages.listReply(access.db, runId),
 
     findRun: async (id) => await runs.find(access.db, id),
     listRuns: async (agentId, conversationId, page) => await runs.list(access.db, { agentId, conversationId }, page),
     listActiveRuns: async (agentId) => await runs.listActive(access.db, { agentId }),
 
     findPermission: async (id) => await permissions.find(access.db, id),
-    listPendingPermissions: async (filter) => await permissions.listPending(access.db, filter),
+    listPendingPermissions: async (filter, page) => await permissions.listPending(access.db, filter, page),
 
     readEvents: async (agentId, after, limit) => await events.read(access.db, agentId, { after, limit }),
     eventBounds: async (agentId) => await events.bounds(access.db, agentId),

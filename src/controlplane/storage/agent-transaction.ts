@@ -26,10 +26,11 @@ export function agentTransaction(tx: Transaction<Database>): AgentTransaction {
     insertConversation: async (conversation) => await conversations.insert(tx, conversation),
     closeConversation: async (id) => await conversations.change(tx, id, { status: 'closed' }),
     setConversationSession: async (id, sessionId) => await conversations.change(tx, id, { session_id: sessionId }),
+    setConversationTitle: async (id, title) => await conversations.change(tx, id, { title }),
     setConversationChoices: async (id, { model, mode }) => await conversations.change(tx, id, { model, mode }),
     setSessionOffer: async (agentId, offer) => await sessionOffers.set(tx, agentId, offer),
     insertMessage: async (message) => await messages.insert(tx, message),
-    hasMessage: async (id) => (await messages.find(tx, id)) !== undefined,
+    hasMessage: async (id) => await messages.exists(tx, id),
 
     findRun: async (id) => await runs.find(tx, id),
     listActiveRuns: async (filter) => await runs.listActive(tx, filter),
@@ -38,9 +39,12 @@ export function agentTransaction(tx: Transaction<Database>): AgentTransaction {
     requestRunCancel: async (id) => await runs.requestCancel(tx, id),
 
     insertPermission: async (permission) => await permissions.insert(tx, permission),
-    hasPermission: async (id) => (await permissions.find(tx, id)) !== undefined,
+    hasPermission: async (id) => await permissions.exists(tx, id),
+    findPendingPermission: async (id) => await permissions.findPending(tx, id),
+    isPermissionAwaited: async (runId) => await permissions.isAwaited(tx, runId),
+    countPendingPermissions: async (agentId) => await permissions.countPending(tx, agentId),
     resolvePermission: async (id, resolution) => await permissions.resolve(tx, id, resolution),
-    listPendingPermissions: async (agentId) => await permissions.listPending(tx, { agentId }),
+    listPendingPermissions: async (agentId) => await permissions.listPendingOf(tx, agentId),
 
     findIdempotent: async (scope) => await idempotency.find(tx, scope),
     insertIdempotent: async (scope, request) => await idempotency.insert(tx, scope, request),

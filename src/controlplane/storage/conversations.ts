@@ -47,7 +47,7 @@ export async function insert(db: Kysely<Database>, conversation: Conversation): 
 export async function change(
   db: Kysely<Database>,
   id: ConversationId,
-  columns: Partial<Pick<ConversationsTable, 'status' | 'model' | 'mode' | 'session_id' | 'updated_at'>>,
+  columns: Partial<Pick<ConversationsTable, 'title' | 'status' | 'model' | 'mode' | 'session_id' | 'updated_at'>>,
 ): Promise<void> {
   const result = await db.updateTable('conversations').set(columns).where('id', '=', id).executeTakeFirst();
   if (result.numUpdatedRows === 0n) {

@@ -1,14 +1,13 @@
-import { type Kysely, type Selectable, sql } from 'kysely';
+import type { Kysely, Selectable } from 'kysely';
 import type { AgentEvent, EventDraft } from '../../agents/event.ts';
 import type { AgentId } from '../../kernel/ids.ts';
 import { agentNotFound } from './agents.ts';
 import type { Database, EventsTable } from './database.ts';
 import { fromJson, toJson } from './json-text.ts';
+import { bytesOf, fitting } from './pages.ts';
 
 /** Keeps a statement under 400 variables: every SQL database takes 999. */
 const rowsPerInsert = 64;
-/** How much text one page of events holds at most, besides its last event. */
-const pageCharacters = 4 * 1024 * 1024;
 
 export async function append(
   db: Kysely<Database>,
@@ -47,24 +46,18 @@ export async function read(
   agentId: AgentId,
   range: { readonly after: number; readonly limit: number },
 ): Promise<readonly AgentEvent[]> {
-  const rows = await db
-    .selectFrom((from) =>
-      from
-        .selectFrom('events')
-        .select(['seq', 'conversation_id', 'run_id', 'at', 'data'])
-        // What comes before each row, so that the first one is always given.
-        .select([
-          sql<number>`sum(length(data)) over (order by seq rows unbounded preceding) - length(data)`.as('before'),
-        ])
-        .where('agent_id', '=', agentId)
-        .where('seq', '>', range.after)
-        .orderBy('seq')
-        .limit(range.limit)
-        .as('page'),
-    )
-    .select(['seq', 'conversation_id', 'run_id', 'at', 'data'])
-    .where('before', '<', pageCharacters)
+  const wanted = db
+    .selectFrom('events')
+    .where('agent_id', '=', agentId)
+    .where('seq', '>', range.after)
     .orderBy('seq')
+    .limit(range.limit);
+  const sized = await wanted.select(['seq', bytesOf('data').as('size')]).execute();
+  const last = fitting(sized, range.limit).at(-1);
+  if (last === undefined) return [];
+  const rows = await wanted
+    .select(['seq', 'conversation_id', 'run_id', 'at', 'data'])
+    .where('seq', '<=', last.seq)
     .execute();
   return rows.map((row) => toEvent(agentId, row));
 }

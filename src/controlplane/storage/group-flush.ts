@@ -1,6 +1,9 @@
+import { setImmediate as endOfTurn } from 'node:timers/promises';
+
 /**
  * Brings what was written onto the disk, for many callers at a time: those that come while a flush is under way share the
- * next one, which begins after all that they wrote. A failure is final: a disk that could not take what it was given may
+ * next one, which begins after all that they wrote, and so do those that come in the same turn of the event loop: a run is
+ * stored and begun in one. A failure is final: a disk that could not take what it was given may
  * have lost it, and a later flush would not tell.
  */
 export class GroupFlush {
@@ -20,6 +23,7 @@ export class GroupFlush {
 
   async #afterPresent(): Promise<void> {
     await this.#present;
+    await endOfTurn();
     this.#present = this.#next ?? this.#present;
     this.#next = undefined;
     await this.#flush();

@@ -1,4 +1,4 @@
-import type { Kysely, Selectable } from 'kysely';
+import type { Kysely, Selectable, SelectQueryBuilder } from 'kysely';
 import type { Message } from '../../agents/agent.ts';
 import type { Page, PageRequest } from '../../agents/ports.ts';
 import type { AgentId, ConversationId, MessageId, RunId } from '../../kernel/ids.ts';
@@ -6,11 +6,19 @@ import * as conversations from './conversations.ts';
 import type { Database, MessagesTable } from './database.ts';
 import { fromJson, toJson } from './json-text.ts';
 import { nextOrdinal } from './ordinals.ts';
-import { startPage, toPage } from './pages.ts';
+import { bytesOf, cursorAfter, fitting, startPage } from './pages.ts';
+
+/** Messages, and bytes of their content, that one reply holds at most. */
+const replyRows = 500;
+const replyBytes = 2 * 1024 * 1024;
 
 export async function find(db: Kysely<Database>, id: MessageId): Promise<Message | undefined> {
   const row = await db.selectFrom('messages').selectAll().where('id', '=', id).executeTakeFirst();
   return row && toMessage(row);
+}
+
+export async function exists(db: Kysely<Database>, id: MessageId): Promise<boolean> {
+  return (await db.selectFrom('messages').select('id').where('id', '=', id).executeTakeFirst()) !== undefined;
 }
 
 export async function list(
@@ -19,20 +27,49 @@ export async function list(
   page: PageRequest,
 ): Promise<Page<Message>> {
   const start = startPage('messages', page);
-  const all = db
-    .selectFrom('messages')
-    .selectAll()
-    .where('agent_id', '=', of.agentId)
-    .where('ordinal', '<', start.before);
+  const all = db.selectFrom('messages').where('agent_id', '=', of.agentId);
   const wanted = of.conversationId === null ? all : all.where('conversation_id', '=', of.conversationId);
-  const rows = await wanted.orderBy('ordinal', 'desc').limit(start.rows).execute();
-  const { items, nextCursor } = toPage('messages', start, rows, toMessage);
-  return { items: items.toReversed(), nextCursor };
+  const sized = await wanted
+    .select(['ordinal', bytesOf('content').as('size')])
+    .where('ordinal', '<', start.before)
+    .orderBy('ordinal', 'desc')
+    .limit(start.rows)
+    .execute();
+  const shown = fitting(sized, start.rows - 1);
+  const items = await read(wanted.selectAll(), shown);
+  return { items, nextCursor: cursorAfter('messages', shown, sized) };
 }
 
-export async function listOfRun(db: Kysely<Database>, runId: RunId): Promise<readonly Message[]> {
-  const rows = await db.selectFrom('messages').selectAll().where('run_id', '=', runId).orderBy('ordinal').execute();
-  return rows.map(toMessage);
+/** See `AgentStore.listReply`. */
+export async function listReply(
+  db: Kysely<Database>,
+  runId: RunId,
+): Promise<{ readonly messages: readonly Message[]; readonly isCut: boolean }> {
+  const ofRun = db.selectFrom('messages').where('run_id', '=', runId);
+  const sized = await ofRun
+    .select(['ordinal', 'role', bytesOf('content').as('size')])
+    .orderBy('ordinal', 'desc')
+    .limit(replyRows + 1)
+    .execute();
+  // What began the run is its oldest message, and not a part of the reply.
+  const said = sized.at(-1)?.role === 'user' ? sized.slice(0, -1) : sized;
+  const shown = fitting(said, replyRows, replyBytes);
+  return { messages: await read(ofRun.selectAll(), shown), isCut: shown.length < said.length };
+}
+
+/** The rows that `shown` tells of, oldest first: what was added since it was read stays out. */
+async function read(
+  query: SelectQueryBuilder<Database, 'messages', Selectable<MessagesTable>>,
+  shown: readonly { readonly ordinal: number }[],
+): Promise<readonly Message[]> {
+  const [newest] = shown;
+  if (newest === undefined) return [];
+  const rows = await query
+    .where('ordinal', '<=', newest.ordinal)
+    .orderBy('ordinal', 'desc')
+    .limit(shown.length)
+    .execute();
+  return rows.toReversed().map(toMessage);
 }
 
 /** The conversation is updated with it. */

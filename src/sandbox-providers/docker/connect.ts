@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import type { Container } from 'dockerode';
+import type { Container, Exec } from 'dockerode';
 import { orAbort } from '../../kernel/deadline.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import type { AgentId } from '../../kernel/ids.ts';
@@ -76,16 +76,29 @@ async function startPipe({ container, agentId, channel, timeoutMs, signal }: Cha
       what,
       timeoutMs,
       signal,
-      request: async (abortSignal) => {
-        const connection = await exec.start({ hijack: true, stdin: true, abortSignal });
-        if (abortSignal.aborted) connection.destroy(); // nobody waits for it any more
-        return connection;
-      },
+      request: (abortSignal) => hijack(exec, abortSignal),
     });
   } catch (thrown) {
     // 404: no such container; 409: stopped or paused; 500: it stopped in between.
     if (!(thrown instanceof EngineRefusal)) throw thrown;
     throw new CaissonError('SANDBOX_NOT_RUNNING', `The sandbox of ${agentId} is not running.`, { cause: thrown });
+  }
+}
+
+/**
+ * Starts the exec and takes its connection over. A start that the engine refuses would leave the connection open, for its
+ * request has no end of its own: nothing but an abort closes it.
+ */
+async function hijack(exec: Exec, signal: AbortSignal): Promise<Duplex> {
+  const request = new AbortController();
+  try {
+    const abortSignal = AbortSignal.any([signal, request.signal]);
+    const connection = await exec.start({ hijack: true, stdin: true, abortSignal });
+    if (signal.aborted) connection.destroy(); // nobody waits for it any more
+    return connection;
+  } catch (thrown) {
+    request.abort(thrown);
+    throw thrown;
   }
 }
 

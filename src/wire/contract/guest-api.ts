@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { conversationIdSchema, incarnationIdSchema, type PermissionId, type RunId } from '../../kernel/ids.ts';
+import { journalBounds } from './journal-bounds.ts';
 
 /**
  * The guest's HTTP/2 interface (inward). JSON bodies, validated on both ends by the schemas of this folder; an error is
@@ -69,8 +70,11 @@ export const errorTrailer = 'caisson-error';
 /** How much of stderr is kept. A trailer cannot hold more than 64 KiB, and base64 adds a third. */
 export const maxStderrBytes = 32 * 1024;
 
-/** Bound of one journal entry as a line of JSON. The guest replaces a larger one by `harness.other`. */
-export const maxJournalLineBytes = 8 * 1024 * 1024;
+/**
+ * Bound of one journal entry as a line of JSON, with its end. The guest cuts what its harness says so that it fits: long
+ * messages and outputs are split, other large texts are shortened with a mark in them.
+ */
+export const maxJournalLineBytes = 1024 * 1024;
 
 export const leaseRequestSchema = z.object({ epoch: z.int().positive() });
 export const journalAckSchema = z.object({ seq: z.int().min(0) });
@@ -78,14 +82,17 @@ export const journalAckSchema = z.object({ seq: z.int().min(0) });
 export const guestHealthSchema = z.object({
   protocol: z.int(),
   /** Content hash of the guest's bundle. */
-  guestVersion: z.string(),
-  agentId: z.string(),
+  guestVersion: z.string().max(journalBounds.word),
+  agentId: z.string().max(journalBounds.word),
   incarnation: incarnationIdSchema,
   /** Milliseconds since the epoch. */
   startedAt: z.int(),
   leaseEpoch: z.int().min(0),
   journal: z.object({ head: z.int(), acknowledged: z.int(), bytes: z.int(), full: z.boolean() }),
-  harness: z.object({ name: z.string(), state: z.enum(['starting', 'ready', 'stopped', 'failed']) }),
+  harness: z.object({
+    name: z.string().max(journalBounds.word),
+    state: z.enum(['starting', 'ready', 'stopped', 'failed']),
+  }),
 });
 export type GuestHealth = z.infer<typeof guestHealthSchema>;
 

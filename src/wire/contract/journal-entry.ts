@@ -1,22 +1,25 @@
 import { z } from 'zod';
 import { conversationIdSchema, runIdSchema } from '../../kernel/ids.ts';
 import { harnessEventSchema } from './harness-event.ts';
+import { journalBounds, lastMoment } from './journal-bounds.ts';
 import { sessionOfferSchema } from './session-offer.ts';
 import { turnOutcomeSchema } from './turn.ts';
 
+const word = z.string().max(journalBounds.word);
+
 export const journalBodySchema = z.discriminatedUnion('type', [
-  z.object({ type: z.literal('harness.started'), harness: z.string(), version: z.string() }),
+  z.object({ type: z.literal('harness.started'), harness: word, version: word }),
   z.object({
     type: z.literal('harness.exited'),
     exitCode: z.int().nullable(),
-    signal: z.string().nullable(),
+    signal: word.nullable(),
     /** The last 4 KiB of its stderr. */
-    stderr: z.string(),
+    stderr: z.string().max(journalBounds.stderr),
   }),
   z.object({
     type: z.literal('session.opened'),
     conversationId: conversationIdSchema,
-    sessionId: z.string(),
+    sessionId: z.string().max(journalBounds.id),
     /** `new` after a conversation had a session before means that the harness lost it. */
     how: z.enum(['new', 'loaded', 'resumed']),
     ...sessionOfferSchema.shape,
@@ -42,7 +45,7 @@ export type JournalBody = z.infer<typeof journalBodySchema>;
 export const journalEntrySchema = z.object({
   seq: z.int().positive(),
   /** Milliseconds since the epoch, by the guest's clock. */
-  at: z.int(),
+  at: z.int().min(0).max(lastMoment),
   body: journalBodySchema,
 });
 export type JournalEntry = z.infer<typeof journalEntrySchema>;

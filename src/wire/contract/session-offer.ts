@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { boundedArray } from './json-value.ts';
 
 /** The id of a mode or a model, as the harness names it. */
 export const choiceIdSchema = z.string().min(1).max(200);
@@ -12,8 +13,8 @@ export const mostChoicesTold = 100;
 
 /** What a session of a harness lets one choose. A harness that lets nobody choose offers none. */
 export const sessionOfferSchema = z.object({
-  modes: z.array(choiceSchema).max(mostChoicesTold),
-  models: z.array(choiceSchema).max(mostChoicesTold),
+  modes: boundedArray(choiceSchema, mostChoicesTold),
+  models: boundedArray(choiceSchema, mostChoicesTold),
   /** What a session has for which nobody chose; null where the harness does not say. */
   mode: choiceIdSchema.nullable(),
   model: choiceIdSchema.nullable(),

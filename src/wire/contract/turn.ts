@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { conversationIdSchema, runIdSchema } from '../../kernel/ids.ts';
 import { contentBlockSchema } from './harness-event.ts';
+import { journalBounds } from './journal-bounds.ts';
 import { choiceIdSchema } from './session-offer.ts';
 
 /** The one table of reasons why a turn, and so a run, is over. */
@@ -29,11 +30,13 @@ export const turnUsageSchema = z.object({
 });
 export type TurnUsage = z.infer<typeof turnUsageSchema>;
 
+const message = z.string().max(journalBounds.message);
+
 export const turnOutcomeSchema = z.discriminatedUnion('state', [
   z.object({ state: z.literal('completed'), reason: z.enum(turnReasons.completed), usage: turnUsageSchema.nullable() }),
-  z.object({ state: z.literal('failed'), reason: z.enum(turnReasons.failed), message: z.string() }),
-  z.object({ state: z.literal('canceled'), reason: z.enum(turnReasons.canceled), message: z.string() }),
-  z.object({ state: z.literal('timed_out'), reason: z.enum(turnReasons.timed_out), message: z.string() }),
+  z.object({ state: z.literal('failed'), reason: z.enum(turnReasons.failed), message }),
+  z.object({ state: z.literal('canceled'), reason: z.enum(turnReasons.canceled), message }),
+  z.object({ state: z.literal('timed_out'), reason: z.enum(turnReasons.timed_out), message }),
 ]);
 export type TurnOutcome = z.infer<typeof turnOutcomeSchema>;
 

@@ -17,7 +17,8 @@ const allowed = 1.15;
 /**
  * From nothing to the first answer. Ours: `agents.create`, `conversations.open` and `runs.start` on a control plane that
  * runs, until a subscriber has `run.completed`. Floor: Docker creates and starts a container of the same options that
- * only sleeps, and then Codex on the host is spawned, initialized, given a session and a first prompt; the sum of both.
+ * only sleeps, and then Codex on the host, with a home as new as that of a new agent, is spawned, initialized, given a
+ * session and a first prompt; the sum of both.
  * Eight at once: until the last of them is done.
  */
 export async function cold(context: BenchContext): Promise<readonly Row[]> {
@@ -38,7 +39,7 @@ export async function cold(context: BenchContext): Promise<readonly Row[]> {
     const [agents, times] = await answers(client, crowd);
     crowds.ours.push(Math.max(...times));
     await removeAgents(client, agents);
-    crowds.floor.push(await timed(() => Promise.all(Array.from({ length: crowd }, () => coldFloor(context)))));
+    crowds.floor.push(await crowdFloor(context));
   }
   const compare = (what: string, a: number, b: number, of: string): Row => ({
     what,
@@ -94,23 +95,49 @@ async function removeAgents(client: CaissonClient, agents: readonly string[]): P
 
 /** The two parts one after the other. The container stays until both are measured, and only sleeps. */
 async function coldFloor(context: BenchContext): Promise<Floor> {
-  const { docker, instance, provider } = context;
-  const spec = context.sandboxSpec();
-  const options = { ...containerOptions(spec, instance, randomUUID()), Entrypoint: ['sleep', 'infinity'] };
-  try {
-    const containerMs = await timed(async () => {
-      const container = await docker.createContainer(options);
-      await container.start();
-    });
-    return { containerMs, harnessMs: await harnessStart(context) };
-  } finally {
-    await provider.destroy(spec.agentId);
-  }
+  await using bed = await makeBed(context);
+  const containerMs = await timed(bed.startContainer);
+  return { containerMs, harnessMs: await timed(bed.answerOnce) };
 }
 
-async function harnessStart({ codexHome }: BenchContext): Promise<number> {
-  const startedAt = performance.now();
-  await using codex = await HostCodex.start(codexHome);
-  await codex.prompt(await codex.openSession(), message);
-  return performance.now() - startedAt;
+/** Both parts, several at once, until the last is done. */
+async function crowdFloor(context: BenchContext): Promise<number> {
+  await using beds = new AsyncDisposableStack();
+  const all = await Promise.all(Array.from({ length: crowd }, () => makeBed(context)));
+  for (const bed of all) beds.use(bed);
+  return await timed(() =>
+    Promise.all(
+      all.map(async ({ startContainer, answerOnce }) => {
+        await startContainer();
+        await answerOnce();
+      }),
+    ),
+  );
+}
+
+/** What one floor needs beforehand. */
+async function makeBed({
+  docker,
+  instance,
+  provider,
+  sandboxSpec,
+  newCodexHome,
+}: BenchContext): Promise<
+  AsyncDisposable & { readonly startContainer: () => Promise<void>; readonly answerOnce: () => Promise<void> }
+> {
+  const spec = sandboxSpec();
+  const codexHome = await newCodexHome();
+  const options = { ...containerOptions(spec, instance, randomUUID()), Entrypoint: ['sleep', 'infinity'] };
+  let codex: HostCodex | undefined;
+  return {
+    startContainer: async () => await (await docker.createContainer(options)).start(),
+    answerOnce: async () => {
+      codex = await HostCodex.start(codexHome);
+      await codex.prompt(await codex.openSession(), message);
+    },
+    [Symbol.asyncDispose]: async () => {
+      await codex?.[Symbol.asyncDispose]();
+      await provider.destroy(spec.agentId);
+    },
+  };
 }

@@ -13,7 +13,7 @@ const agentLimit = 1e6;
 const collector = join(import.meta.dirname, '../rig/collect-on-signal.ts');
 
 /**
- * Resident memory. Idle: a control plane that was just started, as `npm start` does it. Further agents: another one, whose
+ * Resident memory. Idle: a control plane that was just started, as `npm start` does it for the second time. Further agents: another one, whose
  * first agent has answered, grows by ten more that have answered too and are idle; a tenth of that growth. Its garbage is
  * collected on a signal before each look. Floor: a Node process that does nothing.
  */
@@ -58,13 +58,13 @@ async function bareNode(): Promise<number> {
 }
 
 async function idleControlPlane(context: BenchContext): Promise<number> {
+  await (await startControlPlane(context)).stop(); // fills the cache of code, as the first start after a change does
   await using controlPlane = await startControlPlane(context);
   return await settledBytes(controlPlane.pid);
 }
 
 async function agentsApart(context: BenchContext): Promise<{ first: number; last: number; perAgent: number }> {
-  const environment = { NODE_OPTIONS: `--expose-gc --import=${collector}` };
-  await using controlPlane = await startControlPlane(context, { environment });
+  await using controlPlane = await startControlPlane(context, { flags: ['--expose-gc', `--import=${collector}`] });
   const { client, pid } = controlPlane;
   const settled = async (): Promise<number> => {
     await settledBytes(pid);

@@ -23,7 +23,7 @@ export async function prompt(context: BenchContext): Promise<readonly Row[]> {
   const { client } = controlPlane;
   const agent = await client.agents.create.mutate({ name: 'prompt', wait: true });
   await using conversation = await LiveConversation.open(client, agent.id);
-  await using codex = await HostCodex.start(context.codexHome);
+  await using codex = await HostCodex.start(await context.newCodexHome());
   const sessionId = await codex.openSession();
   await codex.setTitle(sessionId);
 

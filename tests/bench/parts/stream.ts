@@ -22,7 +22,7 @@ export async function stream(context: BenchContext): Promise<readonly Row[]> {
   await using controlPlane = await startControlPlane(context);
   const { client } = controlPlane;
   const agent = await client.agents.create.mutate({ name: 'stream', wait: true });
-  await using codex = await HostCodex.start(context.codexHome);
+  await using codex = await HostCodex.start(await context.newCodexHome());
   const ours: number[] = [];
   const host: number[] = [];
   const events: number[] = [];

@@ -7,7 +7,7 @@ import type { SandboxProvider, SandboxSpec } from '../../../src/sandbox-provider
 import { openProvider } from '../../../src/sandbox-providers/registry.ts';
 import { newAgentId } from '../../../src/kernel/ids.ts';
 import { guestEnvironment } from '../../../src/wire/contract/guest-api.ts';
-import { type CodexHome, prepareCodexHome } from './host-codex.ts';
+import { type CodexHome, HostCodex, makeCodexHome } from './host-codex.ts';
 import { type ModelProcess, startModelProcess } from './model-process.ts';
 
 /** What every part of the benchmark is given. Disposing it removes all that was made, sandboxes included. */
@@ -18,13 +18,14 @@ export interface BenchContext extends AsyncDisposable {
   readonly instance: string;
   readonly provider: SandboxProvider;
   readonly model: ModelProcess;
-  readonly codexHome: CodexHome;
+  /** A new home for Codex on this machine: new to Codex too, as that of a new agent is. */
+  readonly newCodexHome: () => Promise<CodexHome>;
   /** A new empty directory. Not in the system's temporary one, where Codex would not put its helpers. */
-  directory(name: string): Promise<string>;
+  readonly directory: (name: string) => Promise<string>;
   /** What a control plane would ask of the provider for a new agent of default limits. */
-  sandboxSpec(): SandboxSpec;
+  readonly sandboxSpec: () => SandboxSpec;
   /** Tells whoever watches what is going on. */
-  log(line: string): void;
+  readonly log: (line: string) => void;
 }
 
 export async function openBenchContext(log: (line: string) => void): Promise<BenchContext> {
@@ -40,7 +41,10 @@ export async function openBenchContext(log: (line: string) => void): Promise<Ben
   undo.defer(() => destroyAll(provider));
   const model = undo.use(await startModelProcess());
   const directory = (name: string): Promise<string> => mkdtemp(join(root, `${name}-`));
-  const codexHome = await prepareCodexHome(await directory('codex'), model.baseUrl);
+  const codeCache = await directory('code-cache');
+  const newCodexHome = async (): Promise<CodexHome> =>
+    await makeCodexHome(await directory('codex'), { modelUrl: model.baseUrl, codeCache });
+  await (await HostCodex.start(await newCodexHome())).end();
   const held = undo.move();
   return {
     docker,
@@ -48,7 +52,7 @@ export async function openBenchContext(log: (line: string) => void): Promise<Ben
     instance,
     provider,
     model,
-    codexHome,
+    newCodexHome,
     directory,
     sandboxSpec: () => {
       const agentId = newAgentId();

@@ -16,8 +16,11 @@ export interface CodexHome {
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/** Sets a home of its own up below `directory`, with the code cache of the adapter filled, as the image has it. */
-export async function prepareCodexHome(directory: string, modelUrl: string): Promise<CodexHome> {
+/** A home that no Codex has used yet, in the empty `directory`. Homes share the adapter's code cache, as the image has one. */
+export async function makeCodexHome(
+  directory: string,
+  { modelUrl, codeCache }: { readonly modelUrl: string; readonly codeCache: string },
+): Promise<CodexHome> {
   const codexHome = join(directory, '.codex');
   await mkdir(codexHome, { recursive: true });
   await mkdir(join(directory, 'workspace'), { recursive: true });
@@ -25,20 +28,17 @@ export async function prepareCodexHome(directory: string, modelUrl: string): Pro
   await writeFile(join(codexHome, 'config.toml'), config.replace(/^base_url = .*$/m, `base_url = "${modelUrl}"`));
   await cp(join(image, 'etc/codex/rules'), join(codexHome, 'rules'), { recursive: true });
   const vendor = join(image, `node_modules/@openai/codex-linux-${process.arch}/vendor`, vendorFolder());
-  const home: CodexHome = {
+  return {
     directory,
     environment: {
       PATH: [join(vendor, 'codex-path'), join(vendor, 'codex-resources'), process.env['PATH']].join(delimiter),
       HOME: directory,
       CODEX_HOME: codexHome,
       CODEX_PATH: join(vendor, 'bin/codex'),
-      NODE_COMPILE_CACHE: join(directory, 'code-cache'),
+      NODE_COMPILE_CACHE: codeCache,
       NO_BROWSER: '1',
     },
   };
-  const first = await HostCodex.start(home);
-  await first.end(); // Node writes the cache when a program ends by itself
-  return home;
 }
 
 /** codex-acp on this machine, driven by the ACP SDK and by nothing else: the floor under every turn of Caisson. */
@@ -89,7 +89,7 @@ export class HostCodex implements AsyncDisposable {
     if (stopReason !== 'end_turn') throw new Error(`the host's turn ended with ${stopReason}`);
   }
 
-  /** Lets the program end by itself, which takes it 2 s. */
+  /** Lets the program end by itself, which takes it 2 s. Only then does Node fill its code cache. */
   async end(): Promise<void> {
     const exited = once(this.#child, 'exit');
     this.#child.stdin.end();

@@ -65,6 +65,7 @@ describe('the bridge to an editor', () => {
     expect(turn.text).toBe('hello');
     expect(await answered).toEqual({ stopReason: 'end_turn' });
     expect(updates.map(({ sessionUpdate }) => sessionUpdate)).toEqual([
+      'session_info_update',
       'agent_message_chunk',
       'agent_message_chunk',
       'tool_call',
@@ -140,10 +141,12 @@ describe('the bridge to an editor', () => {
     });
   });
 
-  test('load tells what was said; list names the session', async () => {
+  test('load tells what was said and done; list names the session', async () => {
     const answered = prompt('remember');
     await play(async (turn) => {
+      await turn.event({ type: 'plan.updated', entries: [{ content: 'do', priority: 'high', status: 'pending' }] });
       await turn.speak('First.');
+      await turn.runCommand('make', 'no rule\n', 2);
       await turn.speak('Second.');
       await turn.end();
     });
@@ -152,12 +155,21 @@ describe('the bridge to an editor', () => {
     await editor.agent.request(methods.agent.session.load, { sessionId, cwd: '/home/me/project', mcpServers: [] });
     expect(updates.map(({ sessionUpdate }) => sessionUpdate)).toEqual([
       'user_message_chunk',
+      'plan',
       'agent_message_chunk',
+      'tool_call',
       'agent_message_chunk',
     ]);
-    expect(texts()).toBe('rememberFirst.\n\nSecond.');
+    expect(texts()).toBe('rememberFirst.Second.');
+    expect(updates[3]).toMatchObject({
+      title: 'make',
+      kind: 'execute',
+      status: 'failed',
+      content: [{ type: 'content', content: { type: 'text', text: 'no rule\n' } }],
+      rawOutput: { exitCode: 2 },
+    });
     const { sessions } = await editor.agent.request(methods.agent.session.list, { cwd: '/home/me/project' });
-    expect(sessions).toContainEqual(expect.objectContaining({ sessionId, title: 'Editor: project' }));
+    expect(sessions).toContainEqual(expect.objectContaining({ sessionId, title: 'remember' }));
   });
 
   test('an unknown session is not found, a closed one says so', async () => {

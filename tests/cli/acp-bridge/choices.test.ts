@@ -65,7 +65,9 @@ beforeEach(async () => {
   agent = await caisson.agents.create.mutate({ name: `edited-${agents}`, wait: true });
   updates = [];
   editor = acpClient({ name: 'editor' })
-    .onNotification(methods.client.session.update, ({ params }) => void updates.push(params.update))
+    .onNotification(methods.client.session.update, ({ params }) => {
+      if (params.update.sessionUpdate !== 'session_info_update') updates.push(params.update);
+    })
     .connect(createBridge({ client: caisson, agent }));
   await editor.agent.request(methods.agent.initialize, { protocolVersion: 1, clientCapabilities: {} });
 });

@@ -1,5 +1,7 @@
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { oneLine, printable } from '../../../src/cli/output/printable.ts';
+import { jsonText } from '../../../src/cli/output/json-text.ts';
+import { oneLine, printable, revealed } from '../../../src/cli/output/printable.ts';
 import { duration, relativeTime } from '../../../src/cli/output/relative-time.ts';
 import { plain } from '../../../src/cli/output/style.ts';
 import { table, type Column } from '../../../src/cli/output/table.ts';
@@ -16,6 +18,57 @@ describe('printable', () => {
   test('oneLine shortens and folds', () => {
     expect(oneLine('  a\n\tb  ')).toBe('a b');
     expect(oneLine('x'.repeat(20), 5)).toBe('xxxx…');
+  });
+
+  test('shows what would turn the direction of a text, or be there unseen', () => {
+    expect(printable('a\u202Eb\u2066c\u200Bd\uFEFFe\u{E0041}')).toBe('a<U+202E>b<U+2066>c<U+200B>d<U+FEFF>e<U+E0041>');
+  });
+
+  test('keeps the joiners that emoji and scripts are written with', () => {
+    expect(printable('👩‍💻 می‌خواهم')).toBe('👩‍💻 می‌خواهم');
+  });
+});
+
+describe('revealed', () => {
+  test('leaves nothing out: line feeds, controls and look-alikes of spaces are shown', () => {
+    expect(revealed('a\n\tb\r\u001B]0;c\u0007\u00A0d\u200De\uD800')).toBe(
+      'a⏎⇥b<U+000D><U+001B>]0;c<U+0007><U+00A0>d<U+200D>e<U+D800>',
+    );
+  });
+
+  test('its own signs in the text are shown by their code', () => {
+    expect(revealed('a⏎b⇥c')).toBe('a<U+23CE>b<U+21E5>c');
+  });
+
+  test('many spaces cannot push a part of the text out of sight', () => {
+    expect(revealed(`rm -rf /;${' '.repeat(3_000)}ls`)).toBe('rm -rf /;<3000 spaces>ls');
+  });
+
+  test('plain text stays as it is, in every script', () => {
+    expect(revealed('git commit -m "é 漢 😀"')).toBe('git commit -m "é 漢 😀"');
+  });
+});
+
+describe('JSON', () => {
+  test('holds nothing that a terminal obeys or hides, and is the same to a parser', () => {
+    fc.assert(
+      fc.property(
+        fc.string({ unit: 'binary' }),
+        fc.constantFrom('\u009B', '\u007F', '\u202E', '\u2028', '\u{E0041}'),
+        (text, bad) => {
+          const value = { [`key ${bad}`]: [`${text}${bad}`] };
+          for (const indent of [undefined, 2]) {
+            const json = jsonText(value, indent);
+            expect(json).not.toMatch(/(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+            expect(JSON.parse(json)).toEqual(value);
+          }
+        },
+      ),
+    );
+  });
+
+  test('names what it escapes as JSON does', () => {
+    expect(jsonText({ title: 'a\u202Eb\u{E0041}' })).toBe('{"title":"a\\u202eb\\udb40\\udc41"}');
   });
 });
 
@@ -73,6 +126,16 @@ describe('table', () => {
     ];
     expect(table([{ name: 'a', count: 1 }], more, plain, 30)).toBe('name  id      count\na     agt-01      1\n');
     expect(table([{ name: 'a', count: 1 }], more, plain)).toContain('something long');
+  });
+
+  test('a whole column is never shortened, and takes no room from the others', () => {
+    const whole: Column<Row>[] = [
+      { title: 'id', value: () => 'agt-01' },
+      { title: 'extra', value: () => 'something', whenNarrow: 'leave-out' },
+      { title: 'asks for', value: ({ name }) => name, whole: true },
+    ];
+    const text = table([{ name: 'x'.repeat(300), count: 1 }], whole, plain, 40);
+    expect(text).toBe(`id      extra      asks for\nagt-01  something  ${'x'.repeat(300)}\n`);
   });
 
   test('a value with line feeds or escape sequences stays on its line', () => {

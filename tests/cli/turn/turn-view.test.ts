@@ -104,6 +104,11 @@ describe('TurnView', () => {
     expect(await shown({ hadSession: true }, opened)).toContain('it has forgotten what was said before');
   });
 
+  test("a harness's own kind of tool is any text: it neither reaches the terminal raw nor breaks the view", async () => {
+    expect(await shown({}, started({ kind: '\u001B[2Jodd' }))).toContain('  odd   ');
+    expect(await shown({}, started({ kind: 'constructor' }))).toContain('  constructor ');
+  });
+
   test('escape sequences in titles and output do not reach the terminal', async () => {
     const text = await shown({}, started({ title: 'l\u001B[2Js' }), ended({ output: '\u001B]0;owned\u0007done\n' }));
     expect(text).toBe('\n  run   ls\n        done\n');
@@ -147,7 +152,7 @@ describe('a permission question', () => {
   });
 
   test('takes a number or the id of an option, and nothing else', () => {
-    expect(['1', ' 3 ', 'yes', '7', '0', '4', ''].map((answer) => chosenOption(answer, question))).toEqual([
+    expect(['1', ' 3 ', 'yes', '7', '0', '4', ''].map((answer) => chosenOption(answer, question)?.optionId)).toEqual([
       'always',
       '7',
       'yes',

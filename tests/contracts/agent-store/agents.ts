@@ -116,11 +116,12 @@ export function agentBehaviours(store: () => AgentStore): void {
     expect(await store().findAgent(agent.id)).toBeUndefined();
     expect(await store().findConversation(conversation.id)).toBeUndefined();
     expect(await store().findMessage(message.id)).toBeUndefined();
-    expect(await store().listRunMessages(run.id)).toEqual([]);
+    expect(await store().listReply(run.id)).toEqual({ messages: [], isCut: false });
     expect(await store().findRun(run.id)).toBeUndefined();
     expect(await store().listActiveRuns(agent.id)).toEqual([]);
     expect(await store().findPermission(permission.id)).toBeUndefined();
-    expect(await store().listPendingPermissions({ agentId: agent.id })).toEqual([]);
+    const page = { limit: 10, cursor: null };
+    expect((await store().listPendingPermissions({ agentId: agent.id }, page)).items).toEqual([]);
     expect(await store().readEvents(agent.id, 0, 10)).toEqual([]);
     expect(await store().eventBounds(agent.id)).toEqual({ first: 1, last: 0 });
     expect(await store().journalPosition(agent.id, incarnation)).toBe(0);

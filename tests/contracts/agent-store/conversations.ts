@@ -8,12 +8,20 @@ export function conversationBehaviours(store: () => AgentStore): void {
     const { conversation } = await storedAgent(store());
     expect(await store().findConversation(conversation.id)).toEqual(conversation);
     await store().transaction(async (tx) => {
+      await tx.setConversationTitle(conversation.id, 'Plans “here”');
       await tx.setConversationSession(conversation.id, 'session-1');
       await tx.setConversationChoices(conversation.id, { model: 'large', mode: 'plan “it”' });
       await tx.closeConversation(conversation.id);
       expect(await tx.findConversation(conversation.id)).toMatchObject({ status: 'closed', sessionId: 'session-1' });
     });
-    const changed = { ...conversation, sessionId: 'session-1', model: 'large', mode: 'plan “it”', status: 'closed' };
+    const changed = {
+      ...conversation,
+      title: 'Plans “here”',
+      sessionId: 'session-1',
+      model: 'large',
+      mode: 'plan “it”',
+      status: 'closed',
+    };
     expect(await store().findConversation(conversation.id)).toEqual(changed);
     await store().transaction((tx) => tx.setConversationChoices(conversation.id, { model: null, mode: 'ask' }));
     expect(await store().findConversation(conversation.id)).toEqual({ ...changed, model: null, mode: 'ask' });
@@ -64,7 +72,11 @@ export function conversationBehaviours(store: () => AgentStore): void {
     const other = aConversation(agent.id);
     const runId = newRunId();
     const messages = [now, now - 10, now, now + 3, now].map((createdAt, index) =>
-      aMessage(index === 2 ? other : conversation, { createdAt, runId: index < 2 ? runId : null }),
+      aMessage(index === 2 ? other : conversation, {
+        createdAt,
+        runId: index < 3 ? runId : null,
+        role: index === 0 ? 'user' : 'agent',
+      }),
     );
     await store().transaction(async (tx) => {
       await tx.insertConversation(other);
@@ -74,7 +86,7 @@ export function conversationBehaviours(store: () => AgentStore): void {
     expect((await store().listMessages(agent.id, null, page)).items).toEqual(messages);
     expect((await store().listMessages(agent.id, conversation.id, page)).items).toEqual(messages.toSpliced(2, 1));
     expect((await store().listMessages(agent.id, other.id, page)).items).toEqual([messages[2]]);
-    expect(await store().listRunMessages(runId)).toEqual(messages.slice(0, 2));
+    expect(await store().listReply(runId)).toEqual({ messages: messages.slice(1, 3), isCut: false });
   });
 
   test("an agent's listings hold nothing of another agent's conversation", async () => {

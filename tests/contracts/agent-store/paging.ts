@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { AgentStore, Page, PageRequest } from '../../../src/agents/ports.ts';
-import { newUserId } from '../../../src/kernel/ids.ts';
-import { aConversation, aMessage, anAgent, aRun, now, storedAgent } from '../store-records.ts';
+import { newRunId, newUserId } from '../../../src/kernel/ids.ts';
+import { aConversation, aDelta, aMessage, anAgent, aPermission, aRun, now, storedAgent } from '../store-records.ts';
 
 /** A listing of things that belong together, and how to add one more. */
 interface Listing {
@@ -10,6 +10,12 @@ interface Listing {
   readonly page: (request: PageRequest) => Promise<Page<{ readonly id: string }>>;
   /** Whether the items of a page stand oldest first. */
   readonly oldestFirst: boolean;
+}
+
+interface LargeListing {
+  readonly add: (size: number) => Promise<string>;
+  readonly page: (request: PageRequest) => Promise<Page<{ readonly id: string }>>;
+  readonly newestFirst: boolean;
 }
 
 export function pagingBehaviours(store: () => AgentStore): void {
@@ -101,6 +107,107 @@ export function pagingBehaviours(store: () => AgentStore): void {
       );
     });
   }
+
+  const kibibyte = 1024;
+  const text = (size: number): string => 'é'.repeat(size / 2);
+
+  /** Listings of what sandboxes write: `add` stores one with a content of about so many bytes. */
+  const largeListings: Readonly<Record<string, () => Promise<LargeListing>>> = {
+    messages: async () => {
+      const { agent, conversation } = await storedAgent(store());
+      return {
+        add: async (size) => {
+          const message = aMessage(conversation, { content: [{ type: 'text', text: text(size) }] });
+          await store().transaction((tx) => tx.insertMessage(message));
+          return message.id;
+        },
+        page: async (request) => {
+          const { items, nextCursor } = await store().listMessages(agent.id, null, request);
+          return { items: items.toReversed(), nextCursor };
+        },
+        newestFirst: true,
+      };
+    },
+    'pending permissions': async () => {
+      const { agent, conversation } = await storedAgent(store());
+      return {
+        add: async (size) => {
+          const permission = aPermission(conversation, {
+            input: text(size / 2),
+            content: [{ type: 'text', text: text(size / 2) }],
+          });
+          await store().transaction((tx) => tx.insertPermission(permission));
+          return permission.id;
+        },
+        page: (request) => store().listPendingPermissions({ agentId: agent.id }, request),
+        newestFirst: false,
+      };
+    },
+    events: async () => {
+      const { agent } = await storedAgent(store());
+      return {
+        add: async (size) => {
+          const [event] = await store().transaction((tx) => tx.appendEvents(agent.id, [aDelta(text(size))]));
+          return String(event?.seq);
+        },
+        page: async ({ limit, cursor }) => {
+          const events = await store().readEvents(agent.id, Number(cursor), limit);
+          const items = events.map((event) => ({ ...event, id: String(event.seq) }));
+          const { last } = await store().eventBounds(agent.id);
+          return {
+            items,
+            nextCursor: items.at(-1)?.seq === last || items.length === 0 ? null : (items.at(-1)?.id ?? null),
+          };
+        },
+        newestFirst: false,
+      };
+    },
+  };
+
+  for (const [name, open] of Object.entries(largeListings)) {
+    test(`a page of ${name} ends before 1 MiB, and the next ones show the rest, each once`, async () => {
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(fc.constantFrom(100, 40 * kibibyte, 400 * kibibyte, 900 * kibibyte, 2_048 * kibibyte), {
+            maxLength: 9,
+          }),
+          fc.integer({ min: 1, max: 7 }),
+          async (sizes, limit) => {
+            const listing = await open();
+            const ids: string[] = [];
+            for (const size of sizes) ids.push(await listing.add(size));
+            const shown: string[] = [];
+            let cursor: string | null = null;
+            do {
+              const page: Page<{ readonly id: string }> = await listing.page({ limit, cursor });
+              expect(page.items.length).toBeLessThanOrEqual(limit);
+              const [, ...rest] = page.items;
+              expect(Buffer.byteLength(JSON.stringify(rest))).toBeLessThan(1_024 * kibibyte + rest.length * kibibyte);
+              if (page.nextCursor !== null) expect(page.items.length).toBeGreaterThan(0);
+              shown.push(...page.items.map(({ id }) => id));
+              cursor = page.nextCursor;
+            } while (cursor !== null);
+            expect(shown).toEqual(listing.newestFirst ? ids.toReversed() : ids);
+          },
+        ),
+        { numRuns: 15 },
+      );
+    });
+  }
+
+  test('a reply that is too large for one answer is given from its end', async () => {
+    const { conversation } = await storedAgent(store());
+    const runId = newRunId();
+    const messages = [100, 900, 900, 900].map((size, index) =>
+      aMessage(conversation, {
+        runId,
+        role: index === 0 ? 'user' : 'agent',
+        content: [{ type: 'text', text: text(size * kibibyte) }],
+      }),
+    );
+    for (const message of messages) await store().transaction((tx) => tx.insertMessage(message));
+    expect(await store().listReply(runId)).toEqual({ messages: messages.slice(2), isCut: true });
+  });
 
   test('a page goes on after the row that its cursor names is gone', async () => {
     const ownerId = newUserId();

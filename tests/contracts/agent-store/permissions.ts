@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { AgentStore } from '../../../src/agents/ports.ts';
-import { newPermissionId, newUserId } from '../../../src/kernel/ids.ts';
+import type { AgentStore, PermissionFilter } from '../../../src/agents/ports.ts';
+import { newPermissionId, newRunId, newUserId } from '../../../src/kernel/ids.ts';
 import { aPermission, now, storedAgent } from '../store-records.ts';
 
 export function permissionBehaviours(store: () => AgentStore): void {
@@ -41,11 +41,35 @@ export function permissionBehaviours(store: () => AgentStore): void {
     await store().transaction(async (tx) => {
       for (const permission of [done, ...all]) await tx.insertPermission(permission);
       await tx.resolvePermission(done.id, { outcome: 'expired', optionId: null, resolvedBy: null, resolvedAt: now });
-      expect(await tx.listPendingPermissions(one.agent.id)).toEqual([all[0], all[3]]);
+      const pending = await tx.listPendingPermissions(one.agent.id);
+      expect(pending.map(({ id }) => id)).toEqual([all[0]?.id, all[3]?.id]);
     });
-    expect(await store().listPendingPermissions({ agentId: one.agent.id })).toEqual([all[0], all[3]]);
-    expect(await store().listPendingPermissions({ ownerId: one.agent.ownerId })).toEqual([all[0], all[1], all[3]]);
-    const everyone = await store().listPendingPermissions({ ownerId: null });
+    const page = { limit: 200, cursor: null };
+    const list = async (filter: PermissionFilter) => (await store().listPendingPermissions(filter, page)).items;
+    expect(await list({ agentId: one.agent.id })).toEqual([all[0], all[3]]);
+    expect(await list({ ownerId: one.agent.ownerId })).toEqual([all[0], all[1], all[3]]);
+    const everyone = await list({ ownerId: null });
     expect(everyone.filter(({ id }) => [done, ...all].some((permission) => permission.id === id))).toEqual(all);
+  });
+
+  test('what is pending of an agent and of a run is told without what it asks', async () => {
+    const { agent, conversation } = await storedAgent(store());
+    const permission = aPermission(conversation);
+    const run = permission.runId ?? newRunId();
+    const resolution = { outcome: 'expired', optionId: null, resolvedBy: null, resolvedAt: now } as const;
+    await store().transaction(async (tx) => {
+      expect(await tx.hasPermission(permission.id)).toBe(false);
+      await tx.insertPermission(permission);
+      const { id, agentId, conversationId, runId, incarnation } = permission;
+      const pending = { id, agentId, conversationId, runId, incarnation };
+      expect(await tx.findPendingPermission(id)).toEqual(pending);
+      expect(await tx.listPendingPermissions(agent.id)).toEqual([pending]);
+      expect([await tx.isPermissionAwaited(run), await tx.countPendingPermissions(agent.id)]).toEqual([true, 1]);
+      await tx.resolvePermission(id, resolution);
+      expect(await tx.hasPermission(id)).toBe(true);
+      expect(await tx.findPendingPermission(id)).toBeUndefined();
+      expect(await tx.listPendingPermissions(agent.id)).toEqual([]);
+      expect([await tx.isPermissionAwaited(run), await tx.countPendingPermissions(agent.id)]).toEqual([false, 0]);
+    });
   });
 }

@@ -246,6 +246,20 @@ describe('a message and its run', () => {
     expect((await server.query(server.alice, 'runs.list', { agentId })).data).toMatchObject({ items: [] });
   });
 
+  test("a time-out beyond the operator's limit is refused, and names the limit", async () => {
+    const { id: agentId } = await newAgent();
+    const conversationId = await newConversation(agentId);
+    const week = 7 * 24 * 3_600_000;
+    const message = 'hi';
+    for (const { status, error } of [
+      await server.mutate(server.alice, 'runs.start', { conversationId, message, timeoutMs: week }),
+      await server.mutate(server.alice, 'agents.sendMessage', { agentId, conversationId, message, runTimeoutMs: week }),
+    ]) {
+      expect([status, error?.code]).toEqual([400, 'BAD_REQUEST']);
+      expect(error?.details).toMatchObject({ asked: week, most: 600_000 });
+    }
+  });
+
   test('a closed conversation takes no message', async () => {
     const { id: agentId } = await newAgent();
     const conversationId = await newConversation(agentId);
@@ -289,7 +303,7 @@ describe('the model and the mode of a conversation', () => {
   test.each([
     ['nothing to change', {}, 'must name a model or a mode'],
     ['an empty mode', { mode: '' }, 'mode: '],
-    ['a mode with a line feed', { mode: 'a\nb' }, 'mode: must not hold control characters'],
+    ['a mode with a line feed', { mode: 'a\nb' }, 'mode: must not hold control or format characters'],
     ['half a surrogate pair', { model: 'a\ud800' }, 'model: must be well-formed Unicode'],
     ['an id that is too long', { model: 'x'.repeat(201) }, 'model: '],
     ['a number', { mode: 1 }, 'mode: '],
@@ -347,7 +361,7 @@ describe('permissions', () => {
     );
     const listed = await server.query(server.alice, 'permissions.list', { agentId });
     expect(listed.data).toMatchObject({ items: [{ id: permissionId, state: 'pending' }] });
-    expect((await server.query(server.bob, 'permissions.list')).data).toEqual({ items: [] });
+    expect((await server.query(server.bob, 'permissions.list')).data).toEqual({ items: [], nextCursor: null });
     const wrong = await server.mutate(server.alice, 'permissions.respond', { permissionId, optionId: 'nope' });
     expect([wrong.status, wrong.error?.code]).toEqual([400, 'BAD_REQUEST']);
     const answered = await server.mutate(server.alice, 'permissions.respond', { permissionId, optionId: 'allow_once' });

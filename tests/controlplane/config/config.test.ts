@@ -21,9 +21,15 @@ describe('without any variable', () => {
       host: '127.0.0.1',
       port: 7070,
       dataDir: resolve('.caisson'),
-      sandbox: { provider: 'docker', image: null, limits: { cpus: 2, memoryBytes: 2_147_483_648, pids: 512 } },
+      sandbox: {
+        provider: 'docker',
+        image: 'caisson/sandbox:latest',
+        limits: { cpus: 2, memoryBytes: 2_147_483_648, pids: 512 },
+      },
       harnesses: ['codex'],
       model: { name: 'gpt-5.5', demo: true, baseUrl: null, apiKey: null },
+      maxRuns: 16,
+      maxRunsPerUser: 8,
       runTimeoutMs: 3_600_000,
       maxMessageBytes: 1_048_576,
       eventRetention: 200_000,
@@ -32,6 +38,17 @@ describe('without any variable', () => {
 
   test('an empty variable counts as unset', () => {
     expect(loadConfig({ CAISSON_PORT: '', OPENAI_API_KEY: '' })).toEqual(loadConfig({}));
+  });
+});
+
+describe('the share of one user', () => {
+  test.each([
+    [{}, 8],
+    [{ CAISSON_MAX_RUNS: '5' }, 2],
+    [{ CAISSON_MAX_RUNS: '1' }, 1],
+    [{ CAISSON_MAX_RUNS: '5', CAISSON_MAX_RUNS_PER_USER: '4' }, 4],
+  ])('by %j', (environment, maxRunsPerUser) => {
+    expect(loadConfig(environment)).toMatchObject({ maxRunsPerUser });
   });
 });
 

@@ -12,7 +12,7 @@ import { startGuest, type Guest } from '../../../src/guest/guest.ts';
 import { type Clock, systemClock } from '../../../src/kernel/clock.ts';
 import { CaissonError } from '../../../src/kernel/errors.ts';
 import { type AgentId, newUserId, type RunId } from '../../../src/kernel/ids.ts';
-import { silentLogger } from '../../../src/kernel/logger.ts';
+import { type Logger, silentLogger } from '../../../src/kernel/logger.ts';
 import type { Sandbox, SandboxProvider, SandboxSpec } from '../../../src/sandbox-providers/contract/index.ts';
 import { settings, text } from '../../agents/domain-fixture.ts';
 import { FakeHarness } from '../../guest/fake-harness.ts';
@@ -119,6 +119,7 @@ export interface FleetFixture extends AsyncDisposable {
 
 interface Overrides {
   readonly clock?: Clock;
+  readonly logger?: Logger;
   readonly mayRun?: () => Promise<boolean>;
   /** Stands between the fleet and the store. */
   readonly observe?: (observer: SandboxObserver) => SandboxObserver;
@@ -126,7 +127,7 @@ interface Overrides {
 
 /** The real domain, fleet, store, wire and guest. */
 export async function openFleet(overrides: Overrides = {}): Promise<FleetFixture> {
-  const { clock = systemClock, mayRun = async () => true, observe = (real) => real } = overrides;
+  const { clock = systemClock, logger = silentLogger, mayRun = async () => true, observe = (real) => real } = overrides;
   await using undo = new AsyncDisposableStack();
   const directory = await mkdtemp(join(tmpdir(), 'caisson-fleet-'));
   undo.defer(() => rm(directory, { recursive: true }));
@@ -144,7 +145,7 @@ export async function openFleet(overrides: Overrides = {}): Promise<FleetFixture
         specOf: ({ id: agentId, limits }) => ({ agentId, image: 'none', limits, environment: {} }),
         outwardFor: () => () => undefined,
         clock,
-        logger: silentLogger,
+        logger,
       });
       parts = { fleet, observer };
       return fleet;

@@ -3,6 +3,7 @@ import type { SandboxObserver } from '../../../src/agents/ports.ts';
 import { systemClock } from '../../../src/kernel/clock.ts';
 import { CaissonError } from '../../../src/kernel/errors.ts';
 import { newMessageId } from '../../../src/kernel/ids.ts';
+import { type LogFields, silentLogger } from '../../../src/kernel/logger.ts';
 import { until } from '../../until.ts';
 import { openFleet } from './fleet-fixture.ts';
 
@@ -140,6 +141,37 @@ test('a fleet that is closed attaches to nothing more', async () => {
   await fixture.fleet.start(async () => [agent]);
   expect(fixture.provider.connects).toBe(connects);
   expect(fixture.provider.stopped).toEqual([]);
+});
+
+test('a guest that breaks its wire again and again is warned of once a minute, with the number of breaks', async () => {
+  let skew = 0;
+  const warned: unknown[] = [];
+  let breaks = 0;
+  const hear = (fields: LogFields, message: string, isWarning: boolean): void => {
+    if (!message.startsWith('the wire broke')) return;
+    breaks++;
+    if (isWarning) warned.push(fields['breaks']);
+  };
+  await using fixture = await openFleet({
+    clock: { now: () => Date.now() + skew, schedule: (ms, callback) => systemClock.schedule(ms, callback) },
+    logger: {
+      ...silentLogger,
+      debug: (fields, message) => hear(fields, message, false),
+      warn: (fields, message) => hear(fields, message, true),
+    },
+  });
+  const { agent } = await fixture.newTalk();
+  const breakWire = async (): Promise<void> => {
+    await until('it is attached', () => fixture.fleet.currentGuest(agent.id) !== undefined);
+    const before = breaks;
+    fixture.provider.cut();
+    await until('the break is noticed', () => breaks > before);
+  };
+  for (let i = 0; i < 4; i++) await breakWire();
+  expect(warned).toEqual([1]);
+  skew = 120_000;
+  await breakWire();
+  expect(warned).toEqual([1, 4]);
 });
 
 test('the session of a conversation that was closed under a run is freed when the run is over', async () => {

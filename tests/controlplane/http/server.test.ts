@@ -191,7 +191,12 @@ test('no answer allows another origin to read it', async () => {
 test('the landing page says what this is', async () => {
   const response = await fetch(server.url);
   expect(response.headers.get('content-type')).toContain('text/html');
-  expect(await response.text()).toContain('demo model');
+  const page = await response.text();
+  expect(page).toContain('demo model');
+  expect(page).toContain('name="viewport"');
+  // For a clone and for an installed package.
+  expect(page).toContain('npm run -s caisson -- --help');
+  expect(page).toContain('npx caisson --help');
 });
 
 test('the list of subscriptions is that of the router', () => {

@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import type { GatewayLimits } from '../../../src/controlplane/model-gateway/gateway-limits.ts';
 import { createModelGateway, type ModelGateway } from '../../../src/controlplane/model-gateway/model-gateway.ts';
+import { type Clock, systemClock } from '../../../src/kernel/clock.ts';
 import { newAgentId } from '../../../src/kernel/ids.ts';
 import type { Logger } from '../../../src/kernel/logger.ts';
 import { connectHttp2 } from '../../../src/wire/connect-http2.ts';
@@ -39,10 +40,11 @@ interface FixtureOptions {
   readonly baseUrl?: string;
   readonly limits?: Partial<GatewayLimits>;
   readonly key?: string | null;
+  readonly clock?: Clock;
 }
 
 export async function openGateway(options: FixtureOptions): Promise<GatewayFixture> {
-  const { upstream = () => undefined, limits = {}, key = apiKey } = options;
+  const { upstream = () => undefined, limits = {}, key = apiKey, clock = systemClock } = options;
   await using undo = new AsyncDisposableStack();
   const server = createServer(upstream);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -57,6 +59,7 @@ export async function openGateway(options: FixtureOptions): Promise<GatewayFixtu
       upstream: { baseUrl: options.baseUrl ?? upstreamUrl, apiKey: key },
       logger: recordingLogger(log),
       limits,
+      clock,
     }),
   );
   const agentId = newAgentId();

@@ -1,8 +1,11 @@
+import { once } from 'node:events';
+import { constants } from 'node:http2';
 import { createServer as createHttpsServer } from 'node:https';
 import { createServer as createTcpServer, type AddressInfo } from 'node:net';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import type { ServerResponse } from 'node:http';
 import { describe, expect, test } from 'vitest';
+import { HandClock } from '../../acp/hand-clock.ts';
 import { until } from '../../until.ts';
 import { apiKey, bodyOf, openGateway, readAnswer, sse } from './gateway-fixture.ts';
 import { localhostCertificate } from './localhost-certificate.ts';
@@ -323,6 +326,40 @@ describe('what breaks', () => {
   });
 });
 
+describe('the log', () => {
+  test('a guest that breaks off its calls without end does not flood it, and none goes uncounted', async () => {
+    const clock = new HandClock();
+    await using gateway = await openGateway({ clock, upstream: (_request, response) => response.end() });
+    const breakOff = async (): Promise<void> => {
+      const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses' });
+      stream.on('error', () => undefined);
+      stream.close(constants.NGHTTP2_CANCEL);
+      await once(stream, 'close');
+    };
+    for (let i = 0; i < 50; i++) await breakOff();
+    await gateway.ask('{}'); // it comes behind them
+    const counted = (): number => gateway.log.reduce((sum, { calls = 1 }) => sum + Number(calls), 0);
+    await until('the first line', () => gateway.log.length > 0);
+    expect(gateway.log).toHaveLength(1);
+    clock.advance(1_000);
+    expect(gateway.log).toHaveLength(2);
+    await gateway.gateway[Symbol.asyncDispose]();
+    await until('all are counted', () => counted() === 51);
+  });
+
+  test('every call that used tokens has a line of its own', async () => {
+    await using gateway = await openGateway({
+      clock: new HandClock(),
+      upstream: (_request, response) => {
+        response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(completed.response));
+      },
+    });
+    for (let i = 0; i < 5; i++) await gateway.ask('{}');
+    await until('the lines', () => gateway.log.length === 5);
+    expect(gateway.log.every(({ calls }) => calls === undefined)).toBe(true);
+  });
+});
+
 describe('bounds', () => {
   test('a body above the bound is refused before the service is asked for it', async () => {
     let bytes = 0;
@@ -336,6 +373,7 @@ describe('bounds', () => {
     const undeclared = await gateway.ask('x'.repeat(1_001));
     expect(undeclared.status).toBe(413);
     expect(JSON.parse(undeclared.text)).toMatchObject({ error: { code: 'request_too_large' } });
+    await until('both lines', () => gateway.log.length === 2);
     expect(gateway.log).toMatchObject([{ outcome: 'request_refused' }, { outcome: 'request_refused' }]);
   });
 

@@ -43,6 +43,7 @@ async function useAgentStore(
     await tx.findConversation(conversation.id);
     await tx.closeConversation(conversation.id);
     await tx.setConversationSession(conversation.id, 's');
+    await tx.setConversationTitle(conversation.id, 'a title');
     await tx.setConversationChoices(conversation.id, { model: 'a', mode: 'b' });
     await tx.setSessionOffer(agent.id, { modes: [], models: [], mode: null, model: null });
     await tx.insertMessage(message);
@@ -56,6 +57,9 @@ async function useAgentStore(
     await tx.insertPermission(permission);
     await tx.hasPermission(permission.id);
     await tx.listPendingPermissions(agent.id);
+    await tx.findPendingPermission(permission.id);
+    await tx.isPermissionAwaited(run.id);
+    await tx.countPendingPermissions(agent.id);
     await tx.resolvePermission(permission.id, {
       outcome: 'expired',
       optionId: null,
@@ -80,16 +84,16 @@ async function useAgentStore(
   await store.listMessages(agent.id, null, page);
   await store.listMessages(agent.id, conversation.id, page);
   await store.findMessage(message.id);
-  await store.listRunMessages(run.id);
+  await store.listReply(run.id);
   await store.findRun(run.id);
   await store.listRuns(agent.id, null, page);
   await store.listRuns(agent.id, conversation.id, page);
   await store.listActiveRuns();
   await store.listActiveRuns(agent.id);
   await store.findPermission(permission.id);
-  await store.listPendingPermissions({ agentId: agent.id });
-  await store.listPendingPermissions({ ownerId: agent.ownerId });
-  await store.listPendingPermissions({ ownerId: null });
+  await store.listPendingPermissions({ agentId: agent.id }, page);
+  await store.listPendingPermissions({ ownerId: agent.ownerId }, page);
+  await store.listPendingPermissions({ ownerId: null }, page);
   await store.readEvents(agent.id, 0, 10);
   await store.eventBounds(agent.id);
   await store.flushed();

@@ -133,6 +133,16 @@ describe('with a remote engine that may fail, the Docker provider', () => {
     await expect(provider.connect(agentId, 'inward')).rejects.toMatchObject({ code: 'SANDBOX_NOT_RUNNING' });
   });
 
+  test('keeps no connection of a pipe whose start the engine refused', async () => {
+    const { agentId } = await provider.ensureRunning(subject.newSpec());
+    relay.decide = async (line): Promise<Fate> => {
+      if (line.includes('/exec/')) await subject.provider.stop(agentId);
+      return 'pass';
+    };
+    await expect(provider.connect(agentId, 'inward')).rejects.toMatchObject({ code: 'SANDBOX_NOT_RUNNING' });
+    await until('the connection is closed', () => relay.openAfter('/exec/') === 0);
+  });
+
   test('ends its streams, here and in the sandbox, when the connection to the engine breaks', async () => {
     const { agentId } = await provider.ensureRunning(subject.newSpec());
     await subject.provider.connect(agentId, 'outward'); // the guest is up: no process comes by itself any more

@@ -24,6 +24,8 @@ export class EngineRelay implements AsyncDisposable {
   decide: Decide = () => 'pass';
   readonly #server;
   readonly #sockets;
+  /** The last request of each connection to us that is open. */
+  readonly #requests = new Map<Socket, string>();
 
   private constructor(server: ReturnType<typeof createServer>, sockets: Set<Socket>) {
     this.#server = server;
@@ -38,7 +40,13 @@ export class EngineRelay implements AsyncDisposable {
     return new EngineRelay(server, new Set());
   }
 
+  /** Connections to us that are open, and whose last request has this in its first line. */
+  openAfter(part: string): number {
+    return [...this.#requests.values()].filter((line) => line.includes(part)).length;
+  }
+
   async #relay(client: Socket): Promise<void> {
+    client.on('close', () => this.#requests.delete(client));
     const engine = connect({ path: localEngine, allowHalfOpen: true });
     for (const [socket, other] of [
       [client, engine],
@@ -52,6 +60,7 @@ export class EngineRelay implements AsyncDisposable {
     try {
       for await (const chunk of client) {
         const line = /^(?:GET|POST|DELETE) [^\r\n]+/.exec(String(chunk))?.[0];
+        if (line !== undefined) this.#requests.set(client, line);
         const fate = line === undefined ? 'pass' : await this.decide(line);
         if (fate === 'silence') continue;
         if (fate === 'lose-answer') engine.unpipe(client);

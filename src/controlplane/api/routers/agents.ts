@@ -50,7 +50,7 @@ export const agentsRouter = router({
     )
     .output(agentSchema)
     .mutation(async ({ ctx, input, signal }) => {
-      const { domain, about, draining } = ctx.services;
+      const { domain, access, about, draining } = ctx.services;
       const agent = await domain.agents.create({
         ownerId: ctx.principal.userId,
         name: input.name,
@@ -59,12 +59,13 @@ export const agentsRouter = router({
         provider: about.provider,
         limits: chooseLimits(ctx.services, input.limits ?? {}),
       });
-      if (!input.wait) return agent;
+      if (!input.wait) return await access.withOwner(agent);
       using limit = deadline(readyTimeoutMs, `The start of agent ${agent.name}`, anyOf(signal, draining));
-      return await domain.agents.whenReady(agent.id, limit.signal).catch((thrown: unknown) => {
+      const ready = await domain.agents.whenReady(agent.id, limit.signal).catch((thrown: unknown) => {
         if (signal?.aborted === true) throw new CaissonError('ABORTED', 'The caller left before the agent was ready.');
         throw namingAgent(thrown, agent.id);
       });
+      return await access.withOwner(ready);
     }),
 
   /** The caller's own, newest first; everyone's for administrators. */
@@ -73,7 +74,8 @@ export const agentsRouter = router({
     .output(pageSchema(agentSchema))
     .query(async ({ ctx, input }) => {
       const { domain, access } = ctx.services;
-      return await domain.agents.list(access.visibleOwner(ctx.principal), input);
+      const { items, nextCursor } = await domain.agents.list(access.visibleOwner(ctx.principal), input);
+      return { items: await access.withOwners(items), nextCursor };
     }),
 
   /** By id, or by a name among the caller's own agents. */
@@ -82,10 +84,10 @@ export const agentsRouter = router({
     .output(agentSchema)
     .query(async ({ ctx, input }) => {
       const { domain, access } = ctx.services;
-      if ('agentId' in input) return await access.agent(ctx.principal, input.agentId);
+      if ('agentId' in input) return await access.withOwner(await access.agent(ctx.principal, input.agentId));
       const agent = await domain.agents.findByName(ctx.principal.userId, input.name);
       if (agent === undefined) throw new CaissonError('AGENT_NOT_FOUND', `You have no agent called ${input.name}.`);
-      return agent;
+      return await access.withOwner(agent);
     }),
 
   /** Everything that is needed to show an agent; events after `seq` carry on from there. */
@@ -105,10 +107,14 @@ export const agentsRouter = router({
     .query(async ({ ctx, input }) => {
       const { domain, access } = ctx.services;
       await access.agent(ctx.principal, input.agentId);
-      return await domain.agents.snapshot(input.agentId);
+      const snapshot = await domain.agents.snapshot(input.agentId);
+      return { ...snapshot, agent: await access.withOwner(snapshot.agent) };
     }),
 
-  /** Messages, oldest first within the page; the newest page comes first. */
+  /**
+   * Messages, oldest first within the page; the newest page comes first. A page ends before 1 MiB of content, but holds one
+   * message at least.
+   */
   history: procedure
     .input(z.strictObject({ agentId: agentIdSchema, conversationId: conversationIdSchema.optional(), ...pageFields }))
     .output(pageSchema(messageSchema))
@@ -131,7 +137,7 @@ export const agentsRouter = router({
         conversationId: conversationIdSchema,
         message: messageInputSchema,
         idempotencyKey: idempotencyKeySchema.optional(),
-        /** Of the run. */
+        /** Of the run; at most the operator's CAISSON_RUN_TIMEOUT, which is also its default. */
         runTimeoutMs: runTimeoutSchema.optional(),
         /** Of the wait. */
         timeoutMs: z.int().min(0).max(longestAnswerMs).default(readyTimeoutMs),
@@ -141,9 +147,11 @@ export const agentsRouter = router({
       z.object({
         messageId: messageIdSchema,
         outcome: waitOutcomeSchema,
-        /** The text of all that the agent said in the run so far. */
+        /** The text of all that the agent said in the run so far; of more than 2 MiB or 500 messages the end. */
         reply: z.string(),
         messages: z.array(messageSchema).readonly(),
+        /** Whether it said more before: `agents.history` has it. */
+        isCut: z.boolean(),
       }),
     )
     .mutation(async ({ ctx, input, signal }) => {
@@ -157,12 +165,12 @@ export const agentsRouter = router({
         timeoutMs: input.runTimeoutMs,
       });
       const outcome = await waitForRun(ctx.services, { runId, timeoutMs: input.timeoutMs, signal });
-      const messages = await domain.runs.reply(runId);
+      const { messages, isCut } = await domain.runs.reply(runId);
       const reply = messages
         .map(({ content }) => content.map((block) => (block.type === 'text' ? block.text : '')).join(''))
         .filter((text) => text !== '')
         .join('\n\n');
-      return { messageId, outcome, reply, messages };
+      return { messageId, outcome, reply, messages, isCut };
     }),
 
   /**

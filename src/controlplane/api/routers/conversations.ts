@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { agentIdSchema, conversationIdSchema } from '../../../kernel/ids.ts';
 import { choiceInputFields, conversationSchema } from '../schemas/conversation.ts';
-import { displayNameSchema } from '../schemas/key.ts';
+import { displayNameSchema } from '../schemas/display-name.ts';
 import { pageFields, pageSchema } from '../schemas/page.ts';
 import { procedure, router } from '../trpc.ts';
 

@@ -39,7 +39,10 @@ export const eventsRouter = router({
       place.signal.throwIfAborted();
     }),
 
-  /** A page of stored events after a `seq`, in order. An empty one means that there is nothing newer. */
+  /**
+   * A page of stored events after a `seq`, in order: fewer than `limit` where they are large. An empty one means that there
+   * is nothing newer.
+   */
   read: procedure
     .input(
       z.strictObject({

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { keyIdSchema } from '../../../kernel/ids.ts';
 import type { KeyWithUser } from '../../auth/key-service.ts';
-import { displayNameSchema, keySchema, roleSchema } from '../schemas/key.ts';
+import { displayNameSchema } from '../schemas/display-name.ts';
+import { keySchema, roleSchema } from '../schemas/key.ts';
 import { procedure, router } from '../trpc.ts';
 
 export const keysRouter = router({

@@ -1,20 +1,21 @@
 import { z } from 'zod';
 import { agentIdSchema, permissionIdSchema } from '../../../kernel/ids.ts';
+import { pageFields, pageSchema } from '../schemas/page.ts';
 import { permissionSchema } from '../schemas/permission.ts';
 import { procedure, router } from '../trpc.ts';
 
 export const permissionsRouter = router({
   /** What waits for an answer, oldest first: of one agent, or of all that the caller may see. */
   list: procedure
-    .input(z.strictObject({ agentId: agentIdSchema.optional() }).prefault({}))
-    .output(z.object({ items: z.array(permissionSchema).readonly() }))
-    .query(async ({ ctx, input }) => {
+    .input(z.strictObject({ agentId: agentIdSchema.optional(), ...pageFields }).prefault({}))
+    .output(pageSchema(permissionSchema))
+    .query(async ({ ctx, input: { agentId, ...page } }) => {
       const { domain, access } = ctx.services;
-      if (input.agentId === undefined) {
-        return { items: await domain.permissions.list({ ownerId: access.visibleOwner(ctx.principal) }) };
+      if (agentId === undefined) {
+        return await domain.permissions.list({ ownerId: access.visibleOwner(ctx.principal) }, page);
       }
-      await access.agent(ctx.principal, input.agentId);
-      return { items: await domain.permissions.list({ agentId: input.agentId }) };
+      await access.agent(ctx.principal, agentId);
+      return await domain.permissions.list({ agentId }, page);
     }),
 
   /** Answers with one of the request's options, or refuses with null. The first answer counts. */

@@ -9,7 +9,10 @@ import { waitForRun } from '../wait-for-run.ts';
 const byId = z.strictObject({ runId: runIdSchema });
 
 export const runsRouter = router({
-  /** Stores the message and the run, and answers. From then on the run ends in exactly one terminal state. */
+  /**
+   * Stores the message and the run, and answers. From then on the run ends in exactly one terminal state. `timeoutMs` can
+   * be at most the operator's `CAISSON_RUN_TIMEOUT`, which is also its default.
+   */
   start: procedure
     .input(
       z.strictObject({
@@ -54,7 +57,11 @@ export const runsRouter = router({
       return await domain.runs.list(agentId, conversationId ?? null, page);
     }),
 
-  /** A queued run ends at once; one that is under way is asked to stop, and killed when it does not. */
+  /**
+   * A queued run ends at once; one that is under way is asked to stop, and killed when it does not. With it end its
+   * model request and the commands of the harness. A command that detached itself (`setsid nohup … &`) goes on until it ends
+   * or the sandbox stops.
+   */
   cancel: procedure
     .input(byId)
     .output(runSchema)

@@ -17,6 +17,8 @@ export const agentSchema = z.object({
   id: agentIdSchema,
   name: z.string(),
   ownerId: userIdSchema,
+  /** The owner as people know it. */
+  ownerName: z.string(),
   harness: z.string(),
   model: z.string().nullable(),
   provider: z.string(),

@@ -9,11 +9,9 @@ import {
 } from '../../../kernel/ids.ts';
 import { contentBlockSchema } from '../../../wire/contract/harness-event.ts';
 import { choiceIdSchema } from '../../../wire/contract/session-offer.ts';
+import { shownAsItIs } from './display-name.ts';
 
-const choiceInputSchema = choiceIdSchema
-  .refine((id) => id.isWellFormed(), 'must be well-formed Unicode')
-  .regex(/^\P{Cc}*$/u, 'must not hold control characters')
-  .nullish();
+const choiceInputSchema = shownAsItIs(choiceIdSchema).nullish();
 
 /** Ids as the harness names them: `agents.status` tells them. Null: the agent's model, the harness's default mode. */
 export const choiceInputFields = { model: choiceInputSchema, mode: choiceInputSchema };

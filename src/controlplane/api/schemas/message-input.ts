@@ -19,7 +19,7 @@ export const idempotencyKeySchema = z
   .string()
   .regex(/^[\x21-\x7e]{1,200}$/, 'must be 1 to 200 printable ASCII characters');
 
-/** From the start of a turn to its forced end. */
+/** From the start of a turn to its forced end, in milliseconds. The most that is granted is the operator's CAISSON_RUN_TIMEOUT. */
 export const runTimeoutSchema = z
   .int()
   .min(1_000)

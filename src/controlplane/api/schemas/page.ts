@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** Fields of the input of a listing: newest first. */
+/** Fields of the input of a listing. */
 export const pageFields = {
   limit: z.int().min(1).max(200).default(50),
   /** The `nextCursor` of the page before. */

@@ -13,6 +13,7 @@ import {
   permissionOutcomeSchema,
   toolContentSchema,
 } from '../../../wire/contract/harness-event.ts';
+import { jsonValueSchema } from '../../../wire/contract/json-value.ts';
 
 const rowSchema = z.object({
   id: permissionIdSchema,
@@ -23,7 +24,7 @@ const rowSchema = z.object({
   toolCallId: z.string(),
   title: z.string(),
   kind: z.string(),
-  input: z.json(),
+  input: jsonValueSchema,
   content: z.array(toolContentSchema).readonly(),
   options: z.array(permissionOptionSchema).readonly(),
   createdAt: z.int(),
