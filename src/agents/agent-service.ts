@@ -26,6 +26,9 @@ interface AgentServiceDependencies {
   readonly settings: DomainSettings;
 }
 
+/** Between two attempts to finish a deletion. */
+const retryDeletionMs = 30_000;
+
 interface NewAgent {
   readonly ownerId: UserId;
   readonly name: string;
@@ -139,16 +142,35 @@ export class AgentService {
 
   /**
    * Resolves when no sandbox, volume or row of the agent is left. Idempotent: a missing agent is no error. Once begun it
-   * goes on after a restart. Errors: PROVIDER_UNAVAILABLE; the agent then stays `deleting` and the call can be repeated.
+   * goes on by itself, also after a restart. Errors: PROVIDER_UNAVAILABLE; the agent then stays `deleting` until it is done.
    */
   delete(id: AgentId): Promise<void> {
     const deletion =
       this.#deletions.get(id) ??
-      this.#delete(id).finally(() => {
-        this.#deletions.delete(id);
-      });
+      this.#delete(id)
+        .catch((thrown: unknown) => {
+          this.#deleteLater(id);
+          throw thrown;
+        })
+        .finally(() => {
+          this.#deletions.delete(id);
+        });
     this.#deletions.set(id, deletion);
     return deletion;
+  }
+
+  /** What has begun is finished, whether or not anybody asks again. */
+  #deleteLater(id: AgentId): void {
+    const { clock, executor, logger } = this.#dependencies;
+    clock.schedule(retryDeletionMs, () => {
+      if (executor.draining) return;
+      this.delete(id).catch((thrown: unknown) => {
+        logger.warn(
+          { agentId: id, code: toCaissonError(thrown).code, err: thrown },
+          'a deletion could not be finished yet',
+        );
+      });
+    });
   }
 
   async #delete(id: AgentId): Promise<void> {
@@ -159,6 +181,7 @@ export class AgentService {
       await tx.setAgentDeleting(id);
     });
     executor.abandon(id);
+    waiters.agentDeleted(id);
     await sandboxes.destroy(agent);
     await store.transaction(async (tx) => {
       await tx.deleteAgent(id);

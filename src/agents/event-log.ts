@@ -22,6 +22,8 @@ export class EventLog {
   readonly #retention: number;
   readonly #logger: Logger;
   readonly #feeds = new Map<AgentId, EventFeed>();
+  /** Agents whose old events are being forgotten. */
+  readonly #pruning = new Set<AgentId>();
   readonly #listeners = new Set<(event: AgentEvent) => void>();
 
   /** `retention`: events kept for an agent; older ones are forgotten. */
@@ -50,10 +52,14 @@ export class EventLog {
 
   /** What was written stands, whatever becomes of this: events that are kept too long are forgotten the next time. */
   async #prune(agentId: AgentId, firstKept: number): Promise<void> {
+    if (this.#pruning.has(agentId)) return;
+    this.#pruning.add(agentId);
     try {
       await this.#store.pruneEvents(agentId, firstKept);
     } catch (thrown) {
       this.#logger.warn({ agentId, err: thrown }, 'old events could not be forgotten');
+    } finally {
+      this.#pruning.delete(agentId);
     }
   }
 

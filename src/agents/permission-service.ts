@@ -1,13 +1,17 @@
+import { deadline, orAbort } from '../kernel/deadline.ts';
 import { CaissonError } from '../kernel/errors.ts';
-import type { PermissionId, UserId } from '../kernel/ids.ts';
+import type { AgentId, PermissionId, UserId } from '../kernel/ids.ts';
 import type { HarnessEvent } from '../wire/contract/harness-event.ts';
-import type { AgentStore, Page, PageRequest, PermissionFilter, Sandboxes } from './ports.ts';
+import type { AgentStore, Guest, Page, PageRequest, PermissionFilter, Sandboxes } from './ports.ts';
 import type { Permission } from './permission.ts';
 
 type PermissionResolved = Extract<HarnessEvent, { type: 'permission.resolved' }>;
 
 /** Requests with an answer that is on its way to a guest or into its journal: at most this many, the oldest go first. */
 const rememberedRequests = 10_000;
+
+/** How long an answer waits for the wire. */
+const reattachTimeoutMs = 10_000;
 
 /**
  * Who answered what, by the control plane's own knowledge: a guest may say which of several answers came first, but it
@@ -74,11 +78,23 @@ export class PermissionService {
         hint: `Choose one of: ${permission.options.map((option) => option.optionId).join(', ')}.`,
       });
     }
-    const guest = this.#sandboxes.currentGuest(permission.agentId);
+    const guest = await this.#guestOf(permission.agentId);
     if (guest === undefined || guest.incarnation !== permission.incarnation) {
       throw new CaissonError('WIRE_LOST', 'The sandbox that asks is not reachable right now.');
     }
     this.#answers.remember(permissionId, by);
     await guest.answerPermission(permissionId, { optionId, resolvedBy: by });
+  }
+
+  /** A wire that is being restored is waited for, for a moment. */
+  async #guestOf(agentId: AgentId): Promise<Guest | undefined> {
+    const agent = await this.#store.findAgent(agentId);
+    if (agent === undefined) return undefined;
+    using limit = deadline(reattachTimeoutMs, 'Reaching the sandbox');
+    try {
+      return await orAbort(this.#sandboxes.reattach(agent), limit.signal);
+    } catch (cause) {
+      throw new CaissonError('WIRE_LOST', 'The sandbox that asks is not reachable right now.', { cause });
+    }
   }
 }

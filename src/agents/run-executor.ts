@@ -177,22 +177,24 @@ export class RunExecutor {
     for (let known = fenced; ; known = undefined) {
       const guest = known ?? (await this.#fencedGuest(run, agent, execution, signal));
       if (guest === 'over') return false;
-      // The fence is on the disk before the prompt leaves: whoever resumes this run knows which incarnation may have it.
-      const [conversation, message] = await Promise.all([
-        store.findConversation(run.conversationId),
-        store.findMessage(run.messageId),
-        store.flushed(),
-      ]);
+      // The fence is stored before the prompt leaves: whoever resumes this run knows which incarnation may have it.
+      const [conversation, message] = [
+        await store.findConversation(run.conversationId),
+        await store.findMessage(run.messageId),
+      ];
       if (conversation === undefined || message === undefined) return false;
       crashPoint('run-fenced');
       try {
-        await guest.startTurn(run.id, {
+        const taken = guest.startTurn(run.id, {
           session: sessionSpec(agent, conversation),
           content: [...message.content],
           timeoutMs: run.timeoutMs,
           idleTimeoutMs: this.#dependencies.settings.idleTimeoutMs,
           permissionTimeoutMs: this.#dependencies.settings.permissionTimeoutMs,
         });
+        // The fence comes onto the disk meanwhile. A power cut that is faster than the disk is faster than the model as
+        // well: the harness of that incarnation has done nothing, and the next one may have the prompt.
+        await Promise.all([taken, store.flushed()]);
       } catch (thrown) {
         // A turn is idempotent by its run id within an incarnation, so asking again is safe; a new one fails the fence.
         if (!mayBeAskedAgain(thrown)) throw thrown;

@@ -38,6 +38,8 @@ export interface ControlPlane extends AsyncDisposable {
   readonly adminKey: AdminKey;
   /** What the sandbox provider says of itself, or why it does not answer. */
   readonly provider: { readonly name: string; readonly description: string; readonly available: boolean };
+  /** Resolves, never rejects, when it can store nothing any more. It should be closed and started again. */
+  readonly failed: Promise<CaissonError>;
   /**
    * Stops: takes no more requests, lets go of the sandboxes (what runs in them goes on), closes the store.
    * Done within about 10 s. Idempotent.
@@ -108,7 +110,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
       },
       checkHealth: async () => {
         await storage.identities.findUserByName('admin');
-        await storage.flushed();
+        await storage.checkHealth();
       },
       ready: ready.promise,
       logger,
@@ -124,7 +126,9 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
   const held = opened.move();
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => (closing ??= held.disposeAsync());
-  return { url, config, adminKey, provider: description, close, [Symbol.asyncDispose]: close };
+  const { failed } = storage;
+  void failed.then((error) => logger.error({ err: error }, 'the store has failed; Caisson has to be started again'));
+  return { url, config, adminKey, provider: description, failed, close, [Symbol.asyncDispose]: close };
 }
 
 /** The model service, or the demo model in its place. */

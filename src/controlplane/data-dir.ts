@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { link, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { CaissonError, errorText } from '../kernel/errors.ts';
 
 export interface DataDir {
@@ -21,7 +22,7 @@ export async function openDataDir(options: {
 }): Promise<DataDir> {
   const { path } = options;
   try {
-    await mkdir(path, { recursive: true, mode: 0o700 });
+    await makeDirectory(path);
     return { path, instance: options.instance ?? (await keptInstance(join(path, 'instance'))) };
   } catch (cause) {
     throw new CaissonError('CONFIG_INVALID', `CAISSON_DATA_DIR=${path} cannot be used: ${errorText(cause)}.`, {
@@ -30,9 +31,21 @@ export async function openDataDir(options: {
   }
 }
 
+/** One level at a time: making several at once never ends below /proc. */
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (thrown) {
+    if (!(thrown instanceof Error && 'code' in thrown)) throw thrown;
+    if (thrown.code === 'EEXIST') return;
+    if (thrown.code !== 'ENOENT' || dirname(path) === path) throw thrown;
+    await makeDirectory(dirname(path));
+    await mkdir(path, { mode: 0o700 });
+  }
+}
+
 async function keptInstance(file: string): Promise<string> {
-  const made = `c${randomBytes(5).toString('hex')}`;
-  await writeOnce(file, `${made}\n`);
+  if (!existsSync(file)) await writeOnce(file, `c${randomBytes(5).toString('hex')}\n`);
   const kept = (await readFile(file, 'utf8')).trim();
   if (!/^[a-z0-9][a-z0-9-]{0,31}$/.test(kept)) throw new Error(`${file} does not hold an instance name`);
   return kept;

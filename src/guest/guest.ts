@@ -78,6 +78,8 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
     incarnation,
     modelPort: (model.address() as AddressInfo).port,
     async stop() {
+      // The machine is going: what becomes of its turns is for the control plane to say, which sees it go.
+      journal.seal();
       await harness.stop();
       await new Promise((resolve) => setImmediate(resolve)); // its last words go out
       for (const server of servers) server.close();

@@ -46,6 +46,7 @@ export class Journal implements HarnessSink {
   readonly #maxLineBytes: number;
   /** Entry `#acknowledged + 1 + i` is at index i. */
   readonly #slots: Slot[] = [];
+  #isSealed = false;
   #acknowledged = 0;
   #bytes = 0;
   #reader: { readonly listener: JournalListener; taken: number } | undefined;
@@ -74,7 +75,13 @@ export class Journal implements HarnessSink {
     return this.#bytes > this.#maxBytes;
   }
 
+  /** Nothing is recorded from now on. */
+  seal(): void {
+    this.#isSealed = true;
+  }
+
   append(body: JournalBody): void {
+    if (this.#isSealed) return;
     for (const fitted of fitBody(body)) if (!this.#grow(fitted)) this.#push(fitted);
     this.#reader?.listener.available();
   }

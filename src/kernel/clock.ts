@@ -2,6 +2,8 @@
 export interface Clock {
   /** Milliseconds since the epoch. May jump; use it for records. */
   now(): number;
+  /** Milliseconds since some moment, which never jump; use it for durations. */
+  elapsed(): number;
   /** Calls `callback` once after `delayMs`. The returned function takes it back. Does not keep the process alive. */
   schedule(delayMs: number, callback: () => void): () => void;
 }
@@ -11,6 +13,7 @@ const longestTimer = 2_147_483_647;
 
 export const systemClock: Clock = {
   now: () => Date.now(),
+  elapsed: () => performance.now(),
   schedule(delayMs, callback) {
     let timer: NodeJS.Timeout;
     const arm = (left: number): void => {

@@ -2,7 +2,7 @@
 type CrashPoint = 'run-accepted' | 'run-fenced' | 'run-handed-over' | 'journal-stored';
 
 /** Names the point of the process's death. For tests; see `tests/e2e/restart.test.ts`. */
-export const crashPointVariable = 'CAISSON_CRASH_AT';
+const crashPointVariable = 'CAISSON_CRASH_AT';
 
 /** Kills this process, as `kill -9` would, if its environment asks for that at `point`. Otherwise does nothing. */
 export function crashPoint(point: CrashPoint): void {

@@ -13,7 +13,7 @@ import { brokenStream, openStream, refusalOf, responseStatus } from './requests.
  * What is read and stored in one go. Between two batches everything else that waits has its turn, so that a guest that
  * floods takes no more than its share: a batch takes a few milliseconds, the largest line some tens.
  */
-const bounds = { maxLineBytes: maxJournalLineBytes, maxLines: 64, maxBatchBytes: 128 * 1024 } as const;
+const bounds = { maxLineBytes: maxJournalLineBytes, maxLines: 32, maxBatchBytes: 128 * 1024 } as const;
 
 export interface JournalRead {
   readonly epoch: number;
@@ -23,7 +23,7 @@ export interface JournalRead {
 }
 
 /**
- * The guest's journal, live, in batches of what has arrived: at most 64 entries, and 128 KiB where it is more than one.
+ * The guest's journal, live, in batches of what has arrived: at most 32 entries, and 128 KiB where it is more than one.
  * Never ends by itself: throws WIRE_LOST, STALE_LEASE, the signal's reason, or GUEST_PROTOCOL for an entry that is
  * malformed, too large or out of order.
  */

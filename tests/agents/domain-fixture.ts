@@ -6,7 +6,7 @@ import { createDomain, type Domain } from '../../src/agents/domain.ts';
 import type { Guest, SandboxObserver, Sandboxes } from '../../src/agents/ports.ts';
 import type { DomainSettings } from '../../src/agents/settings.ts';
 import { openStorage, type Storage } from '../../src/controlplane/storage/open-storage.ts';
-import { systemClock } from '../../src/kernel/clock.ts';
+import { type Clock, systemClock } from '../../src/kernel/clock.ts';
 import { CaissonError } from '../../src/kernel/errors.ts';
 import { type AgentId, type IncarnationId, newIncarnationId, newUserId, type RunId } from '../../src/kernel/ids.ts';
 import { silentLogger } from '../../src/kernel/logger.ts';
@@ -116,7 +116,42 @@ export const settings: DomainSettings = {
   eventRetention: 100_000,
 };
 
+/** The system's clock, with timers that a test can bring forward. */
+class SkippingClock implements Clock {
+  readonly #timers = new Set<{ readonly at: number; readonly fire: () => void }>();
+
+  now(): number {
+    return systemClock.now();
+  }
+
+  elapsed(): number {
+    return systemClock.elapsed();
+  }
+
+  schedule(delayMs: number, callback: () => void): () => void {
+    const cancel = systemClock.schedule(delayMs, () => timer.fire());
+    const timer = {
+      at: this.elapsed() + delayMs,
+      fire: () => {
+        cancel();
+        if (this.#timers.delete(timer)) callback();
+      },
+    };
+    this.#timers.add(timer);
+    return () => {
+      cancel();
+      this.#timers.delete(timer);
+    };
+  }
+
+  /** Fires what is due within `ms`. */
+  advance(ms: number): void {
+    for (const timer of this.#timers) if (timer.at <= this.elapsed() + ms) timer.fire();
+  }
+}
+
 export interface DomainFixture extends AsyncDisposable {
+  readonly clock: SkippingClock;
   readonly domain: Domain;
   readonly storage: Storage;
   readonly sandboxes: ScriptedSandboxes;
@@ -131,12 +166,13 @@ export async function openDomain(
   const { mayRun = () => true, ...changed } = overrides;
   const directory = await mkdtemp(join(tmpdir(), 'caisson-domain-'));
   const storage = await openStorage(directory);
+  const clock = new SkippingClock();
   let sandboxes: ScriptedSandboxes | undefined;
   const domain = createDomain({
     store: storage.agents,
     connectSandboxes: (observer) => (sandboxes = new ScriptedSandboxes(observer)),
     access: { mayRun: async () => mayRun() },
-    clock: systemClock,
+    clock,
     logger: silentLogger,
     settings: { ...settings, ...changed },
   });
@@ -144,6 +180,7 @@ export async function openDomain(
   const userId = newUserId();
   await storage.identities.insertUser({ id: userId, name: 'someone', role: 'member', createdAt: 0 });
   return {
+    clock,
     domain,
     storage,
     sandboxes,

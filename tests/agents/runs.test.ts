@@ -300,3 +300,54 @@ test('the number of agents of a user is never overshot by concurrency', async ()
   const outcomes = await Promise.allSettled(Array.from({ length: 8 }, (_, i) => fixture.newAgent(`agent-${i}`)));
   expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(2);
 });
+
+test('an answer that comes while the wire is being restored waits for it', async () => {
+  await using fixture = await openDomain();
+  const { agent, conversation, guest } = await openTalk(fixture);
+  const { runId } = await start(fixture, conversation, 'push');
+  await taken(guest, runId);
+  const permissionId = newPermissionId();
+  await guest.say(
+    { type: 'turn.started', conversationId: conversation.id, runId },
+    {
+      type: 'event',
+      conversationId: conversation.id,
+      runId,
+      event: {
+        type: 'permission.requested',
+        permissionId,
+        toolCallId: 't1',
+        title: 'git push',
+        kind: 'execute',
+        content: [],
+        options: [{ optionId: 'yes', name: 'Allow', kind: 'allow_once' }],
+        expiresAt: Date.now() + 60_000,
+      },
+    },
+  );
+  const restored = Promise.withResolvers<ScriptedGuest>();
+  fixture.sandboxes.currentGuest = () => undefined;
+  fixture.sandboxes.reattach = async () => await restored.promise;
+  const answering = fixture.domain.permissions.respond({ permissionId, optionId: 'yes', by: fixture.userId });
+  restored.resolve(guest);
+  await answering;
+  expect(guest.answers).toHaveLength(1);
+  expect(agent.id).toBe((await fixture.domain.runs.get(runId)).agentId);
+});
+
+test('a deletion that the provider refused is finished by itself, and nobody waits for the runs of the agent', async () => {
+  await using fixture = await openDomain();
+  const { agent, conversation, guest } = await openTalk(fixture);
+  const { runId } = await start(fixture, conversation, 'hello');
+  await taken(guest, runId);
+  const waiting = fixture.domain.runs.wait(runId, AbortSignal.timeout(10_000));
+  const destroy = fixture.sandboxes.destroy.bind(fixture.sandboxes);
+  fixture.sandboxes.destroy = () => Promise.reject(new CaissonError('PROVIDER_UNAVAILABLE', 'The engine is gone.'));
+  await Promise.all([
+    expect(waiting).rejects.toMatchObject({ code: 'AGENT_NOT_FOUND' }),
+    expect(fixture.domain.agents.delete(agent.id)).rejects.toMatchObject({ code: 'PROVIDER_UNAVAILABLE' }),
+  ]);
+  fixture.sandboxes.destroy = destroy;
+  fixture.clock.advance(60_000);
+  await until('it is gone', async () => (await fixture.storage.agents.findAgent(agent.id)) === undefined);
+});

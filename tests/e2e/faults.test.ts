@@ -58,6 +58,15 @@ test('a container that is killed in a turn interrupts the run; the next message 
   expect(new Set(incarnations).size).toBe(2);
 });
 
+test('a container that is stopped in a turn interrupts the run as well: its guest does not call that a failure', async () => {
+  const talk = await newTalk('stopped');
+  const { runId } = await talk.start('work for 60 seconds');
+  await talk.until('tool.started');
+  await docker.getContainer(talk.agentId).stop();
+  expect(await talk.wait(runId)).toMatchObject({ state: 'interrupted', reason: 'sandbox_lost' });
+  expect((await talk.say('say back')).reply).toBe('back');
+});
+
 test('a wire that is cut in a turn is taken up again, and nothing of the turn is lost or doubled', async () => {
   const talk = await newTalk('cut');
   const { runId } = await talk.start('work for 3 seconds');

@@ -100,7 +100,7 @@ test('a guest that floods is read in small batches, and everything else has its 
   const reading = async (): Promise<void> => {
     for await (const batch of guest.client.readJournal({ after: 0 })) {
       expect(turned).toBe(true);
-      expect(batch.length).toBeLessThanOrEqual(64);
+      expect(batch.length).toBeLessThanOrEqual(32);
       seen += batch.length;
       turned = false;
       void nextTurn().then(() => (turned = true));

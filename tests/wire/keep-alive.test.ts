@@ -19,6 +19,10 @@ class ManualClock implements Clock {
     return this.#now;
   }
 
+  elapsed(): number {
+    return this.#now;
+  }
+
   schedule(delayMs: number, callback: () => void): () => void {
     this.#timers.set(callback, this.#now + delayMs);
     return () => this.#timers.delete(callback);

@@ -24,7 +24,8 @@ async function start(): Promise<void> {
   const stopped = untilSignal();
   const controlPlane = await startControlPlane({ environment: process.env, version });
   await stdout.write(summary(controlPlane, version));
-  await stopped;
+  const failure = await Promise.race([stopped, controlPlane.failed]);
+  if (failure !== undefined) process.exitCode = exitCodes.failed;
   await stderr.write('Stopping. What runs in sandboxes goes on there.\n');
   await stopControlPlane(controlPlane);
 }

@@ -10,9 +10,6 @@ import { GuestClient } from '../../wire/guest-client.ts';
 import { type OutwardHandler, serveOutward } from '../../wire/serve-outward.ts';
 import { pumpJournal } from './journal-pump.ts';
 
-/** From the first byte to a guest that can be driven. */
-const attachTimeoutMs = 30_000;
-
 export interface AttachOptions {
   readonly agentId: AgentId;
   readonly provider: SandboxProvider;
@@ -21,6 +18,11 @@ export interface AttachOptions {
   readonly outward: OutwardHandler;
   readonly clock: Clock;
   readonly logger: Logger;
+}
+
+interface AttachBounds {
+  readonly signal: AbortSignal;
+  readonly timeoutMs: number;
 }
 
 /** The wire to one guest, up: both channels, the lease, and the journal being read. */
@@ -36,11 +38,11 @@ export interface Attachment {
 /**
  * Opens both channels to a running guest, takes its lease and begins to read its journal where the store ends.
  * What was opened is closed again when it fails. Errors: SANDBOX_NOT_RUNNING, WIRE_LOST, GUEST_PROTOCOL,
- * DEADLINE_EXCEEDED after 30 s.
+ * DEADLINE_EXCEEDED.
  */
-export async function attach(options: AttachOptions, signal: AbortSignal): Promise<Attachment> {
+export async function attach(options: AttachOptions, bounds: AttachBounds): Promise<Attachment> {
   const { agentId, provider, observer, clock, logger } = options;
-  using limit = deadline(attachTimeoutMs, `Attaching to the sandbox of ${agentId}`, signal);
+  using limit = deadline(bounds.timeoutMs, `Attaching to the sandbox of ${agentId}`, bounds.signal);
   await using opened = new AsyncDisposableStack();
   const connecting = (['inward', 'outward'] as const).map((channel) =>
     provider.connect(agentId, channel, limit.signal),

@@ -3,7 +3,9 @@ import type { Clock } from '../../kernel/clock.ts';
 import { crashPoint } from '../../kernel/crash-point.ts';
 import { type CaissonError, toCaissonError } from '../../kernel/errors.ts';
 import type { AgentId, IncarnationId } from '../../kernel/ids.ts';
+import { pause } from '../../kernel/pause.ts';
 import type { Logger } from '../../kernel/logger.ts';
+import type { JournalEntry } from '../../wire/contract/journal-entry.ts';
 import type { GuestClient } from '../../wire/guest-client.ts';
 
 /**
@@ -11,6 +13,9 @@ import type { GuestClient } from '../../wire/guest-client.ts';
  * at the pace of a turn it is one request instead of five.
  */
 const acknowledgeAfterMs = 50;
+const firstRetryMs = 100;
+const longestRetryMs = 2_000;
+const never = new AbortController().signal;
 
 interface PumpOptions {
   readonly client: GuestClient;
@@ -28,11 +33,11 @@ interface PumpOptions {
  * slow store slows the harness rather than filling memory. Resolves with what ended it; never rejects.
  */
 export async function pumpJournal(options: PumpOptions): Promise<CaissonError> {
-  const { client, observer, agentId, incarnation, after } = options;
+  const { client, after } = options;
   using acknowledger = new Acknowledger(options);
   try {
     for await (const entries of client.readJournal({ after })) {
-      await observer.applyJournal(agentId, incarnation, entries);
+      await store(options, entries);
       crashPoint('journal-stored');
       const last = entries.at(-1);
       if (last !== undefined) acknowledger.stored(last.seq);
@@ -40,6 +45,24 @@ export async function pumpJournal(options: PumpOptions): Promise<CaissonError> {
     throw new Error('the journal ended');
   } catch (thrown) {
     return toCaissonError(thrown);
+  }
+}
+
+/**
+ * A store that takes nothing for a while holds the harness back, by not reading on, rather than breaking the wire under
+ * its model calls.
+ */
+async function store(options: PumpOptions, entries: readonly JournalEntry[]): Promise<void> {
+  const { client, observer, agentId, incarnation, clock, logger } = options;
+  for (let waitMs = firstRetryMs; ; waitMs = Math.min(waitMs * 2, longestRetryMs)) {
+    try {
+      await observer.applyJournal(agentId, incarnation, entries);
+      return;
+    } catch (thrown) {
+      if (toCaissonError(thrown).code !== 'STORAGE_UNAVAILABLE' || !client.isOpen) throw thrown;
+      if (waitMs === firstRetryMs) logger.error({ agentId, err: thrown }, 'a journal waits for the store');
+    }
+    await Promise.race([pause(clock, waitMs, never), client.closed]);
   }
 }
 

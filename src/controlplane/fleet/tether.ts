@@ -11,7 +11,7 @@ import { type Attachment, attach, type AttachOptions } from './attachment.ts';
 /** A sandbox that runs but whose guest does not answer for this long is stopped. */
 const unresponsiveAfterMs = 60_000;
 /** How long a caller who needs a sandbox waits while it is unknown whether the old one still lives. */
-const uncertaintyLimitMs = 30_000;
+const uncertaintyLimitMs = 120_000;
 /**
  * A guest that broke the contract, that refuses what the contract allows, or that obeys someone else: only one control plane
  * can hold the store that gives out leases, so a higher one was made up inside the sandbox.
@@ -23,6 +23,9 @@ const silence: ReadonlySet<ErrorCode> = new Set(['WIRE_LOST', 'DEADLINE_EXCEEDED
 const steadyAfterMs = 5_000;
 /** A guest can break its wire as often as it likes: one line in this time warns of it, with their number. */
 const warnEveryMs = 60_000;
+/** From the first byte to a guest that can be driven: one that has just been started, and one that was there before. */
+const attachTimeoutMs = 30_000;
+const reattachTimeoutMs = 10_000;
 const firstBackoffMs = 50;
 const longestBackoffMs = 5_000;
 
@@ -190,7 +193,7 @@ export class Tether {
       this.#mode = { name: 'detached' };
       return undefined;
     }
-    const since = this.#options.clock.now();
+    const since = this.#options.clock.elapsed();
     this.#mode = { name: 'attached', attachment, since };
     void this.#watch(attachment, since);
     return attachment.guest;
@@ -210,7 +213,7 @@ export class Tether {
       });
       return;
     }
-    this.#unsteady = clock.now() - since < steadyAfterMs ? this.#unsteady + 1 : 0;
+    this.#unsteady = clock.elapsed() - since < steadyAfterMs ? this.#unsteady + 1 : 0;
     this.#tellBreak(reason);
     await this.reattach().catch((error: unknown) => {
       logger.warn({ agentId, err: error }, 'attaching again was given up');
@@ -219,7 +222,7 @@ export class Tether {
 
   #tellBreak(reason: CaissonError): void {
     const { logger, clock } = this.#options;
-    const now = clock.now();
+    const now = clock.elapsed();
     this.#breaks++;
     const fields = { agentId: this.#agentId, code: reason.code, breaks: this.#breaks, err: reason.cause ?? reason };
     const isNews = now - this.#warnedAt >= warnEveryMs;
@@ -240,7 +243,7 @@ export class Tether {
       const present = await provider.find(this.#agentId);
       if (present?.state !== 'running') await provider.ensureRunning(specOf(agent), signal);
       try {
-        return await attach(this.#options, signal);
+        return await attach(this.#options, { signal, timeoutMs: attachTimeoutMs });
       } catch (thrown) {
         // A guest that cannot be attached to right after its start would not be better off the next time.
         if (!signal.aborted) await this.#stopUnattached();
@@ -267,7 +270,7 @@ export class Tether {
   async #findAgain(signal: AbortSignal): Promise<Attachment | undefined> {
     const { provider, observer, logger, clock } = this.#options;
     const agentId = this.#agentId;
-    let unansweredSince: number | undefined;
+    let unansweredSince: number | undefined = clock.elapsed();
     let backoffMs = Math.min(firstBackoffMs * 2 ** this.#unsteady, longestBackoffMs);
     if (this.#unsteady > 1) await pause(clock, backoffMs, signal);
     for (; ; backoffMs = Math.min(backoffMs * 2, longestBackoffMs)) {
@@ -278,12 +281,12 @@ export class Tether {
           return undefined;
         }
         if (sandbox.state === 'paused') await provider.resume(agentId);
-        return await attach(this.#options, signal);
+        return await attach(this.#options, { signal, timeoutMs: reattachTimeoutMs });
       } catch (thrown) {
         signal.throwIfAborted();
         const error = toCaissonError(thrown);
         if (error.code === 'AGENT_NOT_FOUND') throw error;
-        const now = clock.now();
+        const now = clock.elapsed();
         unansweredSince = silence.has(error.code) ? (unansweredSince ?? now) : undefined;
         const silentMs = now - (unansweredSince ?? now);
         const isLost = beyondRepair.has(error.code) || silentMs > unresponsiveAfterMs;

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Kysely, Selectable } from 'kysely';
 import type { AgentEvent, EventDraft } from '../../agents/event.ts';
 import type { AgentId } from '../../kernel/ids.ts';
@@ -8,6 +9,7 @@ import { bytesOf, fitting } from './pages.ts';
 
 /** Keeps a statement under 400 variables: every SQL database takes 999. */
 const rowsPerInsert = 64;
+const rowsPerDelete = 256;
 
 export async function append(
   db: Kysely<Database>,
@@ -78,8 +80,22 @@ export async function bounds(
   return { first: row?.first ?? last + 1, last };
 }
 
+/** In small steps: large rows take their time, and everyone else waits while one is deleted. */
 export async function prune(db: Kysely<Database>, agentId: AgentId, first: number): Promise<void> {
-  await db.deleteFrom('events').where('agent_id', '=', agentId).where('seq', '<', first).execute();
+  for (;;) {
+    const sized = await db
+      .selectFrom('events')
+      .select(['seq', bytesOf('data').as('size')])
+      .where('agent_id', '=', agentId)
+      .where('seq', '<', first)
+      .orderBy('seq')
+      .limit(rowsPerDelete)
+      .execute();
+    const last = fitting(sized, rowsPerDelete).at(-1);
+    if (last === undefined) return;
+    await db.deleteFrom('events').where('agent_id', '=', agentId).where('seq', '<=', last.seq).execute();
+    await nextTurn();
+  }
 }
 
 function toEvent(agentId: AgentId, row: Omit<Selectable<EventsTable>, 'agent_id'>): AgentEvent {

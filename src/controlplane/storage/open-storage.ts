@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AgentStore } from '../../agents/ports.ts';
+import type { CaissonError } from '../../kernel/errors.ts';
 import type { IdentityStore } from '../auth/identity.ts';
 import { createAgentStore } from './agent-store.ts';
 import { createIdentityStore } from './identity-store.ts';
@@ -14,6 +15,10 @@ export interface Storage {
   readonly identities: IdentityStore;
   /** As that of `agents`, for both stores. */
   flushed(): Promise<void>;
+  /** Resolves, never rejects, when the disk has failed for good: only a new start can tell what it holds. */
+  readonly failed: Promise<CaissonError>;
+  /** Rejects while nothing can be stored. */
+  checkHealth(): Promise<void>;
   /** Waits for what was asked before, then lets the data directory go. Every later call rejects with DRAINING. */
   close(): Promise<void>;
 }
@@ -36,6 +41,8 @@ export async function openStorage(directory: string): Promise<Storage> {
     agents: createAgentStore(access),
     identities: createIdentityStore(access),
     flushed: async () => await access.flushed(),
+    failed: access.failed,
+    checkHealth: async () => await access.checkHealth(),
     close: async () => {
       await access.close();
       await writeAheadLog.close();

@@ -10,7 +10,7 @@ const maxLimit = 200;
  * Bytes of content that one page holds at most, besides its first row: pages of what sandboxes write are read, parsed
  * and sent in one go.
  */
-export const pageBytes = 1024 * 1024;
+const pageBytes = 1024 * 1024;
 
 /**
  * A listing from the newest row to the oldest, or the other way round. Its cursor names the last row that was shown, so

@@ -14,6 +14,7 @@ export class StorageAccess {
   readonly #disk: GroupFlush;
   readonly #current = new AsyncLocalStorage<{ open: boolean }>();
   #closed = false;
+  #refusal: CaissonError | undefined;
 
   /** `sync` puts every commit so far onto the disk. Default: for a database whose commits are there already. */
   constructor(db: Kysely<Database>, sync: () => Promise<void> = async () => undefined) {
@@ -32,10 +33,26 @@ export class StorageAccess {
     this.#check();
     const scope = { open: true };
     try {
-      return await this.#db.transaction().execute((tx) => this.#current.run(scope, () => work(tx)));
+      const result = await this.#db.transaction().execute((tx) => this.#current.run(scope, () => work(tx)));
+      this.#refusal = undefined;
+      return result;
+    } catch (thrown) {
+      if (thrown instanceof CaissonError && thrown.code === 'STORAGE_UNAVAILABLE') this.#refusal = thrown;
+      throw thrown;
     } finally {
       scope.open = false;
     }
+  }
+
+  /** Resolves, never rejects, when the disk has failed for good. */
+  get failed(): Promise<CaissonError> {
+    return this.#disk.failed;
+  }
+
+  /** Rejects while writes are refused: with what the last one was told, or when the disk has failed. */
+  async checkHealth(): Promise<void> {
+    if (this.#refusal !== undefined) throw this.#refusal;
+    await this.flushed();
   }
 
   /** Resolves when every commit before the call is on the disk. Rejects for ever once that has failed. */

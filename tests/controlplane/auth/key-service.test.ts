@@ -16,7 +16,7 @@ import { silentLogger } from '../../../src/kernel/logger.ts';
 let directory: string;
 let storage: Storage;
 let now = 1_000_000;
-const clock: Clock = { now: () => now, schedule: () => () => undefined };
+const clock: Clock = { now: () => now, elapsed: () => now, schedule: () => () => undefined };
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'caisson-keys-'));

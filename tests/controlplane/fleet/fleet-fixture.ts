@@ -25,7 +25,7 @@ interface RunningGuest {
 }
 
 /** Sandboxes that are real guests in this process, behind real sockets; only the harness and the walls are missing. */
-export class InProcessProvider implements SandboxProvider {
+class InProcessProvider implements SandboxProvider {
   readonly name = 'in-process';
   readonly capabilities = { pause: false, limits: true, sealedNetwork: true };
   readonly running = new Map<AgentId, RunningGuest>();

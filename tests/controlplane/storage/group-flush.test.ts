@@ -1,46 +1,56 @@
 import { expect, test } from 'vitest';
 import { GroupFlush } from '../../../src/controlplane/storage/group-flush.ts';
+import { until } from '../../until.ts';
 
 /** Flushes that end when they are told to. */
 function handFlush() {
-  const under: PromiseWithResolvers<void>[] = [];
+  const flushes: PromiseWithResolvers<void>[] = [];
   const disk = new GroupFlush(() => {
     const flush = Promise.withResolvers<void>();
-    under.push(flush);
+    flushes.push(flush);
     return flush.promise;
   });
-  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-  return { disk, under, turn };
+  /** The flush of that number, once it is under way. */
+  const begun = (number: number): Promise<PromiseWithResolvers<void>> =>
+    until(`flush ${number}`, () => flushes[number - 1]);
+  return { disk, flushes, begun };
 }
 
+test('those that come in one turn of the event loop share a flush', async () => {
+  const { disk, flushes, begun } = handFlush();
+  const together = [disk.flushed(), Promise.resolve().then(() => disk.flushed())];
+  (await begun(1)).resolve();
+  await Promise.all(together);
+  expect(flushes).toHaveLength(1);
+});
+
 test('those that come while a flush is under way share the next one, which begins after it', async () => {
-  const { disk, under, turn } = handFlush();
+  const { disk, flushes, begun } = handFlush();
   const ended: string[] = [];
   const first = disk.flushed().then(() => ended.push('first'));
-  await turn();
+  const firstFlush = await begun(1);
   const others = ['second', 'third'].map((name) => disk.flushed().then(() => ended.push(name)));
-  await turn();
-  expect(under).toHaveLength(1);
-  under[0]?.resolve();
+  firstFlush.resolve();
   await first;
-  await turn();
+  const secondFlush = await begun(2);
   expect(ended).toEqual(['first']);
-  expect(under).toHaveLength(2);
-  under[1]?.resolve();
+  secondFlush.resolve();
   await Promise.all(others);
   expect(ended).toEqual(['first', 'second', 'third']);
-  expect(under).toHaveLength(2);
+  expect(flushes).toHaveLength(2);
 });
 
 test('after a failure no flush is promised any more', async () => {
-  const { disk, under, turn } = handFlush();
+  const { disk, flushes, begun } = handFlush();
   const failure = new Error('the disk is gone');
   const first = disk.flushed();
-  await turn();
+  const firstFlush = await begun(1);
   const second = disk.flushed();
-  under[0]?.reject(failure);
-  await expect(first).rejects.toBe(failure);
-  await expect(second).rejects.toBe(failure);
-  await expect(disk.flushed()).rejects.toBe(failure);
-  expect(under).toHaveLength(1);
+  firstFlush.reject(failure);
+  const refused = { code: 'STORAGE_UNAVAILABLE', cause: failure };
+  await expect(first).rejects.toMatchObject(refused);
+  await expect(second).rejects.toMatchObject(refused);
+  await expect(disk.flushed()).rejects.toMatchObject(refused);
+  await expect(disk.failed).resolves.toMatchObject(refused);
+  expect(flushes).toHaveLength(1);
 });
