@@ -1,7 +1,13 @@
 import type { ClientHttp2Session } from 'node:http2';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CaissonError, readErrorBody } from '../kernel/errors.ts';
-import { errorTrailer, guestPaths, leaseHeader, maxJournalLineBytes } from './contract/guest-api.ts';
+import {
+  errorTrailer,
+  guestPaths,
+  leaseHeader,
+  maxJournalLineBytes,
+  maxPermissionLineBytes,
+} from './contract/guest-api.ts';
 import { journalLineShape } from './contract/journal-bounds.ts';
 import { type JournalEntry, journalEntrySchema } from './contract/journal-entry.ts';
 import { decodeHeaderJson } from './header-json.ts';
@@ -71,6 +77,11 @@ function readEntry(line: string, seq: number): JournalEntry {
   }
   if (entry.data.seq !== seq) {
     throw new CaissonError('GUEST_PROTOCOL', `Journal entry ${seq} is missing: the guest sent ${entry.data.seq}.`);
+  }
+  const { body } = entry.data;
+  const isRequest = body.type === 'event' && body.event.type === 'permission.requested';
+  if (isRequest && Buffer.byteLength(line) > maxPermissionLineBytes) {
+    throw new CaissonError('GUEST_PROTOCOL', `The permission request of journal entry ${seq} is too large.`);
   }
   return entry.data;
 }

@@ -57,6 +57,7 @@ test.for([
   ['a long id', line(1, tool(`"toolCallId":"${'x'.repeat(5_000)}"`))],
   ['many locations', line(1, tool(`"locations":[${'"",'.repeat(2_000)}""]`))],
   ['many options', line(1, request(`"options":[${'{"optionId":"a","name":"a","kind":"allow_once"},'.repeat(99)}0]`))],
+  ['a request that nobody could read', line(1, request(`"input":"${'x'.repeat(500_000)}"`))],
   ['a request that expires when there are no dates', line(1, request('"expiresAt":9007199254740991'))],
   ['a request that expired before there were dates', line(1, request('"expiresAt":-1'))],
   ['a time that is no date', line(1, other('0'), '9007199254740991')],

@@ -3,13 +3,18 @@ import type { Agent, SandboxStatus } from '../../agents/agent.ts';
 import type { Page, PageRequest } from '../../agents/ports.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import type { AgentId, UserId } from '../../kernel/ids.ts';
+import { compiledQuery } from './compiled-query.ts';
 import type { AgentsTable, Database } from './database.ts';
 import { fromJson, toJson } from './json-text.ts';
 import { nextOrdinal } from './ordinals.ts';
 import { startPage, toPage } from './pages.ts';
 
+const byId = compiledQuery<{ id: AgentId }, Selectable<AgentsTable>>((db, value) =>
+  db.selectFrom('agents').selectAll().where('id', '=', value('id')),
+);
+
 export async function find(db: Kysely<Database>, id: AgentId): Promise<Agent | undefined> {
-  const row = await db.selectFrom('agents').selectAll().where('id', '=', id).executeTakeFirst();
+  const [row] = await byId(db, { id });
   return row && toAgent(row);
 }
 

@@ -3,12 +3,17 @@ import type { Conversation } from '../../agents/agent.ts';
 import type { Page, PageRequest } from '../../agents/ports.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import type { AgentId, ConversationId } from '../../kernel/ids.ts';
+import { compiledQuery } from './compiled-query.ts';
 import type { ConversationsTable, Database } from './database.ts';
 import { nextOrdinal } from './ordinals.ts';
 import { startPage, toPage } from './pages.ts';
 
+const byId = compiledQuery<{ id: ConversationId }, Selectable<ConversationsTable>>((db, value) =>
+  db.selectFrom('conversations').selectAll().where('id', '=', value('id')),
+);
+
 export async function find(db: Kysely<Database>, id: ConversationId): Promise<Conversation | undefined> {
-  const row = await db.selectFrom('conversations').selectAll().where('id', '=', id).executeTakeFirst();
+  const [row] = await byId(db, { id });
   return row && toConversation(row);
 }
 

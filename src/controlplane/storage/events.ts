@@ -1,8 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Kysely, Selectable } from 'kysely';
+import type { Insertable, Kysely, Selectable } from 'kysely';
 import type { AgentEvent, EventDraft } from '../../agents/event.ts';
 import type { AgentId } from '../../kernel/ids.ts';
 import { agentNotFound } from './agents.ts';
+import { compiledQuery } from './compiled-query.ts';
 import type { Database, EventsTable } from './database.ts';
 import { fromJson, toJson } from './json-text.ts';
 import { bytesOf, fitting } from './pages.ts';
@@ -11,18 +12,32 @@ import { bytesOf, fitting } from './pages.ts';
 const rowsPerInsert = 64;
 const rowsPerDelete = 256;
 
+const advance = compiledQuery<{ agentId: AgentId; by: number }, { readonly head_seq: number }>((db, value) =>
+  db
+    .updateTable('agents')
+    .set((eb) => ({ head_seq: eb('head_seq', '+', value('by')) }))
+    .where('id', '=', value('agentId'))
+    .returning('head_seq'),
+);
+
+const insertOne = compiledQuery<Insertable<EventsTable>, unknown>((db, value) =>
+  db.insertInto('events').values({
+    agent_id: value('agent_id'),
+    seq: value('seq'),
+    conversation_id: value('conversation_id'),
+    run_id: value('run_id'),
+    at: value('at'),
+    data: value('data'),
+  }),
+);
+
 export async function append(
   db: Kysely<Database>,
   agentId: AgentId,
   drafts: readonly EventDraft[],
 ): Promise<readonly AgentEvent[]> {
   if (drafts.length === 0) return [];
-  const agent = await db
-    .updateTable('agents')
-    .set((eb) => ({ head_seq: eb('head_seq', '+', drafts.length) }))
-    .where('id', '=', agentId)
-    .returning('head_seq')
-    .executeTakeFirst();
+  const [agent] = await advance(db, { agentId, by: drafts.length });
   if (agent === undefined) throw agentNotFound(agentId);
   const before = agent.head_seq - drafts.length;
   const events = drafts.map(({ conversationId, runId, at, data }, index) => ({
@@ -38,7 +53,9 @@ export async function append(
   }));
   for (let start = 0; start < events.length; start += rowsPerInsert) {
     const rows = events.slice(start, start + rowsPerInsert).map(({ row }) => row);
-    await db.insertInto('events').values(rows).execute();
+    const [only] = rows;
+    if (rows.length === 1 && only !== undefined) await insertOne(db, only);
+    else await db.insertInto('events').values(rows).execute();
   }
   return events.map(({ event }) => event);
 }

@@ -3,13 +3,28 @@ import type { Page, PageRequest, RunChange } from '../../agents/ports.ts';
 import { isTerminal, type Run, type RunEnd } from '../../agents/run.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import type { AgentId, ConversationId, RunId } from '../../kernel/ids.ts';
+import { compiledQuery } from './compiled-query.ts';
 import type { Database, RunsTable } from './database.ts';
 import { fromJson, toJson } from './json-text.ts';
 import { nextOrdinal } from './ordinals.ts';
 import { startPage, toPage } from './pages.ts';
 
+const byId = compiledQuery<{ id: RunId }, Selectable<RunsTable>>((db, value) =>
+  db.selectFrom('runs').selectAll().where('id', '=', value('id')),
+);
+const activeByAgent = compiledQuery<{ agentId: AgentId }, Selectable<RunsTable>>((db, value) =>
+  active(db).where('agent_id', '=', value('agentId')),
+);
+const activeByConversation = compiledQuery<{ conversationId: ConversationId }, Selectable<RunsTable>>((db, value) =>
+  active(db).where('conversation_id', '=', value('conversationId')),
+);
+
+function active(db: Kysely<Database>) {
+  return db.selectFrom('runs').selectAll().where('active', '=', 1).orderBy('ordinal');
+}
+
 export async function find(db: Kysely<Database>, id: RunId): Promise<Run | undefined> {
-  const row = await db.selectFrom('runs').selectAll().where('id', '=', id).executeTakeFirst();
+  const [row] = await byId(db, { id });
   return row && toRun(row);
 }
 
@@ -28,10 +43,10 @@ export async function listActive(
   db: Kysely<Database>,
   of: { readonly agentId?: AgentId | undefined; readonly conversationId?: ConversationId },
 ): Promise<readonly Run[]> {
-  let query = db.selectFrom('runs').selectAll().where('active', '=', 1);
-  if (of.agentId !== undefined) query = query.where('agent_id', '=', of.agentId);
-  if (of.conversationId !== undefined) query = query.where('conversation_id', '=', of.conversationId);
-  return (await query.orderBy('ordinal').execute()).map(toRun);
+  const { agentId, conversationId } = of;
+  if (conversationId !== undefined) return (await activeByConversation(db, { conversationId })).map(toRun);
+  const rows = agentId === undefined ? await active(db).execute() : await activeByAgent(db, { agentId });
+  return rows.map(toRun);
 }
 
 export async function insert(db: Kysely<Database>, run: Run): Promise<void> {

@@ -14,7 +14,9 @@ const kibibyte = 1024;
 const pieceBytes = 128 * kibibyte;
 const inputBytes = 192 * kibibyte;
 const contentBytes = 480 * kibibyte;
-const askedContentBytes = 256 * kibibyte;
+/** Of a permission request, whose line is shorter. */
+const askedInputBytes = 64 * kibibyte;
+const askedContentBytes = 128 * kibibyte;
 const locationBytes = 64 * kibibyte;
 const planBytes = 768 * kibibyte;
 const messageBytes = 960 * kibibyte;
@@ -41,7 +43,7 @@ export function fitEvent(event: HarnessEvent): readonly HarnessEvent[] {
       return [
         {
           ...event,
-          ...fitCall(event),
+          ...fitCall(event, askedInputBytes),
           content: fitBlocks(event.content, askedContentBytes),
           options: event.options.map((option) => ({ ...option, name: shorten(option.name, journalBounds.optionName) })),
         },
@@ -83,7 +85,7 @@ function fitStart(event: Tool<'tool.started'>): HarnessEvent {
   const missing = event.locations.length - locations.length;
   if (missing > 0 && content.length < journalBounds.blocks)
     content.push({ type: 'text', text: leftOut(missing, event.locations.length, 'locations') });
-  return { ...event, ...fitCall(event), locations, content };
+  return { ...event, ...fitCall(event, inputBytes), locations, content };
 }
 
 /** Output goes on in further updates; the end of it stays with the rest of the event. */
@@ -109,12 +111,15 @@ function fitProgress(event: Tool<'tool.updated' | 'tool.completed'>): readonly H
 }
 
 /** What starts of tool calls and permission requests have in common. */
-function fitCall(call: { toolCallId: string; title: string; kind: string; input?: JsonValue | undefined }) {
+function fitCall(
+  call: { toolCallId: string; title: string; kind: string; input?: JsonValue | undefined },
+  mostInputBytes: number,
+) {
   return {
     toolCallId: fitId(call.toolCallId),
     title: shorten(call.title, journalBounds.title),
     kind: shorten(call.kind, journalBounds.word),
-    ...(call.input === undefined ? {} : { input: fitJson(call.input, inputBytes) }),
+    ...(call.input === undefined ? {} : { input: fitJson(call.input, mostInputBytes) }),
   };
 }
 

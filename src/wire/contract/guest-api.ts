@@ -76,6 +76,12 @@ export const maxStderrBytes = 32 * 1024;
  */
 export const maxJournalLineBytes = 1024 * 1024;
 
+/**
+ * The same for an entry with a permission request: a person reads it, many of them may be pending, and all of an agent end
+ * at once when its sandbox does.
+ */
+export const maxPermissionLineBytes = 384 * 1024;
+
 export const leaseRequestSchema = z.object({ epoch: z.int().positive() });
 export const journalAckSchema = z.object({ seq: z.int().min(0) });
 

@@ -17,8 +17,8 @@ export const journalBounds = {
   /** Blocks of a message or of a tool call. */
   blocks: 500,
   locations: 1_000,
-  options: 50,
-  optionName: 1_000,
+  options: 20,
+  optionName: 500,
   planEntries: 500,
   planText: 4_000,
 } as const;

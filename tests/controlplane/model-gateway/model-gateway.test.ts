@@ -119,6 +119,7 @@ describe('what passes', () => {
     for (let at = 0; at < text.length; at += 37) response?.write(text.slice(at, at + 37));
     response?.end();
     await until('the log line', () => gateway.log.length === 1);
+    await until('the last piece', () => stream.readableEnded);
     expect(pieces.join('')).toContain(text);
     expect(gateway.log[0]).toMatchObject({
       path: '/responses',
