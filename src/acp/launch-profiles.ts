@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { CaissonError } from '../kernel/errors.ts';
 import { modelEndpoint } from '../wire/contract/guest-api.ts';
 import type { UnnamedChunks } from './projection/session-projection.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { CaissonError } from '../kernel/errors.ts';
 import type { ContentBlock } from '../wire/contract/harness-event.ts';
 import type { LaunchProfile } from './launch-profiles.ts';

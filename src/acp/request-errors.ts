@@ -1,5 +1,5 @@
 import type { RequestError } from '@agentclientprotocol/sdk/unstable';
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** What a harness answered instead of a result, by codes and not by prose where the harness allows it. */
 export type Refusal = 'auth_required' | 'quota_exhausted' | 'session_lost' | 'model_error' | 'agent_crashed' | 'other';

@@ -1,5 +1,5 @@
 import { methods } from '@agentclientprotocol/sdk/unstable';
-import { z } from 'zod';
+import * as z from 'zod';
 import { choiceIdSchema, mostChoicesTold, type Choice, type SessionOffer } from '../wire/contract/session-offer.ts';
 
 /** What can be chosen in a session. */

@@ -1,5 +1,5 @@
 import { methods } from '@agentclientprotocol/sdk/unstable';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Clock } from '../kernel/clock.ts';
 import { CaissonError, errorText } from '../kernel/errors.ts';
 import type { ConversationId } from '../kernel/ids.ts';

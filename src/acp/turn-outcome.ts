@@ -1,5 +1,5 @@
 import { RequestError } from '@agentclientprotocol/sdk/unstable';
-import { z } from 'zod';
+import * as z from 'zod';
 import { CaissonError, errorText } from '../kernel/errors.ts';
 import type { TurnOutcome, TurnUsage } from '../wire/contract/turn.ts';
 import { ChoiceError } from './choose.ts';

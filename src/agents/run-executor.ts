@@ -8,6 +8,7 @@ import { pause } from '../kernel/pause.ts';
 import { recordingActivity } from './activity.ts';
 import type { Agent } from './agent.ts';
 import type { EventLog } from './event-log.ts';
+import { Execution } from './execution.ts';
 import { Lanes } from './lanes.ts';
 import type { Access, AgentStore, AgentTransaction, Guest, Sandboxes } from './ports.ts';
 import { isTerminal, type Run, type RunEnd } from './run.ts';
@@ -330,40 +331,4 @@ interface HandOver {
   readonly execution: Execution;
   /** The guest whose incarnation the run is stored with already. */
   readonly fenced: Guest | undefined;
-}
-
-/** A run that has left the queue, until it is over. */
-class Execution {
-  readonly agentId: AgentId;
-  readonly #abandon = new AbortController();
-  readonly #cancel = new AbortController();
-  #passOn: (() => Promise<void>) | undefined;
-
-  constructor(agentId: AgentId) {
-    this.agentId = agentId;
-  }
-
-  get signal(): AbortSignal {
-    return this.#abandon.signal;
-  }
-
-  /** Aborts when a user cancels. Before the hand-over this ends the wait for a sandbox; after it, the guest is told. */
-  get canceled(): AbortSignal {
-    return this.#cancel.signal;
-  }
-
-  abandon(): void {
-    this.#abandon.abort(new CaissonError('ABORTED', 'The agent was deleted.'));
-  }
-
-  handedOver(passOn: () => Promise<void>): void {
-    this.#passOn = passOn;
-    if (this.#cancel.signal.aborted) void passOn();
-  }
-
-  cancel(): void {
-    if (this.#cancel.signal.aborted) return;
-    this.#cancel.abort(new CaissonError('ABORTED', 'The run was canceled.'));
-    void this.#passOn?.();
-  }
 }

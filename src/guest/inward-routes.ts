@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Harness } from '../acp/harness.ts';
 import { CaissonError } from '../kernel/errors.ts';
 import { permissionIdSchema, runIdSchema } from '../kernel/ids.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /**
  * Ids are `<prefix>-<26 characters>`: 10 characters of time and 16 of chance in Crockford's base 32, lower case.

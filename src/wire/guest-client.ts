@@ -1,6 +1,6 @@
 import type { ClientHttp2Session } from 'node:http2';
 import type { Duplex } from 'node:stream';
-import { z } from 'zod';
+import * as z from 'zod';
 import { CaissonError } from '../kernel/errors.ts';
 import type { ConversationId, PermissionId, RunId } from '../kernel/ids.ts';
 import { connectHttp2 } from './connect-http2.ts';

@@ -51,6 +51,11 @@ test('the bundled guest listens, knows its own hash, and ends in good order on S
   await client.closed;
 });
 
+// `import { z } from 'zod'` anywhere in the guest would keep all of zod, 430 KB that every sandbox loads at its start.
+test('the bundle holds no more of zod than the guest uses', () => {
+  expect(bundle.code.length).toBeLessThan(450_000);
+});
+
 test.for([
   ['no agent', {}, 'CAISSON_AGENT_ID'],
   ['a port that is none', { CAISSON_AGENT_ID: newAgentId(), CAISSON_MODEL_PORT: '70000' }, 'CAISSON_MODEL_PORT'],

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ToolContent } from '../../wire/contract/harness-event.ts';
 import type { JsonValue } from '../../wire/contract/json-value.ts';
 import type { AcpToolCall } from './updates.ts';

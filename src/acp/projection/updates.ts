@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { JsonValue } from '../../wire/contract/json-value.ts';
 
 /** Whatever stands in a message of the harness is JSON: it was read from a line of it. The sink bounds it. */

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { conversationIdSchema, incarnationIdSchema, type PermissionId, type RunId } from '../../kernel/ids.ts';
 import { journalBounds } from './journal-bounds.ts';
 

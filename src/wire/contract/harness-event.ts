@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { messageIdSchema, permissionIdSchema } from '../../kernel/ids.ts';
 import { journalBounds, lastMoment } from './journal-bounds.ts';
 import { boundedArray, jsonValueSchema } from './json-value.ts';

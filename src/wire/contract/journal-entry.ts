@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { conversationIdSchema, runIdSchema } from '../../kernel/ids.ts';
 import { harnessEventSchema } from './harness-event.ts';
 import { journalBounds, lastMoment } from './journal-bounds.ts';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { boundedArray } from './json-value.ts';
 
 /** The id of a mode or a model, as the harness names it. */
