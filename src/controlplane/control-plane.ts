@@ -18,6 +18,7 @@ import { Fleet } from './fleet/fleet.ts';
 import { createModelGateway } from './model-gateway/model-gateway.ts';
 import { createLogger } from './observability/logger.ts';
 import { createServer } from './server.ts';
+import { Workspaces } from './workspace/workspaces.ts';
 import { openStorage } from './storage/open-storage.ts';
 
 export interface StartOptions {
@@ -88,7 +89,8 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
     logger,
     settings: { ...config, maxConcurrentRuns: config.maxRuns, maxConcurrentRunsPerUser: config.maxRunsPerUser },
   });
-  if (fleet !== undefined) opened.use(fleet);
+  if (fleet === undefined) throw new Error('The domain did not ask for its sandboxes.');
+  opened.use(fleet);
   opened.defer(() => domain.drain());
 
   const ready = Promise.withResolvers<void>();
@@ -98,6 +100,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
       services: {
         domain,
         access,
+        workspaces: new Workspaces({ access, guests: fleet }),
         keys,
         flushed: () => storage.flushed(),
         about: {
@@ -121,7 +124,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
   await domain.recover();
   ready.resolve();
   // Sandboxes of earlier are taken up while the first requests come in: each call that needs one waits for its own.
-  void fleet?.start(() => allAgents(storage.agents));
+  void fleet.start(() => allAgents(storage.agents));
   const description = await describeProvider(provider);
   const held = opened.move();
   let closing: Promise<void> | undefined;

@@ -12,6 +12,7 @@ import { landingPage } from './http/landing-page.ts';
 import { OpenConnections } from './http/open-connections.ts';
 import { refusalOf, sendRefusal, writeRawRefusal } from './http/refusals.ts';
 import { type TrpcRoute, trpcRoute } from './http/trpc-route.ts';
+import { serveWebSockets, type WebSocketRoute } from './http/web-sockets.ts';
 
 export interface ServerOptions {
   readonly settings: {
@@ -65,6 +66,7 @@ export function createServer(options: ServerOptions): Server {
   const subscriptions = new Subscriptions(options.subscriptionLimits);
   const forgetKeys = services.keys.onRevoked((keyId) => subscriptions.endKey(keyId));
   const isAcceptedHost = acceptedHosts(settings);
+  const webSocketRoutes: readonly WebSocketRoute[] = [];
 
   const app = fastify({
     bodyLimit: settings.maxBodyBytes,
@@ -82,6 +84,17 @@ export function createServer(options: ServerOptions): Server {
   });
   app.server.maxConnections = maxConnections;
   const connections = new OpenConnections(app.server);
+  app.server.on(
+    'upgrade',
+    serveWebSockets({
+      routes: webSocketRoutes,
+      isAcceptedHost,
+      authenticate: (authorization) => services.keys.authenticate(authorization),
+      ready,
+      subscriptions,
+      logger,
+    }),
+  );
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => done(null, body));
 

@@ -3,19 +3,36 @@ import type { ServerHttp2Stream } from 'node:http2';
 import { CaissonError, errorText } from '../kernel/errors.ts';
 import {
   type ExecExit,
+  execHeader,
   type ExecRequest,
+  execRequestSchema,
   exitTrailer,
+  guestPaths,
   maxStderrBytes,
   stderrTrailer,
 } from '../wire/contract/guest-api.ts';
-import { encodeHeaderJson } from '../wire/header-json.ts';
+import { decodeHeaderJson, encodeHeaderJson } from '../wire/header-json.ts';
 import { ByteRing } from './byte-ring.ts';
+import { parseInput, type Route } from './inward-call.ts';
 
 /** Well below the sandbox's limit of processes, so that the harness can still start its own. */
 const maxProcesses = 64;
 
 /** How long a process that has exited may leave its output open, silently, to others that it started. */
 const lingerMs = 250;
+
+export function execRoutes(exec: ExecRunner): readonly Route[] {
+  return [
+    {
+      method: 'POST',
+      path: guestPaths.exec,
+      handle: ({ stream, headers }) => {
+        const request = parseInput(execRequestSchema, decodeHeaderJson(headers[execHeader]), `header ${execHeader}`);
+        return exec.run(stream, request);
+      },
+    },
+  ];
+}
 
 /** Runs processes for the control plane: input and output raw, the exit in the trailers. */
 export class ExecRunner {

@@ -10,7 +10,8 @@ import type { Logger } from '../kernel/logger.ts';
 import { guestProtocol } from '../wire/contract/guest-api.ts';
 import type { KeepAliveOptions } from '../wire/keep-alive.ts';
 import type { WireSession } from '../wire/wire-session.ts';
-import { ExecRunner } from './exec.ts';
+import { execRoutes, ExecRunner } from './exec.ts';
+import { harnessRoutes } from './harness-routes.ts';
 import { createInwardServer } from './inward-server.ts';
 import { Journal } from './journal.ts';
 import { createModelEndpoint, listenModelEndpoint } from './model-endpoint.ts';
@@ -23,6 +24,8 @@ export interface GuestOptions {
   readonly runDirectory: string;
   /** Of the model endpoint on loopback; 0 for any. */
   readonly modelPort: number;
+  /** The folders that files may be reached in, as `sandboxRoots` has them; processes begin in the first. */
+  readonly roots: readonly string[];
   /** Asked once, at the first health request, so that it does not slow the start. */
   readonly version: () => string;
   readonly createHarness: (sink: HarnessSink) => Harness;
@@ -55,7 +58,8 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
     incarnation,
     startedAt,
   });
-  const serveInward = createInwardServer({ harness, journal, exec: new ExecRunner(), identity, logger, keepAlive });
+  const routes = [...harnessRoutes({ harness, journal, identity }), ...execRoutes(new ExecRunner())];
+  const serveInward = createInwardServer({ routes, logger, keepAlive });
 
   const sessions = new Set<WireSession>();
   const hold = (wire: WireSession): void => {

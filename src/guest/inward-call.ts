@@ -11,6 +11,15 @@ export interface InwardCall {
   readonly params: Readonly<Record<string, string>>;
 }
 
+/** One row of the table of `guest-api.ts`. */
+export interface Route {
+  readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
+  /** A segment that begins with a colon is a parameter. */
+  readonly path: string;
+  /** Answers, or throws what is to be answered. */
+  readonly handle: (call: InwardCall) => void | Promise<void>;
+}
+
 /** A prompt may hold images. */
 const maxBodyBytes = 16 * 1024 * 1024;
 

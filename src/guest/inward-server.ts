@@ -6,17 +6,17 @@ import { inwardServerOptions } from '../wire/http2-settings.ts';
 import type { KeepAliveOptions } from '../wire/keep-alive.ts';
 import { serveHttp2 } from '../wire/serve-http2.ts';
 import type { WireSession } from '../wire/wire-session.ts';
-import { answerError } from './inward-call.ts';
-import { inwardRoutes, type InwardServices, type Route } from './inward-routes.ts';
+import { answerError, type Route } from './inward-call.ts';
 
-export interface InwardServerOptions extends InwardServices {
+export interface InwardServerOptions {
+  readonly routes: readonly Route[];
   readonly logger: Logger;
   readonly keepAlive?: KeepAliveOptions | undefined;
 }
 
 /** What the control plane asks of the guest. Returns what takes a new inward connection. */
 export function createInwardServer(options: InwardServerOptions): (socket: Socket) => WireSession {
-  const routes = inwardRoutes(options);
+  const { routes } = options;
   const answer = async (stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Promise<void> => {
     try {
       await dispatch(routes, stream, headers);

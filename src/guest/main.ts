@@ -5,6 +5,7 @@ import { createHarness } from '../acp/create-harness.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { errorText } from '../kernel/errors.ts';
 import { guestEnvironment, guestRunDirectory, modelEndpoint } from '../wire/contract/guest-api.ts';
+import { sandboxRoots } from '../wire/contract/sandbox-roots.ts';
 import { startGuest } from './guest.ts';
 import { createJsonLogger } from './json-logger.ts';
 
@@ -49,6 +50,7 @@ const starting = startGuest({
   agentId,
   runDirectory: process.env[guestEnvironment.runDirectory] ?? guestRunDirectory,
   modelPort,
+  roots: sandboxRoots,
   version: () =>
     createHash('sha256')
       .update(readFileSync(process.argv[1] ?? ''))

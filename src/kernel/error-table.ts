@@ -71,6 +71,48 @@ export const errorTable = {
     hint: 'List the open ones with `caisson permissions list`.',
   },
   KEY_NOT_FOUND: { trpc: 'NOT_FOUND', http: 404, retryable: false, hint: 'List them with `caisson keys list`.' },
+  // Files
+  FILE_NOT_FOUND: {
+    trpc: 'NOT_FOUND',
+    http: 404,
+    retryable: false,
+    hint: 'Look at what the folder holds.',
+  },
+  FILE_EXISTS: { trpc: 'CONFLICT', http: 409, retryable: false, hint: 'Choose another name, or ask to overwrite.' },
+  FILE_CHANGED: {
+    trpc: 'PRECONDITION_FAILED',
+    http: 412,
+    retryable: false,
+    hint: 'Somebody else has changed the file. Read it again, and write with its new ETag.',
+  },
+  NOT_A_DIRECTORY: { trpc: 'BAD_REQUEST', http: 400, retryable: false, hint: 'Name a folder.' },
+  IS_A_DIRECTORY: { trpc: 'BAD_REQUEST', http: 400, retryable: false, hint: 'Name a file, not a folder.' },
+  DIRECTORY_NOT_EMPTY: { trpc: 'CONFLICT', http: 409, retryable: false, hint: 'Ask for it with all that is in it.' },
+  NOT_A_REGULAR_FILE: {
+    trpc: 'BAD_REQUEST',
+    http: 400,
+    retryable: false,
+    hint: 'Devices, pipes and sockets are not read or written through files.',
+  },
+  PATH_FORBIDDEN: {
+    trpc: 'FORBIDDEN',
+    http: 403,
+    retryable: false,
+    hint: 'Use a path under /workspace, /home/agent or /tmp, without symbolic links that lead out.',
+  },
+  FILE_ACCESS_DENIED: { trpc: 'FORBIDDEN', http: 403, retryable: false, hint: 'Check its mode in the sandbox.' },
+  DISK_FULL: {
+    trpc: 'SERVICE_UNAVAILABLE',
+    http: 507,
+    retryable: false,
+    hint: 'Delete what is not needed in the workspace.',
+  },
+  RANGE_NOT_SATISFIABLE: {
+    trpc: 'BAD_REQUEST',
+    http: 416,
+    retryable: false,
+    hint: 'The range begins after the end. Ask for the size first.',
+  },
   // State that does not allow it
   NAME_TAKEN: {
     trpc: 'CONFLICT',

@@ -7,9 +7,10 @@ import { Access } from '../../src/controlplane/auth/access.ts';
 import type { Principal } from '../../src/controlplane/auth/identity.ts';
 import { KeyService } from '../../src/controlplane/auth/key-service.ts';
 import { createServer, type ServerOptions } from '../../src/controlplane/server.ts';
+import { Workspaces } from '../../src/controlplane/workspace/workspaces.ts';
 import { openStorage, type Storage } from '../../src/controlplane/storage/open-storage.ts';
 import { systemClock } from '../../src/kernel/clock.ts';
-import { type ErrorBody, readErrorBody } from '../../src/kernel/errors.ts';
+import { CaissonError, type ErrorBody, readErrorBody } from '../../src/kernel/errors.ts';
 import type { Logger } from '../../src/kernel/logger.ts';
 import { ScriptedSandboxes, settings as domainSettings } from '../agents/domain-fixture.ts';
 
@@ -55,6 +56,14 @@ interface Overrides extends Partial<Omit<ServerOptions, 'settings' | 'services' 
   readonly domain?: Partial<DomainSettings>;
 }
 
+/** Scripted sandboxes have no inside. */
+const noGuests = {
+  async ensureClient(): Promise<never> {
+    throw new CaissonError('SANDBOX_START_FAILED', 'There is no sandbox here.');
+  },
+  findClient: async () => undefined,
+};
+
 /** The real server on a free port of loopback, with a real store and domain; only the sandboxes are scripted. */
 export async function startServer(overrides: Overrides = {}): Promise<RunningServer> {
   await using undo = new AsyncDisposableStack();
@@ -85,6 +94,7 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
       services: {
         domain,
         access,
+        workspaces: new Workspaces({ access, guests: noGuests }),
         keys,
         flushed: () => storage.flushed(),
         about: {

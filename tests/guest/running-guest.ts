@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,10 +10,19 @@ import { silentLogger } from '../../src/kernel/logger.ts';
 import { GuestClient } from '../../src/wire/guest-client.ts';
 import { FakeHarness } from './fake-harness.ts';
 
+/** Folders for a guest in this process, in place of those of a sandbox. */
+export async function makeRoots(directory: string): Promise<RunningGuest['roots']> {
+  const roots = [join(directory, 'workspace'), join(directory, 'home'), join(directory, 'tmp')] as const;
+  for (const root of roots) await mkdir(root);
+  return roots;
+}
+
 /** A real guest on real sockets in this process, with a harness that the test plays. */
 export interface RunningGuest extends AsyncDisposable {
   readonly guest: Guest;
   readonly harness: FakeHarness;
+  /** The folders that stand for /workspace, the home and /tmp. */
+  readonly roots: readonly [workspace: string, home: string, temporary: string];
   socket(channel: 'inward' | 'outward'): Promise<Socket>;
   /** A client on a connection of its own; closed with the guest. */
   client(): Promise<GuestClient>;
@@ -21,12 +30,14 @@ export interface RunningGuest extends AsyncDisposable {
 
 export async function runGuest(): Promise<RunningGuest> {
   const runDirectory = await mkdtemp(join(tmpdir(), 'caisson-guest-'));
+  const roots = await makeRoots(runDirectory);
   const harnesses: FakeHarness[] = [];
   const clients: GuestClient[] = [];
   const guest = await startGuest({
     agentId: newAgentId(),
     runDirectory,
     modelPort: 0,
+    roots,
     version: () => 'test',
     createHarness: (sink) => {
       const harness = new FakeHarness(sink);
@@ -46,6 +57,7 @@ export async function runGuest(): Promise<RunningGuest> {
   return {
     guest,
     harness,
+    roots,
     socket,
     async client() {
       const client = new GuestClient(await socket('inward'));

@@ -2,6 +2,7 @@ import type { AgentLimits } from '../../agents/agent.ts';
 import type { Domain } from '../../agents/domain.ts';
 import type { Access } from '../auth/access.ts';
 import type { KeyService } from '../auth/key-service.ts';
+import type { Workspaces } from '../workspace/workspaces.ts';
 import type { Subscriptions } from './subscriptions.ts';
 
 /** What this control plane is, for people and clients. */
@@ -21,6 +22,7 @@ export interface About {
 export interface ApiServices {
   readonly domain: Pick<Domain, 'agents' | 'conversations' | 'runs' | 'events' | 'permissions'>;
   readonly access: Access;
+  readonly workspaces: Workspaces;
   readonly keys: KeyService;
   /** Resolves when all that is stored outlives a power cut. */
   readonly flushed: () => Promise<void>;

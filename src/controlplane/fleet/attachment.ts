@@ -27,7 +27,10 @@ interface AttachBounds {
 
 /** The wire to one guest, up: both channels, the lease, and the journal being read. */
 export interface Attachment {
+  /** What drives the harness. */
   readonly guest: Guest;
+  /** What reaches the workspace: files, processes, terminals, ports. */
+  readonly client: GuestClient;
   /** False from the moment at which the wire is known to be broken, which is before `closed` resolves. */
   readonly isOpen: boolean;
   /** Resolves when the wire is down, with what broke it. Never rejects. */
@@ -82,6 +85,7 @@ export async function attach(options: AttachOptions, bounds: AttachBounds): Prom
   });
   return {
     guest: drive(client, incarnation),
+    client,
     get isOpen() {
       return client.isOpen;
     },

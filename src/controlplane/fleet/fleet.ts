@@ -5,6 +5,7 @@ import { CaissonError, toCaissonError } from '../../kernel/errors.ts';
 import type { AgentId } from '../../kernel/ids.ts';
 import type { Logger } from '../../kernel/logger.ts';
 import type { Sandbox, SandboxProvider, SandboxSpec } from '../../sandbox-providers/contract/index.ts';
+import type { GuestClient } from '../../wire/guest-client.ts';
 import type { OutwardHandler } from '../../wire/serve-outward.ts';
 import { Tether } from './tether.ts';
 
@@ -36,15 +37,25 @@ export class Fleet implements Sandboxes, AsyncDisposable {
   }
 
   async ensureGuest(agent: Agent): Promise<Guest> {
-    return await this.#tether(agent.id).ensure(agent);
+    return (await this.#tether(agent.id).ensure(agent)).guest;
+  }
+
+  /** What reaches into the agent's sandbox, which is brought up where needed. Rejects with what kept it from starting. */
+  async ensureClient(agent: Agent): Promise<GuestClient> {
+    return (this.#tethers.get(agent.id)?.attachment ?? (await this.#tether(agent.id).ensure(agent))).client;
+  }
+
+  /** The same where the sandbox runs; undefined where it does not. */
+  async findClient(agent: Agent): Promise<GuestClient | undefined> {
+    return (this.#tethers.get(agent.id)?.attachment ?? (await this.#tether(agent.id).reattach()))?.client;
   }
 
   currentGuest(agentId: AgentId): Guest | undefined {
-    return this.#tethers.get(agentId)?.guest;
+    return this.#tethers.get(agentId)?.attachment?.guest;
   }
 
   async reattach(agent: Agent): Promise<Guest | undefined> {
-    return await this.#tether(agent.id).reattach();
+    return (await this.#tether(agent.id).reattach())?.guest;
   }
 
   async stop(agentId: AgentId, reason: string): Promise<void> {

@@ -1,5 +1,4 @@
 import type { Agent } from '../../agents/agent.ts';
-import type { Guest } from '../../agents/ports.ts';
 import { deadline, orAbort } from '../../kernel/deadline.ts';
 import type { ErrorCode } from '../../kernel/error-table.ts';
 import { CaissonError, toCaissonError } from '../../kernel/errors.ts';
@@ -38,7 +37,7 @@ type Mode =
   | {
       readonly name: 'working';
       readonly purpose: 'bring-up' | 'reattach';
-      readonly done: Promise<Guest | undefined>;
+      readonly done: Promise<Attachment | undefined>;
       readonly abort: AbortController;
     }
   | { readonly name: 'attached'; readonly attachment: Attachment; readonly since: number }
@@ -68,18 +67,18 @@ export class Tether {
     this.#agentId = options.agentId;
   }
 
-  /** The guest, unless its wire is known to be broken. */
-  get guest(): Guest | undefined {
-    return this.#mode.name === 'attached' && this.#mode.attachment.isOpen ? this.#mode.attachment.guest : undefined;
+  /** The wire to the guest, unless it is known to be broken. */
+  get attachment(): Attachment | undefined {
+    return this.#mode.name === 'attached' && this.#mode.attachment.isOpen ? this.#mode.attachment : undefined;
   }
 
   /** Brings the sandbox up where needed. Rejects with what kept it from starting. */
-  async ensure(agent: Agent): Promise<Guest> {
+  async ensure(agent: Agent): Promise<Attachment> {
     for (;;) {
       const mode = this.#mode;
       switch (mode.name) {
         case 'attached':
-          if (mode.attachment.isOpen) return mode.attachment.guest;
+          if (mode.attachment.isOpen) return mode.attachment;
           await mode.attachment.closed;
           break;
         case 'closed':
@@ -89,8 +88,8 @@ export class Tether {
           break;
         case 'working': {
           using limit = deadline(uncertaintyLimitMs, `Finding the sandbox of ${this.#agentId}`);
-          const guest = await (mode.purpose === 'bring-up' ? mode.done : orAbort(mode.done, limit.signal));
-          if (guest !== undefined) return guest;
+          const attachment = await (mode.purpose === 'bring-up' ? mode.done : orAbort(mode.done, limit.signal));
+          if (attachment !== undefined) return attachment;
           break;
         }
         case 'detached':
@@ -100,12 +99,12 @@ export class Tether {
   }
 
   /** Attaches to a sandbox that is running; undefined when there is none. */
-  async reattach(): Promise<Guest | undefined> {
+  async reattach(): Promise<Attachment | undefined> {
     for (;;) {
       const mode = this.#mode;
       switch (mode.name) {
         case 'attached':
-          if (mode.attachment.isOpen) return mode.attachment.guest;
+          if (mode.attachment.isOpen) return mode.attachment;
           await mode.attachment.closed;
           break;
         case 'closed':
@@ -171,7 +170,7 @@ export class Tether {
 
   #work(purpose: 'bring-up' | 'reattach', task: (signal: AbortSignal) => Promise<Attachment | undefined>): void {
     const abort = new AbortController();
-    const work = async (): Promise<Guest | undefined> => {
+    const work = async (): Promise<Attachment | undefined> => {
       try {
         return await this.#settle(abort, await task(abort.signal));
       } catch (thrown) {
@@ -184,7 +183,7 @@ export class Tether {
     this.#mode = { name: 'working', purpose, done, abort };
   }
 
-  async #settle(abort: AbortController, attachment: Attachment | undefined): Promise<Guest | undefined> {
+  async #settle(abort: AbortController, attachment: Attachment | undefined): Promise<Attachment | undefined> {
     if (!this.#isWorkingOn(abort)) {
       await attachment?.close();
       throw this.#closedError();
@@ -196,7 +195,7 @@ export class Tether {
     const since = this.#options.clock.elapsed();
     this.#mode = { name: 'attached', attachment, since };
     void this.#watch(attachment, since);
-    return attachment.guest;
+    return attachment;
   }
 
   /** Takes up a broken wire again by itself. */

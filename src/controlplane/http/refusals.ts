@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { getErrorShape } from '@trpc/server/shared';
 import type { FastifyReply } from 'fastify';
 import { errorTable } from '../../kernel/error-table.ts';
@@ -44,7 +45,16 @@ export function writeRawRefusal(socket: Socket, error: Error): void {
   }
   const code = 'code' in error ? error.code : undefined;
   const status = code === 'HPE_HEADER_OVERFLOW' ? 431 : code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400;
-  const text = refusalText({ status, error: new CaissonError('BAD_REQUEST', 'The request is not valid HTTP.') });
+  writeRefusal(socket, { status, error: new CaissonError('BAD_REQUEST', 'The request is not valid HTTP.') });
+}
+
+/** Where there is no reply to send it with, such as a request to upgrade. */
+export function writeRefusal(socket: Duplex, { status, error }: Refusal): void {
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const text = refusalText({ status, error });
   const head = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
     'content-type: application/json; charset=utf-8',

@@ -16,16 +16,19 @@ import { type Logger, silentLogger } from '../../../src/kernel/logger.ts';
 import type { Sandbox, SandboxProvider, SandboxSpec } from '../../../src/sandbox-providers/contract/index.ts';
 import { settings, text } from '../../agents/domain-fixture.ts';
 import { FakeHarness } from '../../guest/fake-harness.ts';
+import { makeRoots } from '../../guest/running-guest.ts';
 import { until } from '../../until.ts';
 
 interface RunningGuest {
   readonly guest: Guest;
   readonly directory: string;
   readonly harness: FakeHarness;
+  /** Those that stand for /workspace, the home and /tmp. */
+  readonly roots: readonly [workspace: string, home: string, temporary: string];
 }
 
 /** Sandboxes that are real guests in this process, behind real sockets; only the harness and the walls are missing. */
-class InProcessProvider implements SandboxProvider {
+export class InProcessProvider implements SandboxProvider {
   readonly name = 'in-process';
   readonly capabilities = { pause: false, limits: true, sealedNetwork: true };
   readonly running = new Map<AgentId, RunningGuest>();
@@ -42,18 +45,20 @@ class InProcessProvider implements SandboxProvider {
   async ensureRunning({ agentId }: SandboxSpec): Promise<Sandbox> {
     if (!this.running.has(agentId)) {
       const directory = await mkdtemp(join(tmpdir(), 'caisson-guest-'));
+      const roots = await makeRoots(directory);
       let harness: FakeHarness | undefined;
       const guest = await startGuest({
         agentId,
         runDirectory: directory,
         modelPort: 0,
+        roots,
         version: () => 'test',
         createHarness: (sink) => (harness = new FakeHarness(sink)),
         clock: systemClock,
         logger: silentLogger,
       });
       if (harness === undefined) throw new Error('the guest made no harness');
-      this.running.set(agentId, { guest, directory, harness });
+      this.running.set(agentId, { guest, directory, harness, roots });
     }
     return sandboxOf(agentId);
   }

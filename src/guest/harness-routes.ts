@@ -3,8 +3,6 @@ import type { Harness } from '../acp/harness.ts';
 import { CaissonError } from '../kernel/errors.ts';
 import { permissionIdSchema, runIdSchema } from '../kernel/ids.ts';
 import {
-  execHeader,
-  execRequestSchema,
   type GuestHealth,
   guestPaths,
   journalAckSchema,
@@ -14,27 +12,16 @@ import {
   sessionParamsSchema,
 } from '../wire/contract/guest-api.ts';
 import { sessionSpecSchema, turnRequestSchema } from '../wire/contract/turn.ts';
-import { decodeHeaderJson } from '../wire/header-json.ts';
-import type { ExecRunner } from './exec.ts';
-import { answerJson, type InwardCall, parseInput, readJsonBody } from './inward-call.ts';
+import { answerJson, type InwardCall, parseInput, readJsonBody, type Route } from './inward-call.ts';
 import { type JournalPump, pumpJournal } from './journal-pump.ts';
 import type { Journal } from './journal.ts';
 import { Lease } from './lease.ts';
 
-export interface InwardServices {
+interface HarnessServices {
   readonly harness: Harness;
   readonly journal: Journal;
-  readonly exec: ExecRunner;
   /** All of the health that the routes do not know themselves. */
   readonly identity: () => Omit<GuestHealth, 'leaseEpoch' | 'journal' | 'harness'>;
-}
-
-export interface Route {
-  readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
-  /** A segment that begins with a colon is a parameter. */
-  readonly path: string;
-  /** Answers, or throws what is to be answered. */
-  readonly handle: (call: InwardCall) => void | Promise<void>;
 }
 
 const decimalSchema = z
@@ -46,8 +33,8 @@ const afterSchema = decimalSchema.pipe(journalAckSchema.shape.seq);
 const runParamsSchema = z.object({ runId: runIdSchema });
 const permissionParamsSchema = z.object({ permissionId: permissionIdSchema });
 
-/** The table of `guest-api.ts`, as it is answered. */
-export function inwardRoutes({ harness, journal, exec, identity }: InwardServices): readonly Route[] {
+/** Health, lease, journal, sessions, turns and permissions: the table of `guest-api.ts`, as it is answered. */
+export function harnessRoutes({ harness, journal, identity }: HarnessServices): readonly Route[] {
   let pump: JournalPump | undefined;
   const lease = new Lease(() => {
     pump?.end(new CaissonError('STALE_LEASE', 'Another control plane has taken the lease.'));
@@ -157,14 +144,6 @@ export function inwardRoutes({ harness, journal, exec, identity }: InwardService
         requireLease(call);
         harness.answerPermission(permissionId, answer);
         answerJson(call.stream, {});
-      },
-    },
-    {
-      method: 'POST',
-      path: guestPaths.exec,
-      handle: ({ stream, headers }) => {
-        const request = parseInput(execRequestSchema, decodeHeaderJson(headers[execHeader]), `header ${execHeader}`);
-        return exec.run(stream, request);
       },
     },
   ];

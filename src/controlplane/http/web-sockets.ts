@@ -1,0 +1,134 @@
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { CaissonError, toCaissonError } from '../../kernel/errors.ts';
+import type { Logger } from '../../kernel/logger.ts';
+import type { Subscriptions } from '../api/subscriptions.ts';
+import type { Principal } from '../auth/identity.ts';
+import { refusalOf, writeRefusal } from './refusals.ts';
+
+/** The protocol of every socket of ours, and the one that carries the key where a browser cannot set headers. */
+const protocol = 'caisson.v1';
+const keyProtocolPrefix = 'base64url.bearer.authorization.caisson.';
+
+/** Largest message of a client. */
+const maxPayloadBytes = 1024 * 1024;
+/** A client that leaves a ping unanswered until the next one is gone. */
+const pingEveryMs = 20_000;
+
+/** A request to become a WebSocket, of a caller who is known. */
+interface WebSocketCall {
+  readonly principal: Principal;
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: URLSearchParams;
+  /** Aborts when the socket closes, the caller's key is revoked, or the control plane shuts down. */
+  readonly signal: AbortSignal;
+}
+
+export interface WebSocketRoute {
+  /** A segment that begins with a colon is a parameter. */
+  readonly path: string;
+  /** Resolves when the socket may be opened, with what serves it; what it throws refuses the handshake. */
+  readonly accept: (call: WebSocketCall) => Promise<(socket: WebSocket) => void>;
+}
+
+interface WebSocketsOptions {
+  readonly routes: readonly WebSocketRoute[];
+  readonly isAcceptedHost: (header: string | undefined) => boolean;
+  readonly authenticate: (authorization: string | undefined) => Promise<Principal>;
+  /** Requests that come before it resolves wait for it. */
+  readonly ready: Promise<void>;
+  /** Each socket takes a place among the caller's subscriptions. */
+  readonly subscriptions: Subscriptions;
+  readonly logger: Logger;
+}
+
+/**
+ * Serves WebSockets. The key comes as `Authorization: Bearer <key>`, or from browsers as a second subprotocol beside
+ * `caisson.v1`: `base64url.bearer.authorization.caisson.<key as base64url>`, as Kubernetes has it. Sockets are closed with
+ * 1008 when their key is revoked, and with 1001 when the control plane shuts down.
+ */
+export function serveWebSockets(
+  options: WebSocketsOptions,
+): (request: IncomingMessage, socket: Duplex, head: Buffer) => void {
+  const { routes, subscriptions, logger } = options;
+  const sockets = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    maxPayload: maxPayloadBytes,
+    handleProtocols: (offered) => (offered.has(protocol) ? protocol : false),
+  });
+
+  const upgrade = async (request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
+    if (!options.isAcceptedHost(request.headers.host)) {
+      throw new CaissonError('FORBIDDEN', 'The Host header does not name this server.');
+    }
+    const { pathname, searchParams: query } = new URL(request.url ?? '/', 'http://caisson');
+    const [route, params] = findRoute(routes, pathname);
+    await options.ready;
+    const principal = await options.authenticate(authorizationOf(request));
+    await using stack = new AsyncDisposableStack();
+    const place = stack.use(subscriptions.enter(principal.keyId));
+    const closed = new AbortController();
+    const call = { principal, params, query, signal: AbortSignal.any([closed.signal, place.signal]) };
+    socket.once('close', () => closed.abort(new CaissonError('ABORTED', 'The socket was closed.')));
+    const serve = await route.accept(call);
+    call.signal.throwIfAborted();
+    const held = stack.move();
+    sockets.handleUpgrade(request, socket, head, (webSocket) => {
+      webSocket.once('close', () => void held.disposeAsync());
+      webSocket.on('error', (error) => logger.debug({ path: pathname, err: error }, 'a web socket failed'));
+      place.signal.addEventListener('abort', () => {
+        const { code, message } = toCaissonError(place.signal.reason);
+        webSocket.close(code === 'DRAINING' ? 1001 : 1008, message.slice(0, 120));
+        setTimeout(() => webSocket.terminate(), 1_000).unref();
+      });
+      keepAlive(webSocket);
+      serve(webSocket);
+    });
+  };
+
+  return (request, socket, head) => {
+    socket.on('error', () => undefined); // also emits 'close'
+    upgrade(request, socket, head).catch((thrown: unknown) => {
+      const refusal = refusalOf(thrown);
+      if (refusal.error.code === 'INTERNAL') logger.error({ err: thrown }, 'a web socket could not be opened');
+      writeRefusal(socket, refusal);
+    });
+  };
+}
+
+function authorizationOf({ headers }: IncomingMessage): string | undefined {
+  if (headers.authorization !== undefined) return headers.authorization;
+  const offered = headers['sec-websocket-protocol']?.split(',').map((name) => name.trim()) ?? [];
+  const carrier = offered.find((name) => name.startsWith(keyProtocolPrefix));
+  if (carrier === undefined) return undefined;
+  return `Bearer ${Buffer.from(carrier.slice(keyProtocolPrefix.length), 'base64url').toString()}`;
+}
+
+function findRoute(routes: readonly WebSocketRoute[], path: string): [WebSocketRoute, Record<string, string>] {
+  const given = path.split('/');
+  for (const route of routes) {
+    const expected = route.path.split('/');
+    if (expected.length !== given.length) continue;
+    if (!expected.every((segment, at) => segment.startsWith(':') || segment === given[at])) continue;
+    const params = expected.flatMap((segment, at) =>
+      segment.startsWith(':') ? [[segment.slice(1), decodeURIComponent(given[at] ?? '')] as const] : [],
+    );
+    return [route, Object.fromEntries(params)];
+  }
+  throw new CaissonError('BAD_REQUEST', `There is no web socket at ${path}.`);
+}
+
+/** Ends a socket whose other end is gone without a word. */
+function keepAlive(socket: WebSocket): void {
+  let isAlive = true;
+  socket.on('pong', () => (isAlive = true));
+  const timer = setInterval(() => {
+    if (!isAlive) return socket.terminate();
+    isAlive = false;
+    socket.ping();
+  }, pingEveryMs);
+  socket.once('close', () => clearInterval(timer));
+}
