@@ -27,8 +27,10 @@ export class EventFeed {
     for (const { wake } of ready) wake();
   }
 
-  /** Everything after `after` if that is in memory; undefined means: ask the store. */
+  /** Everything after `after` if that is known: nothing after the last that was published. Undefined means: ask the store. */
   recentAfter(after: number): readonly AgentEvent[] | undefined {
+    // What is stored already and not published yet wakes whoever waits for it. At the beginning nothing is known.
+    if (after === this.#head && this.#head > 0) return [];
     const first = this.#recent[0]?.seq;
     if (first === undefined || after < first - 1 || after >= this.#head) return undefined;
     return this.#recent.slice(after - first + 1);

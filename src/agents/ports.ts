@@ -104,6 +104,7 @@ export interface AgentTransaction {
   setConversationChoices(id: ConversationId, choices: Pick<Conversation, 'model' | 'mode'>): Promise<void>;
   setSessionOffer(agentId: AgentId, offer: SessionOffer): Promise<void>;
   insertMessage(message: Message): Promise<void>;
+  findMessage(id: MessageId): Promise<Message | undefined>;
   hasMessage(id: MessageId): Promise<boolean>;
 
   findRun(id: RunId): Promise<Run | undefined>;

@@ -6,7 +6,7 @@ import { crashPoint } from '../kernel/crash-point.ts';
 import type { Logger } from '../kernel/logger.ts';
 import { pause } from '../kernel/pause.ts';
 import { recordingActivity } from './activity.ts';
-import type { Agent } from './agent.ts';
+import type { Agent, Conversation, Message } from './agent.ts';
 import type { EventLog } from './event-log.ts';
 import { Execution } from './execution.ts';
 import { Lanes } from './lanes.ts';
@@ -131,21 +131,21 @@ export class RunExecutor {
 
     const agent = await store.findAgent(run.agentId);
     if (agent === undefined || agent.deleting) return;
-    // Where the guest is there already, the beginning of the run and its fence are one write.
-    let attached = run.state === 'queued' ? sandboxes.currentGuest(agent.id) : undefined;
+    let fenced: Fenced | undefined;
     if (run.state === 'queued') {
       if (!(await access.mayRun(run.startedBy, agent))) {
         const message = 'Its sender may no longer use this agent.';
         return await this.#end(run, { state: 'rejected', reason: 'access_revoked', message });
       }
-      const begun = await this.#begin(run, attached);
+      // Where the guest is there already, the beginning of the run and its fence are one write.
+      const begun = await this.#begin(run, sandboxes.currentGuest(agent.id));
       if (begun === 'over') return;
-      if (begun === 'unfenced') attached = undefined;
+      if (begun !== 'unfenced') fenced = begun;
     } else if (run.cancelRequested && run.incarnation === null) {
       return await this.#end(run, { state: 'canceled', reason: 'canceled_by_user', message: null });
     }
     const present = AbortSignal.any([signal, this.#overSignal(over)]);
-    if (!(await this.#handOver({ run, agent, execution, fenced: attached }, present))) return;
+    if (!(await this.#handOver({ run, agent, execution, fenced }, present))) return;
 
     stack.defer(
       clock.schedule(run.timeoutMs + unresponsiveAfterMs, () => {
@@ -161,14 +161,14 @@ export class RunExecutor {
   }
 
   /** `queued` → `starting`, fenced to the guest if there is one and it is still the agent's present one. */
-  async #begin(run: Run, guest: Guest | undefined): Promise<'fenced' | 'unfenced' | 'over'> {
+  async #begin(run: Run, guest: Guest | undefined): Promise<Fenced | 'unfenced' | 'over'> {
     const { log, clock } = this.#dependencies;
     return await log.write(run.agentId, async (tx, record) => {
       const isPresent = guest !== undefined && (await runsUnder(tx, run.agentId, guest.incarnation));
       const incarnation = isPresent ? guest.incarnation : null;
       if (!(await tx.moveRun(run.id, 'queued', { state: 'starting', incarnation }))) return 'over';
       record({ conversationId: run.conversationId, runId: run.id, at: clock.now(), data: { type: 'run.starting' } });
-      return isPresent ? 'fenced' : 'unfenced';
+      return isPresent ? { guest, prompt: await findPrompt(tx, run) } : 'unfenced';
     });
   }
 
@@ -176,14 +176,12 @@ export class RunExecutor {
   async #handOver({ run, agent, execution, fenced }: HandOver, signal: AbortSignal): Promise<boolean> {
     const { store, clock } = this.#dependencies;
     for (let known = fenced; ; known = undefined) {
-      const guest = known ?? (await this.#fencedGuest(run, agent, execution, signal));
+      const guest = known?.guest ?? (await this.#fencedGuest(run, agent, execution, signal));
       if (guest === 'over') return false;
       // The fence is stored before the prompt leaves: whoever resumes this run knows which incarnation may have it.
-      const [conversation, message] = [
-        await store.findConversation(run.conversationId),
-        await store.findMessage(run.messageId),
-      ];
-      if (conversation === undefined || message === undefined) return false;
+      const prompt = known === undefined ? await findPrompt(store, run) : known.prompt;
+      if (prompt === undefined) return false;
+      const { conversation, message } = prompt;
       crashPoint('run-fenced');
       try {
         const taken = guest.startTurn(run.id, {
@@ -312,6 +310,15 @@ async function runsUnder(tx: AgentTransaction, agentId: AgentId, incarnation: In
   return sandbox?.state === 'running' && sandbox.incarnation === incarnation;
 }
 
+async function findPrompt(
+  from: Pick<AgentTransaction, 'findConversation' | 'findMessage'>,
+  run: Run,
+): Promise<Prompt | undefined> {
+  const conversation = await from.findConversation(run.conversationId);
+  const message = await from.findMessage(run.messageId);
+  return conversation && message && { conversation, message };
+}
+
 function mayBeAskedAgain(thrown: unknown): boolean {
   const { code } = toCaissonError(thrown);
   return code === 'WIRE_LOST' || code === 'DEADLINE_EXCEEDED';
@@ -324,11 +331,24 @@ function endWithoutGuest(error: CaissonError, mayBeUnderWay: boolean, canceled: 
   return { state: 'failed', reason: 'sandbox_start_failed', message };
 }
 
+/** What a guest is asked. */
+interface Prompt {
+  readonly conversation: Conversation;
+  readonly message: Message;
+}
+
+/** The guest whose incarnation a run is stored with. */
+interface Fenced {
+  readonly guest: Guest;
+  /** Undefined when it is gone, with its agent. */
+  readonly prompt: Prompt | undefined;
+}
+
 /** A run on its way to a guest. */
 interface HandOver {
   readonly run: Run;
   readonly agent: Agent;
   readonly execution: Execution;
-  /** The guest whose incarnation the run is stored with already. */
-  readonly fenced: Guest | undefined;
+  /** Where the run is stored with its guest already. */
+  readonly fenced: Fenced | undefined;
 }

@@ -135,8 +135,12 @@ function readText(stream: ClientHttp2Stream, maxBytes: number, signal?: AbortSig
       reject(new CaissonError('GUEST_PROTOCOL', `The guest's answer exceeds ${maxBytes} bytes.`));
       stream.destroy();
     });
-    stream.once('end', () => resolve(Buffer.concat(chunks).toString()));
-    stream.once('close', () => reject(brokenStream(stream, signal)));
+    const closed = (): void => reject(brokenStream(stream, signal));
+    stream.once('close', closed);
+    stream.once('end', () => {
+      stream.off('close', closed);
+      resolve(Buffer.concat(chunks).toString());
+    });
   });
 }
 

@@ -77,6 +77,19 @@ export function identityStoreContract(
       expect(await store.listKeys(newUserId())).toEqual([]);
     });
 
+    test('a user has a role for as long as it has a key that is not revoked', async () => {
+      const { user, key } = await stored(aUser('ada'));
+      const admin = await stored(aUser('eve', 'admin'));
+      const other = aKey(user);
+      await store.insertKey(other, 'other');
+      await store.revokeKey(key.id, now);
+      expect(await store.liveRole(user.id)).toBe('member');
+      await store.revokeKey(other.id, now);
+      expect(await store.liveRole(user.id)).toBeUndefined();
+      expect(await store.liveRole(admin.user.id)).toBe('admin');
+      expect(await store.liveRole(newUserId())).toBeUndefined();
+    });
+
     test('a secret belongs to one key', async () => {
       const { user } = await stored(aUser('ada'));
       await store.insertKey(aKey(user), 'same');

@@ -8,7 +8,7 @@ import type { IdentityStore, Principal } from './identity.ts';
 
 interface AccessOptions {
   readonly agents: Pick<AgentStore, 'findAgent' | 'findConversation' | 'findRun' | 'findPermission'>;
-  readonly identities: Pick<IdentityStore, 'findUser' | 'listKeys'>;
+  readonly identities: Pick<IdentityStore, 'findUser' | 'liveRole'>;
 }
 
 /** An agent with its owner as people know it. */
@@ -89,10 +89,8 @@ export class Access implements RunAccess {
 
   /** Whether a user may still run an agent: it has a key that is not revoked, and may see the agent. */
   async mayRun(principalId: UserId, agent: Agent): Promise<boolean> {
-    const user = await this.#identities.findUser(principalId);
-    if (user === undefined || (user.role !== 'admin' && agent.ownerId !== user.id)) return false;
-    const keys = await this.#identities.listKeys(user.id);
-    return keys.some(({ key }) => key.revokedAt === null);
+    const role = await this.#identities.liveRole(principalId);
+    return role === 'admin' || (role === 'member' && agent.ownerId === principalId);
   }
 
   async #visibleAgent(principal: Principal, id: AgentId): Promise<Agent | undefined> {

@@ -36,6 +36,8 @@ export interface Principal {
 /** Where users and keys are kept. */
 export interface IdentityStore {
   findUser(id: UserId): Promise<User | undefined>;
+  /** The role of a user that has a key which is not revoked; undefined for anybody else. */
+  liveRole(id: UserId): Promise<Role | undefined>;
   findUserByName(name: string): Promise<User | undefined>;
   /** Returns the user that has the name when there is one already. */
   insertUser(user: User): Promise<User>;

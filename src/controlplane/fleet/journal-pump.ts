@@ -9,10 +9,10 @@ import type { JournalEntry } from '../../wire/contract/journal-entry.ts';
 import type { GuestClient } from '../../wire/guest-client.ts';
 
 /**
- * How long a stored entry may wait to be acknowledged. Nobody waits for it but the guest's memory, which holds 16 MiB, and
- * at the pace of a turn it is one request instead of five.
+ * How long a stored entry may wait to be acknowledged. Nobody waits for it but the guest's memory, which holds 16 MiB: more
+ * than a harness says in that time. At the pace of a turn it is one request, and one flush of the disk, instead of five.
  */
-const acknowledgeAfterMs = 50;
+const acknowledgeAfterMs = 200;
 const firstRetryMs = 100;
 const longestRetryMs = 2_000;
 const never = new AbortController().signal;

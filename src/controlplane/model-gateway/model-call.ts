@@ -167,6 +167,7 @@ export class ModelCall {
       if (this.#isOver) return;
       this.#responseBytes += chunk.length;
       this.#usage?.read(chunk);
+      joinWrites(stream);
       if (stream.write(this.#mask.pass(chunk))) {
         this.#timer?.refresh();
         return;
@@ -247,6 +248,13 @@ export class ModelCall {
     clearTimeout(this.#timer);
     if (!this.#isOver) this.#timer = setTimeout(expired, ms);
   }
+}
+
+/** What is written until the end of this tick leaves as one frame: a service sends a few hundred bytes at a time. */
+function joinWrites(stream: ServerHttp2Stream): void {
+  if (stream.writableCorked > 0) return;
+  stream.cork();
+  process.nextTick(() => stream.uncork());
 }
 
 /**

@@ -12,6 +12,14 @@ const byId = compiledQuery<{ id: ConversationId }, Selectable<ConversationsTable
   db.selectFrom('conversations').selectAll().where('id', '=', value('id')),
 );
 
+const setUpdated = compiledQuery<{ id: ConversationId; at: number }, { readonly id: ConversationId }>((db, value) =>
+  db
+    .updateTable('conversations')
+    .set({ updated_at: value('at') })
+    .where('id', '=', value('id'))
+    .returning('id'),
+);
+
 export async function find(db: Kysely<Database>, id: ConversationId): Promise<Conversation | undefined> {
   const [row] = await byId(db, { id });
   return row && toConversation(row);
@@ -48,16 +56,23 @@ export async function insert(db: Kysely<Database>, conversation: Conversation): 
     .execute();
 }
 
+/** Something was said in it. */
+export async function touch(db: Kysely<Database>, id: ConversationId, at: number): Promise<void> {
+  if ((await setUpdated(db, { id, at })).length === 0) throw conversationNotFound(id);
+}
+
 /** Writes some columns of a conversation that must be there. */
 export async function change(
   db: Kysely<Database>,
   id: ConversationId,
-  columns: Partial<Pick<ConversationsTable, 'title' | 'status' | 'model' | 'mode' | 'session_id' | 'updated_at'>>,
+  columns: Partial<Pick<ConversationsTable, 'title' | 'status' | 'model' | 'mode' | 'session_id'>>,
 ): Promise<void> {
   const result = await db.updateTable('conversations').set(columns).where('id', '=', id).executeTakeFirst();
-  if (result.numUpdatedRows === 0n) {
-    throw new CaissonError('CONVERSATION_NOT_FOUND', `There is no conversation ${id}.`);
-  }
+  if (result.numUpdatedRows === 0n) throw conversationNotFound(id);
+}
+
+function conversationNotFound(id: ConversationId): CaissonError {
+  return new CaissonError('CONVERSATION_NOT_FOUND', `There is no conversation ${id}.`);
 }
 
 function toConversation(row: Selectable<ConversationsTable>): Conversation {

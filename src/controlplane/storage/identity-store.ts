@@ -6,6 +6,7 @@ import * as users from './users.ts';
 export function createIdentityStore(access: StorageAccess): IdentityStore {
   return {
     findUser: async (id) => await users.find(access.db, id),
+    liveRole: async (id) => await users.liveRole(access.db, id),
     findUserByName: async (name) => await users.findByName(access.db, name),
     insertUser: async (user) => await access.transaction(async (tx) => await users.insert(tx, user)),
     insertKey: async (key, secretHash) => await keys.insert(access.db, key, secretHash),

@@ -1,7 +1,8 @@
-import type { Kysely, Selectable, SelectQueryBuilder } from 'kysely';
+import type { Insertable, Kysely, Selectable, SelectQueryBuilder } from 'kysely';
 import type { Message } from '../../agents/agent.ts';
 import type { Page, PageRequest } from '../../agents/ports.ts';
 import type { AgentId, ConversationId, MessageId, RunId } from '../../kernel/ids.ts';
+import { compiledQuery } from './compiled-query.ts';
 import * as conversations from './conversations.ts';
 import type { Database, MessagesTable } from './database.ts';
 import { fromJson, toJson } from './json-text.ts';
@@ -12,13 +13,33 @@ import { bytesOf, cursorAfter, fitting, startPage } from './pages.ts';
 const replyRows = 500;
 const replyBytes = 2 * 1024 * 1024;
 
+const byId = compiledQuery<{ id: MessageId }, Selectable<MessagesTable>>((db, value) =>
+  db.selectFrom('messages').selectAll().where('id', '=', value('id')),
+);
+const idOf = compiledQuery<{ id: MessageId }, { readonly id: MessageId }>((db, value) =>
+  db.selectFrom('messages').select('id').where('id', '=', value('id')),
+);
+const insertOne = compiledQuery<Omit<Insertable<MessagesTable>, 'ordinal'>, unknown>((db, value) =>
+  db.insertInto('messages').values({
+    id: value('id'),
+    ordinal: nextOrdinal('messages'),
+    agent_id: value('agent_id'),
+    conversation_id: value('conversation_id'),
+    run_id: value('run_id'),
+    role: value('role'),
+    sender_id: value('sender_id'),
+    content: value('content'),
+    created_at: value('created_at'),
+  }),
+);
+
 export async function find(db: Kysely<Database>, id: MessageId): Promise<Message | undefined> {
-  const row = await db.selectFrom('messages').selectAll().where('id', '=', id).executeTakeFirst();
+  const [row] = await byId(db, { id });
   return row && toMessage(row);
 }
 
 export async function exists(db: Kysely<Database>, id: MessageId): Promise<boolean> {
-  return (await db.selectFrom('messages').select('id').where('id', '=', id).executeTakeFirst()) !== undefined;
+  return (await idOf(db, { id })).length > 0;
 }
 
 export async function list(
@@ -74,21 +95,17 @@ async function read(
 
 /** The conversation is updated with it. */
 export async function insert(db: Kysely<Database>, message: Message): Promise<void> {
-  await conversations.change(db, message.conversationId, { updated_at: message.createdAt });
-  await db
-    .insertInto('messages')
-    .values({
-      id: message.id,
-      ordinal: nextOrdinal('messages'),
-      agent_id: message.agentId,
-      conversation_id: message.conversationId,
-      run_id: message.runId,
-      role: message.role,
-      sender_id: message.senderId,
-      content: toJson(message.content),
-      created_at: message.createdAt,
-    })
-    .execute();
+  await conversations.touch(db, message.conversationId, message.createdAt);
+  await insertOne(db, {
+    id: message.id,
+    agent_id: message.agentId,
+    conversation_id: message.conversationId,
+    run_id: message.runId,
+    role: message.role,
+    sender_id: message.senderId,
+    content: toJson(message.content),
+    created_at: message.createdAt,
+  });
 }
 
 function toMessage(row: Selectable<MessagesTable>): Message {

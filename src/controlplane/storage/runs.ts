@@ -1,4 +1,4 @@
-import type { Kysely, Selectable, Updateable } from 'kysely';
+import type { Insertable, Kysely, Selectable } from 'kysely';
 import type { Page, PageRequest, RunChange } from '../../agents/ports.ts';
 import { isTerminal, type Run, type RunEnd } from '../../agents/run.ts';
 import { CaissonError } from '../../kernel/errors.ts';
@@ -17,6 +17,75 @@ const activeByAgent = compiledQuery<{ agentId: AgentId }, Selectable<RunsTable>>
 );
 const activeByConversation = compiledQuery<{ conversationId: ConversationId }, Selectable<RunsTable>>((db, value) =>
   active(db).where('conversation_id', '=', value('conversationId')),
+);
+
+const insertOne = compiledQuery<Omit<Insertable<RunsTable>, 'ordinal'>, unknown>((db, value) =>
+  db.insertInto('runs').values({
+    id: value('id'),
+    ordinal: nextOrdinal('runs'),
+    agent_id: value('agent_id'),
+    conversation_id: value('conversation_id'),
+    message_id: value('message_id'),
+    started_by: value('started_by'),
+    timeout_ms: value('timeout_ms'),
+    accepted_at: value('accepted_at'),
+    started_at: value('started_at'),
+    ended_at: value('ended_at'),
+    incarnation: value('incarnation'),
+    cancel_requested: value('cancel_requested'),
+    usage: value('usage'),
+    state: value('state'),
+    active: value('active'),
+    reason: value('reason'),
+    message: value('message'),
+  }),
+);
+
+/** A run that is still in the state `from`, and what becomes of it. */
+type Step<Column extends keyof RunsTable> = { readonly id: RunId; readonly from: Run['state'] } & Pick<
+  Selectable<RunsTable>,
+  'state' | Column
+>;
+type Moved = Pick<Selectable<RunsTable>, 'id'>;
+
+const moveTo = compiledQuery<Step<never>, Moved>((db, value) =>
+  db
+    .updateTable('runs')
+    .set({ state: value('state') })
+    .where('id', '=', value('id'))
+    .where('state', '=', value('from'))
+    .returning('id'),
+);
+const begin = compiledQuery<Step<'incarnation'>, Moved>((db, value) =>
+  db
+    .updateTable('runs')
+    .set({ state: value('state'), incarnation: value('incarnation') })
+    .where('id', '=', value('id'))
+    .where('state', '=', value('from'))
+    .returning('id'),
+);
+const start = compiledQuery<Step<'started_at'>, Moved>((db, value) =>
+  db
+    .updateTable('runs')
+    .set({ state: value('state'), started_at: value('started_at') })
+    .where('id', '=', value('id'))
+    .where('state', '=', value('from'))
+    .returning('id'),
+);
+const end = compiledQuery<Step<'reason' | 'message' | 'ended_at' | 'usage'>, Moved>((db, value) =>
+  db
+    .updateTable('runs')
+    .set({
+      state: value('state'),
+      active: 0,
+      reason: value('reason'),
+      message: value('message'),
+      ended_at: value('ended_at'),
+      usage: value('usage'),
+    })
+    .where('id', '=', value('id'))
+    .where('state', '=', value('from'))
+    .returning('id'),
 );
 
 function active(db: Kysely<Database>) {
@@ -50,28 +119,24 @@ export async function listActive(
 }
 
 export async function insert(db: Kysely<Database>, run: Run): Promise<void> {
-  await db
-    .insertInto('runs')
-    .values({
-      id: run.id,
-      ordinal: nextOrdinal('runs'),
-      agent_id: run.agentId,
-      conversation_id: run.conversationId,
-      message_id: run.messageId,
-      started_by: run.startedBy,
-      timeout_ms: run.timeoutMs,
-      accepted_at: run.acceptedAt,
-      started_at: run.startedAt,
-      ended_at: run.endedAt,
-      incarnation: run.incarnation,
-      cancel_requested: run.cancelRequested ? 1 : 0,
-      usage: toJson(run.usage),
-      state: run.state,
-      active: isTerminal(run.state) ? 0 : 1,
-      reason: run.reason,
-      message: run.message,
-    })
-    .execute();
+  await insertOne(db, {
+    id: run.id,
+    agent_id: run.agentId,
+    conversation_id: run.conversationId,
+    message_id: run.messageId,
+    started_by: run.startedBy,
+    timeout_ms: run.timeoutMs,
+    accepted_at: run.acceptedAt,
+    started_at: run.startedAt,
+    ended_at: run.endedAt,
+    incarnation: run.incarnation,
+    cancel_requested: run.cancelRequested ? 1 : 0,
+    usage: toJson(run.usage),
+    state: run.state,
+    active: isTerminal(run.state) ? 0 : 1,
+    reason: run.reason,
+    message: run.message,
+  });
 }
 
 export async function move(
@@ -79,40 +144,33 @@ export async function move(
   id: RunId,
   step: { readonly from: Run['state']; readonly change: RunChange },
 ): Promise<boolean> {
-  const result = await db
-    .updateTable('runs')
-    .set(changedColumns(step.change))
-    .where('id', '=', id)
-    .where('state', '=', step.from)
-    .executeTakeFirst();
-  return result.numUpdatedRows === 1n;
+  return (await takeStep(db, { id, from: step.from }, step.change)).length > 0;
+}
+
+async function takeStep(
+  db: Kysely<Database>,
+  of: { readonly id: RunId; readonly from: Run['state'] },
+  change: RunChange,
+): Promise<readonly Moved[]> {
+  const { state } = change;
+  switch (state) {
+    case 'starting':
+      return await begin(db, { ...of, state, incarnation: change.incarnation });
+    case 'running':
+      if (change.startedAt === undefined) return await moveTo(db, { ...of, state });
+      return await start(db, { ...of, state, started_at: change.startedAt });
+    case 'awaiting_permission':
+      return await moveTo(db, { ...of, state });
+    default: {
+      const { reason, message, endedAt, usage } = change;
+      return await end(db, { ...of, state, reason, message, ended_at: endedAt, usage: toJson(usage) });
+    }
+  }
 }
 
 export async function requestCancel(db: Kysely<Database>, id: RunId): Promise<void> {
   const result = await db.updateTable('runs').set({ cancel_requested: 1 }).where('id', '=', id).executeTakeFirst();
   if (result.numUpdatedRows === 0n) throw new CaissonError('RUN_NOT_FOUND', `There is no run ${id}.`);
-}
-
-function changedColumns(change: RunChange): Updateable<RunsTable> {
-  switch (change.state) {
-    case 'starting':
-      return { state: change.state, incarnation: change.incarnation };
-    case 'running':
-      return change.startedAt === undefined
-        ? { state: change.state }
-        : { state: change.state, started_at: change.startedAt };
-    case 'awaiting_permission':
-      return { state: change.state };
-    default:
-      return {
-        state: change.state,
-        active: 0,
-        reason: change.reason,
-        message: change.message,
-        ended_at: change.endedAt,
-        usage: toJson(change.usage),
-      };
-  }
 }
 
 function toRun(row: Selectable<RunsTable>): Run {

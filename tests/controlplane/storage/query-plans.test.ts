@@ -47,6 +47,7 @@ async function useAgentStore(
     await tx.setConversationChoices(conversation.id, { model: 'a', mode: 'b' });
     await tx.setSessionOffer(agent.id, { modes: [], models: [], mode: null, model: null });
     await tx.insertMessage(message);
+    await tx.findMessage(message.id);
     await tx.hasMessage(message.id);
     await tx.insertRun(run);
     await tx.findRun(run.id);
@@ -109,6 +110,7 @@ async function useIdentityStore(store: IdentityStore): Promise<void> {
   await store.insertUser(user);
   await store.findUser(user.id);
   await store.findUserByName(user.name);
+  await store.liveRole(user.id);
   await store.insertKey(key, 'a');
   await store.insertKey({ ...key, id: newKeyId() }, 'b');
   await store.findKeyByHash('a');
