@@ -4,7 +4,10 @@ import type { AgentEvent } from './event.ts';
 const recentLimit = 2_048;
 const recentCharacters = 2 * 1024 * 1024;
 
-/** Wakes the subscribers of one agent, and spares those that keep up a look into the store. */
+/**
+ * Wakes the subscribers of one agent, and spares those that keep up a look into the store. They are woken at the end of
+ * the event loop's turn: what else follows from the events, a prompt on its way to its guest above all, goes first.
+ */
 export class EventFeed {
   subscribers = 0;
   /** The newest stored events without a gap between them. May be empty although there are newer ones than `#head` − 1. */
@@ -14,6 +17,7 @@ export class EventFeed {
   #head = 0;
   #waiting: { readonly after: number; readonly wake: () => void; readonly fail: (error: Error) => void }[] = [];
   #closed: Error | undefined;
+  #waking: NodeJS.Immediate | undefined;
 
   /** Stored events, in order. Batches may arrive out of order: the store is right in any case. */
   publish(events: readonly AgentEvent[]): void {
@@ -22,9 +26,7 @@ export class EventFeed {
     if (first === undefined || last === undefined || last.seq <= this.#head) return;
     this.#remember(first.seq === this.#head + 1 ? [...this.#recent, ...events] : events, events);
     this.#head = last.seq;
-    const ready = this.#waiting.filter(({ after }) => after < last.seq);
-    this.#waiting = this.#waiting.filter(({ after }) => after >= last.seq);
-    for (const { wake } of ready) wake();
+    if (this.#waiting.length > 0) this.#waking ??= setImmediate(() => this.#wake());
   }
 
   /** Everything after `after` if that is known: nothing after the last that was published. Undefined means: ask the store. */
@@ -51,6 +53,13 @@ export class EventFeed {
       signal.removeEventListener('abort', stop);
       this.#waiting = this.#waiting.filter((other) => other !== waiter);
     }
+  }
+
+  #wake(): void {
+    this.#waking = undefined;
+    const ready = this.#waiting.filter(({ after }) => after < this.#head);
+    this.#waiting = this.#waiting.filter(({ after }) => after >= this.#head);
+    for (const { wake } of ready) wake();
   }
 
   close(error: Error): void {

@@ -6,6 +6,8 @@ import type { Journal } from './journal.ts';
 
 /** How much is handed to the stream at once. What is not handed out can still be merged. */
 const batchBytes = 64 * 1024;
+/** How long an entry that is not urgent waits for others to leave with. */
+const patienceMs = 20;
 
 export interface JournalPump {
   /** Ends the stream with the reason in its trailer. */
@@ -14,21 +16,28 @@ export interface JournalPump {
 
 /**
  * Sends the journal's entries after `after` down `stream` as they come, once per turn of the event loop: what the harness
- * said in one piece leaves in one write, and a single delta waits for no timer. Stops taking while the stream is full.
+ * said in one piece leaves in one write, and a single delta waits for no timer; only what is not urgent does. Stops taking while the stream is full.
  * Throws BAD_REQUEST, before anything is sent, for an `after` that the journal cannot go on from.
  */
 export function pumpJournal(journal: Journal, after: number, stream: ServerHttp2Stream): JournalPump {
   let state: 'idle' | 'scheduled' | 'blocked' | 'ended' = 'idle';
   let farewell: CaissonError | undefined;
 
+  let timer: NodeJS.Timeout | undefined;
   const schedule = (): void => {
     if (state !== 'idle') return;
     state = 'scheduled';
     setImmediate(flush);
   };
+  const later = (): void => {
+    timer = undefined;
+    schedule();
+  };
   const flush = (): void => {
     if (state !== 'scheduled') return;
     state = 'idle';
+    clearTimeout(timer);
+    timer = undefined;
     for (let lines = reader.take(batchBytes); lines !== ''; lines = reader.take(batchBytes)) {
       if (stream.write(lines)) continue;
       state = 'blocked';
@@ -43,7 +52,10 @@ export function pumpJournal(journal: Journal, after: number, stream: ServerHttp2
     stream.end();
   };
   const reader = journal.attach(after, {
-    available: schedule,
+    available: (isUrgent) => {
+      if (isUrgent) schedule();
+      else timer ??= setTimeout(later, patienceMs);
+    },
     displaced: () => end(new CaissonError('STALE_LEASE', 'The journal is being read elsewhere now.')),
   });
   stream.on('drain', () => {
@@ -53,6 +65,7 @@ export function pumpJournal(journal: Journal, after: number, stream: ServerHttp2
   });
   stream.once('close', () => {
     state = 'ended';
+    clearTimeout(timer);
     reader.detach();
   });
   stream.once('wantTrailers', () => {

@@ -17,8 +17,8 @@ export interface JournalOptions {
 
 /** What a reader hears. Both are called from within the journal's calls and must only take note. */
 export interface JournalListener {
-  /** There is something to take. */
-  available(): void;
+  /** There is something to take. What is not urgent may be taken some milliseconds later, with what follows. */
+  available(isUrgent: boolean): void;
   /** Another reader took the place; `take` gives nothing any more. */
   displaced(): void;
 }
@@ -83,7 +83,7 @@ export class Journal implements HarnessSink {
   append(body: JournalBody): void {
     if (this.#isSealed) return;
     for (const fitted of fitBody(body)) if (!this.#grow(fitted)) this.#push(fitted);
-    this.#reader?.listener.available();
+    this.#reader?.listener.available(isUrgent(body));
   }
 
   room(): Promise<void> {
@@ -176,6 +176,11 @@ export class Journal implements HarnessSink {
     this.#bytes += bytes;
     this.#slots.push({ line, bytes });
   }
+}
+
+/** Nobody waits for a count of tokens; an end of a turn, which does, follows it. */
+function isUrgent(body: JournalBody): boolean {
+  return body.type !== 'event' || body.event.type !== 'usage.updated';
 }
 
 function encode(seq: number, at: number, body: JournalBody): string {

@@ -15,7 +15,7 @@ export class SubscriberStalled extends Error {
 }
 
 /**
- * Writes frames to one reader. Frames that come in the same turn of the event loop leave in one write, at its end.
+ * Writes frames to one reader. Frames that come without a wait between them leave in one write.
  * Holds at most one batch beside what the socket holds: whoever adds must await `room` when `add` says so.
  */
 export class FrameWriter implements Disposable {
@@ -23,7 +23,7 @@ export class FrameWriter implements Disposable {
   readonly #options: FrameWriterOptions;
   readonly #pings: NodeJS.Timeout;
   #pending = '';
-  #scheduled: NodeJS.Immediate | undefined;
+  #isScheduled = false;
   #idle = true;
 
   constructor(response: ServerResponse, options: FrameWriterOptions) {
@@ -38,7 +38,10 @@ export class FrameWriter implements Disposable {
     this.#pending += frame;
     this.#idle = false;
     if (this.#pending.length >= batchBytes) this.#flush();
-    else this.#scheduled ??= setImmediate(() => this.#flush());
+    else if (!this.#isScheduled) {
+      this.#isScheduled = true;
+      process.nextTick(() => this.#flush());
+    }
     return !this.#response.writableNeedDrain;
   }
 
@@ -66,12 +69,10 @@ export class FrameWriter implements Disposable {
 
   [Symbol.dispose](): void {
     clearInterval(this.#pings);
-    clearImmediate(this.#scheduled);
   }
 
   #flush(): void {
-    clearImmediate(this.#scheduled);
-    this.#scheduled = undefined;
+    this.#isScheduled = false;
     if (this.#pending === '') return;
     const batch = this.#pending;
     this.#pending = '';
