@@ -1,4 +1,5 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import Docker from 'dockerode';
 import { repositoryRoot } from '../../../scripts/harness-install.ts';
@@ -20,7 +21,7 @@ export interface BenchContext extends AsyncDisposable {
   readonly model: ModelProcess;
   /** A new home for Codex on this machine: new to Codex too, as that of a new agent is. */
   readonly newCodexHome: () => Promise<CodexHome>;
-  /** A new empty directory. Not in the system's temporary one, where Codex would not put its helpers. */
+  /** A new empty directory. */
   readonly directory: (name: string) => Promise<string>;
   /** What a control plane would ask of the provider for a new agent of default limits. */
   readonly sandboxSpec: () => SandboxSpec;
@@ -36,6 +37,8 @@ export async function openBenchContext(log: (line: string) => void): Promise<Ben
   await mkdir(join(repositoryRoot, '.caisson'), { recursive: true });
   const root = await mkdtemp(join(repositoryRoot, '.caisson/bench-'));
   undo.defer(() => rm(root, { recursive: true, force: true }));
+  const codexRoot = await makeCodexRoot();
+  undo.defer(() => rm(codexRoot, { recursive: true, force: true }));
   const instance = `bench-${process.pid}`;
   const provider = undo.use(await openProvider('docker', { instance }));
   undo.defer(() => destroyAll(provider));
@@ -43,7 +46,7 @@ export async function openBenchContext(log: (line: string) => void): Promise<Ben
   const directory = (name: string): Promise<string> => mkdtemp(join(root, `${name}-`));
   const codeCache = await directory('code-cache');
   const newCodexHome = async (): Promise<CodexHome> =>
-    await makeCodexHome(await directory('codex'), { modelUrl: model.baseUrl, codeCache });
+    await makeCodexHome(await mkdtemp(join(codexRoot, 'codex-')), { modelUrl: model.baseUrl, codeCache });
   await (await HostCodex.start(await newCodexHome())).end();
   const held = undo.move();
   return {
@@ -70,6 +73,16 @@ export async function openBenchContext(log: (line: string) => void): Promise<Ben
     log,
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   };
+}
+
+/**
+ * In the user's cache. Not in Caisson's own tree: in a git repository Codex asks git about it in every turn, 5 ms that an
+ * agent whose workspace is none does not spend. Nor in the system's temporary directory, where it puts no helpers.
+ */
+async function makeCodexRoot(): Promise<string> {
+  const cache = join(homedir(), '.cache');
+  await mkdir(cache, { recursive: true });
+  return await mkdtemp(join(cache, 'caisson-bench-'));
 }
 
 async function destroyAll(provider: SandboxProvider): Promise<void> {
