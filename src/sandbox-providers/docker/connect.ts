@@ -1,11 +1,12 @@
 import type { Duplex } from 'node:stream';
 import type { Container, Exec } from 'dockerode';
-import { orAbort } from '../../kernel/deadline.ts';
+import { deadline, orAbort } from '../../kernel/deadline.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import type { AgentId } from '../../kernel/ids.ts';
 import { guestRunDirectory } from '../../wire/contract/guest-api.ts';
 import type { WireChannel } from '../contract/sandbox-provider.ts';
-import { engineCall, EngineRefusal } from './engine-call.ts';
+import { openDirectSocket } from './direct-socket.ts';
+import { engineCall, EngineRefusal, unlessRefused } from './engine-call.ts';
 import { type ExecOutput, ExecStream } from './exec-stream.ts';
 
 /**
@@ -27,15 +28,47 @@ interface ChannelRequest {
   readonly container: Container;
   readonly agentId: AgentId;
   readonly channel: WireChannel;
+  /** Whether the engine may be on this machine, so that the guest's socket can be had without a pipe. */
+  readonly isLocal: boolean;
   readonly timeoutMs: number;
   readonly signal: AbortSignal | undefined;
+}
+
+/** A byte stream to the guest's socket of the channel, once the guest listens: the socket itself, or a pipe to it. */
+export async function connectChannel(request: ChannelRequest): Promise<Duplex> {
+  return (request.isLocal ? await directSocket(request) : undefined) ?? (await openPipe(request));
+}
+
+async function directSocket({
+  container,
+  agentId,
+  channel,
+  timeoutMs,
+  signal,
+}: ChannelRequest): Promise<Duplex | undefined> {
+  const what = `Connecting to ${agentId}`;
+  const found = await unlessRefused(
+    engineCall({ what, timeoutMs, signal, request: (abortSignal) => container.inspect({ abortSignal }) }),
+    404,
+  );
+  if (found === undefined || !found.State.Running || found.State.Paused) throw notRunning(agentId);
+  const { retries, intervalSeconds } = patience;
+  const intervalMs = intervalSeconds * 1_000;
+  using limit = deadline(retries * intervalMs, `Waiting for the guest of ${agentId}`, signal);
+  try {
+    const { Id: containerId, State: state } = found;
+    return await openDirectSocket({ containerId, pid: state.Pid, channel, intervalMs, signal: limit.signal });
+  } catch (thrown) {
+    signal?.throwIfAborted();
+    throw notListening({ agentId, channel }, { cause: thrown });
+  }
 }
 
 /**
  * Runs a small pipe in the container, from its standard input and output to the guest's socket of the channel.
  * socat, measured against the same pipe in Node: 38 instead of 61 ms to the first byte, 5 instead of 50 to 80 MB each, and no slower.
  */
-export async function connectChannel(request: ChannelRequest): Promise<ExecStream> {
+async function openPipe(request: ChannelRequest): Promise<ExecStream> {
   const stream = new ExecStream(await startPipe(request), isPipeOpen);
   try {
     await (request.signal ? orAbort(stream.opened, request.signal) : stream.opened);
@@ -44,15 +77,19 @@ export async function connectChannel(request: ChannelRequest): Promise<ExecStrea
     const said = firstLine(stream.stderr) || firstLine(String(stream.read() ?? ''));
     stream.destroy();
     request.signal?.throwIfAborted();
-    throw new CaissonError(
-      'WIRE_LOST',
-      `The guest of ${request.agentId} does not listen on its ${request.channel} socket.`,
-      {
-        cause: thrown,
-        details: { said },
-      },
-    );
+    throw notListening(request, { cause: thrown, details: { said } });
   }
+}
+
+function notListening(
+  { agentId, channel }: Pick<ChannelRequest, 'agentId' | 'channel'>,
+  options: { readonly cause: unknown; readonly details?: Readonly<Record<string, string>> },
+): CaissonError {
+  return new CaissonError('WIRE_LOST', `The guest of ${agentId} does not listen on its ${channel} socket.`, options);
+}
+
+function notRunning(agentId: AgentId, cause?: unknown): CaissonError {
+  return new CaissonError('SANDBOX_NOT_RUNNING', `The sandbox of ${agentId} is not running.`, { cause });
 }
 
 async function startPipe({ container, agentId, channel, timeoutMs, signal }: ChannelRequest): Promise<Duplex> {
@@ -81,7 +118,7 @@ async function startPipe({ container, agentId, channel, timeoutMs, signal }: Cha
   } catch (thrown) {
     // 404: no such container; 409: stopped or paused; 500: it stopped in between.
     if (!(thrown instanceof EngineRefusal)) throw thrown;
-    throw new CaissonError('SANDBOX_NOT_RUNNING', `The sandbox of ${agentId} is not running.`, { cause: thrown });
+    throw notRunning(agentId, thrown);
   }
 }
 

@@ -32,6 +32,12 @@ export class Engine {
     this.timeouts = timeouts;
   }
 
+  /** Whether it is reached by a socket of this machine. */
+  get isLocal(): boolean {
+    const modem: unknown = this.#docker.modem;
+    return typeof modem === 'object' && modem !== null && 'socketPath' in modem && Boolean(modem.socketPath);
+  }
+
   container(agentId: AgentId): Container {
     return this.#docker.getContainer(agentId);
   }

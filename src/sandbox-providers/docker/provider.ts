@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import Docker from 'dockerode';
 import { CaissonError, errorText } from '../../kernel/errors.ts';
 import type { AgentId } from '../../kernel/ids.ts';
@@ -14,7 +15,6 @@ import { connectChannel } from './connect.ts';
 import { stopGraceSeconds } from './container-options.ts';
 import { Engine, type EngineTimeouts } from './engine.ts';
 import { EngineRefusal } from './engine-call.ts';
-import type { ExecStream } from './exec-stream.ts';
 import { sandboxFromInspect, sandboxFromListing, sandboxFromVolume, stateOf } from './sandbox.ts';
 
 export interface DockerProviderOptions {
@@ -23,13 +23,18 @@ export interface DockerProviderOptions {
   /** Where the engine is. Default: DOCKER_HOST and its companions, else the local socket. */
   readonly engine?: Docker.DockerOptions;
   readonly timeouts?: Partial<EngineTimeouts>;
+  /**
+   * Reaches the guest by a pipe that the engine starts in the sandbox, also where its sockets could be opened directly:
+   * on this machine, by root. Default false.
+   */
+  readonly pipesOnly?: boolean;
 }
 
 const mostListed = 10_000;
 
 /**
  * One container an agent, named by its key, without a network; workspace and home are volumes. Uses nothing but the
- * engine's API, so a remote engine works like a local one. Calls that change an agent's sandbox run one at a time;
+ * engine's API, so a remote engine works like a local one; with a local one the bytes of the wire take a shorter way. Calls that change an agent's sandbox run one at a time;
  * other processes on the same engine are met by looking again, never by a lock. Disposing it closes its streams and
  * leaves the sandboxes as they are.
  */
@@ -38,10 +43,12 @@ export class DockerProvider implements SandboxProvider {
   readonly capabilities: ProviderCapabilities = { pause: true, limits: true, sealedNetwork: true };
   readonly #engine: Engine;
   readonly #changes = new KeyedQueue<AgentId>();
-  readonly #streams = new Set<ExecStream>();
+  readonly #streams = new Set<Duplex>();
+  readonly #pipesOnly: boolean;
 
-  constructor({ instance, engine, timeouts }: DockerProviderOptions) {
+  constructor({ instance, engine, timeouts, pipesOnly = false }: DockerProviderOptions) {
     this.#engine = new Engine(openDocker(engine), instance, { quickMs: 10_000, slowMs: 120_000, ...timeouts });
+    this.#pipesOnly = pipesOnly;
   }
 
   async check(signal?: AbortSignal): Promise<{ readonly description: string }> {
@@ -104,10 +111,11 @@ export class DockerProvider implements SandboxProvider {
     });
   }
 
-  async connect(agentId: AgentId, channel: WireChannel, signal?: AbortSignal): Promise<ExecStream> {
+  async connect(agentId: AgentId, channel: WireChannel, signal?: AbortSignal): Promise<Duplex> {
     const container = this.#engine.container(agentId);
     const timeoutMs = this.#engine.timeouts.quickMs;
-    const stream = await connectChannel({ container, agentId, channel, timeoutMs, signal });
+    const isLocal = !this.#pipesOnly && this.#engine.isLocal;
+    const stream = await connectChannel({ container, agentId, channel, isLocal, timeoutMs, signal });
     this.#streams.add(stream);
     stream.once('close', () => this.#streams.delete(stream));
     return stream;

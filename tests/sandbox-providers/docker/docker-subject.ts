@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import Docker from 'dockerode';
 import { newAgentId } from '../../../src/kernel/ids.ts';
 import type { SandboxSpec } from '../../../src/sandbox-providers/contract/index.ts';
-import { DockerProvider } from '../../../src/sandbox-providers/docker/provider.ts';
+import { DockerProvider, type DockerProviderOptions } from '../../../src/sandbox-providers/docker/provider.ts';
 import type { SandboxProviderSubject } from '../../contracts/sandbox-provider.ts';
 import { execIn } from './exec-in.ts';
 import { buildTestImages, type TestImages } from './test-images.ts';
@@ -17,11 +17,11 @@ export interface DockerSubject extends SandboxProviderSubject {
 }
 
 /** The Docker provider on the engine of this machine, as an installation of its own. */
-export async function openDocker(): Promise<DockerSubject> {
+export async function openDocker(options: Pick<DockerProviderOptions, 'pipesOnly'> = {}): Promise<DockerSubject> {
   const docker = new Docker();
   const instance = `test-${randomBytes(4).toString('hex')}`;
   const images = await buildTestImages(docker);
-  const provider = new DockerProvider({ instance });
+  const provider = new DockerProvider({ instance, ...options });
   return {
     docker,
     instance,

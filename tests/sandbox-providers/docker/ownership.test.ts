@@ -6,10 +6,12 @@ import { type DockerSubject, openDocker } from './docker-subject.ts';
 describe('on an engine with other tenants, the Docker provider', () => {
   let subject: DockerSubject;
   let other: DockerProvider;
+  let byPipes: DockerProvider;
 
   beforeAll(async () => {
     subject = await openDocker();
     other = new DockerProvider({ instance: `${subject.instance}-other` });
+    byPipes = new DockerProvider({ instance: subject.instance, pipesOnly: true });
   }, 300_000);
 
   afterAll(async () => {
@@ -68,7 +70,7 @@ describe('on an engine with other tenants, the Docker provider', () => {
     const idle = 2; // Docker's init, and `sleep`
     await until('it is up', async () => (await subject.processIds(agentId)).length === idle);
     const abort = new AbortController();
-    const connecting = subject.provider.connect(agentId, 'inward', abort.signal);
+    const connecting = byPipes.connect(agentId, 'inward', abort.signal);
     connecting.catch(() => undefined); // awaited below
     await until('the pipe waits', async () => (await subject.processIds(agentId)).length > idle);
     const reason = new Error('given up');
@@ -79,7 +81,7 @@ describe('on an engine with other tenants, the Docker provider', () => {
 
   test('says what is wrong when the image has no program for the pipe', async () => {
     const { agentId } = await subject.provider.ensureRunning(subject.newSpec({ image: subject.images.withoutPipe }));
-    await expect(subject.provider.connect(agentId, 'inward')).rejects.toMatchObject({
+    await expect(byPipes.connect(agentId, 'inward')).rejects.toMatchObject({
       code: 'WIRE_LOST',
       details: { said: expect.stringContaining('socat') },
     });
