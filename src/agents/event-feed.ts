@@ -17,7 +17,7 @@ export class EventFeed {
   #head = 0;
   #waiting: { readonly after: number; readonly wake: () => void; readonly fail: (error: Error) => void }[] = [];
   #closed: Error | undefined;
-  #waking: NodeJS.Immediate | undefined;
+  #isWaking = false;
 
   /** Stored events, in order. Batches may arrive out of order: the store is right in any case. */
   publish(events: readonly AgentEvent[]): void {
@@ -26,7 +26,9 @@ export class EventFeed {
     if (first === undefined || last === undefined || last.seq <= this.#head) return;
     this.#remember(first.seq === this.#head + 1 ? [...this.#recent, ...events] : events, events);
     this.#head = last.seq;
-    if (this.#waiting.length > 0) this.#waking ??= setImmediate(() => this.#wake());
+    if (this.#waiting.length === 0 || this.#isWaking) return;
+    this.#isWaking = true;
+    setImmediate(() => this.#wake());
   }
 
   /** Everything after `after` if that is known: nothing after the last that was published. Undefined means: ask the store. */
@@ -56,7 +58,7 @@ export class EventFeed {
   }
 
   #wake(): void {
-    this.#waking = undefined;
+    this.#isWaking = false;
     const ready = this.#waiting.filter(({ after }) => after < this.#head);
     this.#waiting = this.#waiting.filter(({ after }) => after >= this.#head);
     for (const { wake } of ready) wake();

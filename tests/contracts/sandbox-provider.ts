@@ -6,8 +6,14 @@ import type { ContractContext, SandboxProviderSubject } from './sandbox-provider
 
 export type { SandboxProviderSubject } from './sandbox-provider/subject.ts';
 
-/** The behaviour that every sandbox provider has. */
-export function sandboxProviderContract(name: string, open: () => Promise<SandboxProviderSubject>): void {
+export { byteStreamContract };
+
+/** The behaviour that every sandbox provider has, or a part of it. */
+export function sandboxProviderContract(
+  name: string,
+  open: () => Promise<SandboxProviderSubject>,
+  parts: readonly ((context: ContractContext) => void)[] = [lifeCycleContract, byteStreamContract],
+): void {
   describe(`${name} keeps the sandbox provider contract`, () => {
     let opened: SandboxProviderSubject | undefined;
     const agents: AgentId[] = [];
@@ -48,7 +54,6 @@ export function sandboxProviderContract(name: string, open: () => Promise<Sandbo
       await opened?.[Symbol.asyncDispose]();
     });
 
-    lifeCycleContract(context);
-    byteStreamContract(context);
+    for (const part of parts) part(context);
   });
 }

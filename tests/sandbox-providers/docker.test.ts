@@ -1,5 +1,5 @@
-import { sandboxProviderContract } from '../contracts/sandbox-provider.ts';
+import { byteStreamContract, sandboxProviderContract } from '../contracts/sandbox-provider.ts';
 import { openDocker } from './docker/docker-subject.ts';
 
 sandboxProviderContract('the Docker provider', openDocker);
-sandboxProviderContract('the Docker provider, by pipes', () => openDocker({ pipesOnly: true }));
+sandboxProviderContract('the Docker provider, by pipes', () => openDocker({ pipesOnly: true }), [byteStreamContract]);
