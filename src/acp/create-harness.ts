@@ -87,6 +87,9 @@ export function createHarness({ model, sink, clock, logger, ...options }: Create
     get state() {
       return host.state;
     },
+    get pid() {
+      return host.pid;
+    },
 
     async start() {
       await host.need().catch(rethrow);

@@ -44,6 +44,7 @@ export interface HarnessProcess {
   readonly agent: ClientContext;
   readonly capabilities: AgentCapabilities;
   readonly version: string;
+  readonly pid: number | undefined;
   /** Resolves once the program is gone and all that it said has been handled. Never rejects. */
   readonly exited: Promise<HarnessExit>;
   /** Whether it is gone or going: no request to it will be answered. */
@@ -175,6 +176,7 @@ function launch({ command, environment, clock, logger, ...options }: HarnessProc
 
   return {
     agent: connection.agent,
+    pid: child.pid,
     exited,
     get isEnding() {
       return isEnding;

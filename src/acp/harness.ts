@@ -23,6 +23,8 @@ export interface HarnessSink {
 export interface Harness {
   readonly name: string;
   readonly state: GuestHealth['harness']['state'];
+  /** Of the program; undefined while none runs. It leads a session of its own. */
+  readonly pid: number | undefined;
   /** Starts and initializes the program. Single-flight. Rejects with HARNESS_FAILED and a reason. */
   start(): Promise<void>;
   /** Opens the conversation's session ahead of its first turn. Rejects with HARNESS_FAILED and a reason. */

@@ -37,6 +37,10 @@ export class ProcessHost {
     return this.#state.process.isEnding ? 'stopped' : 'ready';
   }
 
+  get pid(): number | undefined {
+    return this.#state.kind === 'running' ? this.#state.process.pid : undefined;
+  }
+
   /**
    * The running process; starts one where there is none. Single-flight.
    *

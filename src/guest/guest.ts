@@ -10,12 +10,14 @@ import type { Logger } from '../kernel/logger.ts';
 import { guestProtocol } from '../wire/contract/guest-api.ts';
 import type { KeepAliveOptions } from '../wire/keep-alive.ts';
 import type { WireSession } from '../wire/wire-session.ts';
-import { execRoutes, ExecRunner } from './exec.ts';
 import { harnessRoutes } from './harness-routes.ts';
 import { createInwardServer } from './inward-server.ts';
 import { Journal } from './journal.ts';
 import { createModelEndpoint, listenModelEndpoint } from './model-endpoint.ts';
 import { Outward } from './outward.ts';
+import { ProcessOwners } from './processes/process-owners.ts';
+import { ProcessTable } from './processes/process-table.ts';
+import { processesRoutes } from './processes/processes-routes.ts';
 import { listenUnix } from './unix-listener.ts';
 
 export interface GuestOptions {
@@ -37,7 +39,7 @@ export interface GuestOptions {
 export interface Guest {
   readonly incarnation: IncarnationId;
   readonly modelPort: number;
-  /** Stops the harness and closes everything. What was exec'd and still has its stream is killed. */
+  /** Stops the harness, kills the processes of callers, and closes everything. */
   stop(): Promise<void>;
 }
 
@@ -58,7 +60,9 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
     incarnation,
     startedAt,
   });
-  const routes = [...harnessRoutes({ harness, journal, identity }), ...execRoutes(new ExecRunner())];
+  const owners = new ProcessOwners(() => harness.pid);
+  const table = new ProcessTable({ incarnation, roots: options.roots, owners, clock });
+  const routes = [...harnessRoutes({ harness, journal, identity }), ...processesRoutes({ table, clock })];
   const serveInward = createInwardServer({ routes, logger, keepAlive });
 
   const sessions = new Set<WireSession>();
@@ -84,6 +88,7 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
     async stop() {
       // The machine is going: what becomes of its turns is for the control plane to say, which sees it go.
       journal.seal();
+      table.stop();
       await harness.stop();
       await new Promise((resolve) => setImmediate(resolve)); // its last words go out
       for (const server of servers) server.close();

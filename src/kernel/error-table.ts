@@ -113,6 +113,37 @@ export const errorTable = {
     retryable: false,
     hint: 'The range begins after the end. Ask for the size first.',
   },
+  // Processes
+  PROCESS_NOT_FOUND: {
+    trpc: 'NOT_FOUND',
+    http: 404,
+    retryable: false,
+    hint: 'List them with `caisson ps <agent>`. A sandbox that was started anew has none of its earlier processes.',
+  },
+  PROCESS_NOT_STARTED: {
+    trpc: 'BAD_REQUEST',
+    http: 400,
+    retryable: false,
+    hint: 'Check the program, its arguments and its permissions in the sandbox. Shell text needs a shell: `bash -c "…"`.',
+  },
+  PROCESS_ENDED: {
+    trpc: 'PRECONDITION_FAILED',
+    http: 412,
+    retryable: false,
+    hint: 'The process has ended. `caisson ps <agent>` tells how.',
+  },
+  INPUT_CLOSED: {
+    trpc: 'PRECONDITION_FAILED',
+    http: 412,
+    retryable: false,
+    hint: 'Start the process with its input open, and write before you end it.',
+  },
+  INPUT_FULL: {
+    trpc: 'TOO_MANY_REQUESTS',
+    http: 429,
+    retryable: true,
+    hint: 'The process does not read what was written to it before. Write less, or later.',
+  },
   // State that does not allow it
   NAME_TAKEN: {
     trpc: 'CONFLICT',

@@ -5,7 +5,6 @@ import { CaissonError } from '../kernel/errors.ts';
 import type { ConversationId, PermissionId, RunId } from '../kernel/ids.ts';
 import { connectHttp2 } from './connect-http2.ts';
 import {
-  type ExecRequest,
   type GuestHealth,
   guestHealthSchema,
   guestPaths,
@@ -14,9 +13,9 @@ import {
 } from './contract/guest-api.ts';
 import type { JournalEntry } from './contract/journal-entry.ts';
 import { type SessionSpec, type TurnRequest, type TurnStatus, turnStatusSchema } from './contract/turn.ts';
-import { type GuestProcess, startProcess } from './guest-process.ts';
 import { readJournalStream } from './journal-stream.ts';
 import type { KeepAliveOptions } from './keep-alive.ts';
+import { ProcessesClient } from './processes-client.ts';
 import { type JsonRequest, requestJson } from './requests.ts';
 import { Transport } from './transport.ts';
 import type { WireSession } from './wire-session.ts';
@@ -38,12 +37,14 @@ export class GuestClient {
   readonly #wire: WireSession<ClientHttp2Session>;
   /** Resolves, never rejects, when the session is over. */
   readonly closed: Promise<void>;
+  readonly processes: ProcessesClient;
   #epoch: number | undefined;
 
   /** Takes `duplex` over. */
   constructor(duplex: Duplex, options: GuestClientOptions = {}) {
     this.#wire = connectHttp2(new Transport(duplex), options.keepAlive);
     this.closed = this.#wire.closed.then(() => undefined);
+    this.processes = new ProcessesClient(this.#wire.session);
   }
 
   /** False as soon as no call can succeed any more; `closed` resolves a little later. */
@@ -103,11 +104,6 @@ export class GuestClient {
   async answerPermission(permissionId: PermissionId, answer: PermissionAnswer): Promise<void> {
     const path = guestPaths.permission(permissionId);
     await this.#drive({ method: 'POST', path, body: answer, answer: nothingSchema });
-  }
-
-  /** Starts a process in the sandbox; `signal` kills it. Needs no lease. */
-  exec(request: ExecRequest, signal?: AbortSignal): Promise<GuestProcess> {
-    return startProcess(this.#wire.session, request, signal);
   }
 
   /** Ends the session at once; open calls reject with WIRE_LOST. */

@@ -7,6 +7,7 @@ import type { SessionSpec, TurnRequest, TurnStatus } from '../../src/wire/contra
 /** Keeps what it was asked; the test plays the agent through `sink`. */
 export class FakeHarness implements Harness {
   readonly name = 'fake';
+  readonly pid = undefined;
   state: Harness['state'] = 'stopped';
   readonly opened: SessionSpec[] = [];
   readonly closed: ConversationId[] = [];

@@ -5,7 +5,7 @@ import { journalBounds } from './journal-bounds.ts';
 /**
  * The guest's HTTP/2 interface (inward). JSON bodies, validated on both ends by the schemas of this folder; an error is
  * an `ErrorBody` as JSON with the status of its code. Calls that drive the harness carry the lease epoch in
- * `leaseHeader`; the guest refuses an epoch below its highest with STALE_LEASE.
+ * `leaseHeader`; the guest refuses an epoch below its highest with STALE_LEASE. Processes: `processes.ts`.
  *
  * | method, path                         | body                 | answer                       | lease |
  * |--------------------------------------|----------------------|------------------------------|-------|
@@ -19,7 +19,6 @@ import { journalBounds } from './journal-bounds.ts';
  * | GET    /v1/turns/:runId              |                      | TurnStatus                   |       |
  * | POST   /v1/turns/:runId/cancel       | {}                   | TurnStatus                   | yes   |
  * | POST   /v1/permissions/:permissionId | PermissionAnswer     | {} or PERMISSION_NOT_PENDING | yes   |
- * | POST   /v1/exec                      | raw stdin            | raw stdout; trailers         |       |
  */
 export const guestPaths = {
   health: '/v1/health',
@@ -30,7 +29,6 @@ export const guestPaths = {
   turn: (id: RunId) => `/v1/turns/${id}`,
   turnCancel: (id: RunId) => `/v1/turns/${id}/cancel`,
   permission: (id: PermissionId) => `/v1/permissions/${id}`,
-  exec: '/v1/exec',
 } as const;
 
 /** The version of this contract. Both ends must carry the same. */
@@ -58,17 +56,8 @@ export const guestEnvironment = {
 
 export const leaseHeader = 'caisson-lease';
 
-/** Header of POST /v1/exec: an ExecRequest as base64url JSON. */
-export const execHeader = 'caisson-exec';
-/** Response trailers of POST /v1/exec: an ExecExit as base64url JSON, and the end of stderr as base64url. */
-export const exitTrailer = 'caisson-exit';
-export const stderrTrailer = 'caisson-stderr';
-
 /** Trailer of a journal stream that the guest ends: why, as base64url JSON of an ErrorBody. */
 export const errorTrailer = 'caisson-error';
-
-/** How much of stderr is kept. A trailer cannot hold more than 64 KiB, and base64 adds a third. */
-export const maxStderrBytes = 32 * 1024;
 
 /**
  * Bound of one journal entry as a line of JSON, with its end. The guest cuts what its harness says so that it fits: long
@@ -108,20 +97,5 @@ export const permissionAnswerSchema = z.object({
   resolvedBy: z.string(),
 });
 export type PermissionAnswer = z.infer<typeof permissionAnswerSchema>;
-
-export const execRequestSchema = z.object({
-  command: z.array(z.string()).min(1),
-  cwd: z.string().optional(),
-  env: z.record(z.string(), z.string()).optional(),
-});
-export type ExecRequest = z.infer<typeof execRequestSchema>;
-
-export const execExitSchema = z.object({ exitCode: z.int().nullable(), signal: z.string().nullable() });
-export type ExecExit = z.infer<typeof execExitSchema>;
-
-export interface ExecResult extends ExecExit {
-  /** The last `maxStderrBytes` of stderr, as UTF-8. */
-  readonly stderr: string;
-}
 
 export const sessionParamsSchema = z.object({ conversationId: conversationIdSchema });

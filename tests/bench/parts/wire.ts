@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
+import type { AttachedProcess } from '../../../src/wire/attached-process.ts';
 import { GuestClient } from '../../../src/wire/guest-client.ts';
 import { context as explain, ms, percent, type Row } from '../report/row.ts';
 import type { BenchContext } from '../rig/bench-context.ts';
@@ -113,25 +114,27 @@ async function bulkRows(guest: GuestClient, plain: DockerExec): Promise<readonly
 }
 
 async function spawnTrue(guest: GuestClient): Promise<void> {
-  const { stdout, result } = await guest.exec({ command: ['true'] });
-  stdout.resume();
-  const { exitCode } = await result;
+  const process = await guest.processes.attach({ command: ['true'] });
+  await drain(process);
+  const { exitCode } = await process.exit;
   if (exitCode !== 0) throw new Error(`true ended with ${String(exitCode)}`);
 }
 
 async function download(guest: GuestClient): Promise<void> {
-  const { stdout, result } = await guest.exec({ command: fromSandbox });
-  let bytes = 0;
-  stdout.on('data', (chunk: Buffer) => (bytes += chunk.length));
-  await result;
+  const bytes = await drain(await guest.processes.attach({ command: fromSandbox }));
   if (bytes !== bulkBytes) throw new Error(`${bytes} bytes came`);
 }
 
 async function upload(guest: GuestClient): Promise<void> {
-  const { stdin, stdout, result } = await guest.exec({ command: toSandbox });
-  stdout.resume();
-  await writeBlocks(stdin);
-  await result;
+  const process = await guest.processes.attach({ command: toSandbox });
+  await Promise.all([drain(process), writeBlocks(process.stdin)]);
+  await process.exit;
+}
+
+async function drain({ output }: AttachedProcess): Promise<number> {
+  let bytes = 0;
+  for await (const pieces of output) for (const piece of pieces) if (piece.stream !== 'gap') bytes += piece.data.length;
+  return bytes;
 }
 
 async function writeBlocks(stdin: Writable): Promise<void> {

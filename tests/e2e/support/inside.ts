@@ -1,7 +1,7 @@
-import { text } from 'node:stream/consumers';
 import type { AgentId } from '../../../src/kernel/ids.ts';
 import type { SandboxProvider } from '../../../src/sandbox-providers/contract/index.ts';
 import { GuestClient } from '../../../src/wire/guest-client.ts';
+import { run } from '../../guest/processes/outputs.ts';
 
 /**
  * Runs a shell script in an agent's sandbox, past the control plane, and resolves with what came of it. `input` is its
@@ -15,12 +15,8 @@ export async function inside(
 ): Promise<{ readonly exitCode: number | null; readonly stdout: string; readonly stderr: string }> {
   const client = new GuestClient(await provider.connect(agentId, 'inward'));
   try {
-    const process = await client.exec({ command: ['bash', '-c', script] });
-    if (input === '') process.stdin.end();
-    else process.stdin.end(input);
-    const stdout = await text(process.stdout);
-    const { exitCode, stderr } = await process.result;
-    return { exitCode, stdout, stderr };
+    const { exitCode, output, stderr } = await run(client, ['bash', '-c', script], input);
+    return { exitCode, stdout: output, stderr };
   } finally {
     await client.close();
   }

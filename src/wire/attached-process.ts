@@ -1,0 +1,86 @@
+import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
+import type { Writable } from 'node:stream';
+import { CaissonError } from '../kernel/errors.ts';
+import {
+  attachHeader,
+  type AttachRequest,
+  exitSchema,
+  type ProcessExit,
+  processHeader,
+  type ProcessInfo,
+  processInfoSchema,
+  processPaths,
+} from './contract/processes.ts';
+import { decodeHeaderJson, encodeHeaderJson } from './header-json.ts';
+import { OutputFrameReader, type OutputPiece } from './output-frames.ts';
+import { brokenStream, openStream, refusalOf, responseStatus } from './requests.ts';
+
+/** A process in the sandbox whose input and output are streams: it waits for whoever reads it, and nothing is lost. */
+export interface AttachedProcess {
+  readonly info: ProcessInfo;
+  /** Its input; end it where the process waits for that. Refuses writes after the process has ended. */
+  readonly stdin: Writable;
+  /**
+   * Its output, byte for byte, as it came: read it once, for the process to get on and for `exit` to settle. Leaving the
+   * loop early kills the process, with its group.
+   */
+  readonly output: AsyncIterable<readonly OutputPiece[]>;
+  /** Rejects with WIRE_LOST, or the signal's reason, when the outcome was not heard. */
+  readonly exit: Promise<ProcessExit>;
+}
+
+/** Starts a process; `signal` kills it. Rejects with PROCESS_NOT_STARTED when it cannot be run. */
+export async function attachProcess(
+  session: ClientHttp2Session,
+  request: AttachRequest,
+  signal?: AbortSignal,
+): Promise<AttachedProcess> {
+  const stream = openStream(session, {
+    headers: { ':method': 'POST', ':path': processPaths.attach, [attachHeader]: encodeHeaderJson(request) },
+    signal,
+    endStream: false,
+  });
+  const head = new Promise<ProcessInfo | undefined>((resolve) => {
+    stream.once('response', (headers) => {
+      resolve(processInfoSchema.safeParse(decodeHeaderJson(headers[processHeader])).data);
+    });
+  });
+  const exit = exitOf(stream, signal);
+  exit.catch(() => undefined); // its reader may come late, or never
+  const status = await responseStatus(stream, signal);
+  if (status !== 200) {
+    stream.end();
+    throw await refusalOf(stream, status, signal);
+  }
+  const info = await head;
+  if (info === undefined) {
+    stream.destroy();
+    throw new CaissonError('GUEST_PROTOCOL', 'The guest did not say which process it started.');
+  }
+  return { info, stdin: stream, output: outputOf(stream, signal), exit };
+}
+
+async function* outputOf(
+  stream: ClientHttp2Stream,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<readonly OutputPiece[]> {
+  const frames = new OutputFrameReader();
+  try {
+    for await (const chunk of stream as AsyncIterable<Buffer>) yield frames.read(chunk);
+  } catch (thrown) {
+    throw thrown instanceof CaissonError ? thrown : brokenStream(stream, signal);
+  }
+  if (!frames.isWhole) throw brokenStream(stream, signal);
+}
+
+function exitOf(stream: ClientHttp2Stream, signal: AbortSignal | undefined): Promise<ProcessExit> {
+  return new Promise((resolve, reject) => {
+    stream.once('close', () => reject(brokenStream(stream, signal)));
+    stream.once('trailers', (trailers) => {
+      const info = exitSchema.safeParse(decodeHeaderJson(trailers[processHeader]));
+      if (info.success) resolve(info.data);
+      else reject(new CaissonError('GUEST_PROTOCOL', 'The guest did not say how the process ended.'));
+      stream.end(); // nobody is left to read the input
+    });
+  });
+}
