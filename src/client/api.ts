@@ -25,3 +25,8 @@ export type Permission = ApiOutputs['permissions']['list']['items'][number];
 export type ApiKey = ApiOutputs['keys']['list']['items'][number];
 /** What a control plane is, and who the caller is to it. */
 export type ControlPlane = ApiOutputs['system']['version'];
+/** A process that was started in a sandbox through the API. */
+export type Process = ApiOutputs['processes']['get'];
+/** Everything that runs in a sandbox. */
+export type ProcessList = ApiOutputs['processes']['list'];
+export type ProcessSignal = ApiInputs['processes']['signal']['signal'];

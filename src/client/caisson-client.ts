@@ -1,6 +1,9 @@
 import type { AgentEvent } from './api.ts';
 import { type Calls, createCalls } from './calls.ts';
 import { createEndpoint, type EndpointOptions } from './endpoint.ts';
+import { followLogs, type ProcessLogPart, type ProcessLogsOptions } from './processes/follow-logs.ts';
+import type { RemoteProcess, SpawnOptions } from './processes/remote-process.ts';
+import { spawn } from './processes/spawn.ts';
 import { subscribe, type SubscribeOptions } from './subscription.ts';
 import { follow, type FollowOptions, send, type SendOptions, type Turn } from './turn.ts';
 
@@ -16,6 +19,16 @@ export interface CaissonClient extends Pick<
   readonly url: string;
   /** `read` gives pages of stored events; use `subscribe` of the client to follow them. */
   readonly events: Pick<Calls['events'], 'read'>;
+  /** `spawn` gives a process with its streams, and `logs` the output of one in the background. */
+  readonly processes: Pick<
+    Calls['processes'],
+    'exec' | 'start' | 'list' | 'get' | 'write' | 'signal' | 'kill' | 'wait'
+  > & {
+    /** {@inheritDoc spawn} */
+    spawn(options: SpawnOptions): Promise<RemoteProcess>;
+    /** {@inheritDoc followLogs} */
+    logs(options: ProcessLogsOptions): AsyncIterable<ProcessLogPart>;
+  };
   /** {@inheritDoc subscribe} */
   subscribe(options: SubscribeOptions): AsyncIterable<AgentEvent>;
   /** {@inheritDoc send} */
@@ -27,7 +40,8 @@ export interface CaissonClient extends Pick<
 /** Makes a client without calling anything. Throws CONFIG_INVALID for a URL or key that cannot be one. */
 export function createCaissonClient(options: EndpointOptions): CaissonClient {
   const endpoint = createEndpoint(options);
-  const { agents, conversations, runs, events, permissions, keys, system } = createCalls(endpoint);
+  const calls = createCalls(endpoint);
+  const { agents, conversations, runs, events, permissions, processes, keys, system } = calls;
   const client: CaissonClient = {
     url: endpoint.url,
     agents,
@@ -35,6 +49,18 @@ export function createCaissonClient(options: EndpointOptions): CaissonClient {
     runs,
     events,
     permissions,
+    processes: {
+      exec: processes.exec,
+      start: processes.start,
+      list: processes.list,
+      get: processes.get,
+      write: processes.write,
+      signal: processes.signal,
+      kill: processes.kill,
+      wait: processes.wait,
+      spawn: (process) => spawn(endpoint, calls, process),
+      logs: (log) => followLogs(endpoint, log),
+    },
     keys,
     system,
     subscribe: (subscription) => subscribe(endpoint, subscription),

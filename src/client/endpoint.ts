@@ -15,6 +15,8 @@ export interface Endpoint {
   readonly trpcUrl: string;
   /** Adds the key, and turns a failure to reach the control plane into CONTROL_PLANE_UNREACHABLE. */
   fetch(url: string, init: RequestInit): Promise<Response>;
+  /** Begins to open a WebSocket at a path of the control plane, with the key. */
+  openWebSocket(path: string): WebSocket;
 }
 
 export function createEndpoint(options: EndpointOptions): Endpoint {
@@ -32,6 +34,14 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
       } catch (cause) {
         throw callFailed(url, cause, init.signal ?? undefined);
       }
+    },
+    openWebSocket(path) {
+      // Browsers let nobody set headers here, so the key is offered as a subprotocol.
+      const key = btoa(options.apiKey).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+      return new WebSocket(`${url.replace(/^http/, 'ws')}${path}`, [
+        'caisson.v1',
+        `base64url.bearer.authorization.caisson.${key}`,
+      ]);
     },
   };
 }

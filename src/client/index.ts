@@ -1,6 +1,8 @@
 /** The typed client of a Caisson control plane, for Node 20 and later and for browsers. */
 export { createCaissonClient, type CaissonClient } from './caisson-client.ts';
 export type { EndpointOptions as CaissonClientOptions } from './endpoint.ts';
+export type { ProcessLogPart, ProcessLogsOptions } from './processes/follow-logs.ts';
+export type { ProcessEnd, RemoteProcess, SpawnOptions } from './processes/remote-process.ts';
 export type { SubscribeOptions } from './subscription.ts';
 export { messageText, type FollowOptions, type SendOptions, type Turn } from './turn.ts';
 export type {
@@ -15,6 +17,9 @@ export type {
   Conversation,
   Message,
   Permission,
+  Process,
+  ProcessList,
+  ProcessSignal,
   Run,
 } from './api.ts';
 export { CaissonError, type ErrorBody } from '../kernel/errors.ts';

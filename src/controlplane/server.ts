@@ -13,6 +13,7 @@ import { OpenConnections } from './http/open-connections.ts';
 import { refusalOf, sendRefusal, writeRawRefusal } from './http/refusals.ts';
 import { type TrpcRoute, trpcRoute } from './http/trpc-route.ts';
 import { serveWebSockets, type WebSocketRoute } from './http/web-sockets.ts';
+import { processSocketRoute } from './workspace/process-socket.ts';
 
 export interface ServerOptions {
   readonly settings: {
@@ -66,7 +67,7 @@ export function createServer(options: ServerOptions): Server {
   const subscriptions = new Subscriptions(options.subscriptionLimits);
   const forgetKeys = services.keys.onRevoked((keyId) => subscriptions.endKey(keyId));
   const isAcceptedHost = acceptedHosts(settings);
-  const webSocketRoutes: readonly WebSocketRoute[] = [];
+  const webSocketRoutes: readonly WebSocketRoute[] = [processSocketRoute(services.workspaces)];
 
   const app = fastify({
     bodyLimit: settings.maxBodyBytes,

@@ -3,6 +3,7 @@ import { conversationsRouter } from './routers/conversations.ts';
 import { eventsRouter } from './routers/events.ts';
 import { keysRouter } from './routers/keys.ts';
 import { permissionsRouter } from './routers/permissions.ts';
+import { processesRouter } from './routers/processes.ts';
 import { runsRouter } from './routers/runs.ts';
 import { systemRouter } from './routers/system.ts';
 import { router } from './trpc.ts';
@@ -14,6 +15,7 @@ export const appRouter = router({
   runs: runsRouter,
   events: eventsRouter,
   permissions: permissionsRouter,
+  processes: processesRouter,
   keys: keysRouter,
   system: systemRouter,
 });

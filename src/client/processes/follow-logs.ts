@@ -1,0 +1,93 @@
+import { CaissonError } from '../../kernel/errors.ts';
+import type { ApiInputs, Process } from '../api.ts';
+import { Backoff, pause } from '../backoff.ts';
+import { type Endpoint, unreachable } from '../endpoint.ts';
+import { sse } from '../sse.ts';
+
+/** An item of `processes.logs`. */
+interface Batch {
+  readonly lost: number;
+  readonly chunks: readonly {
+    readonly stream: 'stdout' | 'stderr';
+    readonly offset: number;
+    readonly data: string;
+    readonly encoding: 'utf8' | 'base64';
+  }[];
+  readonly next: number;
+  readonly ended: Process | null;
+}
+
+/** Bytes of a log; or how many are gone; or, as the last of all, the process as it is where its log ends. */
+export type ProcessLogPart =
+  | {
+      readonly type: 'output';
+      readonly stream: 'stdout' | 'stderr';
+      readonly offset: number;
+      readonly data: Uint8Array;
+    }
+  | { readonly type: 'lost'; readonly offset: number; readonly bytes: number }
+  | { readonly type: 'end'; readonly offset: number; readonly process: Process };
+
+export interface ProcessLogsOptions extends Pick<ApiInputs['processes']['get'], 'agentId' | 'processId'> {
+  /** Bytes that are not wanted again: an offset that an earlier part ended at. Default 0. */
+  readonly after?: number;
+  /** Whether to go on until the output ends, or to stop at what is there. Default false. */
+  readonly follow?: boolean;
+  /** Ends the iteration, without an error. */
+  readonly signal?: AbortSignal | undefined;
+  /** How long a control plane that has gone may stay away, in milliseconds. Default: 5 minutes. */
+  readonly reconnectForMs?: number;
+  readonly onReconnect?: ((error: CaissonError) => void) | undefined;
+}
+
+/**
+ * The output of a background process in order, each byte once, or told as lost. A connection that breaks is opened again
+ * after the last byte that came. Throws PROCESS_NOT_FOUND when the sandbox was started anew or has forgotten the process.
+ */
+export async function* followLogs(
+  endpoint: Endpoint,
+  { agentId, processId, after = 0, follow = false, ...options }: ProcessLogsOptions,
+): AsyncGenerator<ProcessLogPart, void, undefined> {
+  const { reconnectForMs = 300_000, onReconnect } = options;
+  const signal = options.signal ?? new AbortController().signal;
+  const backoff = new Backoff();
+  let next = after;
+  let wasHeard = false;
+  let awaySince = performance.now();
+  while (!signal.aborted) {
+    let broken = unreachable(endpoint.url, 'it ended the log');
+    try {
+      const input = { agentId, processId, after: next, follow };
+      for await (const batch of sse<Batch>(endpoint, { path: 'processes.logs', input, signal })) {
+        wasHeard = true;
+        awaySince = performance.now();
+        backoff.reset();
+        yield* partsOf(batch, next);
+        next = batch.next;
+        if (batch.ended !== null) return;
+      }
+    } catch (thrown) {
+      if (!(thrown instanceof CaissonError) || !(thrown.retryable && (wasHeard || next > after))) throw thrown;
+      broken = thrown;
+    }
+    if (signal.aborted) return;
+    const delayMs = backoff.nextDelayMs();
+    if (performance.now() + delayMs - awaySince > reconnectForMs) throw broken;
+    onReconnect?.(broken);
+    await pause(delayMs, signal);
+  }
+}
+
+function* partsOf(batch: Batch, from: number): Generator<ProcessLogPart> {
+  if (batch.lost > 0) yield { type: 'lost', offset: from, bytes: batch.lost };
+  for (const { stream, offset, data, encoding } of batch.chunks) {
+    yield { type: 'output', stream, offset, data: encoding === 'utf8' ? encoder.encode(data) : fromBase64(data) };
+  }
+  if (batch.ended !== null) yield { type: 'end', offset: batch.next, process: batch.ended };
+}
+
+const encoder = new TextEncoder();
+
+function fromBase64(text: string): Uint8Array {
+  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+}

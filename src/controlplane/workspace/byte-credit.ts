@@ -1,0 +1,37 @@
+import { CaissonError } from '../../kernel/errors.ts';
+
+/** How much may be sent that the other end has not yet taken. One sender at a time. */
+export class ByteCredit {
+  readonly #window: number;
+  #sent = 0;
+  #taken = 0;
+  #isClosed = false;
+  #wake: (() => void) | undefined;
+
+  constructor(window: number) {
+    this.#window = window;
+  }
+
+  /** Resolves when the window has room, and counts `bytes` as sent: they may overrun it once. At once when it is closed. */
+  async take(bytes: number): Promise<void> {
+    while (this.#sent - this.#taken >= this.#window && !this.#isClosed) {
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+    this.#sent += bytes;
+  }
+
+  /** The other end has taken so many in all. @throws BAD_REQUEST for more than were sent, or fewer than before. */
+  give(taken: number): void {
+    if (taken < this.#taken || taken > this.#sent) {
+      throw new CaissonError('BAD_REQUEST', `${taken} bytes cannot have been taken: ${this.#sent} were sent.`);
+    }
+    this.#taken = taken;
+    this.#wake?.();
+  }
+
+  /** Nobody takes any more: whoever waits goes on. */
+  close(): void {
+    this.#isClosed = true;
+    this.#wake?.();
+  }
+}

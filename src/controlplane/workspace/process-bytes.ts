@@ -1,0 +1,23 @@
+import { CaissonError } from '../../kernel/errors.ts';
+
+type Encoding = 'utf8' | 'base64';
+
+/** @throws BAD_REQUEST for base64 that is none. */
+export function decodeBytes({ data, encoding }: { readonly data: string; readonly encoding: Encoding }): Buffer {
+  const bytes = Buffer.from(data, encoding);
+  if (encoding === 'base64' && bytes.toString('base64').replace(/=+$/, '') !== data.replace(/=+$/, '')) {
+    throw new CaissonError('BAD_REQUEST', 'The data is not base64.');
+  }
+  return bytes;
+}
+
+/** Text where the bytes are UTF-8 as they stand, which is shorter; else base64. Exact either way. */
+export function encodeBytes(bytes: Buffer): { readonly data: string; readonly encoding: Encoding } {
+  try {
+    return { data: strict.decode(bytes), encoding: 'utf8' };
+  } catch {
+    return { data: bytes.toString('base64'), encoding: 'base64' }; // no UTF-8, or the half of a character
+  }
+}
+
+const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
