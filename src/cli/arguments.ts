@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { InvalidArgumentError, Option } from 'commander';
 
 /** Parser of a whole number in a range. */
@@ -18,6 +19,24 @@ export function durationMs(text: string): number {
   const [, number, unit = 's'] = /^(\d+(?:\.\d+)?)\s*(ms|s|m|min|h)?$/.exec(text) ?? [];
   if (number === undefined) throw new InvalidArgumentError('It must be a time such as 90s, 10m or 2h.');
   return Math.round(Number(number) * (unitMs[unit] ?? 1_000));
+}
+
+/** `NAME=value`, put to those that were given before. */
+export function environmentVariable(
+  text: string,
+  previous: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  const at = text.indexOf('=');
+  if (at <= 0) throw new InvalidArgumentError('It must be a name and a value, such as CI=1.');
+  return { ...previous, [text.slice(0, at)]: text.slice(at + 1) };
+}
+
+/** `TERM`, `SIGTERM` or `term`, as `SIGTERM`. */
+export function signalName(text: string): string {
+  const name = text.toUpperCase().replace(/^(?!SIG)/, 'SIG');
+  if (!Object.hasOwn(constants.signals, name))
+    throw new InvalidArgumentError('It must be a signal, such as TERM or INT.');
+  return name;
 }
 
 export function jsonOption(what: string): Option {

@@ -48,6 +48,22 @@ export const commandTable: Readonly<Record<string, CommandRow>> = {
     summary: 'list and answer what agents ask for',
     load: async () => (await import('./commands/permissions.ts')).permissionsCommand(),
   },
+  exec: {
+    summary: 'run a command in the sandbox of an agent',
+    load: async () => (await import('./commands/exec.ts')).execCommand(),
+  },
+  ps: {
+    summary: 'show what runs in the sandbox of an agent',
+    load: async () => (await import('./commands/ps.ts')).psCommand(),
+  },
+  logs: {
+    summary: 'print the output of a process in the background',
+    load: async () => (await import('./commands/logs.ts')).logsCommand(),
+  },
+  kill: {
+    summary: 'end a process in the sandbox of an agent',
+    load: async () => (await import('./commands/kill.ts')).killCommand(),
+  },
   keys: {
     summary: 'create, list and revoke API keys',
     load: async () => (await import('./commands/keys.ts')).keysCommand(),

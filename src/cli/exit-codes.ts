@@ -5,6 +5,11 @@ export const exitCodes = {
   usage: 2,
   runNotCompleted: 3,
   unreachable: 4,
+  /** Of `exec`, as `timeout`, Docker and shells have them; all others are those of the command itself. */
+  timedOut: 124,
+  notRun: 125,
+  noExecutable: 126,
+  noProgram: 127,
   /** As a shell reports an interrupt. */
   interrupted: 130,
 } as const;
