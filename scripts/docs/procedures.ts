@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { AnyTRPCRouter } from '@trpc/server';
 import { z } from 'zod';
 import { appRouter } from '../../src/controlplane/api/app-router.ts';
+import { logBatchSchema } from '../../src/controlplane/api/schemas/process.ts';
 import { repositoryRoot } from '../harness-install.ts';
 import { code, table } from './markdown.ts';
 import { schemaText } from './schema-text.ts';
@@ -24,6 +25,12 @@ const proceduresSchema = z.record(
 const router: AnyTRPCRouter = appRouter;
 const folder = join(repositoryRoot, 'src/controlplane/api/routers');
 
+/** What the subscriptions send, which have no output schema: their items are not validated a second time. */
+const subscriptionItems: ReadonlyMap<string, string> = new Map([
+  ['events.subscribe', 'each `Event`, as it comes'],
+  ['processes.logs', `each ${code(schemaText(jsonSchema(logBatchSchema, 'output')))}`],
+]);
+
 /** One table a router: every procedure with what it takes, what it answers, and what its comment in the source says. */
 export async function procedureTables(): Promise<string> {
   const comments = await procedureComments();
@@ -33,7 +40,8 @@ export async function procedureTables(): Promise<string> {
   )) {
     const [routerName = '', name = ''] = path.split('.');
     const input = inputs[0] === undefined ? '' : schemaText(jsonSchema(inputs[0], 'input'));
-    const answer = output === undefined ? 'each `Event`, as it comes' : code(schemaText(jsonSchema(output, 'output')));
+    const answer =
+      output === undefined ? (subscriptionItems.get(path) ?? '') : code(schemaText(jsonSchema(output, 'output')));
     const cells = [`${code(name)}<br>${type}`, code(input), answer, comments.get(path) ?? ''];
     rows.set(routerName, [...(rows.get(routerName) ?? []), cells]);
   }

@@ -31,7 +31,7 @@ export class LogBudget {
 
   /** After something was added to a log. */
   keep(): void {
-    for (let over = this.#bytes() - this.#limit; over > 0; over -= stepBytes) this.#giving()?.drop(stepBytes);
+    while (this.#bytes() > this.#limit) this.#giving()?.drop(stepBytes);
   }
 
   #bytes(): number {

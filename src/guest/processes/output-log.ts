@@ -12,7 +12,7 @@ interface Run {
   readonly isOwn: boolean;
 }
 
-export interface LogPiece {
+interface LogPiece {
   readonly stream: OutputStream;
   readonly data: Buffer;
 }

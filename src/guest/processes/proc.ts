@@ -20,7 +20,7 @@ const lot = 32;
 /** The kernel counts these times in hundredths of a second for every program. */
 const msPerTick = 10;
 
-export function listPids(): number[] {
+function listPids(): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number);

@@ -156,7 +156,7 @@ const ownerSchema = z.discriminatedUnion('kind', [
 ]);
 export type ProcessOwner = z.infer<typeof ownerSchema>;
 
-export const processTreeRowSchema = z.object({
+const processTreeRowSchema = z.object({
   pid: z.int().min(0),
   ppid: z.int().min(0),
   /** The command line, or the program's name in brackets where there is none. Shortened where it is long. */
@@ -182,7 +182,7 @@ const usedOfSchema = z.object({
   most: z.int().min(0).nullable(),
 });
 
-export const sandboxLimitsSchema = z.object({
+const sandboxLimitsSchema = z.object({
   /** Started by callers, and not yet over. */
   processes: usedOfSchema,
   /** Processes and threads of the whole sandbox. */
@@ -205,7 +205,7 @@ export const inputRequestSchema = z.object({ data: z.string(), end: z.boolean() 
 export const inputAnswerSchema = z.object({ waitingBytes: z.int().min(0) });
 
 /** Those that make sense from outside. */
-export const signalNames = [
+const signalNames = [
   'SIGHUP',
   'SIGINT',
   'SIGQUIT',

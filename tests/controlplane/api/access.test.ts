@@ -4,6 +4,7 @@ import {
   newConversationId,
   newKeyId,
   newPermissionId,
+  newProcessId,
   newRunId,
   type AgentId,
   type ConversationId,
@@ -25,6 +26,8 @@ interface Entry {
   /** With ids that are not the caller's. */
   readonly input: (ids: Ids) => object;
   readonly refusedWith: string;
+  /** Whether it asks the sandbox, which here has no inside: what the owner is told then. */
+  readonly insideRefusedWith?: string;
 }
 
 /**
@@ -64,6 +67,42 @@ const matrix: Readonly<Record<string, Entry | string>> = {
   'permissions.respond': {
     input: ({ permissionId }) => ({ permissionId, optionId: 'allow_once' }),
     refusedWith: 'PERMISSION_NOT_FOUND',
+  },
+  'processes.exec': {
+    input: ({ agentId }) => ({ agentId, command: ['true'] }),
+    refusedWith: 'AGENT_NOT_FOUND',
+  },
+  'processes.start': {
+    input: ({ agentId }) => ({ agentId, command: ['true'] }),
+    refusedWith: 'AGENT_NOT_FOUND',
+  },
+  'processes.list': {
+    input: ({ agentId }) => ({ agentId }),
+    refusedWith: 'AGENT_NOT_FOUND',
+    insideRefusedWith: 'SANDBOX_NOT_RUNNING',
+  },
+  'processes.get': {
+    input: ({ agentId }) => ({ agentId, processId: newProcessId() }),
+    refusedWith: 'AGENT_NOT_FOUND',
+    insideRefusedWith: 'SANDBOX_NOT_RUNNING',
+  },
+  'processes.write': {
+    input: ({ agentId }) => ({ agentId, processId: newProcessId() }),
+    refusedWith: 'AGENT_NOT_FOUND',
+  },
+  'processes.signal': {
+    input: ({ agentId }) => ({ agentId, pid: 2, signal: 'SIGTERM' }),
+    refusedWith: 'AGENT_NOT_FOUND',
+  },
+  'processes.kill': { input: ({ agentId }) => ({ agentId, pid: 2 }), refusedWith: 'AGENT_NOT_FOUND' },
+  'processes.wait': {
+    input: ({ agentId }) => ({ agentId, processId: newProcessId() }),
+    refusedWith: 'AGENT_NOT_FOUND',
+    insideRefusedWith: 'SANDBOX_NOT_RUNNING',
+  },
+  'processes.logs': {
+    input: ({ agentId }) => ({ agentId, processId: newProcessId() }),
+    refusedWith: 'AGENT_NOT_FOUND',
   },
   'keys.create': 'for administrators only, as tested below',
   'keys.list': 'lists the own ones only, as tested below',
@@ -123,7 +162,7 @@ async function refusal(
       return { status, body: error };
     }
     default: {
-      const text = await (await server.subscribe(caller, input)).text();
+      const text = await (await server.subscribe(caller, input, {}, path)).text();
       const shape = /event: serialized-error\ndata: (.*)/.exec(text)?.[1] ?? '{}';
       const { data } = JSON.parse(shape) as { data?: { caisson?: unknown; httpStatus?: number } };
       return { status: data?.httpStatus ?? 0, body: data?.caisson };
@@ -177,9 +216,11 @@ describe.each(rows)('$path', ({ path, input, refusedWith }) => {
 
 test.each(rows.filter(({ path }) => procedureTypes.get(path) === 'query'))(
   '$path: its owner and an administrator may',
-  async ({ path, input }) => {
+  async ({ path, input, insideRefusedWith }) => {
     for (const caller of [server.alice, server.admin]) {
-      expect(await server.query(caller, path, input(alices))).toMatchObject({ status: 200, error: undefined });
+      const answer = await server.query(caller, path, input(alices));
+      if (insideRefusedWith === undefined) expect(answer).toMatchObject({ status: 200, error: undefined });
+      else expect(answer).toMatchObject({ error: { code: insideRefusedWith } });
     }
   },
 );

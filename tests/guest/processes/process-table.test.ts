@@ -1,0 +1,154 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { ProcessOwners } from '../../../src/guest/processes/process-owners.ts';
+import { ProcessTable } from '../../../src/guest/processes/process-table.ts';
+import type { Clock } from '../../../src/kernel/clock.ts';
+import { systemClock } from '../../../src/kernel/clock.ts';
+import { newIncarnationId, newProcessId } from '../../../src/kernel/ids.ts';
+import type { OutputPiece } from '../../../src/wire/output-frames.ts';
+import { HandClock } from '../../acp/hand-clock.ts';
+import { until } from '../../until.ts';
+import { runGuest } from '../running-guest.ts';
+import { isAlive } from './outputs.ts';
+
+async function openTable(clock: Clock = systemClock) {
+  const root = await mkdtemp(join(tmpdir(), 'caisson-table-'));
+  const incarnation = newIncarnationId();
+  const table = new ProcessTable({ incarnation, roots: [root], owners: new ProcessOwners(() => undefined), clock });
+  return {
+    table,
+    incarnation,
+    start: (...command: string[]) => table.start({ command, keepInput: false }),
+    [Symbol.asyncDispose]: async () => {
+      table.stop();
+      await rm(root, { recursive: true });
+    },
+  };
+}
+
+test('the last 64 that have ended are remembered; those that run always are', async () => {
+  await using opened = await openTable();
+  const { table, start } = opened;
+  const first = await start('true');
+  const running = await start('sleep', '60');
+  await table.get(first.id).over;
+  for (let i = 0; i < 64; i++) await table.get((await start('true')).id).over;
+  expect(() => table.get(first.id)).toThrow(expect.objectContaining({ code: 'PROCESS_NOT_FOUND' }));
+  expect(table.get(running.id).info().state).toBe('running');
+  expect((await table.list()).processes).toHaveLength(65);
+});
+
+test('one that has ended is forgotten after an hour, with its output', async () => {
+  const clock = new HandClock();
+  await using opened = await openTable(clock);
+  const { table, start, incarnation } = opened;
+  const { id } = await start('true');
+  await table.get(id).over;
+  clock.advance(3_599_000);
+  expect(table.outputOf(id).isEnded).toBe(true);
+  clock.advance(2_000);
+  expect(() => table.get(id)).toThrow(
+    expect.objectContaining({ code: 'PROCESS_NOT_FOUND', details: { processId: id, incarnation } }),
+  );
+  expect((await table.list()).processes).toEqual([]);
+});
+
+test('what is only attached, or only awaited, is forgotten at its end and has no logs', async () => {
+  await using running = await runGuest();
+  const client = await running.client();
+  const attached = await client.processes.attach({ command: ['cat'] });
+  await expect(client.processes.logs(attached.info.id, { after: 0, follow: false })).rejects.toMatchObject({
+    code: 'BAD_REQUEST',
+  });
+  attached.stdin.end();
+  for await (const _ of attached.output);
+  await until('it is forgotten', async () =>
+    client.processes.get(attached.info.id).then(
+      () => false,
+      (error: { code: string }) => error.code === 'PROCESS_NOT_FOUND',
+    ),
+  );
+});
+
+test('processes of one guest are nothing to another', async () => {
+  await using one = await openTable();
+  await using other = await openTable();
+  const { id } = await one.start('sleep', '60');
+  expect(() => other.table.get(id)).toThrow(
+    expect.objectContaining({ details: { processId: id, incarnation: other.incarnation } }),
+  );
+  expect(() => one.table.get(newProcessId())).toThrow(expect.objectContaining({ code: 'PROCESS_NOT_FOUND' }));
+});
+
+test('a reader that is slower than the process is told in mid-stream how much it lost', async () => {
+  await using running = await runGuest();
+  const client = await running.client();
+  const { id } = await client.processes.start({
+    command: ['sh', '-c', 'read x; head -c 60000000 /dev/zero'],
+    keepInput: true,
+  });
+  const log = await client.processes.logs(id, { after: 0, follow: true });
+  await client.processes.write(id, Buffer.from('go\n'), true);
+  const other = await running.client();
+  expect(await other.processes.wait(id, 60_000)).toMatchObject({ state: 'exited', exitCode: 0 }); // nobody has read
+  const pieces: OutputPiece[] = [];
+  const reading = log.read();
+  let step = await reading.next();
+  for (; step.done !== true; step = await reading.next()) pieces.push(...step.value);
+  const gaps = pieces.flatMap((piece) => (piece.stream === 'gap' ? [piece.lost] : []));
+  const bytes = pieces.reduce((sum, piece) => sum + (piece.stream === 'gap' ? 0 : piece.data.length), 0);
+  expect(gaps.length).toBeGreaterThan(0);
+  expect(pieces[0]?.stream).toBe('stdout'); // what fitted on the way was on its way
+  expect(bytes + gaps.reduce((sum, lost) => sum + lost, 0)).toBe(60_000_000);
+  expect(step.value).toMatchObject({ id, state: 'exited', output: { end: 60_000_000, open: false } });
+});
+
+test('processes that flood hold nobody else up, and can be ended', async () => {
+  await using running = await runGuest();
+  const client = await running.client();
+  const floods = await Promise.all(
+    Array.from({ length: 8 }, () => client.processes.start({ command: ['yes'], keepInput: false })),
+  );
+  for (let i = 0; i < 50; i++) await client.health();
+  const { output } = await client.processes.get(floods[0]?.id ?? newProcessId());
+  expect(output.end - output.start).toBeLessThanOrEqual(1024 * 1024);
+  for (const { id } of floods) {
+    const target = { id };
+    expect(await client.processes.kill({ target, signal: 'SIGTERM', graceMs: 10_000 })).toEqual({ found: 1, left: [] });
+  }
+});
+
+test('a guest that stops takes what it runs along', async () => {
+  const running = await runGuest();
+  const client = await running.client();
+  const { pid } = await client.processes.start({ command: ['sleep', '60'], keepInput: false });
+  const attached = await client.processes.attach({ command: ['sleep', '60'] });
+  await running[Symbol.asyncDispose]();
+  await expect(attached.exit).rejects.toMatchObject({ code: 'WIRE_LOST' });
+  await until('they are dead', () => !isAlive(pid) && !isAlive(attached.info.pid));
+});
+
+test('a stopped process is killed as well', async () => {
+  await using opened = await openTable();
+  const { table, start } = opened;
+  const { id, pid } = await start('sleep', '60');
+  table.signal(id, 'SIGSTOP');
+  await until('it is stopped', async () => (await table.list()).tree.find((row) => row.pid === pid)?.state === 'T');
+  expect(await table.kill({ target: { id }, signal: 'SIGTERM', graceMs: 20_000 })).toEqual({ found: 1, left: [] });
+  expect(table.get(id).info()).toMatchObject({ signal: 'SIGTERM' });
+});
+
+test('what has made a session of its own is found by its descent, and a process by its pid', async () => {
+  await using opened = await openTable();
+  const { table, start } = opened;
+  const { id, pid } = await start('sh', '-c', 'setsid sleep 60 & wait');
+  const child = await until('the child runs', async () =>
+    (await table.list()).tree.find((row) => row.ppid === pid && row.command === 'sleep 60'),
+  );
+  expect(child.owner).toEqual({ kind: 'process', id });
+  const answer = await table.kill({ target: { pid }, signal: 'SIGTERM', graceMs: 20_000 });
+  expect(answer).toEqual({ found: 2, left: [] });
+  await until('they are dead', () => !isAlive(child.pid));
+});
