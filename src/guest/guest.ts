@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import type { AddressInfo, Server } from 'node:net';
 import { join } from 'node:path';
 import type { Harness, HarnessSink } from '../acp/harness.ts';
@@ -76,6 +77,8 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
     listenUnix(join(options.runDirectory, 'outward.sock'), (socket) => hold(outward.accept(socket))),
     model,
   ];
+  // Node makes its threads at their first use, and ends itself when it cannot: so now, while the sandbox has room for them.
+  await stat(options.runDirectory);
   harness.start().catch((thrown: unknown) => {
     logger.error({ error: errorText(thrown) }, 'the harness did not start'); // tried again at the next turn
   });
