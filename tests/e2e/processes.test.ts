@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Agent, type CaissonClient, createCaissonClient, type ProcessLogPart } from '../../src/client/index.ts';
 import { caisson } from '../cli/command.ts';
@@ -192,7 +191,7 @@ test('the sandbox is started anew: the process is not found, and the answer says
 });
 
 test('the command line does the same', async () => {
-  const apiKey = (await readFile(join(environment['CAISSON_DATA_DIR'] ?? '', 'admin.key'), 'utf8')).trim();
+  const { apiKey } = controlPlane;
   const named = { CAISSON_URL: controlPlane.url, CAISSON_API_KEY: apiKey };
   const piped = await caisson(['exec', 'worker', '--', 'sh', '-c', 'cat; exit 3'], named, 'through the pipe\n');
   expect(piped).toEqual({ exitCode: 3, stdout: 'through the pipe\n', stderr: '' });

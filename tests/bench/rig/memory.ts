@@ -8,7 +8,7 @@ const steadyBytes = 256 * 1024;
 const mostLooks = 60;
 
 /** Resident memory of a process, in bytes. */
-async function residentBytes(pid: number): Promise<number> {
+export async function residentBytes(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
   const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1];
   if (kibibytes === undefined) throw new Error(`process ${pid} has no resident memory`);

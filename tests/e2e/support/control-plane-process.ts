@@ -10,6 +10,8 @@ import { until } from '../../until.ts';
 export interface ControlPlaneProcess extends AsyncDisposable {
   readonly url: string;
   readonly client: CaissonClient;
+  /** Of its administrator. */
+  readonly apiKey: string;
   readonly pid: number;
   /** What it has printed so far; the last 1 MiB. */
   readonly output: () => string;
@@ -58,6 +60,7 @@ export async function spawnControlPlane(environment: Readonly<Record<string, str
   return {
     url,
     client: createCaissonClient({ url, apiKey }),
+    apiKey,
     pid: child.pid ?? 0,
     output: () => output,
     dead,
