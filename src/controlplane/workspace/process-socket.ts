@@ -14,7 +14,7 @@ import type { WebSocketRoute } from '../http/web-sockets.ts';
 import { ByteCredit } from './byte-credit.ts';
 import type { Workspaces } from './workspaces.ts';
 
-const tags = { stdout: 1, stderr: 2 } as const;
+const tags = { stdout: Buffer.from([1]), stderr: Buffer.from([2]) } as const;
 
 /** How often the client is told what of its input was taken. */
 const takenEveryBytes = attachWindows.input / 4;
@@ -87,10 +87,9 @@ class ProcessSocket {
         for (const piece of pieces) {
           if (piece.stream === 'gap') continue; // an attached process waits for its reader
           await this.#credit.take(piece.data.length);
-          const message = Buffer.allocUnsafe(piece.data.length + 1);
-          message[0] = tags[piece.stream];
-          piece.data.copy(message, 1);
-          this.#socket.send(message);
+          // One message in two fragments: the bytes themselves are not copied.
+          this.#socket.send(tags[piece.stream], { binary: true, fin: false });
+          this.#socket.send(piece.data, { binary: true, fin: true });
         }
         this.#signal.throwIfAborted();
       }
