@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type RunningWorkspace, startWorkspace } from '../controlplane/workspace/running-workspace.ts';
 import { isAlive } from '../guest/processes/outputs.ts';
 import { until } from '../until.ts';
+import { closedAddress } from './closed-address.ts';
 import { caisson, CliProcess } from './command.ts';
 
 let workspace: RunningWorkspace;
@@ -25,12 +26,20 @@ describe('exec', () => {
     expect(ended).toEqual({ exitCode: 7, stdout: 'out\n', stderr: 'err\n' });
   });
 
+  test('a control plane that does not answer is told, with an exit code that no command has', async () => {
+    const away = await caisson(['exec', 'worker', '--', 'true'], {
+      ...environment,
+      CAISSON_URL: await closedAddress(),
+    });
+    expect(away).toMatchObject({ exitCode: 125, stderr: expect.stringContaining('No control plane answers') });
+  });
+
   test.for([
     ['a signal', ['exec', 'worker', '--', 'sh', '-c', 'kill -TERM $$'], 143],
     ['a time-out', ['exec', 'worker', '--timeout', '300ms', '--', 'sleep', '60'], 124],
     ['no such program', ['exec', 'worker', '--', 'no-such-program'], 127],
     ['no program', ['exec', 'worker', '--', '/etc/passwd'], 126],
-    ['no such agent', ['exec', 'nobody', '--', 'true'], 1],
+    ['no such agent', ['exec', 'nobody', '--', 'true'], 125],
     ['a folder outside of the workspace', ['exec', 'worker', '--cwd', '/etc', '--', 'true'], 125],
     ['an option that is none', ['exec', 'worker', 'ls', '-la'], 2],
     ['a variable without a value', ['exec', 'worker', '--env', 'CI', '--', 'true'], 2],

@@ -200,5 +200,5 @@ test('the command line does the same', async () => {
   const stranger = createCaissonClient({ url: controlPlane.url, apiKey });
   const made = await stranger.keys.create.mutate({ name: 'test', user: 'bob', role: 'member' });
   const refused = await caisson(['exec', agent.id, '--', 'true'], { ...named, CAISSON_API_KEY: made.secret });
-  expect(refused).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('There is no agent') });
+  expect(refused).toMatchObject({ exitCode: 125, stderr: expect.stringContaining('There is no agent') });
 });

@@ -42,10 +42,10 @@ export function execCommand(): Command {
 }
 
 async function exec(nameOrId: string, command: readonly string[], options: Options): Promise<void> {
-  const client = await connect();
-  const { id: agentId } = await findAgent(client, nameOrId);
   let end: ProcessEnd | undefined;
   try {
+    const client = await connect();
+    const { id: agentId } = await findAgent(client, nameOrId);
     if (options.detach === true) await start(client, agentId, command, options);
     else end = await run(client, agentId, command, options);
   } catch (thrown) {

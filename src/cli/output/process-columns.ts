@@ -4,7 +4,13 @@ import type { ProcessTreeLine } from './process-tree.ts';
 import { duration } from './relative-time.ts';
 import type { Column } from './table.ts';
 
-export function processColumns(now: number): readonly Column<ProcessTreeLine>[] {
+/** What the other columns take of a terminal, when they are wide. */
+const besideCommand = 75;
+const shortestCommand = 30;
+
+/** `width`: of the terminal; undefined where it is none, and commands stand whole. */
+export function processColumns(now: number, width: number | undefined): readonly Column<ProcessTreeLine>[] {
+  const limit = width === undefined ? undefined : Math.max(shortestCommand, width - besideCommand);
   return [
     { title: 'pid', value: ({ process }) => String(process.pid), align: 'right' },
     { title: 'user', value: ({ process }) => process.user, whenNarrow: 'leave-out' },
@@ -15,8 +21,8 @@ export function processColumns(now: number): readonly Column<ProcessTreeLine>[] 
     { title: 'belongs to', value: ({ process: { owner } }) => ownerText(owner) },
     {
       title: 'command',
-      value: ({ process, branch }) => `${branch}${oneLine(process.command)}`,
-      whenNarrow: 'shorten',
+      value: ({ process, branch }) => `${branch}${oneLine(process.command, limit)}`,
+      whole: true,
     },
   ];
 }

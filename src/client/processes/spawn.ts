@@ -110,10 +110,10 @@ export function spawn(
   });
   let wasOpen = false;
   socket.addEventListener('open', () => (wasOpen = true));
-  socket.addEventListener('close', () => {
+  socket.addEventListener('close', ({ code, reason }) => {
     if (isSettled) return;
     const broken = unreachable(endpoint.url, 'the connection to the process broke off');
-    if (wasOpen) settle(broken);
+    if (wasOpen) settle(closeError(code, reason) ?? broken);
     else void whyRefused(calls, agentId, broken).then(settle);
   });
   return started.promise;
@@ -131,6 +131,13 @@ async function whyRefused(
   } catch (thrown) {
     return thrown instanceof CaissonError ? thrown : otherwise;
   }
+}
+
+/** Why the control plane closes a socket of its own accord. */
+function closeError(code: number, reason: string): CaissonError | undefined {
+  if (code === 1001) return new CaissonError('DRAINING', reason);
+  if (code === 1008) return new CaissonError('UNAUTHORIZED', reason);
+  return undefined;
 }
 
 function left(): CaissonError {

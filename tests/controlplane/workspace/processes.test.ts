@@ -2,7 +2,12 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { ProcessLogPart, ProcessLogsOptions, RemoteProcess } from '../../../src/client/index.ts';
+import {
+  createCaissonClient,
+  type ProcessLogPart,
+  type ProcessLogsOptions,
+  type RemoteProcess,
+} from '../../../src/client/index.ts';
 import { agentIdSchema, newAgentId, newProcessId } from '../../../src/kernel/ids.ts';
 import { until } from '../../until.ts';
 import { isAlive } from '../../guest/processes/outputs.ts';
@@ -255,7 +260,15 @@ describe('background', () => {
 
 test('the list tells of the processes, the whole tree, and the limits', async () => {
   const { id, pid } = await start(['sh', '-c', 'sleep 60; true']);
-  const { processes: listed, tree, limits, incarnation } = await processes().list.query({ agentId: agentId() });
+  const {
+    processes: listed,
+    tree,
+    limits,
+    incarnation,
+  } = await until('its child runs', async () => {
+    const list = await processes().list.query({ agentId: agentId() });
+    return list.tree.some(({ ppid, command }) => ppid === pid && command === 'sleep 60') ? list : undefined;
+  });
   expect(incarnation).toMatch(/^inc-/);
   expect(listed.find((process) => process.id === id)).toMatchObject({
     pid,
@@ -263,7 +276,7 @@ test('the list tells of the processes, the whole tree, and the limits', async ()
     command: ['sh', '-c', 'sleep 60; true'],
   });
   const row = tree.find((process) => process.pid === pid);
-  expect(row).toMatchObject({ ppid: globalThis.process.pid, owner: { kind: 'process', id }, state: 'S' });
+  expect(row).toMatchObject({ ppid: globalThis.process.pid, owner: { kind: 'process', id }, user: expect.any(String) });
   expect(row?.memoryBytes).toBeGreaterThan(0);
   expect(Math.abs((row?.startedAt ?? 0) - Date.now())).toBeLessThan(60_000);
   expect(tree.find((process) => process.ppid === pid)).toMatchObject({ command: 'sleep 60', owner: { id } });
@@ -397,11 +410,68 @@ describe('a stranger', () => {
   });
 
   test('a key that is none opens no socket', async () => {
-    const { createCaissonClient } = await import('../../../src/client/index.ts');
     const nobody = createCaissonClient({ url: workspace.url, apiKey: 'csn_nobody' });
     await expect(nobody.processes.spawn({ agentId: agentId(), command: ['true'] })).rejects.toMatchObject({
       code: 'UNAUTHORIZED',
     });
+  });
+});
+
+test('a key that is revoked ends its sockets, and the processes with them', async () => {
+  const admin = createCaissonClient({ url: workspace.url, apiKey: workspace.adminKey });
+  const made = await admin.keys.create.mutate({ name: 'short-lived', user: 'alice', role: 'member' });
+  const client = createCaissonClient({ url: workspace.url, apiKey: made.secret });
+  const child = await client.processes.spawn({ agentId: agentId(), command: ['sleep', '60'] });
+  await admin.keys.revoke.mutate({ keyId: made.key.id });
+  await expect(child.exit).rejects.toMatchObject({ code: 'UNAUTHORIZED' });
+  await until('it is dead', () => !isAlive(child.process.pid));
+});
+
+describe('a socket that does not keep to what is agreed', () => {
+  const open = async (): Promise<WebSocket> => {
+    const key = Buffer.from(workspace.apiKey).toString('base64url');
+    const url = `${workspace.url.replace('http', 'ws')}/v1/agents/${agentId()}/processes/attach`;
+    const socket = new WebSocket(url, ['caisson.v1', `base64url.bearer.authorization.caisson.${key}`]);
+    await new Promise((resolve) => socket.addEventListener('open', resolve, { once: true }));
+    return socket;
+  };
+  const command = (...words: string[]): string => JSON.stringify({ type: 'start', command: words });
+
+  test.for([
+    ['says what is no JSON', ['{']],
+    ['says nothing that is known', ['{"type":"nonsense"}']],
+    ['sends input before the start', [Buffer.from('early')]],
+    ['starts twice', [command('sleep', '60'), command('sleep', '60')]],
+    ['takes more than was sent', [command('sleep', '60'), '{"type":"taken","bytes":1000}']],
+    ['sends more than the window', [command('sleep', '60'), ...Array.from({ length: 40 }, () => Buffer.alloc(60_000))]],
+  ] as const)('and %s is told, and closed', async ([, messages]) => {
+    const socket = await open();
+    const closed = new Promise<number>((resolve) => socket.addEventListener('close', ({ code }) => resolve(code)));
+    const told = new Promise<unknown>((resolve) =>
+      socket.addEventListener('message', ({ data }) => {
+        if (typeof data === 'string' && data.includes('"failed"')) resolve(JSON.parse(data));
+      }),
+    );
+    for (const message of messages) socket.send(message);
+    expect(await told).toMatchObject({ type: 'failed', error: { code: 'BAD_REQUEST' } });
+    expect(await closed).toBe(1008);
+  });
+
+  test('input and its end that come right behind the start are not lost', async () => {
+    const socket = await open();
+    socket.binaryType = 'arraybuffer';
+    let output = '';
+    const exited = new Promise<unknown>((resolve) =>
+      socket.addEventListener('message', ({ data }) => {
+        if (data instanceof ArrayBuffer) output += Buffer.from(data, 1).toString();
+        else if (String(data).includes('"exited"')) resolve(JSON.parse(String(data)));
+      }),
+    );
+    socket.send(command('cat'));
+    socket.send(Buffer.from('at once'));
+    socket.send('{"type":"end"}');
+    expect(await exited).toMatchObject({ exitCode: 0 });
+    expect(output).toBe('at once');
   });
 });
 
