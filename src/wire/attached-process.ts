@@ -1,5 +1,5 @@
 import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
-import type { Writable } from 'node:stream';
+import { Writable } from 'node:stream';
 import { CaissonError } from '../kernel/errors.ts';
 import {
   attachHeader,
@@ -18,7 +18,10 @@ import { brokenStream, openStream, refusalOf, responseStatus } from './requests.
 /** A process in the sandbox whose input and output are streams: it waits for whoever reads it, and nothing is lost. */
 export interface AttachedProcess {
   readonly info: ProcessInfo;
-  /** Its input; end it where the process waits for that. Refuses writes after the process has ended. */
+  /**
+   * Its input; end it where the process waits for that. What is written after the end of the process fails with
+   * PROCESS_ENDED, of which nobody has to hear, and costs no output.
+   */
   readonly stdin: Writable;
   /**
    * Its output, byte for byte, as it came: read it once, for the process to get on and for `exit` to settle. Leaving the
@@ -57,7 +60,28 @@ export async function attachProcess(
     stream.destroy();
     throw new CaissonError('GUEST_PROTOCOL', 'The guest did not say which process it started.');
   }
-  return { info, stdin: stream, output: outputOf(stream, signal), exit };
+  return { info, stdin: inputOf(stream), output: outputOf(stream, signal), exit };
+}
+
+/** A stream of its own: a late write to the wire's would take the output that is not yet read along. */
+function inputOf(stream: ClientHttp2Stream): Writable {
+  const input = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      if (stream.writable) stream.write(chunk, (error) => done(error == null ? null : ended()));
+      else done(ended());
+    },
+    final(done) {
+      stream.end();
+      done();
+    },
+  });
+  input.on('error', () => undefined); // whoever writes has it in the callback
+  stream.once('close', () => input.destroy());
+  return input;
+}
+
+function ended(): CaissonError {
+  return new CaissonError('PROCESS_ENDED', 'The process has ended.');
 }
 
 async function* outputOf(

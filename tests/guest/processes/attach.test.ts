@@ -67,6 +67,17 @@ test('bulk both ways at once arrives byte for byte', async () => {
   expect(stdout.equals(sent)).toBe(true);
 });
 
+test('input that comes after the end fails by itself, and costs no output', async () => {
+  await using running = await runGuest();
+  const client = await running.client();
+  const child = await client.processes.attach({ command: ['echo', 'said'] });
+  await child.exit;
+  const failed = new Promise((resolve) => child.stdin.write('late', resolve));
+  expect(await failed).toMatchObject({ code: 'PROCESS_ENDED' });
+  child.stdin.end('later');
+  expect((await outputsOf(child)).stdout.toString()).toBe('said\n');
+});
+
 test('a process ends although its input stays open, or is not read', async () => {
   await using running = await runGuest();
   const client = await running.client();

@@ -19,7 +19,6 @@ export const commandFields = {
 /** How the bytes of a process stand in JSON: as the text that they are in UTF-8, or as base64, which is exact. */
 const encodingSchema = z.enum(['utf8', 'base64']);
 
-
 export const bytesInputSchema = z.strictObject({ data: z.string(), encoding: encodingSchema.default('utf8') });
 
 export const execFields = {
