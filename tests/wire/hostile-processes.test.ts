@@ -39,7 +39,7 @@ test.for([
   ['who names a process of another kind', { ...info, id: 'agt-1' }],
   ['whose process has a pid that kills all', { ...info, pid: -1 }],
 ] as const)('a guest %s is refused', async ([, head]) => {
-  await using guest = await answering(head, Buffer.alloc(0), end);
+  await using guest = answering(head, Buffer.alloc(0), end);
   await expect(guest.client.processes.attach({ command: ['true'] })).rejects.toMatchObject({ code: 'GUEST_PROTOCOL' });
 });
 
@@ -48,14 +48,14 @@ test.for([
   ['a signal that is a text', { ...end, signal: 'rm -rf /\u001b[2J' }],
   ['nothing', undefined],
 ] as const)('%s at the end is no exit', async ([, trailer]) => {
-  await using guest = await answering(info, Buffer.alloc(0), trailer ?? {});
+  await using guest = answering(info, Buffer.alloc(0), trailer ?? {});
   const attached = await guest.client.processes.attach({ command: ['true'] });
   for await (const _ of attached.output);
   await expect(attached.exit).rejects.toMatchObject({ code: 'GUEST_PROTOCOL' });
 });
 
 test('output that is not framed ends the reading, and the process', async () => {
-  await using guest = await answering(info, Buffer.alloc(100, 0x41), end);
+  await using guest = answering(info, Buffer.alloc(100, 0x41), end);
   const attached = await guest.client.processes.attach({ command: ['true'] });
   const reading = (async () => {
     for await (const _ of attached.output);
@@ -64,7 +64,7 @@ test('output that is not framed ends the reading, and the process', async () => 
 });
 
 test('output that ends in the middle of a frame is a broken wire', async () => {
-  await using guest = await answering(info, frameHead('stdout', 10), end);
+  await using guest = answering(info, frameHead('stdout', 10), end);
   const attached = await guest.client.processes.attach({ command: ['true'] });
   const reading = (async () => {
     for await (const _ of attached.output);
@@ -74,7 +74,7 @@ test('output that ends in the middle of a frame is a broken wire', async () => {
 
 test('a list that is larger than any is refused before it is read', async () => {
   const list = { incarnation: newIncarnationId(), processes: [], tree: [], isTreeCut: false, padding: 'x'.repeat(9e6) };
-  await using guest = await fakeGuest((stream) => {
+  await using guest = fakeGuest((stream) => {
     stream.respond();
     stream.end(JSON.stringify(list));
   });
