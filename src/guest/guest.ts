@@ -10,12 +10,15 @@ import type { Logger } from '../kernel/logger.ts';
 import { guestProtocol } from '../wire/contract/guest-api.ts';
 import type { KeepAliveOptions } from '../wire/keep-alive.ts';
 import type { WireSession } from '../wire/wire-session.ts';
+import { Changes } from './changes/changes.ts';
+import { changesRoutes } from './changes/changes-routes.ts';
 import { execRoutes, ExecRunner } from './exec.ts';
 import { harnessRoutes } from './harness-routes.ts';
 import { createInwardServer } from './inward-server.ts';
 import { Journal } from './journal.ts';
 import { createModelEndpoint, listenModelEndpoint } from './model-endpoint.ts';
 import { Outward } from './outward.ts';
+import { TurnWatch } from './turn-watch.ts';
 import { listenUnix } from './unix-listener.ts';
 
 export interface GuestOptions {
@@ -48,7 +51,9 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
   const startedAt = clock.now();
   const journal = new Journal({ clock });
   const outward = new Outward({ keepAlive });
-  const model = createModelEndpoint({ outward, logger });
+  const [workspace = '/workspace', home = '/home/agent'] = options.roots;
+  const changes = new Changes({ workspace, home, clock, logger });
+  const model = createModelEndpoint({ outward, logger, beforeAnswers: () => changes.beforeAnswers() });
   const harness = options.createHarness(journal);
   let version: string | undefined;
   const identity = () => ({
@@ -58,7 +63,12 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
     incarnation,
     startedAt,
   });
-  const routes = [...harnessRoutes({ harness, journal, identity }), ...execRoutes(new ExecRunner())];
+  const turns = new TurnWatch({ harness, onStart: (runId) => changes.turnStarted(runId) });
+  const routes = [
+    ...harnessRoutes({ harness, journal, identity, turns }),
+    ...execRoutes(new ExecRunner()),
+    ...changesRoutes(changes, () => turns.active()),
+  ];
   const serveInward = createInwardServer({ routes, logger, keepAlive });
 
   const sessions = new Set<WireSession>();
@@ -84,6 +94,7 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
     async stop() {
       // The machine is going: what becomes of its turns is for the control plane to say, which sees it go.
       journal.seal();
+      changes.stop();
       await harness.stop();
       await new Promise((resolve) => setImmediate(resolve)); // its last words go out
       for (const server of servers) server.close();
