@@ -24,7 +24,7 @@ import { Git } from './git.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { ignoredBefore } from './ignored-before.ts';
 import { treesOf } from './page-trees.ts';
-import { isThere, isTooLargeToUndo, putBack } from './restore.ts';
+import { isThere, putBack } from './restore.ts';
 import { named, recordOf, RunCheckpoints } from './run-checkpoints.ts';
 import { SnapshotTaker } from './snapshot.ts';
 import { CheckpointStore } from './store.ts';
@@ -128,14 +128,13 @@ export class Changes {
       within(await diffTrees(this.#git, { from: present.tree, to: target.tree, renames: false }), paths);
     // What is ignored now, and would be overwritten, goes into the checkpoint of the present as well.
     const hidden: BytePath[] = [];
-    const keep = new Map<BytePath, Kept['reason']>();
     for (const { path, status } of await differences()) {
-      if (status !== 'added') continue;
-      if (await isTooLargeToUndo(path, workspace)) keep.set(path, 'too_large');
-      else if (await isThere(path, workspace)) hidden.push(path);
+      if (status === 'added' && (await isThere(path, workspace))) hidden.push(path);
     }
+    const keep = new Map<BytePath, Kept['reason']>();
     if (hidden.length > 0) {
-      await this.#taker.include(hidden);
+      const unsaved = new Set((await this.#taker.include(hidden)).map(({ path }) => path));
+      for (const path of hidden.filter((known) => unsaved.has(toApiPath(known)))) keep.set(path, 'unsaved');
       present = await this.#taker.take();
     }
     const changes = await differences();

@@ -113,7 +113,6 @@ function cleanEnvironment(): Record<string, string> {
     GIT_NO_LAZY_FETCH: '1',
     GIT_OPTIONAL_LOCKS: '0',
     GIT_TERMINAL_PROMPT: '0',
-    GIT_LITERAL_PATHSPECS: '1',
     GIT_PAGER: 'cat',
   };
 }

@@ -4,6 +4,9 @@ import { BlobReader } from './blob-reader.ts';
 import { type BytePath, nulSeparated, onDisk, parentOf, splitNul } from './byte-path.ts';
 import type { Git } from './git.ts';
 
+/** Before each path, so that a name with a colon in front is no pattern of git's. */
+const here = './';
+
 interface Question {
   readonly git: Git;
   /** The tree whose `.gitignore` files count. */
@@ -32,11 +35,11 @@ export async function ignoredBefore({ git, tree, paths, directory }: Question): 
     }
     const output = await git.run({
       args: ['-C', folder, 'check-ignore', '--no-index', '-z', '--stdin'],
-      input: nulSeparated(paths),
+      input: nulSeparated(paths.map((path) => here + path)),
       environment: { GIT_WORK_TREE: folder },
       accepted: [0, 1], // 1: none is
     });
-    return new Set(splitNul(output));
+    return new Set(splitNul(output).map((path) => path.slice(here.length)));
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { lstat, mkdir, open, rename, rm, rmdir, symlink, unlink } from 'node:fs/promises';
 import type { Stats } from 'node:fs';
 import { CaissonError } from '../../kernel/errors.ts';
-import { changesBounds, type Kept } from '../../wire/contract/changes.ts';
+import type { Kept } from '../../wire/contract/changes.ts';
 import { BlobReader } from './blob-reader.ts';
 import { type BytePath, onDisk, parentOf, toApiPath } from './byte-path.ts';
 import type { Git } from './git.ts';
@@ -134,12 +134,6 @@ class WorkTree {
     if (!(await this.#isFolder(parentOf(folder)))) return false;
     return (await lstat(onDisk(folder, this.#workspace)).catch(() => undefined))?.isDirectory() === true;
   }
-}
-
-/** What is there now, as far as it would be lost: a file that no snapshot can hold, or that may not be looked at. */
-export async function isTooLargeToUndo(path: BytePath, workspace: string): Promise<boolean> {
-  const present = await lstat(onDisk(path, workspace)).catch(() => undefined);
-  return present?.isFile() === true && present.size > changesBounds.fileBytes;
 }
 
 /** Whether there is anything at this name. */

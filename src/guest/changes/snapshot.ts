@@ -153,6 +153,7 @@ export class SnapshotTaker {
       if (stats === 'denied') leave(path, 'unreadable');
       else if (stats === undefined || stats.isDirectory()) absent.push(path);
       else if (refusedName.test(path)) leave(path, 'name');
+      else if (stats.isSymbolicLink() && refusedLink.test(path)) leave(path, 'name');
       else if (stats.isSymbolicLink()) present.push(path);
       else if (!stats.isFile()) leave(path, 'special');
       else if (stats.size > changesBounds.fileBytes) leave(path, 'too_large');
@@ -224,6 +225,8 @@ interface Sorted {
 
 /** Git holds no name that could pass for its own folder. */
 const refusedName = /(^|\/)\.git(\/|$)/i;
+/** Nor a link that it would read for itself. */
+const refusedLink = /(^|\/)\.gitmodules$/i;
 
 function isInOneOf(path: BytePath, folders: ReadonlySet<BytePath>): boolean {
   for (let at: BytePath = path; ; at = parentOf(at)) {

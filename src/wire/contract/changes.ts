@@ -169,11 +169,11 @@ export type RestoreRequest = z.infer<typeof restoreRequestSchema>;
 const keptSchema = z.object({
   path: pathSchema,
   /**
-   * `ignored`: it was ignored before the run. `left_out`: the checkpoint does not hold it. `too_large`: what is there now
-   * could not be brought back. `in_the_way`: a folder, or something ignored, is where it belongs. `denied`: the agent may
+   * `ignored`: it was ignored before the run. `left_out`: the checkpoint does not hold it. `unsaved`: what is there now
+   * could not be brought back, as a file above 32 MiB. `in_the_way`: a folder, or something ignored, is where it belongs. `denied`: the agent may
    * not write there.
    */
-  reason: z.enum(['ignored', 'left_out', 'too_large', 'in_the_way', 'denied']),
+  reason: z.enum(['ignored', 'left_out', 'unsaved', 'in_the_way', 'denied']),
 });
 /** A file that was left as it is. */
 export type Kept = z.infer<typeof keptSchema>;
