@@ -1,5 +1,6 @@
-import type { AgentEvent } from './api.ts';
+import type { AgentEvent, Change, FileDiff } from './api.ts';
 import { type Calls, createCalls } from './calls.ts';
+import { readChanges, type ReadChangesOptions, readDiff, type ReadDiffOptions } from './changes.ts';
 import { createEndpoint, type EndpointOptions } from './endpoint.ts';
 import { subscribe, type SubscribeOptions } from './subscription.ts';
 import { follow, type FollowOptions, send, type SendOptions, type Turn } from './turn.ts';
@@ -10,7 +11,7 @@ import { follow, type FollowOptions, send, type SendOptions, type Turn } from '.
  */
 export interface CaissonClient extends Pick<
   Calls,
-  'agents' | 'conversations' | 'runs' | 'permissions' | 'keys' | 'system'
+  'agents' | 'conversations' | 'runs' | 'changes' | 'permissions' | 'keys' | 'system'
 > {
   /** Where the control plane is. */
   readonly url: string;
@@ -20,6 +21,10 @@ export interface CaissonClient extends Pick<
   subscribe(options: SubscribeOptions): AsyncIterable<AgentEvent>;
   /** {@inheritDoc send} */
   send(options: SendOptions): Promise<Turn>;
+  /** {@inheritDoc readChanges} */
+  readChanges(options: ReadChangesOptions): AsyncIterable<Change>;
+  /** {@inheritDoc readDiff} */
+  readDiff(options: ReadDiffOptions): AsyncIterable<FileDiff>;
   /** {@inheritDoc follow} */
   follow(options: FollowOptions): Promise<Turn>;
 }
@@ -27,17 +32,20 @@ export interface CaissonClient extends Pick<
 /** Makes a client without calling anything. Throws CONFIG_INVALID for a URL or key that cannot be one. */
 export function createCaissonClient(options: EndpointOptions): CaissonClient {
   const endpoint = createEndpoint(options);
-  const { agents, conversations, runs, events, permissions, keys, system } = createCalls(endpoint);
+  const { agents, conversations, runs, events, changes, permissions, keys, system } = createCalls(endpoint);
   const client: CaissonClient = {
     url: endpoint.url,
     agents,
     conversations,
     runs,
     events,
+    changes,
     permissions,
     keys,
     system,
     subscribe: (subscription) => subscribe(endpoint, subscription),
+    readChanges: (options) => readChanges(changes, options),
+    readDiff: (options) => readDiff(changes, options),
     send: (message) => send(client, message),
     follow: (run) => follow(client, run),
   };

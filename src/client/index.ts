@@ -1,5 +1,6 @@
 /** The typed client of a Caisson control plane, for Node 20 and later and for browsers. */
 export { createCaissonClient, type CaissonClient } from './caisson-client.ts';
+export type { ReadChangesOptions, ReadDiffOptions } from './changes.ts';
 export type { EndpointOptions as CaissonClientOptions } from './endpoint.ts';
 export type { SubscribeOptions } from './subscription.ts';
 export { messageText, type FollowOptions, type SendOptions, type Turn } from './turn.ts';
@@ -11,8 +12,11 @@ export type {
   ApiKey,
   ApiOutputs,
   AppRouter,
+  Change,
+  Checkpoint,
   ControlPlane,
   Conversation,
+  FileDiff,
   Message,
   Permission,
   Run,

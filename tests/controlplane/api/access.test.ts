@@ -25,6 +25,8 @@ interface Entry {
   /** With ids that are not the caller's. */
   readonly input: (ids: Ids) => object;
   readonly refusedWith: string;
+  /** Whether it asks the sandbox, which here has no inside: what the owner is told then. */
+  readonly insideRefusedWith?: string;
 }
 
 /**
@@ -60,6 +62,22 @@ const matrix: Readonly<Record<string, Entry | string>> = {
   'runs.cancel': { input: ({ runId }) => ({ runId }), refusedWith: 'RUN_NOT_FOUND' },
   'events.subscribe': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
   'events.read': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
+  'changes.status': {
+    input: ({ agentId }) => ({ agentId, since: 'commit' }),
+    refusedWith: 'AGENT_NOT_FOUND',
+    insideRefusedWith: 'SANDBOX_START_FAILED',
+  },
+  'changes.diff': {
+    input: ({ agentId }) => ({ agentId, since: 'commit' }),
+    refusedWith: 'AGENT_NOT_FOUND',
+    insideRefusedWith: 'SANDBOX_START_FAILED',
+  },
+  'changes.checkpoints': {
+    input: ({ agentId }) => ({ agentId }),
+    refusedWith: 'AGENT_NOT_FOUND',
+    insideRefusedWith: 'SANDBOX_START_FAILED',
+  },
+  'changes.restore': { input: ({ runId }) => ({ runId }), refusedWith: 'RUN_NOT_FOUND' },
   'permissions.list': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
   'permissions.respond': {
     input: ({ permissionId }) => ({ permissionId, optionId: 'allow_once' }),
@@ -177,9 +195,11 @@ describe.each(rows)('$path', ({ path, input, refusedWith }) => {
 
 test.each(rows.filter(({ path }) => procedureTypes.get(path) === 'query'))(
   '$path: its owner and an administrator may',
-  async ({ path, input }) => {
+  async ({ path, input, insideRefusedWith }) => {
     for (const caller of [server.alice, server.admin]) {
-      expect(await server.query(caller, path, input(alices))).toMatchObject({ status: 200, error: undefined });
+      const answer = await server.query(caller, path, input(alices));
+      if (insideRefusedWith === undefined) expect(answer).toMatchObject({ status: 200, error: undefined });
+      else expect(answer).toMatchObject({ error: { code: insideRefusedWith } });
     }
   },
 );
