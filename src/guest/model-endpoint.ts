@@ -85,6 +85,9 @@ async function receive(
   response: ServerResponse,
   beforeAnswers: ModelEndpointOptions['beforeAnswers'],
 ): Promise<void> {
+  // Asked right at its end, before Node's own listener lets go of the session of an answer that was held back.
+  let isCut = false;
+  stream.once('end', () => (isCut = wasCut(stream)));
   await new Promise<void>((resolve, reject) => {
     stream.once('close', () => reject(new CaissonError('WIRE_LOST', 'The wire broke before the model answered.')));
     stream.once('response', (headers) => {
@@ -96,11 +99,14 @@ async function receive(
       };
       const hold = beforeAnswers?.();
       if (hold === undefined) begin();
-      else void hold.then(begin);
+      else {
+        stream.pause(); // Node throws the content of an answer away that ends before anybody has asked for it
+        void hold.then(begin);
+      }
     });
   });
   await pipeline(stream, response, { end: false });
-  if (wasCut(stream)) throw new CaissonError('WIRE_LOST', 'The wire broke in the middle of the answer.');
+  if (isCut) throw new CaissonError('WIRE_LOST', 'The wire broke in the middle of the answer.');
   response.end();
 }
 

@@ -20,6 +20,7 @@ test('the model answers an agent only when the checkpoint of its run has been ta
   const wire = serveOutward(
     await running.socket('outward'),
     (stream) => {
+      stream.resume();
       stream.respond({ ':status': 200 });
       stream.end('do it');
     },
