@@ -94,8 +94,9 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
     async stop() {
       // The machine is going: what becomes of its turns is for the control plane to say, which sees it go.
       journal.seal();
-      changes.stop();
+      const changesStopped = changes.stop();
       await harness.stop();
+      await changesStopped;
       await new Promise((resolve) => setImmediate(resolve)); // its last words go out
       for (const server of servers) server.close();
       model.closeAllConnections();

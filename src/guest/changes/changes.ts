@@ -100,7 +100,7 @@ export class Changes {
     return { ...rest, files, nextAfter: isCut ? (files.at(-1)?.path ?? null) : rest.nextAfter };
   }
 
-  /** `activeRuns`: those that are under way just now. Each step waits for the one before; nothing else looks or restores meanwhile. */
+  /** `activeRun`: some run that is under way, asked when it is the restore's turn: nothing else looks or restores meanwhile. */
   async restore(request: RestoreRequest, activeRun: () => RunId | undefined): Promise<RestoreReport> {
     const paths = this.#paths(request.paths);
     return await this.#inTurn(async () => {
@@ -114,8 +114,12 @@ export class Changes {
     });
   }
 
-  stop(): void {
+  /** Ends what is under way. When it resolves, nothing is written any more. */
+  async stop(): Promise<void> {
     this.#housekeeping.stop();
+    this.#git.stop();
+    await this.#runs.settled();
+    await this.#queue.run(async () => undefined);
   }
 
   async #restore(id: RestoreRequest['checkpoint'], paths: readonly BytePath[]): Promise<RestoreReport> {

@@ -1,4 +1,4 @@
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { CaissonError, errorText } from '../../kernel/errors.ts';
 
 /** What a call may take before it is ended. A first checkpoint of a large workspace reads all of it. */
@@ -14,6 +14,8 @@ export interface GitCall {
   /** Added to the environment, e.g. another index. */
   readonly environment?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
+  /** Default 5 min, then DEADLINE_EXCEEDED. */
+  readonly timeoutMs?: number;
   /** Exit codes that are no failure. Default: 0. */
   readonly accepted?: readonly number[];
 }
@@ -22,6 +24,8 @@ export interface GitCall {
 export class Git {
   readonly #workspace: string;
   readonly #environment: Readonly<Record<string, string>>;
+  readonly #running = new Set<ChildProcess>();
+  #isStopped = false;
 
   constructor({ directory, workspace }: { readonly directory: string; readonly workspace: string }) {
     this.#workspace = workspace;
@@ -46,7 +50,7 @@ export class Git {
 
   /** Hands the output on as it comes. What `take` throws ends git, and is thrown; false ends it early, without an error. */
   async stream(call: GitCall, take: (chunk: Buffer) => boolean | void): Promise<void> {
-    const { accepted = [0], signal } = call;
+    const { accepted = [0], timeoutMs = defaultTimeoutMs, signal } = call;
     signal?.throwIfAborted();
     const child = this.start(call.args, call.environment);
     const outcome = Promise.withResolvers<void>();
@@ -63,7 +67,9 @@ export class Git {
     };
     const abort = (): void => fail(signal?.reason);
     signal?.addEventListener('abort', abort, { once: true });
-    const timer = setTimeout(() => fail(new CaissonError('GIT_FAILED', 'git took too long.')), defaultTimeoutMs);
+    const timer = setTimeout(() => {
+      fail(new CaissonError('DEADLINE_EXCEEDED', `git took longer than ${timeoutMs / 1000} s.`));
+    }, timeoutMs);
     child.once('error', fail);
     child.stderr.on('data', (chunk: Buffer) => {
       stderr = (stderr + chunk.toString()).slice(-keptStderrBytes);
@@ -90,13 +96,22 @@ export class Git {
 
   /** A process to talk with. Its owner ends it. */
   start(args: readonly string[], environment: GitCall['environment'] = {}): ChildProcessWithoutNullStreams {
+    if (this.#isStopped) throw new CaissonError('ABORTED', 'The guest stops.');
     const child = spawn('git', args, {
       cwd: this.#workspace,
       env: { ...this.#environment, ...environment },
       stdio: ['pipe', 'pipe', 'pipe'],
     });
+    this.#running.add(child);
+    child.once('close', () => this.#running.delete(child));
     child.stdin.on('error', () => undefined); // it ended before it read all: its exit code says why
     return child;
+  }
+
+  /** Ends all that run, and starts no more: calls reject. */
+  stop(): void {
+    this.#isStopped = true;
+    for (const child of this.#running) child.kill('SIGTERM');
   }
 }
 

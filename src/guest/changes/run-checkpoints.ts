@@ -25,7 +25,8 @@ interface RunCheckpointsOptions {
 /**
  * A checkpoint at the begin of each run, taken while the harness and the model are at work: an agent can do nothing before
  * the model has answered, so what holds the answers back until `settled` makes it a checkpoint of before the run. One that
- * takes longer than `timeoutMs` is recorded as failed, and holds back nothing any more.
+ * takes longer than `timeoutMs` is recorded as failed, and holds back nothing any more. A harness that acts without asking
+ * the guest's model endpoint, as those of tests do, is not waited for: its first changes may be in its checkpoint.
  */
 export class RunCheckpoints {
   readonly #options: RunCheckpointsOptions;

@@ -17,6 +17,8 @@ export interface Snapshot {
 const maxBytes = 2 * 1024 * 1024 * 1024;
 /** Files that a snapshot may add or renew. */
 const maxFiles = 200_000;
+/** Two hundred thousand files take 2 s. It hangs where a `.gitignore` is a pipe. */
+const listingTimeoutMs = 30_000;
 /** Above this many files the objects go into one pack: ten times as fast as a file each. */
 const packFrom = 100;
 /** Files looked at before others get their turn: 2 ms. */
@@ -103,6 +105,7 @@ export class SnapshotTaker {
   async #list(signal: AbortSignal | undefined): Promise<BytePath[]> {
     const output = await this.#git.run({
       args: ['ls-files', '-z', '--others', '--modified', '--exclude-standard'],
+      timeoutMs: listingTimeoutMs,
       signal,
     });
     const paths = [...new Set(splitNul(output))];

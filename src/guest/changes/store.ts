@@ -130,6 +130,11 @@ export class CheckpointStore {
     await this.#replace('HEAD', 'ref: refs/heads/none\n');
     await this.#replace('config', configText(this.#workspace));
     await this.#replace(join('info', 'attributes'), attributesText);
+    await this.#replace(join('info', 'exclude'), '.caisson-restore-*\n');
+    for (const name of await readdir(this.directory)) {
+      if (!/^(rules|page-index)-/.test(name)) continue; // of a look that was cut off
+      await rm(join(this.directory, name), { recursive: true, force: true });
+    }
     await rm(join(this.directory, 'index.lock'), { force: true }); // only one of ours writes the index at a time
   }
 

@@ -111,7 +111,7 @@ export const changeSchema = z.object({
 });
 export type Change = z.infer<typeof changeSchema>;
 
-export const repositorySchema = z.object({
+const repositorySchema = z.object({
   /** Its folder; empty where /workspace is one. */
   path: pathSchema,
   /** The last commit; null before the first. */

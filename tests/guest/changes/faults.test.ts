@@ -101,6 +101,18 @@ test('pipes, names that git cannot hold, and links are left alone', async () => 
   expect(await workspace.tree()).toMatchObject({ '.gitmodules': '-> /etc/passwd', '.GIT/config': 'file 1' });
 });
 
+test('a workspace in which git hangs holds nobody up for long', async () => {
+  await using workspace = await makeWorkspace({ checkpointTimeoutMs: 500 });
+  execFileSync('mkfifo', [join(workspace.folder, '.gitignore')]);
+  const runId = await workspace.run();
+  expect(await workspace.changes.checkpoints()).toMatchObject([
+    { id: runId, failure: 'The checkpoint took longer than 0.5 s.' },
+  ]);
+  await writeFile(join(workspace.folder, '.gitignore'), ''); // whoever reads the pipe goes on
+  await workspace.remove('.gitignore');
+  await expect(workspace.status('commit')).rejects.toMatchObject({ code: 'NO_REPOSITORY' });
+});
+
 test('without git in the sandbox, looking is refused and runs have no checkpoint', async () => {
   const path = process.env['PATH'];
   process.env['PATH'] = '/nonexistent';

@@ -61,7 +61,7 @@ export async function makeWorkspace(
         stdio: ['ignore', 'pipe', 'pipe'],
       }),
     async [Symbol.asyncDispose]() {
-      changes.stop();
+      await changes.stop();
       await rm(root, { recursive: true, force: true });
     },
   };
