@@ -17,11 +17,14 @@ import { requestJson } from './requests.ts';
 
 /** A first look at a large workspace reads every file of it. */
 const timeoutMs = 120_000;
-/** 500 changes with two paths each, of 4 KiB that JSON may write six times as long. */
-const maxStatusBytes = 32 * 1024 * 1024;
-/** A page of text that JSON may write six times as long. */
-const maxDiffBytes = 16 * 1024 * 1024;
-const maxCheckpointBytes = 16 * 1024 * 1024;
+/** Half a megabyte of paths, and what is left out, which JSON may write six times as long. */
+const maxStatusBytes = 10 * 1024 * 1024;
+/** The same with a megabyte of patches. */
+const maxDiffBytes = 20 * 1024 * 1024;
+/** A hundred checkpoints, with the names of what they leave out. */
+const maxCheckpointBytes = 12 * 1024 * 1024;
+/** 500 changes of eleven fields, or 100 checkpoints of 200 files that are left out. */
+const shape = { marks: 100_000, depth: 8 };
 
 /** What the agent changed, asked of its guest. A signal that aborts ends the work there. */
 export class ChangesClient {
@@ -38,6 +41,7 @@ export class ChangesClient {
       path: changesPaths.checkpoints,
       answer: checkpointsSchema,
       maxAnswerBytes: maxCheckpointBytes,
+      shape,
       signal,
     });
     return checkpoints;
@@ -51,6 +55,7 @@ export class ChangesClient {
       body,
       answer: statusPageSchema,
       maxAnswerBytes: maxStatusBytes,
+      shape,
       timeoutMs,
       signal,
     });
@@ -64,6 +69,7 @@ export class ChangesClient {
       body,
       answer: diffPageSchema,
       maxAnswerBytes: maxDiffBytes,
+      shape,
       timeoutMs,
       signal,
     });
@@ -78,6 +84,7 @@ export class ChangesClient {
       answer: restoreReportSchema,
       timeoutMs: 10 * 60_000,
       maxAnswerBytes: maxStatusBytes,
+      shape,
     });
   }
 }

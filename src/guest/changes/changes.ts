@@ -175,7 +175,7 @@ export class Changes {
     const wanted = within(changes, paths);
     const after = request.after === null ? undefined : fromApiPath(request.after, this.#options.workspace);
     const first = after === undefined ? 0 : wanted.findIndex(({ path }) => path > after);
-    const page = first < 0 ? [] : wanted.slice(first, first + request.limit);
+    const page = first < 0 ? [] : fitting(wanted.slice(first, first + request.limit));
     const last = page.at(-1);
     const isLast = last === undefined || last === wanted.at(-1);
     return {
@@ -212,6 +212,19 @@ export class Changes {
   #paths(paths: readonly string[]): readonly BytePath[] {
     return paths.map((path) => fromApiPath(path, this.#options.workspace));
   }
+}
+
+/** Bytes of the paths of a page. */
+const maxPathBytes = 512 * 1024;
+
+/** As many as fit into an answer, but at least one. */
+function fitting(changes: readonly TreeChange[]): readonly TreeChange[] {
+  let bytes = 0;
+  const end = changes.findIndex(({ path, oldPath }, index) => {
+    bytes += path.length + (oldPath?.length ?? 0);
+    return index > 0 && bytes > maxPathBytes;
+  });
+  return end < 0 ? changes : changes.slice(0, end);
 }
 
 interface ComparedPage extends Omit<StatusPage, 'changes'> {

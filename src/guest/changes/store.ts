@@ -89,7 +89,7 @@ export class CheckpointStore {
   async list(): Promise<readonly Checkpoint[]> {
     const records = await Promise.all((await this.#ids()).map((id) => this.#read(id)));
     return records
-      .flatMap((record) => (record === undefined ? [] : [record.checkpoint]))
+      .flatMap((record) => (record === undefined ? [] : [listed(record.checkpoint)]))
       .toSorted((one, other) => other.at - one.at || (one.id < other.id ? 1 : -1))
       .slice(0, changesBounds.checkpoints);
   }
@@ -182,6 +182,15 @@ function configText(workspace: string): string {
 [maintenance]
 	auto = false
 `;
+}
+
+/** Bytes of the names of what one checkpoint of a listing leaves out. */
+const maxNamesBytes = 16 * 1024;
+
+function listed(checkpoint: Checkpoint): Checkpoint {
+  let bytes = 0;
+  const leftOut = checkpoint.leftOut.filter(({ path }) => (bytes += path.length) <= maxNamesBytes);
+  return { ...checkpoint, leftOut };
 }
 
 function storeError(thrown: unknown): unknown {

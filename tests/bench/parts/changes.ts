@@ -1,8 +1,8 @@
-import { text } from 'node:stream/consumers';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { CaissonClient } from '../../../src/client/index.ts';
-import { agentIdSchema } from '../../../src/kernel/ids.ts';
-import { GuestClient } from '../../../src/wire/guest-client.ts';
+import { type AgentId, agentIdSchema } from '../../../src/kernel/ids.ts';
+import type { SandboxProvider } from '../../../src/sandbox-providers/contract/index.ts';
+import { inside } from '../../e2e/support/inside.ts';
 import { context as explain, difference, ms, type Row } from '../report/row.ts';
 import type { BenchContext } from '../rig/bench-context.ts';
 import { startControlPlane } from '../rig/control-plane.ts';
@@ -98,28 +98,26 @@ async function addedLatency(kept: Subject, bare: Subject, where: string): Promis
 
 /** An agent with a conversation, and its sandbox seen past the control plane. */
 class Subject implements AsyncDisposable {
+  readonly #provider: SandboxProvider;
   readonly #client: CaissonClient;
-  readonly #agentId: string;
+  readonly #agentId: AgentId;
   readonly #conversation: LiveConversation;
-  readonly #guest: GuestClient;
 
-  private constructor(parts: {
-    client: CaissonClient;
-    agentId: string;
-    conversation: LiveConversation;
-    guest: GuestClient;
-  }) {
-    this.#client = parts.client;
-    this.#agentId = parts.agentId;
-    this.#conversation = parts.conversation;
-    this.#guest = parts.guest;
+  private constructor(
+    provider: SandboxProvider,
+    client: CaissonClient,
+    agentId: AgentId,
+    conversation: LiveConversation,
+  ) {
+    this.#provider = provider;
+    this.#client = client;
+    this.#agentId = agentId;
+    this.#conversation = conversation;
   }
 
   static async open({ provider }: BenchContext, client: CaissonClient, name: string): Promise<Subject> {
     const { id } = await client.agents.create.mutate({ name, wait: true });
-    const conversation = await LiveConversation.open(client, id);
-    const guest = new GuestClient(await provider.connect(agentIdSchema.parse(id), 'inward'));
-    return new Subject({ client, agentId: id, conversation, guest });
+    return new Subject(provider, client, agentIdSchema.parse(id), await LiveConversation.open(client, id));
   }
 
   async turn(): Promise<number> {
@@ -138,12 +136,9 @@ class Subject implements AsyncDisposable {
   }
 
   async run(script: string): Promise<string> {
-    const process = await this.#guest.exec({ command: ['bash', '-c', script] });
-    process.stdin.end();
-    const output = await text(process.stdout);
-    const { exitCode, stderr } = await process.result;
+    const { exitCode, stdout, stderr } = await inside(this.#provider, this.#agentId, script);
     if (exitCode !== 0) throw new Error(`${script} ended with ${exitCode}: ${stderr}`);
-    return output;
+    return stdout;
   }
 
   /** Milliseconds of `command`, timed in the sandbox, after `first`. */
@@ -152,8 +147,7 @@ class Subject implements AsyncDisposable {
     return Number(await this.run(clock)) / 1e6;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#guest.close();
-    await this.#conversation[Symbol.asyncDispose]();
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#conversation[Symbol.asyncDispose]();
   }
 }
