@@ -28,6 +28,8 @@ const when = {
   'permission.requested': 'The agent asks. Answer with `permissions.respond` before `expiresAt`.',
   'permission.resolved': 'The question is over: answered, expired, or canceled with its run.',
   'usage.updated': "How full the model's context is, in tokens.",
+  'workspace.restored':
+    'Somebody put files back as they were before a run, or at a checkpoint. `undo` is how it was just before.',
   'harness.other': 'Something that Caisson has no word for, as the harness sent it.',
   'harness.exited': 'The harness died or was ended. The next turn starts it again.',
   'run.queued': 'A message was accepted. `ahead` runs of the conversation come first.',

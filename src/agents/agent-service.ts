@@ -7,6 +7,7 @@ import { mostPendingPermissions } from '../wire/contract/journal-bounds.ts';
 import type { SessionOffer } from '../wire/contract/session-offer.ts';
 import { activityOf } from './activity.ts';
 import type { Agent, AgentActivity, AgentLimits, Conversation } from './agent.ts';
+import type { EventData } from './event.ts';
 import type { EventLog } from './event-log.ts';
 import type { Permission } from './permission.ts';
 import type { AgentStore, Page, PageRequest, Sandboxes } from './ports.ts';
@@ -51,6 +52,8 @@ export interface AgentSnapshot {
   /** The oldest that fit into a page of 100; there are more only where they are very large. */
   readonly pendingPermissions: readonly Permission[];
 }
+
+type WorkspaceRestored = Omit<Extract<EventData, { type: 'workspace.restored' }>, 'type'>;
 
 export class AgentService {
   readonly #dependencies: AgentServiceDependencies;
@@ -138,6 +141,16 @@ export class AgentService {
       activeRuns,
       pendingPermissions,
     };
+  }
+
+  /** Records that files of the workspace were put back; an agent that is gone meanwhile has no log for it. */
+  async workspaceRestored(id: AgentId, restored: WorkspaceRestored): Promise<void> {
+    const { log, clock } = this.#dependencies;
+    await log.write(id, async (tx, record) => {
+      if ((await tx.findAgent(id)) === undefined) return;
+      const data = { type: 'workspace.restored' as const, ...restored };
+      record({ conversationId: null, runId: null, at: clock.now(), data });
+    });
   }
 
   /**

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import {
   agentIdSchema,
+  checkpointIdSchema,
   conversationIdSchema,
   incarnationIdSchema,
   messageIdSchema,
@@ -69,6 +70,17 @@ const domainEventSchemas = [
     message: z.string().nullable(),
   }),
   z.object({ type: z.literal('run.rejected'), reason: z.enum(runReasons.rejected), message: z.string().nullable() }),
+  z.object({
+    type: z.literal('workspace.restored'),
+    by: userIdSchema,
+    /** A run's id stands for the state before it. */
+    checkpoint: z.union([runIdSchema, checkpointIdSchema]),
+    /** How it was just before. */
+    undo: checkpointIdSchema,
+    /** Files. */
+    written: z.int().min(0),
+    removed: z.int().min(0),
+  }),
   z.object({
     type: z.literal('harness.exited'),
     exitCode: z.int().nullable(),

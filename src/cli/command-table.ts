@@ -44,6 +44,18 @@ export const commandTable: Readonly<Record<string, CommandRow>> = {
     summary: 'open, list, show, configure and close conversations',
     load: async () => (await import('./commands/conversations.ts')).conversationsCommand(),
   },
+  diff: {
+    summary: 'show what changed in the workspace',
+    load: async () => (await import('./commands/diff.ts')).diffCommand(),
+  },
+  restore: {
+    summary: 'put files back as they were before a run',
+    load: async () => (await import('./commands/restore.ts')).restoreCommand(),
+  },
+  checkpoints: {
+    summary: 'list what files can be put back to',
+    load: async () => (await import('./commands/checkpoints.ts')).checkpointsCommand(),
+  },
   permissions: {
     summary: 'list and answer what agents ask for',
     load: async () => (await import('./commands/permissions.ts')).permissionsCommand(),

@@ -21,6 +21,12 @@ export type Run = ApiOutputs['runs']['get'];
 export type AgentEvent = inferProcedureOutput<AppRouter['events']['read']>['events'][number];
 /** A question of an agent to the people who may decide. */
 export type Permission = ApiOutputs['permissions']['list']['items'][number];
+/** A file that differs from what it was. */
+export type Change = ApiOutputs['changes']['status']['changes'][number];
+/** The same, with its unified diff. */
+export type FileDiff = ApiOutputs['changes']['diff']['files'][number];
+/** How the workspace was, before a run or a restore. */
+export type Checkpoint = ApiOutputs['changes']['checkpoints']['items'][number];
 /** An API key without its secret. */
 export type ApiKey = ApiOutputs['keys']['list']['items'][number];
 /** What a control plane is, and who the caller is to it. */

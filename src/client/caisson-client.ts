@@ -1,5 +1,6 @@
-import type { AgentEvent } from './api.ts';
+import type { AgentEvent, Change, FileDiff } from './api.ts';
 import { type Calls, createCalls } from './calls.ts';
+import { readChanges, type ReadChangesOptions, readDiff, type ReadDiffOptions } from './changes.ts';
 import { createEndpoint, type EndpointOptions } from './endpoint.ts';
 import { followLogs, type ProcessLogPart, type ProcessLogsOptions } from './processes/follow-logs.ts';
 import type { RemoteProcess, SpawnOptions } from './processes/remote-process.ts';
@@ -13,7 +14,7 @@ import { follow, type FollowOptions, send, type SendOptions, type Turn } from '.
  */
 export interface CaissonClient extends Pick<
   Calls,
-  'agents' | 'conversations' | 'runs' | 'permissions' | 'keys' | 'system'
+  'agents' | 'conversations' | 'runs' | 'changes' | 'permissions' | 'keys' | 'system'
 > {
   /** Where the control plane is. */
   readonly url: string;
@@ -33,6 +34,10 @@ export interface CaissonClient extends Pick<
   subscribe(options: SubscribeOptions): AsyncIterable<AgentEvent>;
   /** {@inheritDoc send} */
   send(options: SendOptions): Promise<Turn>;
+  /** {@inheritDoc readChanges} */
+  readChanges(options: ReadChangesOptions): AsyncIterable<Change>;
+  /** {@inheritDoc readDiff} */
+  readDiff(options: ReadDiffOptions): AsyncIterable<FileDiff>;
   /** {@inheritDoc follow} */
   follow(options: FollowOptions): Promise<Turn>;
 }
@@ -41,13 +46,14 @@ export interface CaissonClient extends Pick<
 export function createCaissonClient(options: EndpointOptions): CaissonClient {
   const endpoint = createEndpoint(options);
   const calls = createCalls(endpoint);
-  const { agents, conversations, runs, events, permissions, processes, keys, system } = calls;
+  const { agents, conversations, runs, events, changes, permissions, processes, keys, system } = calls;
   const client: CaissonClient = {
     url: endpoint.url,
     agents,
     conversations,
     runs,
     events,
+    changes,
     permissions,
     processes: {
       exec: processes.exec,
@@ -64,6 +70,8 @@ export function createCaissonClient(options: EndpointOptions): CaissonClient {
     keys,
     system,
     subscribe: (subscription) => subscribe(endpoint, subscription),
+    readChanges: (options) => readChanges(changes, options),
+    readDiff: (options) => readDiff(changes, options),
     send: (message) => send(client, message),
     follow: (run) => follow(client, run),
   };

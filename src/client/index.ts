@@ -1,5 +1,6 @@
 /** The typed client of a Caisson control plane, for Node 20 and later and for browsers. */
 export { createCaissonClient, type CaissonClient } from './caisson-client.ts';
+export type { ReadChangesOptions, ReadDiffOptions } from './changes.ts';
 export type { EndpointOptions as CaissonClientOptions } from './endpoint.ts';
 export type { ProcessLogPart, ProcessLogsOptions } from './processes/follow-logs.ts';
 export type { ProcessEnd, RemoteProcess, SpawnOptions } from './processes/remote-process.ts';
@@ -13,8 +14,11 @@ export type {
   ApiKey,
   ApiOutputs,
   AppRouter,
+  Change,
+  Checkpoint,
   ControlPlane,
   Conversation,
+  FileDiff,
   Message,
   Permission,
   Process,

@@ -11,6 +11,8 @@ import type { Logger } from '../kernel/logger.ts';
 import { guestProtocol } from '../wire/contract/guest-api.ts';
 import type { KeepAliveOptions } from '../wire/keep-alive.ts';
 import type { WireSession } from '../wire/wire-session.ts';
+import { Changes } from './changes/changes.ts';
+import { changesRoutes } from './changes/changes-routes.ts';
 import { harnessRoutes } from './harness-routes.ts';
 import { createInwardServer } from './inward-server.ts';
 import { Journal } from './journal.ts';
@@ -19,6 +21,7 @@ import { Outward } from './outward.ts';
 import { ProcessOwners } from './processes/process-owners.ts';
 import { ProcessTable } from './processes/process-table.ts';
 import { processesRoutes } from './processes/processes-routes.ts';
+import { TurnWatch } from './turn-watch.ts';
 import { listenUnix } from './unix-listener.ts';
 
 export interface GuestOptions {
@@ -51,7 +54,9 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
   const startedAt = clock.now();
   const journal = new Journal({ clock });
   const outward = new Outward({ keepAlive });
-  const model = createModelEndpoint({ outward, logger });
+  const [workspace = '/workspace', home = '/home/agent'] = options.roots;
+  const changes = new Changes({ workspace, home, clock, logger });
+  const model = createModelEndpoint({ outward, logger, beforeAnswers: () => changes.beforeAnswers() });
   const harness = options.createHarness(journal);
   let version: string | undefined;
   const identity = () => ({
@@ -63,7 +68,12 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
   });
   const owners = new ProcessOwners(() => harness.pid);
   const table = new ProcessTable({ incarnation, roots: options.roots, owners, clock });
-  const routes = [...harnessRoutes({ harness, journal, identity }), ...processesRoutes({ table, clock })];
+  const turns = new TurnWatch({ harness, onStart: (runId) => changes.turnStarted(runId) });
+  const routes = [
+    ...harnessRoutes({ harness, journal, identity, turns }),
+    ...processesRoutes({ table, clock }),
+    ...changesRoutes(changes, () => turns.active()),
+  ];
   const serveInward = createInwardServer({ routes, logger, keepAlive });
 
   const sessions = new Set<WireSession>();
@@ -92,7 +102,9 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
       // The machine is going: what becomes of its turns is for the control plane to say, which sees it go.
       journal.seal();
       table.stop();
+      const changesStopped = changes.stop();
       await harness.stop();
+      await changesStopped;
       await new Promise((resolve) => setImmediate(resolve)); // its last words go out
       for (const server of servers) server.close();
       model.closeAllConnections();

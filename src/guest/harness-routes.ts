@@ -16,10 +16,12 @@ import { answerJson, type InwardCall, parseInput, readJsonBody, type Route } fro
 import { type JournalPump, pumpJournal } from './journal-pump.ts';
 import type { Journal } from './journal.ts';
 import { Lease } from './lease.ts';
+import type { TurnWatch } from './turn-watch.ts';
 
 interface HarnessServices {
   readonly harness: Harness;
   readonly journal: Journal;
+  readonly turns: TurnWatch;
   /** All of the health that the routes do not know themselves. */
   readonly identity: () => Omit<GuestHealth, 'leaseEpoch' | 'journal' | 'harness'>;
 }
@@ -34,7 +36,7 @@ const runParamsSchema = z.object({ runId: runIdSchema });
 const permissionParamsSchema = z.object({ permissionId: permissionIdSchema });
 
 /** Health, lease, journal, sessions, turns and permissions: the table of `guest-api.ts`, as it is answered. */
-export function harnessRoutes({ harness, journal, identity }: HarnessServices): readonly Route[] {
+export function harnessRoutes({ harness, journal, turns, identity }: HarnessServices): readonly Route[] {
   let pump: JournalPump | undefined;
   const lease = new Lease(() => {
     pump?.end(new CaissonError('STALE_LEASE', 'Another control plane has taken the lease.'));
@@ -118,7 +120,9 @@ export function harnessRoutes({ harness, journal, identity }: HarnessServices): 
         const runId = runOf(call);
         const request = parseInput(turnRequestSchema, await readJsonBody(call.stream), 'turn');
         requireLease(call);
-        answerJson(call.stream, harness.startTurn(runId, request));
+        const status = harness.startTurn(runId, request);
+        turns.started(status);
+        answerJson(call.stream, status);
       },
     },
     {

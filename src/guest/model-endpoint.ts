@@ -13,6 +13,8 @@ const { createServer } = process.getBuiltinModule('node:http');
 
 export interface ModelEndpointOptions {
   readonly outward: Outward;
+  /** What an answer has to wait for, asked when it begins; undefined when it is nothing. Never rejects, and is bounded. */
+  readonly beforeAnswers?: () => Promise<unknown> | undefined;
   readonly logger: Logger;
 }
 
@@ -27,9 +29,10 @@ const keepAliveTimeoutMs = 10 * 60_000;
 /**
  * The model service as the harness sees it. Every request goes out over the wire as `/model<path>`, streaming both ways;
  * its key is added at the other end. A request waits for the wire, but is never sent twice: when the wire breaks, the
- * harness gets a 502, or a cut answer, and decides itself whether to try again.
+ * harness gets a 502, or a cut answer, and decides itself whether to try again. No answer begins before `beforeAnswers`
+ * lets it: an agent does nothing that the model has not told it.
  */
-export function createModelEndpoint({ outward, logger }: ModelEndpointOptions): Server {
+export function createModelEndpoint({ outward, logger, beforeAnswers }: ModelEndpointOptions): Server {
   const server = createServer({
     maxHeaderSize: maxHeaderBytes,
     keepAliveTimeout: keepAliveTimeoutMs,
@@ -38,7 +41,7 @@ export function createModelEndpoint({ outward, logger }: ModelEndpointOptions): 
   server.maxConnections = maxConnections;
   server.maxHeadersCount = maxHeaders;
   server.on('request', (request, response) => {
-    void forward(outward, request, response).catch((thrown: unknown) => {
+    void forward({ outward, request, response, beforeAnswers }).catch((thrown: unknown) => {
       if (!response.destroyed) logger.warn({ error: errorText(thrown) }, 'a model request did not get through');
       refuse(response, toCaissonError(thrown));
     });
@@ -51,7 +54,14 @@ export function listenModelEndpoint(server: Server, port: number): void {
   server.listen(port, modelEndpoint.host);
 }
 
-async function forward(outward: Outward, request: IncomingMessage, response: ServerResponse): Promise<void> {
+interface Forwarding {
+  readonly outward: Outward;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly beforeAnswers: ModelEndpointOptions['beforeAnswers'];
+}
+
+async function forward({ outward, request, response, beforeAnswers }: Forwarding): Promise<void> {
   const path = request.url ?? '';
   if (!path.startsWith('/')) throw new CaissonError('BAD_REQUEST', 'The model endpoint is no proxy.');
   const gone = new AbortController();
@@ -67,20 +77,36 @@ async function forward(outward: Outward, request: IncomingMessage, response: Ser
     endStream: false,
   });
   request.pipe(stream);
-  await receive(stream, response);
+  await receive(stream, response, beforeAnswers);
 }
 
-async function receive(stream: ClientHttp2Stream, response: ServerResponse): Promise<void> {
+async function receive(
+  stream: ClientHttp2Stream,
+  response: ServerResponse,
+  beforeAnswers: ModelEndpointOptions['beforeAnswers'],
+): Promise<void> {
+  // Asked right at its end, before Node's own listener lets go of the session of an answer that was held back.
+  let isCut = false;
+  stream.once('end', () => (isCut = wasCut(stream)));
   await new Promise<void>((resolve, reject) => {
     stream.once('close', () => reject(new CaissonError('WIRE_LOST', 'The wire broke before the model answered.')));
     stream.once('response', (headers) => {
-      response.writeHead(headers[':status'] ?? 502, endToEndHeaders(headers));
-      response.flushHeaders();
-      resolve();
+      const begin = (): void => {
+        if (response.destroyed || response.headersSent) return; // given up, or refused, meanwhile
+        response.writeHead(headers[':status'] ?? 502, endToEndHeaders(headers));
+        response.flushHeaders();
+        resolve();
+      };
+      const hold = beforeAnswers?.();
+      if (hold === undefined) begin();
+      else {
+        stream.pause(); // Node throws the content of an answer away that ends before anybody has asked for it
+        void hold.then(begin);
+      }
     });
   });
   await pipeline(stream, response, { end: false });
-  if (wasCut(stream)) throw new CaissonError('WIRE_LOST', 'The wire broke in the middle of the answer.');
+  if (isCut) throw new CaissonError('WIRE_LOST', 'The wire broke in the middle of the answer.');
   response.end();
 }
 

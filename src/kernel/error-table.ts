@@ -144,6 +144,31 @@ export const errorTable = {
     retryable: true,
     hint: 'The process does not read what was written to it before. Write less, or later.',
   },
+  // Changes and checkpoints
+  CHECKPOINT_NOT_FOUND: {
+    trpc: 'NOT_FOUND',
+    http: 404,
+    retryable: false,
+    hint: 'List them with `caisson checkpoints <agent>`.',
+  },
+  NO_REPOSITORY: {
+    trpc: 'PRECONDITION_FAILED',
+    http: 412,
+    retryable: false,
+    hint: 'Ask for the changes since a run instead.',
+  },
+  RUN_UNDER_WAY: {
+    trpc: 'CONFLICT',
+    http: 409,
+    retryable: false,
+    hint: 'Wait for the run to end, cancel it, or force it.',
+  },
+  GIT_FAILED: {
+    trpc: 'BAD_GATEWAY',
+    http: 502,
+    retryable: false,
+    hint: 'Try again when nothing writes to the workspace.',
+  },
   // State that does not allow it
   NAME_TAKEN: {
     trpc: 'CONFLICT',

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import * as z from 'zod';
 import { CaissonError } from '../kernel/errors.ts';
 import type { ConversationId, PermissionId, RunId } from '../kernel/ids.ts';
+import { ChangesClient } from './changes-client.ts';
 import { connectHttp2 } from './connect-http2.ts';
 import {
   type GuestHealth,
@@ -38,11 +39,14 @@ export class GuestClient {
   /** Resolves, never rejects, when the session is over. */
   readonly closed: Promise<void>;
   readonly processes: ProcessesClient;
+  /** What the agent changed. */
+  readonly changes: ChangesClient;
   #epoch: number | undefined;
 
   /** Takes `duplex` over. */
   constructor(duplex: Duplex, options: GuestClientOptions = {}) {
     this.#wire = connectHttp2(new Transport(duplex), options.keepAlive);
+    this.changes = new ChangesClient(this.#wire.session);
     this.closed = this.#wire.closed.then(() => undefined);
     this.processes = new ProcessesClient(this.#wire.session);
   }

@@ -3,6 +3,7 @@ import { constants } from 'node:http2';
 import type { z } from 'zod';
 import { deadline } from '../kernel/deadline.ts';
 import { CaissonError, errorText, readErrorBody } from '../kernel/errors.ts';
+import { hasJsonShape, type JsonBounds } from './json-shape.ts';
 
 const defaultTimeoutMs = 30_000;
 const defaultMaxAnswerBytes = 64 * 1024;
@@ -21,6 +22,8 @@ export interface JsonRequest<Answer> {
   readonly timeoutMs?: number;
   /** Default 64 KiB, then GUEST_PROTOCOL. */
   readonly maxAnswerBytes?: number;
+  /** Of the answer, else GUEST_PROTOCOL: for one that is large enough to take long to parse. Default: any. */
+  readonly shape?: JsonBounds;
 }
 
 /**
@@ -36,13 +39,17 @@ export async function requestJson<Answer>(session: ClientHttp2Session, request: 
     endStream: request.body === undefined,
   });
   if (request.body !== undefined) stream.end(JSON.stringify(request.body));
+  let isCut = false;
+  stream.once('end', () => (isCut = wasCut(stream)));
   const [status, text] = await Promise.all([
     responseStatus(stream, limit.signal),
     readText(stream, maxAnswerBytes, limit.signal),
   ]);
   if (status !== 200) throw readRefusal(status, text);
-  const parsed = request.answer.safeParse(parseJson(text));
+  const isSound = request.shape === undefined || hasJsonShape(text, request.shape);
+  const parsed = request.answer.safeParse(isSound ? parseJson(text) : undefined);
   if (!parsed.success) {
+    if (isCut) throw brokenStream(stream, limit.signal);
     throw new CaissonError('GUEST_PROTOCOL', `${request.method} ${request.path} was answered outside the contract.`, {
       cause: parsed.error,
     });

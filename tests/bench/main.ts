@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { changes } from './parts/changes.ts';
 import { cold } from './parts/cold.ts';
 import { late } from './parts/late.ts';
 import { memory } from './parts/memory.ts';
@@ -12,7 +13,7 @@ import { markdownTable } from './report/markdown.ts';
 import type { Row } from './report/row.ts';
 import { type BenchContext, openBenchContext } from './rig/bench-context.ts';
 
-const parts = { prompt, stream, wire, processes, cold, late, memory } as const satisfies Record<
+const parts = { prompt, stream, wire, processes, changes, cold, late, memory } as const satisfies Record<
   string,
   (context: BenchContext) => Promise<readonly Row[]>
 >;

@@ -43,3 +43,8 @@ export async function writeJsonLine(value: unknown): Promise<void> {
 export async function writeJson(value: unknown): Promise<void> {
   await stdout.write(`${jsonText(value, 2)}\n`);
 }
+
+/** Bytes as they are, on stdout: for files and pipes. */
+export async function writeBytes(bytes: Uint8Array): Promise<void> {
+  if (!process.stdout.write(bytes)) await once(process.stdout, 'drain');
+}

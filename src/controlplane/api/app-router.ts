@@ -1,4 +1,5 @@
 import { agentsRouter } from './routers/agents.ts';
+import { changesRouter } from './routers/changes.ts';
 import { conversationsRouter } from './routers/conversations.ts';
 import { eventsRouter } from './routers/events.ts';
 import { keysRouter } from './routers/keys.ts';
@@ -14,6 +15,7 @@ export const appRouter = router({
   conversations: conversationsRouter,
   runs: runsRouter,
   events: eventsRouter,
+  changes: changesRouter,
   permissions: permissionsRouter,
   processes: processesRouter,
   keys: keysRouter,

@@ -63,6 +63,22 @@ const matrix: Readonly<Record<string, Entry | string>> = {
   'runs.cancel': { input: ({ runId }) => ({ runId }), refusedWith: 'RUN_NOT_FOUND' },
   'events.subscribe': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
   'events.read': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
+  'changes.status': {
+    input: ({ agentId }) => ({ agentId, since: 'commit' }),
+    refusedWith: 'AGENT_NOT_FOUND',
+    insideRefusedWith: 'SANDBOX_START_FAILED',
+  },
+  'changes.diff': {
+    input: ({ agentId }) => ({ agentId, since: 'commit' }),
+    refusedWith: 'AGENT_NOT_FOUND',
+    insideRefusedWith: 'SANDBOX_START_FAILED',
+  },
+  'changes.checkpoints': {
+    input: ({ agentId }) => ({ agentId }),
+    refusedWith: 'AGENT_NOT_FOUND',
+    insideRefusedWith: 'SANDBOX_START_FAILED',
+  },
+  'changes.restore': { input: ({ runId }) => ({ runId }), refusedWith: 'RUN_NOT_FOUND' },
   'permissions.list': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
   'permissions.respond': {
     input: ({ permissionId }) => ({ permissionId, optionId: 'allow_once' }),

@@ -1,0 +1,83 @@
+import { Command } from 'commander';
+import { CaissonError } from '../../client/index.ts';
+import { jsonOption } from '../arguments.ts';
+import { commandName } from '../command-name.ts';
+import { confirm } from '../confirm.ts';
+import { connect } from '../connection.ts';
+import { findAgent } from '../find-agent.ts';
+import { oneLine } from '../output/printable.ts';
+import { stderr, stdout, writeJson } from '../output/sink.ts';
+
+interface Options {
+  readonly run?: string;
+  readonly checkpoint?: string;
+  readonly yes?: boolean;
+  readonly force?: boolean;
+  readonly json?: boolean;
+}
+
+export function restoreCommand(): Command {
+  return new Command('restore')
+    .description(
+      'Put the files of the workspace back as they were before a run. Files that were added since are removed; ignored files and git history stay as they are. It can be undone.',
+    )
+    .argument('<agent>', 'id or name')
+    .argument('[paths...]', 'only these files and folders')
+    .option('--run <id>', 'to the start of this run')
+    .option('--checkpoint <id>', 'to this checkpoint, as a restore before named it')
+    .option('--yes', 'do not ask')
+    .option('--force', 'even while a run is under way')
+    .addOption(jsonOption('what was done'))
+    .action(restore);
+}
+
+async function restore(nameOrId: string, paths: string[], options: Options): Promise<void> {
+  const { run, checkpoint, yes = false, force = false, json = false } = options;
+  if ((run === undefined) === (checkpoint === undefined)) {
+    throw new CaissonError('BAD_REQUEST', 'Name either a run or a checkpoint to go back to.', {
+      hint: `List them with \`caisson checkpoints ${nameOrId}\`, then give --run <id> or --checkpoint <id>.`,
+    });
+  }
+  const client = await connect();
+  const { id: agentId, name } = await findAgent(client, nameOrId);
+  if (run !== undefined && (await client.runs.get.query({ runId: run })).agentId !== agentId) {
+    throw new CaissonError('RUN_NOT_FOUND', `${name} has no run ${run}.`);
+  }
+  const since = run === undefined ? { checkpointId: checkpoint ?? '' } : { runId: run };
+  if (!yes) {
+    const { total } = await client.changes.status.query({ agentId, since, paths, limit: 1 });
+    if (total === 0) {
+      await stderr.write('Nothing has changed since; nothing to restore.\n');
+      return;
+    }
+    const files = total === 1 ? 'one file' : `${total} files`;
+    await confirm(`Put back ${files} of ${name} as before ${run ?? checkpoint ?? ''}? [y/N] `, {
+      refusal: 'Restoring files needs --yes where nobody can be asked.',
+      hint: `caisson restore ${name} ${run === undefined ? '--checkpoint' : '--run'} ${run ?? checkpoint ?? ''} --yes`,
+      unchanged: 'Nothing was restored.',
+    });
+  }
+  const target = run === undefined ? { agentId, checkpointId: checkpoint ?? '' } : { runId: run };
+  const report = await client.changes.restore.mutate({ ...target, paths, force });
+  if (json) {
+    await writeJson(report);
+    return;
+  }
+  const files = report.written === 1 ? '1 file' : `${report.written} files`;
+  await stdout.write(`Restored ${name}: ${files} put back, ${report.removed} removed\n`);
+  for (const { path, reason } of report.kept.slice(0, 20)) {
+    await stderr.write(`${stderr.style('yellow', `(left as it is: ${oneLine(path)}, ${keptTexts[reason]})`)}\n`);
+  }
+  if (report.keptTotal > 20) await stderr.write(`(and ${report.keptTotal - 20} more)\n`);
+  await stderr.write(
+    `${stderr.style('dim', `(undo: ${commandName()} restore ${name} --checkpoint ${report.undo} --yes)`)}\n`,
+  );
+}
+
+const keptTexts = {
+  ignored: 'it was ignored before',
+  left_out: 'the checkpoint does not hold it',
+  unsaved: 'what is there now could not be brought back',
+  in_the_way: 'something else is in its place',
+  denied: 'the agent may not write there',
+} as const;

@@ -1,0 +1,53 @@
+import type { ServerHttp2Stream } from 'node:http2';
+import { CaissonError } from '../../kernel/errors.ts';
+import type { RunId } from '../../kernel/ids.ts';
+import {
+  changesPaths,
+  diffRequestSchema,
+  restoreRequestSchema,
+  statusRequestSchema,
+} from '../../wire/contract/changes.ts';
+import { answerJson, parseInput, readJsonBody, type Route } from '../inward-call.ts';
+import type { Changes } from './changes.ts';
+
+/** The table of `wire/contract/changes.ts`, as it is answered. `activeRun`: some run that is under way. */
+export function changesRoutes(changes: Changes, activeRun: () => RunId | undefined): readonly Route[] {
+  return [
+    {
+      method: 'GET',
+      path: changesPaths.checkpoints,
+      handle: async ({ stream }) => answerJson(stream, { checkpoints: await changes.checkpoints() }),
+    },
+    {
+      method: 'POST',
+      path: changesPaths.status,
+      handle: async ({ stream }) => {
+        const request = parseInput(statusRequestSchema, await readJsonBody(stream), 'status request');
+        answerJson(stream, await changes.status(request, untilGone(stream)));
+      },
+    },
+    {
+      method: 'POST',
+      path: changesPaths.diff,
+      handle: async ({ stream }) => {
+        const request = parseInput(diffRequestSchema, await readJsonBody(stream), 'diff request');
+        answerJson(stream, await changes.diff(request, untilGone(stream)));
+      },
+    },
+    {
+      method: 'POST',
+      path: changesPaths.restore,
+      handle: async ({ stream }) => {
+        const request = parseInput(restoreRequestSchema, await readJsonBody(stream), 'restore request');
+        answerJson(stream, await changes.restore(request, activeRun));
+      },
+    },
+  ];
+}
+
+/** Aborts when the caller has gone: nobody hears the answer. */
+function untilGone(stream: ServerHttp2Stream): AbortSignal {
+  const gone = new AbortController();
+  stream.once('close', () => gone.abort(new CaissonError('ABORTED', 'The caller gave up.')));
+  return gone.signal;
+}

@@ -1,0 +1,122 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { agentIdSchema, newCheckpointId, newRunId } from '../../../src/kernel/ids.ts';
+import { caisson } from '../../cli/command.ts';
+import { until } from '../../until.ts';
+import { type RunningWorkspace, startWorkspace } from './running-workspace.ts';
+
+let workspace: RunningWorkspace;
+let conversationId: string;
+beforeAll(async () => {
+  workspace = await startWorkspace();
+  conversationId = (await workspace.client.conversations.open.mutate({ agentId: workspace.agent.id })).id;
+});
+afterAll(() => workspace[Symbol.asyncDispose]());
+
+const put = (name: string, content: string | Uint8Array) => writeFile(join(workspace.roots[0], name), content);
+
+/** A run that is under way, with its checkpoint; `end` ends it. */
+async function startRun(): Promise<{ runId: string; end: () => Promise<void> }> {
+  const { client, agent, provider } = workspace;
+  const { runId } = await client.runs.start.mutate({ conversationId, message: 'go on' });
+  const harness = provider.running.get(agentIdSchema.parse(agent.id))?.harness;
+  await until('the checkpoint', async () => {
+    const { items } = await client.changes.checkpoints.query({ agentId: agent.id });
+    return items.find(({ id }) => id === runId);
+  });
+  return {
+    runId,
+    async end() {
+      const turn = [...(harness?.turns.entries() ?? [])].find(([id]) => id === runId);
+      if (harness === undefined || turn === undefined) throw new Error('the harness has no such turn');
+      turn[1].state = 'ended';
+      const outcome = { state: 'completed', reason: 'end_turn', usage: null } as const;
+      const request = turn[1].request;
+      harness.sink.append({
+        type: 'turn.ended',
+        runId: turn[0],
+        conversationId: request.session.conversationId,
+        outcome,
+      });
+      await client.runs.wait.query({ runId });
+    },
+  };
+}
+
+test('what a run changed is shown and undone, and its owner is told in the log', async () => {
+  const { client, agent, stranger } = workspace;
+  await put('kept.txt', 'one\n');
+  const { runId, end } = await startRun();
+  await put('kept.txt', 'two\n');
+  await put('added.txt', 'new\n');
+  await expect(client.changes.restore.mutate({ runId })).rejects.toMatchObject({ code: 'RUN_UNDER_WAY' });
+  await end();
+
+  const since = { runId };
+  const changes = [];
+  for await (const change of client.readChanges({ agentId: agent.id, since })) changes.push(change.path);
+  expect(changes).toEqual(['added.txt', 'kept.txt']);
+  const patches = [];
+  for await (const file of client.readDiff({ agentId: agent.id, since, paths: ['kept.txt'] })) patches.push(file.patch);
+  expect(patches.join('')).toContain('-one\n+two\n');
+
+  await expect(stranger.changes.restore.mutate({ runId })).rejects.toMatchObject({ code: 'RUN_NOT_FOUND' });
+  const { undo } = await client.changes.restore.mutate({ runId });
+  const { agent: mine, seq } = await client.agents.status.query({ agentId: agent.id });
+  const { events } = await client.events.read.query({ agentId: mine.id, after: seq - 1 });
+  expect(events).toMatchObject([
+    { type: 'workspace.restored', checkpoint: runId, undo, by: mine.ownerId, written: 1, removed: 1, runId: null },
+  ]);
+  const refused = stranger.changes.restore.mutate({ agentId: agent.id, checkpointId: undo });
+  await expect(refused).rejects.toMatchObject({ code: 'AGENT_NOT_FOUND' });
+  await client.changes.restore.mutate({ agentId: agent.id, checkpointId: undo });
+  expect((await client.changes.status.query({ agentId: agent.id, since })).total).toBe(2);
+});
+
+test('bad input has a typed answer', async () => {
+  const { client, agent } = workspace;
+  const status = (since: Parameters<typeof client.changes.status.query>[0]['since'], paths: string[] = []) =>
+    client.changes.status.query({ agentId: agent.id, since, paths });
+  await expect(status({ runId: newRunId() })).rejects.toMatchObject({ code: 'CHECKPOINT_NOT_FOUND' });
+  await expect(status({ checkpointId: newCheckpointId() })).rejects.toMatchObject({ code: 'CHECKPOINT_NOT_FOUND' });
+  await expect(status('commit')).rejects.toMatchObject({ code: 'NO_REPOSITORY' });
+  await expect(status({ runId: '../../x' })).rejects.toMatchObject({ code: 'BAD_REQUEST' });
+  await expect(client.changes.restore.mutate({ runId: newRunId() })).rejects.toMatchObject({ code: 'RUN_NOT_FOUND' });
+  const [newest] = (await client.changes.checkpoints.query({ agentId: agent.id })).items;
+  const since = { checkpointId: newest?.id ?? '' };
+  for (const path of ['../x', '/etc', '\u{dfff}']) {
+    await expect(status(since, [path])).rejects.toMatchObject({
+      code: path === '\u{dfff}' ? 'BAD_REQUEST' : 'PATH_FORBIDDEN',
+    });
+  }
+});
+
+test('the command line shows, restores, and says how to undo it', async () => {
+  const { url, apiKey, agent } = workspace;
+  const cli = (...args: string[]) => caisson(args, { CAISSON_URL: url, CAISSON_API_KEY: apiKey });
+  await put('menu.txt', 'soup\n');
+  const { runId, end } = await startRun();
+  await end();
+  await put('menu.txt', 'soup\nbread\n');
+  await put('caf\u00e9.txt', Buffer.from('\xe9\n', 'latin1'));
+  const newest = await cli('diff', agent.name);
+  expect(newest.stderr).toBe(`(since the start of ${runId}: the workspace holds no git repository)\n`);
+  expect(newest.stdout).toContain('\n soup\n+bread\n');
+  expect((await cli('diff', agent.name, '--run', runId, '--stat')).stdout).toBe(
+    'A caf\u00e9.txt  +1 -0\nM menu.txt  +1 -0\n2 files, 2 added, 0 removed lines\n',
+  );
+  const json = await cli('diff', agent.name, '--run', runId, '--json', 'menu.txt');
+  expect(JSON.parse(json.stdout)).toMatchObject({ path: 'menu.txt', status: 'modified', added: 1 });
+  expect((await cli('checkpoints', agent.name)).stdout).toContain(runId);
+
+  const unasked = await cli('restore', agent.name, '--run', runId);
+  expect([unasked.exitCode, unasked.stderr]).toEqual([1, expect.stringContaining('needs --yes')]);
+  expect((await cli('restore', agent.name, '--yes')).stderr).toContain('Name either a run or a checkpoint');
+  const restored = await cli('restore', agent.name, '--run', runId, '--yes');
+  expect(restored.stdout).toBe('Restored worker: 1 file put back, 1 removed\n');
+  const undo = /--checkpoint (chk-\w+)/.exec(restored.stderr)?.[1] ?? '';
+  expect((await cli('diff', agent.name, '--run', runId)).stderr).toBe('Nothing has changed.\n');
+  await cli('restore', agent.name, '--checkpoint', undo, '--yes', 'menu.txt');
+  expect((await cli('diff', agent.name, '--run', runId, '--stat')).stdout).toContain('M menu.txt');
+});
