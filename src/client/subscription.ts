@@ -2,7 +2,7 @@ import { CaissonError } from '../kernel/errors.ts';
 import type { AgentEvent } from './api.ts';
 import { Backoff, pause } from './backoff.ts';
 import { unreachable, type Endpoint } from './endpoint.ts';
-import { openEventStream, type StreamedEvent } from './event-stream.ts';
+import { openSseStream, type StreamedItem } from './sse-stream.ts';
 
 export interface SubscribeOptions {
   readonly agentId: string;
@@ -42,11 +42,13 @@ export async function* subscribe(
       everAlive = true;
     };
     try {
-      for await (const batch of openEventStream(endpoint, { agentId, after: last, signal, onAlive })) {
-        for (const streamed of batch) {
-          if (streamed.seq <= last) continue; // sent again after a reconnection
-          const event = readEvent(streamed, last);
-          last = streamed.seq;
+      const request = { path: 'events.subscribe', input: { agentId, after: last }, signal, onAlive };
+      for await (const batch of openSseStream(endpoint, request)) {
+        for (const item of batch) {
+          const seq = Number(item.id);
+          if (seq <= last) continue; // sent again after a reconnection
+          const event = readEvent(item, last);
+          last = seq;
           yield event;
           if (signal.aborted) return;
         }
@@ -76,7 +78,8 @@ function mayPass(error: CaissonError, everAlive: boolean): boolean {
 }
 
 // The shape of an event is the server's promise, as with every answer in tRPC; what is checked is what the guarantee needs.
-function readEvent({ seq, json }: StreamedEvent, last: number): AgentEvent {
+function readEvent({ id, json }: StreamedItem, last: number): AgentEvent {
+  const seq = Number(id);
   const event = JSON.parse(json) as AgentEvent;
   if (seq === last + 1 && event.seq === seq) return event;
   throw new CaissonError('INTERNAL', `The control plane sent event ${event.seq} (id ${seq}) after event ${last}.`, {

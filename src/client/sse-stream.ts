@@ -3,35 +3,34 @@ import { CaissonError } from '../kernel/errors.ts';
 import { callFailed, notCaisson, unreachable, type Endpoint } from './endpoint.ts';
 import { errorOfShape } from './call-error.ts';
 
-/** One event as it came: its `seq` (the id of tRPC's `tracked()`), and the JSON of the event. */
-export interface StreamedEvent {
-  readonly seq: number;
+/** One item of a subscription as it came: the id that tRPC's `tracked()` gave to it, and its JSON. */
+export interface StreamedItem {
+  readonly id: string | undefined;
   readonly json: string;
 }
 
-export interface EventStreamRequest {
-  readonly agentId: string;
-  readonly after: number;
+export interface SseRequest {
+  /** Of the procedure, such as `events.subscribe`. */
+  readonly path: string;
+  readonly input: unknown;
   readonly signal: AbortSignal;
-  /** Called when events or pings arrive: the subscription itself is alive, not only the connection. */
-  readonly onAlive: () => void;
+  /** Called when items or pings arrive: the subscription itself is alive, not only the connection. */
+  readonly onAlive?: () => void;
 }
 
-/** Longest event that is taken, in characters. A longer one ends the stream with an error. */
-const longestEvent = 64 * 1024 * 1024;
+/** Longest item that is taken, in characters. A longer one ends the stream with an error. */
+const longestItem = 64 * 1024 * 1024;
 
 /** How long the server may say nothing, until it tells its own figure in `connected`. */
 const defaultSilenceMs = 30_000;
 
 /**
- * One connection to an agent's events, in batches of what one read brought. It reads only when it is asked for more, so
- * a slow consumer slows the server down. Ends when the server ends the stream; throws CONTROL_PLANE_UNREACHABLE when
- * the connection breaks or falls silent, and the control plane's own error when that is what it sent.
+ * One connection to a subscription of the API, in batches of what one read brought. It reads only when it is asked for
+ * more, so a slow consumer slows the server down. Ends when the server says that the subscription is over; throws
+ * CONTROL_PLANE_UNREACHABLE when the connection breaks, ends early or falls silent, and the control plane's own error when
+ * that is what it sent.
  */
-export async function* openEventStream(
-  endpoint: Endpoint,
-  request: EventStreamRequest,
-): AsyncGenerator<StreamedEvent[]> {
+export async function* openSseStream(endpoint: Endpoint, request: SseRequest): AsyncGenerator<StreamedItem[]> {
   const silence = new SilenceWatch(endpoint.url);
   const signal = AbortSignal.any([request.signal, silence.signal]);
   let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
@@ -46,9 +45,9 @@ export async function* openEventStream(
       silence.start();
       const { done, value } = await reader.read();
       silence.stop();
-      if (done) return;
+      if (done) throw unreachable(endpoint.url, `it ended the stream of ${request.path}`);
       const batch = frames.read(decoder.decode(value, { stream: true }));
-      if (frames.alive) request.onAlive();
+      if (frames.alive) request.onAlive?.();
       if (frames.silenceMs !== undefined) silence.limitMs = frames.silenceMs;
       if (batch.length > 0) yield batch;
       if (frames.failure !== undefined) throw frames.failure;
@@ -64,9 +63,9 @@ export async function* openEventStream(
   }
 }
 
-async function connect(endpoint: Endpoint, request: EventStreamRequest, signal: AbortSignal): Promise<Response> {
-  const input = encodeURIComponent(JSON.stringify({ agentId: request.agentId, after: request.after }));
-  const response = await endpoint.fetch(`${endpoint.trpcUrl}/events.subscribe?input=${input}`, {
+async function connect(endpoint: Endpoint, request: SseRequest, signal: AbortSignal): Promise<Response> {
+  const input = encodeURIComponent(JSON.stringify(request.input));
+  const response = await endpoint.fetch(`${endpoint.trpcUrl}/${request.path}?input=${input}`, {
     headers: { accept: 'text/event-stream' },
     cache: 'no-store',
     signal,
@@ -80,29 +79,29 @@ async function connect(endpoint: Endpoint, request: EventStreamRequest, signal: 
   throw notCaisson(endpoint.url, response);
 }
 
-/** Turns text into events and keeps what tRPC's own frames said. After a failure or return it takes no more. */
+/** Turns text into items and keeps what tRPC's own frames said. After a failure or return it takes no more. */
 class FrameReader {
   /** The server's `reconnectAfterInactivityMs`. */
   silenceMs: number | undefined;
   failure: CaissonError | undefined;
   returned = false;
-  /** Whether an event or a ping has come. */
+  /** Whether an item or a ping has come. */
   alive = false;
-  #batch: StreamedEvent[] = [];
+  #batch: StreamedItem[] = [];
   readonly #parser = createParser({
-    maxBufferSize: longestEvent,
+    maxBufferSize: longestItem,
     onEvent: (frame) => this.#take(frame),
     onError: (error) => {
       if (error.type === 'max-buffer-size-exceeded') {
-        this.failure = new CaissonError('INTERNAL', 'The control plane sent an event of more than 64 MiB.', {
+        this.failure = new CaissonError('INTERNAL', 'The control plane sent an item of more than 64 MiB.', {
           cause: error,
         });
       }
     },
   });
 
-  /** At most one chunk's worth of events; the rest of a cut event waits for the next chunk. */
-  read(text: string): StreamedEvent[] {
+  /** At most one chunk's worth of items; the rest of a cut one waits for the next chunk. */
+  read(text: string): StreamedItem[] {
     this.#batch = [];
     this.#parser.feed(text);
     return this.#batch;
@@ -113,7 +112,7 @@ class FrameReader {
     switch (frame.event) {
       case undefined:
         this.alive = true;
-        this.#batch.push({ seq: Number(frame.id), json: frame.data });
+        this.#batch.push({ id: frame.id, json: frame.data });
         return;
       case 'connected':
         this.silenceMs = inactivityOf(frame.data);
