@@ -1,6 +1,7 @@
 import type { AgentEvent } from './api.ts';
 import { type Calls, createCalls } from './calls.ts';
 import { createEndpoint, type EndpointOptions } from './endpoint.ts';
+import { createFiles, type Files } from './files.ts';
 import { subscribe, type SubscribeOptions } from './subscription.ts';
 import { follow, type FollowOptions, send, type SendOptions, type Turn } from './turn.ts';
 
@@ -16,6 +17,8 @@ export interface CaissonClient extends Pick<
   readonly url: string;
   /** `read` gives pages of stored events; use `subscribe` of the client to follow them. */
   readonly events: Pick<Calls['events'], 'read'>;
+  /** The files of agents' sandboxes. */
+  readonly files: Files;
   /** {@inheritDoc subscribe} */
   subscribe(options: SubscribeOptions): AsyncIterable<AgentEvent>;
   /** {@inheritDoc send} */
@@ -27,13 +30,15 @@ export interface CaissonClient extends Pick<
 /** Makes a client without calling anything. Throws CONFIG_INVALID for a URL or key that cannot be one. */
 export function createCaissonClient(options: EndpointOptions): CaissonClient {
   const endpoint = createEndpoint(options);
-  const { agents, conversations, runs, events, permissions, keys, system } = createCalls(endpoint);
+  const calls = createCalls(endpoint);
+  const { agents, conversations, runs, events, permissions, keys, system } = calls;
   const client: CaissonClient = {
     url: endpoint.url,
     agents,
     conversations,
     runs,
     events,
+    files: createFiles(endpoint, calls),
     permissions,
     keys,
     system,

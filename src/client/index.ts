@@ -1,6 +1,16 @@
 /** The typed client of a Caisson control plane, for Node 20 and later and for browsers. */
 export { createCaissonClient, type CaissonClient } from './caisson-client.ts';
 export type { EndpointOptions as CaissonClientOptions } from './endpoint.ts';
+export type { FileInfo, Files, FileSearchItem, FileSearchMatch } from './files.ts';
+export type {
+  Download,
+  DownloadArchiveOptions,
+  DownloadOptions,
+  UploadArchiveOptions,
+  UploadOptions,
+  Unpacked,
+} from './file-transfers.ts';
+export type { FileWatchItem, WatchOptions } from './watch-files.ts';
 export type { SubscribeOptions } from './subscription.ts';
 export { messageText, type FollowOptions, type SendOptions, type Turn } from './turn.ts';
 export type {

@@ -11,6 +11,7 @@ import { guestProtocol } from '../wire/contract/guest-api.ts';
 import type { KeepAliveOptions } from '../wire/keep-alive.ts';
 import type { WireSession } from '../wire/wire-session.ts';
 import { execRoutes, ExecRunner } from './exec.ts';
+import { fileRoutes } from './files/file-routes.ts';
 import { harnessRoutes } from './harness-routes.ts';
 import { createInwardServer } from './inward-server.ts';
 import { Journal } from './journal.ts';
@@ -58,7 +59,11 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
     incarnation,
     startedAt,
   });
-  const routes = [...harnessRoutes({ harness, journal, identity }), ...execRoutes(new ExecRunner())];
+  const routes = [
+    ...harnessRoutes({ harness, journal, identity }),
+    ...execRoutes(new ExecRunner()),
+    ...fileRoutes(options.roots),
+  ];
   const serveInward = createInwardServer({ routes, logger, keepAlive });
 
   const sessions = new Set<WireSession>();

@@ -14,6 +14,7 @@ import {
 } from './contract/guest-api.ts';
 import type { JournalEntry } from './contract/journal-entry.ts';
 import { type SessionSpec, type TurnRequest, type TurnStatus, turnStatusSchema } from './contract/turn.ts';
+import { FilesClient } from './files-client.ts';
 import { type GuestProcess, startProcess } from './guest-process.ts';
 import { readJournalStream } from './journal-stream.ts';
 import type { KeepAliveOptions } from './keep-alive.ts';
@@ -38,11 +39,13 @@ export class GuestClient {
   readonly #wire: WireSession<ClientHttp2Session>;
   /** Resolves, never rejects, when the session is over. */
   readonly closed: Promise<void>;
+  readonly files: FilesClient;
   #epoch: number | undefined;
 
   /** Takes `duplex` over. */
   constructor(duplex: Duplex, options: GuestClientOptions = {}) {
     this.#wire = connectHttp2(new Transport(duplex), options.keepAlive);
+    this.files = new FilesClient(this.#wire.session);
     this.closed = this.#wire.closed.then(() => undefined);
   }
 

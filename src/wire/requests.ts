@@ -1,4 +1,10 @@
-import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from 'node:http2';
+import type {
+  ClientHttp2Session,
+  ClientHttp2Stream,
+  IncomingHttpHeaders,
+  IncomingHttpStatusHeader,
+  OutgoingHttpHeaders,
+} from 'node:http2';
 import { constants } from 'node:http2';
 import type { z } from 'zod';
 import { deadline } from '../kernel/deadline.ts';
@@ -56,19 +62,25 @@ export interface StreamRequest {
   readonly signal?: AbortSignal | undefined;
   /** True where the request has no body. */
   readonly endStream: boolean;
+  /** Sent after the body, when it was ended: never when it was cut. */
+  readonly trailers?: OutgoingHttpHeaders | undefined;
 }
 
 /** Opens a stream. Its errors are heard here; users watch 'close' or read it. Throws WIRE_LOST on a dead session. */
 export function openStream(session: ClientHttp2Session, request: StreamRequest): ClientHttp2Stream {
-  const { signal } = request;
+  const { signal, trailers } = request;
   signal?.throwIfAborted();
   let stream: ClientHttp2Stream;
   try {
-    stream = session.request(request.headers, { endStream: request.endStream });
+    stream = session.request(request.headers, {
+      endStream: request.endStream,
+      waitForTrailers: trailers !== undefined,
+    });
   } catch (thrown) {
     throw new CaissonError('WIRE_LOST', 'The wire to the sandbox is down.', { cause: thrown });
   }
   stream.on('error', () => undefined); // also emits 'close'
+  if (trailers !== undefined) stream.once('wantTrailers', () => stream.sendTrailers(trailers));
   if (signal !== undefined) {
     const abort = (): void => {
       stream.close(constants.NGHTTP2_CANCEL); // for the peer
@@ -81,14 +93,22 @@ export function openStream(session: ClientHttp2Session, request: StreamRequest):
 }
 
 /** The status of the answer, as soon as its headers are here. */
-export function responseStatus(stream: ClientHttp2Stream, signal?: AbortSignal): Promise<number> {
+export async function responseStatus(stream: ClientHttp2Stream, signal?: AbortSignal): Promise<number> {
+  return (await responseHeaders(stream, signal))[':status'] ?? 0;
+}
+
+/** The headers of the answer, as soon as they are here. */
+export function responseHeaders(
+  stream: ClientHttp2Stream,
+  signal?: AbortSignal,
+): Promise<IncomingHttpHeaders & IncomingHttpStatusHeader> {
   return new Promise((resolve, reject) => {
     const closed = (): void => reject(brokenStream(stream, signal));
     if (stream.destroyed) closed();
     stream.once('close', closed);
     stream.once('response', (headers) => {
       stream.off('close', closed);
-      resolve(headers[':status'] ?? 0);
+      resolve(headers);
     });
   });
 }

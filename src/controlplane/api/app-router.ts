@@ -1,6 +1,7 @@
 import { agentsRouter } from './routers/agents.ts';
 import { conversationsRouter } from './routers/conversations.ts';
 import { eventsRouter } from './routers/events.ts';
+import { filesRouter } from './routers/files.ts';
 import { keysRouter } from './routers/keys.ts';
 import { permissionsRouter } from './routers/permissions.ts';
 import { runsRouter } from './routers/runs.ts';
@@ -13,6 +14,7 @@ export const appRouter = router({
   conversations: conversationsRouter,
   runs: runsRouter,
   events: eventsRouter,
+  files: filesRouter,
   permissions: permissionsRouter,
   keys: keysRouter,
   system: systemRouter,
