@@ -5,14 +5,16 @@ import { Backoff, pause } from './backoff.ts';
 import type { Endpoint } from './endpoint.ts';
 import { sse } from './sse.ts';
 
-type Tracked = inferProcedureOutput<AppRouter['files']['watch']>;
+/** A tracked item is seen by its reader without its id. */
 type ItemOf<Output> =
-  Output extends AsyncIterable<infer Envelope>
-    ? Envelope extends readonly [unknown, infer Item, ...unknown[]]
+  Output extends AsyncIterable<infer Given>
+    ? Given extends readonly [unknown, infer Item, ...unknown[]]
       ? Item
-      : never
+      : Given extends { readonly data: infer Item }
+        ? Item
+        : Given
     : never;
-export type FileWatchItem = ItemOf<Tracked>;
+export type FileWatchItem = ItemOf<inferProcedureOutput<AppRouter['files']['watch']>>;
 
 export type WatchOptions = Omit<ApiInputs['files']['watch'], 'lastEventId' | 'cursor'> & {
   /** Of the last item that was seen: goes on there, as far as the sandbox remembers. */

@@ -33,17 +33,17 @@ import {
   type JsonRequest,
   openStream,
   refusalOf,
+  readAnswer,
   requestJson,
   responseHeaders,
   wasCut,
 } from './requests.ts';
+import { streamChunks } from './stream-chunks.ts';
 
 /** A page of 5,000 entries whose names are as long as they may be together. */
 const maxListAnswerBytes = 8 * 1024 * 1024;
 /** A tree of many files is copied or removed for a while. */
 const treeTimeoutMs = 10 * 60_000;
-/** What is left of an archive is unpacked, or of a file written, after its last byte came. */
-const uploadAnswerBytes = 64 * 1024;
 
 /** What a read asks for beside the path, as HTTP headers have it. */
 export interface ContentConditions {
@@ -234,7 +234,7 @@ export class FilesClient {
       endStream: false,
       trailers: length === undefined ? { [completeTrailer]: '1' } : undefined,
     });
-    const answer = answerOf(body, schema, signal);
+    const answer = readAnswer(body, { answer: schema, what: `PUT ${path.split('?', 1)[0]}`, signal });
     answer.catch(() => undefined); // its reader may be busy writing
     return { body, answer };
   }
@@ -257,7 +257,7 @@ export class FilesClient {
       const status = (await responseHeaders(stream, signal))[':status'] ?? 0;
       if (status !== 200) throw await refusalOf(stream, status, signal);
       const bounds = { maxLineBytes: maxItemLineBytes, maxLines: 64, maxBatchBytes: 1024 * 1024 };
-      for await (const lines of lineBatches(stream, bounds)) {
+      for await (const lines of lineBatches(streamChunks(stream, signal), bounds)) {
         for (const line of lines) yield readItem(line, schema);
       }
       if (farewell !== undefined) throw farewell;
@@ -278,7 +278,7 @@ export class FilesClient {
 export async function* wholeOf(stream: ClientHttp2Stream, length: number | undefined): AsyncGenerator<Buffer, void> {
   let received = 0;
   try {
-    for await (const chunk of stream as AsyncIterable<Buffer>) {
+    for await (const chunk of streamChunks(stream)) {
       received += chunk.length;
       if (length !== undefined && received > length) {
         throw new CaissonError('GUEST_PROTOCOL', 'The guest sent more than it had announced.');
@@ -308,22 +308,6 @@ function describeContent(
   if (isSound) return { file: file.data, length, contentRange };
   stream.destroy();
   throw new CaissonError('GUEST_PROTOCOL', 'The guest did not describe the file that it sends.');
-}
-
-async function answerOf<Answer>(
-  stream: ClientHttp2Stream,
-  schema: z.ZodType<Answer>,
-  signal: AbortSignal | undefined,
-): Promise<Answer> {
-  const headers = await responseHeaders(stream, signal);
-  const status = headers[':status'] ?? 0;
-  if (status !== 200) throw await refusalOf(stream, status, signal);
-  let text = '';
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    text += chunk.toString();
-    if (text.length > uploadAnswerBytes) throw new CaissonError('GUEST_PROTOCOL', 'The guest answered too much.');
-  }
-  return readItem(text, schema);
 }
 
 function readItem<Item>(text: string, schema: z.ZodType<Item>): Item {

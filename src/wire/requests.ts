@@ -42,18 +42,34 @@ export async function requestJson<Answer>(session: ClientHttp2Session, request: 
     endStream: request.body === undefined,
   });
   if (request.body !== undefined) stream.end(JSON.stringify(request.body));
-  const [status, text] = await Promise.all([
-    responseStatus(stream, limit.signal),
-    readText(stream, maxAnswerBytes, limit.signal),
-  ]);
+  const { answer } = request;
+  return await readAnswer(stream, {
+    answer,
+    what: `${request.method} ${request.path}`,
+    maxAnswerBytes,
+    signal: limit.signal,
+  });
+}
+
+interface ExpectedAnswer<Answer> {
+  readonly answer: z.ZodType<Answer>;
+  /** The request, for errors. */
+  readonly what: string;
+  /** Default 64 KiB, then GUEST_PROTOCOL. */
+  readonly maxAnswerBytes?: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** The JSON that a stream answers with, which is listened to from now on. Rejects as `requestJson` does. */
+export async function readAnswer<Answer>(
+  stream: ClientHttp2Stream,
+  { answer, what, maxAnswerBytes = defaultMaxAnswerBytes, signal }: ExpectedAnswer<Answer>,
+): Promise<Answer> {
+  const [status, text] = await Promise.all([responseStatus(stream, signal), readText(stream, maxAnswerBytes, signal)]);
   if (status !== 200) throw readRefusal(status, text);
-  const parsed = request.answer.safeParse(parseJson(text));
-  if (!parsed.success) {
-    throw new CaissonError('GUEST_PROTOCOL', `${request.method} ${request.path} was answered outside the contract.`, {
-      cause: parsed.error,
-    });
-  }
-  return parsed.data;
+  const parsed = answer.safeParse(parseJson(text));
+  if (parsed.success) return parsed.data;
+  throw new CaissonError('GUEST_PROTOCOL', `${what} was answered outside the contract.`, { cause: parsed.error });
 }
 
 export interface StreamRequest {
