@@ -137,7 +137,9 @@ async function put(
   headers.set('content-type', 'application/octet-stream');
   // Whatever fails in the caller's stream is its own error, not a control plane that cannot be reached.
   let failure: { readonly thrown: unknown } | undefined;
-  const source = body instanceof ReadableStream ? watched(body, (thrown) => (failure ??= { thrown })) : body;
+  const over = new AbortController();
+  const gone = signal === undefined ? over.signal : AbortSignal.any([over.signal, signal]);
+  const source = body instanceof ReadableStream ? watched(body, gone, (thrown) => (failure ??= { thrown })) : body;
   const init: RequestInit & { duplex?: 'half' } = { method: 'PUT', body: source, headers, signal: signal ?? null };
   if (source instanceof ReadableStream) init.duplex = 'half';
   try {
@@ -146,15 +148,29 @@ async function put(
   } catch (thrown) {
     if (failure !== undefined) throw failure.thrown;
     throw thrown;
+  } finally {
+    over.abort();
   }
 }
 
-/** Hands on what it is read, one piece at a time, and tells why it failed. */
-function watched(body: ReadableStream<Bytes>, onFailure: (thrown: unknown) => void): ReadableStream<Bytes> {
+/**
+ * Hands on what is read, one piece at a time, and tells why it failed. Ends when `gone` aborts: Node's fetch would go on to read
+ * a body that nobody takes any more.
+ */
+function watched(
+  body: ReadableStream<Bytes>,
+  gone: AbortSignal,
+  onFailure: (thrown: unknown) => void,
+): ReadableStream<Bytes> {
   const reader = body.getReader();
   return new ReadableStream<Bytes>(
     {
       async pull(controller) {
+        if (gone.aborted) {
+          controller.error(gone.reason);
+          await reader.cancel(gone.reason);
+          return;
+        }
         try {
           const { done, value } = await reader.read();
           if (done) controller.close();

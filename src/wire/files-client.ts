@@ -36,7 +36,6 @@ import {
   readAnswer,
   requestJson,
   responseHeaders,
-  wasCut,
 } from './requests.ts';
 import { streamChunks } from './stream-chunks.ts';
 
@@ -261,7 +260,6 @@ export class FilesClient {
         for (const line of lines) yield readItem(line, schema);
       }
       if (farewell !== undefined) throw farewell;
-      if (wasCut(stream)) throw brokenStream(stream, signal);
     } catch (thrown) {
       if (thrown instanceof CaissonError) throw thrown;
       throw farewell ?? brokenStream(stream, signal);
@@ -286,9 +284,13 @@ export async function* wholeOf(stream: ClientHttp2Stream, length: number | undef
       yield chunk;
     }
   } catch (thrown) {
-    throw thrown instanceof CaissonError ? thrown : brokenStream(stream);
+    if (received !== length || isProtocolError(thrown)) throw thrown; // else all of it came before
   }
-  if (length === undefined ? wasCut(stream) : received < length) throw brokenStream(stream);
+  if (length !== undefined && received < length) throw brokenStream(stream);
+}
+
+function isProtocolError(thrown: unknown): boolean {
+  return thrown instanceof CaissonError && thrown.code === 'GUEST_PROTOCOL';
 }
 
 function describeContent(
