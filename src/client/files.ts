@@ -50,7 +50,14 @@ export interface Files extends Pick<
 export function createFiles(endpoint: Endpoint, { files }: Pick<Calls, 'files'>): Files {
   const { list, stat, read, write, mkdir, move, copy, remove } = files;
   return {
-    ...{ list, stat, read, write, mkdir, move, copy, remove },
+    list,
+    stat,
+    read,
+    write,
+    mkdir,
+    move,
+    copy,
+    remove,
     async *listAll(options) {
       let after: string | null = null;
       do {

@@ -35,4 +35,4 @@ export function queryBytes(query: string, name: string): Uint8Array | undefined 
 }
 
 const encoder = new TextEncoder();
-const plainSigns: readonly number[] = [...'-._~/'].map((sign) => sign.charCodeAt(0));
+const plainSigns: readonly number[] = Array.from(encoder.encode('-._~/'));

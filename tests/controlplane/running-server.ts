@@ -46,8 +46,8 @@ export interface RunningServer extends AsyncDisposable {
   }[];
   query(caller: Caller | null, path: string, input?: unknown): Promise<Answer>;
   mutate(caller: Caller | null, path: string, input?: unknown): Promise<Answer>;
-  /** Opens `events.subscribe`. */
-  subscribe(caller: Caller | null, input: unknown, init?: RequestInit): Promise<Response>;
+  /** Opens a subscription; default: `events.subscribe`. */
+  subscribe(caller: Caller | null, input: unknown, init?: RequestInit, path?: string): Promise<Response>;
   close(): Promise<void>;
 }
 
@@ -140,8 +140,8 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
           body: input === undefined ? null : JSON.stringify(input),
         }),
       ),
-    subscribe: async (who, input, init = {}) =>
-      await fetch(`${url}/trpc/events.subscribe${inputQuery(input)}`, {
+    subscribe: async (who, input, init = {}, path = 'events.subscribe') =>
+      await fetch(`${url}/trpc/${path}${inputQuery(input)}`, {
         ...init,
         headers: { ...bearer(who), ...(init.headers as Record<string, string> | undefined) },
       }),

@@ -27,7 +27,10 @@ export function filesFindCommand(): Command {
 async function find(text: string, query: string, options: Options): Promise<void> {
   const { client, agentId, path } = await remotePath(text);
   const items = client.files.search({
-    ...{ agentId, path, query, by: 'name', literal: false },
+    agentId,
+    path,
+    query,
+    by: 'name',
     ignoreCase: options.ignoreCase ?? false,
     includeIgnored: options.all ?? false,
     globs: [...(options.glob ?? [])],

@@ -29,7 +29,11 @@ export function filesGrepCommand(): Command {
 async function grep(text: string, query: string, options: Options): Promise<void> {
   const { client, agentId, path } = await remotePath(text);
   const items = client.files.search({
-    ...{ agentId, path, query, by: 'content', literal: options.fixed ?? false },
+    agentId,
+    path,
+    query,
+    by: 'content',
+    literal: options.fixed ?? false,
     ignoreCase: options.ignoreCase ?? false,
     includeIgnored: options.all ?? false,
     globs: [...(options.glob ?? [])],

@@ -19,7 +19,9 @@ export function filesWatchCommand(): Command {
 async function watch(text: string, { cursor, exclude }: Options): Promise<void> {
   const { client, agentId, path } = await remotePath(text);
   const items = client.files.watch({
-    ...{ agentId, path, cursor: cursor ?? null },
+    agentId,
+    path,
+    cursor: cursor ?? null,
     ...(exclude === undefined ? {} : { exclude: [...exclude] }),
   });
   for await (const item of items) await writeJsonLine(item);

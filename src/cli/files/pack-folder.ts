@@ -1,8 +1,8 @@
 import { createReadStream, type Stats } from 'node:fs';
 import { lstat, opendir, readlink } from 'node:fs/promises';
 import { CaissonError } from '../../kernel/errors.ts';
-import { encodeTarHeader } from '../../kernel/tar/encode.ts';
-import { tarEnd, tarPadding } from '../../kernel/tar/entry.ts';
+import { encodeTarHeader } from '../../kernel/tar-encode.ts';
+import { tarEnd, tarPadding } from '../../kernel/tar-entry.ts';
 
 /**
  * A folder of this machine as a tar archive, piece by piece, with names relative to it. Links stay links; pipes, sockets and

@@ -1,9 +1,9 @@
 import { lstat, mkdir, open, rename, rm, symlink } from 'node:fs/promises';
 import { CaissonError } from '../../kernel/errors.ts';
 import { pathFromBytes } from '../../kernel/file-path.ts';
-import { ByteSource } from '../../kernel/tar/byte-source.ts';
-import { readTarEntry, skipTarPadding } from '../../kernel/tar/decode.ts';
-import type { TarEntry } from '../../kernel/tar/entry.ts';
+import { ByteSource } from '../../kernel/byte-source.ts';
+import { readTarEntry, skipTarPadding } from '../../kernel/tar-decode.ts';
+import type { TarEntry } from '../../kernel/tar-entry.ts';
 
 /** Taken and written in pieces of this. */
 const pieceBytes = 256 * 1024;

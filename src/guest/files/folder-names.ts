@@ -25,6 +25,6 @@ export async function folderNames(folder: Pin): Promise<readonly Buffer[]> {
         { hint: 'Look at it with a command in the sandbox.', details: { limit: maxFolderEntries } },
       );
     }
-    return names.sort(Buffer.compare);
+    return names.sort((a, b) => Buffer.compare(a, b));
   });
 }

@@ -49,7 +49,7 @@ class Page {
       const order = begun === undefined ? 1 : Buffer.compare(name, begun);
       if (order < 0) continue;
       const here = [...above, name];
-      const isFolder = order === 0 ? await isDirectory(folder, name) : this.#take(folder, name, here);
+      const isFolder = order === 0 ? isDirectory(folder, name) : this.#take(folder, name, here);
       if (this.next !== null) return;
       if (isFolder && this.#options.recursive && here.length < maxDepth) {
         await this.#descend(folder, name, here, order === 0 ? below : []);

@@ -109,14 +109,11 @@ function argumentsOf(request: SearchRequest): string[] {
     const pattern = hasSigns ? request.query : `*${request.query}*`;
     return [...common, '--files', request.ignoreCase ? '--iglob' : '--glob', pattern, './'];
   }
-  return [
-    ...common,
-    ...['--no-heading', '--with-filename', '--line-number', '--column'],
-    ...[`--max-columns=${maxMatchText}`, '--max-columns-preview', '--max-filesize=64M'],
-    request.ignoreCase ? '--ignore-case' : '--case-sensitive',
-    ...(request.literal ? ['--fixed-strings'] : []),
-    ...['--regexp', request.query, '--', './'],
-  ];
+  const shape = ['--no-heading', '--with-filename', '--line-number', '--column'];
+  const bounds = [`--max-columns=${maxMatchText}`, '--max-columns-preview', '--max-filesize=64M'];
+  const reading = [request.ignoreCase ? '--ignore-case' : '--case-sensitive'];
+  if (request.literal) reading.push('--fixed-strings');
+  return [...common, ...shape, ...bounds, ...reading, '--regexp', request.query, '--', './'];
 }
 
 /** `/proc/self/fd/N` is the pinned folder in the new process too, until it becomes ripgrep. */

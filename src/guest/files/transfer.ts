@@ -14,7 +14,7 @@ import { copyFile } from 'node:fs/promises';
 import { CaissonError } from '../../kernel/errors.ts';
 import { pathFromBytes } from '../../kernel/file-path.ts';
 import type { FileInfo } from '../../wire/contract/files.ts';
-import { type Confinement, Pin, Place } from './confinement.ts';
+import { type Confinement, type Pin, Place } from './confinement.ts';
 import { errnoOf, fileError, onFile, onFileLater } from './errno.ts';
 import { fileInfo, typeOf } from './file-info.ts';
 import { Pacer } from './pacer.ts';

@@ -179,7 +179,7 @@ export class TreeWatcher extends EventEmitter<Events> {
   /** A folder that was moved away would otherwise go on to be told of under its old name. */
   #forgetTree(key: string): void {
     if (!this.#watches.has(key)) return;
-    for (const watched of [...this.#watches.keys()]) {
+    for (const watched of this.#watches.keys()) {
       if (watched === key || watched.startsWith(`${key}/`)) this.#forget(watched);
     }
   }

@@ -13,9 +13,9 @@ import {
 } from 'node:fs';
 import { CaissonError } from '../../kernel/errors.ts';
 import { pathFromBytes } from '../../kernel/file-path.ts';
-import { ByteSource } from '../../kernel/tar/byte-source.ts';
-import { readTarEntry, skipTarPadding } from '../../kernel/tar/decode.ts';
-import type { TarEntry } from '../../kernel/tar/entry.ts';
+import { ByteSource } from '../../kernel/byte-source.ts';
+import { readTarEntry, skipTarPadding } from '../../kernel/tar-decode.ts';
+import type { TarEntry } from '../../kernel/tar-entry.ts';
 import { type FilesUnpacked, maxDepth, maxPathBytes } from '../../wire/contract/files.ts';
 import type { Confinement, Pin } from './confinement.ts';
 import { errnoOf, onFile } from './errno.ts';

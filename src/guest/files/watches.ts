@@ -47,7 +47,7 @@ export class Watches {
   }
 
   close(): void {
-    for (const watched of [...this.#watched.values()]) this.#close(watched);
+    for (const watched of this.#watched.values()) this.#close(watched);
   }
 
   #enter(path: SandboxPath, { recursive, exclude }: WatchRequest): Watched {

@@ -60,6 +60,16 @@ const matrix: Readonly<Record<string, Entry | string>> = {
   'runs.cancel': { input: ({ runId }) => ({ runId }), refusedWith: 'RUN_NOT_FOUND' },
   'events.subscribe': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
   'events.read': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
+  'files.list': { input: ({ agentId }) => ({ agentId, path: '' }), refusedWith: 'AGENT_NOT_FOUND' },
+  'files.stat': { input: ({ agentId }) => ({ agentId, path: 'a' }), refusedWith: 'AGENT_NOT_FOUND' },
+  'files.read': { input: ({ agentId }) => ({ agentId, path: 'a' }), refusedWith: 'AGENT_NOT_FOUND' },
+  'files.write': { input: ({ agentId }) => ({ agentId, path: 'a', content: '' }), refusedWith: 'AGENT_NOT_FOUND' },
+  'files.mkdir': { input: ({ agentId }) => ({ agentId, path: 'a' }), refusedWith: 'AGENT_NOT_FOUND' },
+  'files.move': { input: ({ agentId }) => ({ agentId, from: 'a', to: 'b' }), refusedWith: 'AGENT_NOT_FOUND' },
+  'files.copy': { input: ({ agentId }) => ({ agentId, from: 'a', to: 'b' }), refusedWith: 'AGENT_NOT_FOUND' },
+  'files.remove': { input: ({ agentId }) => ({ agentId, path: 'a' }), refusedWith: 'AGENT_NOT_FOUND' },
+  'files.search': { input: ({ agentId }) => ({ agentId, query: 'a' }), refusedWith: 'AGENT_NOT_FOUND' },
+  'files.watch': { input: ({ agentId }) => ({ agentId, path: '' }), refusedWith: 'AGENT_NOT_FOUND' },
   'permissions.list': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
   'permissions.respond': {
     input: ({ permissionId }) => ({ permissionId, optionId: 'allow_once' }),
@@ -123,7 +133,7 @@ async function refusal(
       return { status, body: error };
     }
     default: {
-      const text = await (await server.subscribe(caller, input)).text();
+      const text = await (await server.subscribe(caller, input, {}, path)).text();
       const shape = /event: serialized-error\ndata: (.*)/.exec(text)?.[1] ?? '{}';
       const { data } = JSON.parse(shape) as { data?: { caisson?: unknown; httpStatus?: number } };
       return { status: data?.httpStatus ?? 0, body: data?.caisson };
@@ -175,7 +185,10 @@ describe.each(rows)('$path', ({ path, input, refusedWith }) => {
   });
 });
 
-test.each(rows.filter(({ path }) => procedureTypes.get(path) === 'query'))(
+/** These need a real sandbox: tests/controlplane/workspace asks them. */
+const inSandbox = /^files\./;
+
+test.each(rows.filter(({ path }) => procedureTypes.get(path) === 'query' && !inSandbox.test(path)))(
   '$path: its owner and an administrator may',
   async ({ path, input }) => {
     for (const caller of [server.alice, server.admin]) {

@@ -31,7 +31,7 @@ const collect = async (stream: ReadableStream<Uint8Array>): Promise<Buffer> => {
 const fetchFile = (path: string, init: RequestInit = {}, key = workspace.apiKey): Promise<Response> =>
   fetch(`${workspace.url}/v1/agents/${agentId}/file?path=${path.split('/').map(encodeURIComponent).join('/')}`, {
     ...init,
-    headers: { authorization: `Bearer ${key}`, ...init.headers },
+    headers: { authorization: `Bearer ${key}`, ...Object.fromEntries(new Headers(init.headers)) },
   });
 
 describe('reading and writing', () => {

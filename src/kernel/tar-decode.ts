@@ -1,6 +1,6 @@
-import { CaissonError } from '../errors.ts';
+import { CaissonError } from './errors.ts';
 import type { ByteSource } from './byte-source.ts';
-import { type TarEntry, type TarEntryType, tarBlockBytes, tarPadding } from './entry.ts';
+import { type TarEntry, type TarEntryType, tarBlockBytes, tarPadding } from './tar-entry.ts';
 
 /** Of the records before an entry (long names). More is no archive that anybody made. */
 const maxRecordBytes = 1024 * 1024;
@@ -25,7 +25,7 @@ export async function readTarEntry(source: ByteSource): Promise<TarEntry | undef
   const long = new Map<string, Buffer>();
   for (;;) {
     const header = await source.take(tarBlockBytes);
-    if (header.length === 0 || header.every((byte) => byte === 0)) return undefined;
+    if (header.every((byte) => byte === 0)) return undefined;
     if (header.length < tarBlockBytes) throw notTar('it breaks off');
     checkSum(header);
     const flag = header.toString('latin1', 156, 157);

@@ -1,4 +1,4 @@
-import { type TarEntry, tarBlockBytes, tarPadding } from './entry.ts';
+import { type TarEntry, tarBlockBytes, tarPadding } from './tar-entry.ts';
 
 const flags = { file: '0', 'hard-link': '1', 'symbolic-link': '2', directory: '5' } as const;
 type Writable = TarEntry & { readonly type: keyof typeof flags };
