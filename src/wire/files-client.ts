@@ -59,7 +59,7 @@ export interface FileContent {
   /** Bytes that come, unless the stream breaks. */
   readonly length: number;
   readonly contentRange: string | undefined;
-  /** Must be read to its end or destroyed. Ends early only by an error: see `wholeOf`. */
+  /** Must be read to its end, by `wholeOf`, or destroyed. */
   readonly content: ClientHttp2Stream;
 }
 

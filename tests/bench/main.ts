@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { cold } from './parts/cold.ts';
+import { files } from './parts/files.ts';
 import { late } from './parts/late.ts';
 import { memory } from './parts/memory.ts';
 import { prompt } from './parts/prompt.ts';
@@ -11,7 +12,7 @@ import { markdownTable } from './report/markdown.ts';
 import type { Row } from './report/row.ts';
 import { type BenchContext, openBenchContext } from './rig/bench-context.ts';
 
-const parts = { prompt, stream, wire, cold, late, memory } as const satisfies Record<
+const parts = { prompt, stream, wire, files, cold, late, memory } as const satisfies Record<
   string,
   (context: BenchContext) => Promise<readonly Row[]>
 >;
