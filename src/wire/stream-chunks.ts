@@ -11,8 +11,8 @@ export async function* streamChunks(stream: ClientHttp2Stream, signal?: AbortSig
   const settled = new AbortController();
   let isCut = false;
   stream.once('close', () => settled.abort());
-  stream.once('end', () => {
-    isCut = wasCut(stream); // known only now: a little later it has no session in any case
+  stream.prependOnceListener('end', () => {
+    isCut = wasCut(stream); // known only now: whoever hears of the end next may take its session away
     settled.abort();
   });
   try {
