@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { createCaissonClient } from '../../../src/client/index.ts';
+import type { CaissonClient } from '../../../src/client/index.ts';
 import { packFolder } from '../../../src/cli/files/pack-folder.ts';
 import { unpackFolder } from '../../../src/cli/files/unpack-folder.ts';
 import { wholeOf } from '../../../src/wire/files-client.ts';
@@ -42,11 +42,9 @@ export async function files(context: BenchContext): Promise<readonly Row[]> {
   }
 }
 
-type Client = ReturnType<typeof createCaissonClient>;
-
 async function smallRows(
   guest: GuestClient,
-  client: Client,
+  client: CaissonClient,
   agentId: string,
   plain: DockerExec,
   folder: string,
@@ -133,7 +131,7 @@ async function concurrentRows(guest: GuestClient): Promise<readonly Row[]> {
   return rows;
 }
 
-async function bigRows(client: Client, agentId: string, pid: number): Promise<readonly Row[]> {
+async function bigRows(client: CaissonClient, agentId: string, pid: number): Promise<readonly Row[]> {
   const before = await peakBytes(pid);
   const piece = new Uint8Array(1_000_000);
   let left = bigBytes;
@@ -170,7 +168,7 @@ async function bigRows(client: Client, agentId: string, pid: number): Promise<re
   ];
 }
 
-async function archiveRows(client: Client, agentId: string, folder: string): Promise<readonly Row[]> {
+async function archiveRows(client: CaissonClient, agentId: string, folder: string): Promise<readonly Row[]> {
   const local = join(folder, 'many');
   for (let at = 0; at < smallFiles; at++) {
     const below = join(local, `d${at % 100}`);
