@@ -36,6 +36,10 @@ export const commandTable: Readonly<Record<string, CommandRow>> = {
     summary: 'print what happened, one JSON object a line',
     load: async () => (await import('./commands/events.ts')).eventsCommand(),
   },
+  files: {
+    summary: 'list, read, write, search, watch and copy the files of an agent',
+    load: async () => (await import('./commands/files.ts')).filesCommand(),
+  },
   runs: {
     summary: 'start, wait for, list and cancel runs',
     load: async () => (await import('./commands/runs.ts')).runsCommand(),

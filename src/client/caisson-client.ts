@@ -5,6 +5,7 @@ import { createEndpoint, type EndpointOptions } from './endpoint.ts';
 import { followLogs, type ProcessLogPart, type ProcessLogsOptions } from './processes/follow-logs.ts';
 import type { RemoteProcess, SpawnOptions } from './processes/remote-process.ts';
 import { spawn } from './processes/spawn.ts';
+import { createFiles, type Files } from './files.ts';
 import { subscribe, type SubscribeOptions } from './subscription.ts';
 import { follow, type FollowOptions, send, type SendOptions, type Turn } from './turn.ts';
 
@@ -30,6 +31,8 @@ export interface CaissonClient extends Pick<
     /** {@inheritDoc followLogs} */
     logs(options: ProcessLogsOptions): AsyncIterable<ProcessLogPart>;
   };
+  /** The files of agents' sandboxes. */
+  readonly files: Files;
   /** {@inheritDoc subscribe} */
   subscribe(options: SubscribeOptions): AsyncIterable<AgentEvent>;
   /** {@inheritDoc send} */
@@ -54,6 +57,7 @@ export function createCaissonClient(options: EndpointOptions): CaissonClient {
     runs,
     events,
     changes,
+    files: createFiles(endpoint, calls),
     permissions,
     processes: {
       exec: processes.exec,

@@ -4,6 +4,16 @@ export type { ReadChangesOptions, ReadDiffOptions } from './changes.ts';
 export type { EndpointOptions as CaissonClientOptions } from './endpoint.ts';
 export type { ProcessLogPart, ProcessLogsOptions } from './processes/follow-logs.ts';
 export type { ProcessEnd, RemoteProcess, SpawnOptions } from './processes/remote-process.ts';
+export type { FileInfo, Files, FileSearchItem, FileSearchMatch } from './files.ts';
+export type {
+  Download,
+  DownloadArchiveOptions,
+  DownloadOptions,
+  UploadArchiveOptions,
+  UploadOptions,
+  Unpacked,
+} from './file-transfers.ts';
+export type { FileWatchItem, WatchOptions } from './watch-files.ts';
 export type { SubscribeOptions } from './subscription.ts';
 export { messageText, type FollowOptions, type SendOptions, type Turn } from './turn.ts';
 export type {

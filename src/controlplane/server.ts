@@ -8,6 +8,8 @@ import type { ApiServices } from './api/services.ts';
 import { defaultStallMs } from './api/sse/send-subscription.ts';
 import { Subscriptions, type SubscriptionLimits } from './api/subscriptions.ts';
 import { acceptedHosts } from './http/accepted-hosts.ts';
+import { boundBodyTime } from './http/body-time.ts';
+import { serveFiles } from './http/file-routes.ts';
 import { landingPage } from './http/landing-page.ts';
 import { OpenConnections } from './http/open-connections.ts';
 import { refusalOf, sendRefusal, writeRawRefusal } from './http/refusals.ts';
@@ -72,8 +74,8 @@ export function createServer(options: ServerOptions): Server {
   const app = fastify({
     bodyLimit: settings.maxBodyBytes,
     routerOptions: { maxParamLength: maxPathLength },
-    // Time to receive a request. Answers may take as long as they like: waits and subscriptions do.
-    requestTimeout: 60_000,
+    // Node's own bound of the time to receive a request would cut long uploads; `boundBodyTime` holds the others to it.
+    requestTimeout: 0,
     keepAliveTimeout: 30_000,
     http: { headersTimeout: 15_000, maxHeaderSize: 64 * 1_024 },
     forceCloseConnections: false, // `OpenConnections` closes them
@@ -100,6 +102,7 @@ export function createServer(options: ServerOptions): Server {
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => done(null, body));
 
   app.addHook('onRequest', async (request, reply) => {
+    boundBodyTime(request.raw);
     void reply.header('x-content-type-options', 'nosniff').header('x-request-id', request.id);
     if (!isAcceptedHost(request.headers.host)) {
       throw new CaissonError('FORBIDDEN', 'The Host header does not name this server.', {
@@ -145,6 +148,8 @@ export function createServer(options: ServerOptions): Server {
     '/trpc/:path',
     trpcRoute({ services: { ...services, subscriptions, draining: draining.signal }, logger, stallMs }),
   );
+
+  serveFiles(app, services);
 
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {

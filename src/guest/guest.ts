@@ -13,6 +13,7 @@ import type { KeepAliveOptions } from '../wire/keep-alive.ts';
 import type { WireSession } from '../wire/wire-session.ts';
 import { Changes } from './changes/changes.ts';
 import { changesRoutes } from './changes/changes-routes.ts';
+import { fileRoutes } from './files/file-routes.ts';
 import { harnessRoutes } from './harness-routes.ts';
 import { createInwardServer } from './inward-server.ts';
 import { Journal } from './journal.ts';
@@ -73,6 +74,7 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
     ...harnessRoutes({ harness, journal, identity, turns }),
     ...processesRoutes({ table, clock }),
     ...changesRoutes(changes, () => turns.active()),
+    ...fileRoutes(options.roots),
   ];
   const serveInward = createInwardServer({ routes, logger, keepAlive });
 

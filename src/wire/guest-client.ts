@@ -14,6 +14,7 @@ import {
 } from './contract/guest-api.ts';
 import type { JournalEntry } from './contract/journal-entry.ts';
 import { type SessionSpec, type TurnRequest, type TurnStatus, turnStatusSchema } from './contract/turn.ts';
+import { FilesClient } from './files-client.ts';
 import { readJournalStream } from './journal-stream.ts';
 import type { KeepAliveOptions } from './keep-alive.ts';
 import { ProcessesClient } from './processes-client.ts';
@@ -41,12 +42,14 @@ export class GuestClient {
   readonly processes: ProcessesClient;
   /** What the agent changed. */
   readonly changes: ChangesClient;
+  readonly files: FilesClient;
   #epoch: number | undefined;
 
   /** Takes `duplex` over. */
   constructor(duplex: Duplex, options: GuestClientOptions = {}) {
     this.#wire = connectHttp2(new Transport(duplex), options.keepAlive);
     this.changes = new ChangesClient(this.#wire.session);
+    this.files = new FilesClient(this.#wire.session);
     this.closed = this.#wire.closed.then(() => undefined);
     this.processes = new ProcessesClient(this.#wire.session);
   }

@@ -1,4 +1,3 @@
-import type { Readable } from 'node:stream';
 import { CaissonError } from '../kernel/errors.ts';
 
 const newline = 0x0a;
@@ -17,10 +16,13 @@ export interface LineBounds {
  * taken, so a slow reader slows the sender. A line above `maxLineBytes` throws GUEST_PROTOCOL as soon as it has grown so
  * far; what follows the last newline is dropped. Leaving the loop destroys the stream.
  */
-export async function* lineBatches(stream: Readable, bounds: LineBounds): AsyncGenerator<readonly string[], void> {
+export async function* lineBatches(
+  stream: AsyncIterable<Buffer>,
+  bounds: LineBounds,
+): AsyncGenerator<readonly string[], void> {
   const { maxLineBytes, maxLines, maxBatchBytes } = bounds;
   const part = new LinePart(maxLineBytes);
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
+  for await (const chunk of stream) {
     let lines: string[] = [];
     let bytes = 0;
     let start = 0;

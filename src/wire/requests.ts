@@ -1,4 +1,10 @@
-import type { ClientHttp2Session, ClientHttp2Stream, OutgoingHttpHeaders } from 'node:http2';
+import type {
+  ClientHttp2Session,
+  ClientHttp2Stream,
+  IncomingHttpHeaders,
+  IncomingHttpStatusHeader,
+  OutgoingHttpHeaders,
+} from 'node:http2';
 import { constants } from 'node:http2';
 import type { z } from 'zod';
 import { deadline } from '../kernel/deadline.ts';
@@ -39,22 +45,40 @@ export async function requestJson<Answer>(session: ClientHttp2Session, request: 
     endStream: request.body === undefined,
   });
   if (request.body !== undefined) stream.end(JSON.stringify(request.body));
+  const { answer } = request;
+  return await readAnswer(stream, {
+    answer,
+    shape: request.shape,
+    what: `${request.method} ${request.path}`,
+    maxAnswerBytes,
+    signal: limit.signal,
+  });
+}
+
+interface ExpectedAnswer<Answer> {
+  readonly answer: z.ZodType<Answer>;
+  readonly shape?: JsonRequest<Answer>['shape'];
+  /** The request, for errors. */
+  readonly what: string;
+  /** Default 64 KiB, then GUEST_PROTOCOL. */
+  readonly maxAnswerBytes?: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** The JSON that a stream answers with, which is listened to from now on. Rejects as `requestJson` does. */
+export async function readAnswer<Answer>(
+  stream: ClientHttp2Stream,
+  { answer, shape, what, maxAnswerBytes = defaultMaxAnswerBytes, signal }: ExpectedAnswer<Answer>,
+): Promise<Answer> {
   let isCut = false;
   stream.once('end', () => (isCut = wasCut(stream)));
-  const [status, text] = await Promise.all([
-    responseStatus(stream, limit.signal),
-    readText(stream, maxAnswerBytes, limit.signal),
-  ]);
+  const [status, text] = await Promise.all([responseStatus(stream, signal), readText(stream, maxAnswerBytes, signal)]);
   if (status !== 200) throw readRefusal(status, text);
-  const isSound = request.shape === undefined || hasJsonShape(text, request.shape);
-  const parsed = request.answer.safeParse(isSound ? parseJson(text) : undefined);
-  if (!parsed.success) {
-    if (isCut) throw brokenStream(stream, limit.signal);
-    throw new CaissonError('GUEST_PROTOCOL', `${request.method} ${request.path} was answered outside the contract.`, {
-      cause: parsed.error,
-    });
-  }
-  return parsed.data;
+  const isSound = shape === undefined || hasJsonShape(text, shape);
+  const parsed = answer.safeParse(isSound ? parseJson(text) : undefined);
+  if (parsed.success) return parsed.data;
+  if (isCut) throw brokenStream(stream, signal);
+  throw new CaissonError('GUEST_PROTOCOL', `${what} was answered outside the contract.`, { cause: parsed.error });
 }
 
 export interface StreamRequest {
@@ -63,19 +87,25 @@ export interface StreamRequest {
   readonly signal?: AbortSignal | undefined;
   /** True where the request has no body. */
   readonly endStream: boolean;
+  /** Sent after the body, when it was ended: never when it was cut. */
+  readonly trailers?: OutgoingHttpHeaders | undefined;
 }
 
 /** Opens a stream. Its errors are heard here; users watch 'close' or read it. Throws WIRE_LOST on a dead session. */
 export function openStream(session: ClientHttp2Session, request: StreamRequest): ClientHttp2Stream {
-  const { signal } = request;
+  const { signal, trailers } = request;
   signal?.throwIfAborted();
   let stream: ClientHttp2Stream;
   try {
-    stream = session.request(request.headers, { endStream: request.endStream });
+    stream = session.request(request.headers, {
+      endStream: request.endStream,
+      waitForTrailers: trailers !== undefined,
+    });
   } catch (thrown) {
     throw new CaissonError('WIRE_LOST', 'The wire to the sandbox is down.', { cause: thrown });
   }
   stream.on('error', () => undefined); // also emits 'close'
+  if (trailers !== undefined) stream.once('wantTrailers', () => stream.sendTrailers(trailers));
   if (signal !== undefined) {
     const abort = (): void => {
       stream.close(constants.NGHTTP2_CANCEL); // for the peer
@@ -88,14 +118,22 @@ export function openStream(session: ClientHttp2Session, request: StreamRequest):
 }
 
 /** The status of the answer, as soon as its headers are here. */
-export function responseStatus(stream: ClientHttp2Stream, signal?: AbortSignal): Promise<number> {
+export async function responseStatus(stream: ClientHttp2Stream, signal?: AbortSignal): Promise<number> {
+  return (await responseHeaders(stream, signal))[':status'] ?? 0;
+}
+
+/** The headers of the answer, as soon as they are here. */
+export function responseHeaders(
+  stream: ClientHttp2Stream,
+  signal?: AbortSignal,
+): Promise<IncomingHttpHeaders & IncomingHttpStatusHeader> {
   return new Promise((resolve, reject) => {
     const closed = (): void => reject(brokenStream(stream, signal));
     if (stream.destroyed) closed();
     stream.once('close', closed);
     stream.once('response', (headers) => {
       stream.off('close', closed);
-      resolve(headers[':status'] ?? 0);
+      resolve(headers);
     });
   });
 }

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { changes } from './parts/changes.ts';
 import { cold } from './parts/cold.ts';
+import { files } from './parts/files.ts';
 import { late } from './parts/late.ts';
 import { memory } from './parts/memory.ts';
 import { processes } from './parts/processes.ts';
@@ -13,7 +14,7 @@ import { markdownTable } from './report/markdown.ts';
 import type { Row } from './report/row.ts';
 import { type BenchContext, openBenchContext } from './rig/bench-context.ts';
 
-const parts = { prompt, stream, wire, processes, changes, cold, late, memory } as const satisfies Record<
+const parts = { prompt, stream, wire, files, processes, changes, cold, late, memory } as const satisfies Record<
   string,
   (context: BenchContext) => Promise<readonly Row[]>
 >;

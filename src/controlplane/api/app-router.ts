@@ -2,6 +2,7 @@ import { agentsRouter } from './routers/agents.ts';
 import { changesRouter } from './routers/changes.ts';
 import { conversationsRouter } from './routers/conversations.ts';
 import { eventsRouter } from './routers/events.ts';
+import { filesRouter } from './routers/files.ts';
 import { keysRouter } from './routers/keys.ts';
 import { permissionsRouter } from './routers/permissions.ts';
 import { processesRouter } from './routers/processes.ts';
@@ -16,6 +17,7 @@ export const appRouter = router({
   runs: runsRouter,
   events: eventsRouter,
   changes: changesRouter,
+  files: filesRouter,
   permissions: permissionsRouter,
   processes: processesRouter,
   keys: keysRouter,

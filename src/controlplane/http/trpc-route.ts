@@ -28,7 +28,12 @@ interface TrpcRouteOptions {
 const maxBatchSize = 50;
 
 /** Served by our own stream of events; a test holds this list against the router. */
-export const subscriptionPaths: ReadonlySet<string> = new Set(['events.subscribe', 'processes.logs']);
+export const subscriptionPaths: ReadonlySet<string> = new Set([
+  'events.subscribe',
+  'files.search',
+  'files.watch',
+  'processes.logs',
+]);
 
 /** Serves `/trpc/:path`: subscriptions by our own stream of events, all else by tRPC. */
 export function trpcRoute({ services, logger, stallMs }: TrpcRouteOptions) {

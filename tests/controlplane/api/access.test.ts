@@ -79,6 +79,28 @@ const matrix: Readonly<Record<string, Entry | string>> = {
     insideRefusedWith: 'SANDBOX_START_FAILED',
   },
   'changes.restore': { input: ({ runId }) => ({ runId }), refusedWith: 'RUN_NOT_FOUND' },
+  'files.list': {
+    input: ({ agentId }) => ({ agentId, path: '' }),
+    refusedWith: 'AGENT_NOT_FOUND',
+    insideRefusedWith: 'SANDBOX_START_FAILED',
+  },
+  'files.stat': {
+    input: ({ agentId }) => ({ agentId, path: 'a' }),
+    refusedWith: 'AGENT_NOT_FOUND',
+    insideRefusedWith: 'SANDBOX_START_FAILED',
+  },
+  'files.read': {
+    input: ({ agentId }) => ({ agentId, path: 'a' }),
+    refusedWith: 'AGENT_NOT_FOUND',
+    insideRefusedWith: 'SANDBOX_START_FAILED',
+  },
+  'files.write': { input: ({ agentId }) => ({ agentId, path: 'a', content: '' }), refusedWith: 'AGENT_NOT_FOUND' },
+  'files.mkdir': { input: ({ agentId }) => ({ agentId, path: 'a' }), refusedWith: 'AGENT_NOT_FOUND' },
+  'files.move': { input: ({ agentId }) => ({ agentId, from: 'a', to: 'b' }), refusedWith: 'AGENT_NOT_FOUND' },
+  'files.copy': { input: ({ agentId }) => ({ agentId, from: 'a', to: 'b' }), refusedWith: 'AGENT_NOT_FOUND' },
+  'files.remove': { input: ({ agentId }) => ({ agentId, path: 'a' }), refusedWith: 'AGENT_NOT_FOUND' },
+  'files.search': { input: ({ agentId }) => ({ agentId, query: 'a' }), refusedWith: 'AGENT_NOT_FOUND' },
+  'files.watch': { input: ({ agentId }) => ({ agentId, path: '' }), refusedWith: 'AGENT_NOT_FOUND' },
   'permissions.list': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
   'permissions.respond': {
     input: ({ permissionId }) => ({ permissionId, optionId: 'allow_once' }),

@@ -1,0 +1,23 @@
+import { Command } from 'commander';
+import { get as download } from '../files/get.ts';
+import { sizeText } from '../files/progress.ts';
+import { lastName, remotePath } from '../files/remote-path.ts';
+import { oneLine } from '../output/printable.ts';
+import { stderr } from '../output/sink.ts';
+
+export function filesGetCommand(): Command {
+  return new Command('get')
+    .description(
+      'Download a file, or a folder with all that is in it. Links that would lead out of the folder are left out.',
+    )
+    .argument('<agent:path>', 'file or folder')
+    .argument('[local]', 'where to; default: its own name, here. - for stdout')
+    .action(get);
+}
+
+async function get(text: string, local: string | undefined): Promise<void> {
+  const remote = await remotePath(text);
+  const { files, bytes, leftOut, to } = await download(remote, local ?? (lastName(remote.path) || 'workspace'));
+  for (const name of leftOut) await stderr.write(`Left out, since it leads out of the folder: ${oneLine(name)}\n`);
+  if (to !== '-') await stderr.write(`Got ${files} ${files === 1 ? 'file' : 'files'}, ${sizeText(bytes)}, in ${to}\n`);
+}

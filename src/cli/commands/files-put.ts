@@ -1,0 +1,22 @@
+import { basename } from 'node:path';
+import { Command } from 'commander';
+import { put as upload } from '../files/put.ts';
+import { sizeText } from '../files/progress.ts';
+import { remotePath } from '../files/remote-path.ts';
+import { stderr } from '../output/sink.ts';
+
+export function filesPutCommand(): Command {
+  return new Command('put')
+    .description('Upload a file, or a folder with all that is in it. A file is replaced when all of it has come.')
+    .argument('<local>', 'file or folder of this machine; - for stdin')
+    .argument('<agent:path>', 'where to; ending with a slash: into that folder, under its own name')
+    .action(put);
+}
+
+async function put(local: string, target: string): Promise<void> {
+  const remote = await remotePath(target);
+  const isInto = (remote.path === '' || remote.path.endsWith('/')) && local !== '-';
+  const path = isInto ? `${remote.path}${basename(local) === '.' ? '' : basename(local)}` : remote.path;
+  const { files, bytes } = await upload(local, { ...remote, path });
+  await stderr.write(`Put ${files} ${files === 1 ? 'file' : 'files'}, ${sizeText(bytes)}\n`);
+}

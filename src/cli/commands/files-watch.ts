@@ -1,0 +1,28 @@
+import { Command } from 'commander';
+import { remotePath } from '../files/remote-path.ts';
+import { writeJsonLine } from '../output/sink.ts';
+
+interface Options {
+  readonly cursor?: string;
+  readonly exclude?: readonly string[];
+}
+
+export function filesWatchCommand(): Command {
+  return new Command('watch')
+    .description('Print what changes in a folder, one JSON object a line, until you stop it.')
+    .argument('<agent[:path]>', 'the folder; the workspace without a path')
+    .option('--cursor <cursor>', 'go on after an item that was printed before')
+    .option('--exclude <name...>', 'folders that are not watched (default: .git node_modules)')
+    .action(watch);
+}
+
+async function watch(text: string, { cursor, exclude }: Options): Promise<void> {
+  const { client, agentId, path } = await remotePath(text);
+  const items = client.files.watch({
+    agentId,
+    path,
+    cursor: cursor ?? null,
+    ...(exclude === undefined ? {} : { exclude: [...exclude] }),
+  });
+  for await (const item of items) await writeJsonLine(item);
+}

@@ -1,0 +1,48 @@
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { Readable } from 'node:stream';
+import { ReadableStream as NodeReadableStream } from 'node:stream/web';
+import { onThisMachine } from './local-error.ts';
+import { packFolder } from './pack-folder.ts';
+import { Progress } from './progress.ts';
+import type { RemotePath } from './remote-path.ts';
+
+/** What went up. */
+export interface Put {
+  readonly files: number;
+  readonly bytes: number;
+}
+
+/** Uploads a file, a folder with all that is in it, or stdin (`-`), with its progress on stderr. */
+export async function put(local: string, { client, agentId, path }: RemotePath): Promise<Put> {
+  if (local === '-') {
+    const progress = new Progress('stdin');
+    const { file } = await client.files.upload({
+      agentId,
+      path,
+      body: webStream(process.stdin, progress),
+      parents: true,
+    });
+    await progress.end();
+    return { files: 1, bytes: file.size };
+  }
+  const stats = await onThisMachine(() => stat(local));
+  const progress = new Progress(local, stats.isDirectory() ? undefined : stats.size);
+  try {
+    if (stats.isDirectory()) {
+      const body = webStream(Readable.from(packFolder(local), { objectMode: false }), progress);
+      return await onThisMachine(() => client.files.uploadArchive({ agentId, path, body }));
+    }
+    const body = webStream(createReadStream(local, { highWaterMark: 256 * 1024 }), progress);
+    const mode = stats.mode & 0o777;
+    const { file } = await onThisMachine(() => client.files.upload({ agentId, path, body, mode, parents: true }));
+    return { files: 1, bytes: file.size };
+  } finally {
+    await progress.end();
+  }
+}
+
+function webStream(stream: Readable, progress: Progress): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const source = NodeReadableStream.from(stream) as ReadableStream<Uint8Array<ArrayBuffer>>;
+  return source.pipeThrough(progress.through());
+}

@@ -1,0 +1,231 @@
+import { CaissonError } from '../kernel/errors.ts';
+import { pathToBytes } from '../kernel/file-path.ts';
+import { percentEncodeBytes } from '../kernel/percent-bytes.ts';
+import type { ApiOutputs } from './api.ts';
+import { errorOfShape } from './call-error.ts';
+import { callFailed, type Endpoint, notCaisson, unreachable } from './endpoint.ts';
+
+type Bytes = Uint8Array<ArrayBuffer>;
+type Body = ReadableStream<Bytes> | Blob | Uint8Array<ArrayBuffer> | string;
+
+interface Of {
+  readonly agentId: string;
+  /** Absolute, or relative to /workspace. */
+  readonly path: string;
+  /** Breaks the transfer off. */
+  readonly signal?: AbortSignal;
+}
+
+export interface DownloadOptions extends Of {
+  /** Where to begin, in bytes. Default 0. */
+  readonly start?: number;
+  /** Where to end, exclusive. Default: the end of the file. */
+  readonly end?: number;
+  /** Only while the file is the one of this ETag: else FILE_CHANGED. */
+  readonly ifMatch?: string;
+}
+
+/** A file under way. */
+export interface Download {
+  /** Fails when the transfer breaks, also where the file became shorter meanwhile. Cancel it if it is not read to its end. */
+  readonly stream: ReadableStream<Bytes>;
+  /** Bytes that come. */
+  readonly length: number;
+  /** Of the whole file. */
+  readonly size: number;
+  readonly etag: string;
+  /** Milliseconds since the epoch, to the second. */
+  readonly modifiedAt: number;
+}
+
+/** A file of any size, or a part of it, as a stream that is sent as fast as it is read. */
+export async function downloadFile(endpoint: Endpoint, options: DownloadOptions): Promise<Download> {
+  const { start = 0, end, ifMatch, signal } = options;
+  const headers = new Headers({ 'accept-encoding': 'identity' });
+  if (start > 0 || end !== undefined) headers.set('range', `bytes=${start}-${end === undefined ? '' : end - 1}`);
+  if (ifMatch !== undefined) headers.set('if-match', ifMatch);
+  const response = await request(endpoint, url(endpoint, 'file', options), { headers, signal: signal ?? null });
+  const length = Number(response.headers.get('content-length') ?? Number.NaN);
+  const whole = /\/(\d+)$/.exec(response.headers.get('content-range') ?? '')?.[1];
+  const etag = response.headers.get('etag');
+  if (etag === null || !Number.isSafeInteger(length)) throw notCaisson(endpoint.url, response);
+  return {
+    stream: streamOf(endpoint, response, length, signal),
+    length,
+    size: whole === undefined ? length : Number(whole),
+    etag,
+    modifiedAt: Date.parse(response.headers.get('last-modified') ?? ''),
+  };
+}
+
+export interface UploadOptions extends Of {
+  /** A stream is sent as it comes (in browsers: give a Blob, such as a File); what it fails with, the upload fails with. */
+  readonly body: Body;
+  readonly ifMatch?: string;
+  /** `*`: only where there is no file yet. */
+  readonly ifNoneMatch?: string;
+  /** Permission bits of a new file, such as 0o755. */
+  readonly mode?: number;
+  /** Makes the folders that are missing. */
+  readonly parents?: boolean;
+}
+
+/** Writes a file of any size. It appears under its name when all of it came; until then, and if it breaks, it is as before. */
+export async function uploadFile(endpoint: Endpoint, options: UploadOptions): Promise<ApiOutputs['files']['write']> {
+  const headers = new Headers();
+  if (options.ifMatch !== undefined) headers.set('if-match', options.ifMatch);
+  if (options.ifNoneMatch !== undefined) headers.set('if-none-match', options.ifNoneMatch);
+  const query = `${options.mode === undefined ? '' : `&mode=${options.mode}`}${options.parents === true ? '&parents=1' : ''}`;
+  return (await put(
+    endpoint,
+    `${url(endpoint, 'file', options)}${query}`,
+    options,
+    headers,
+  )) as ApiOutputs['files']['write'];
+}
+
+export interface DownloadArchiveOptions extends Of {
+  /** Default: tar. */
+  readonly format?: 'tar' | 'zip';
+}
+
+/** All that is in a folder, with names relative to it. The stream fails where the archive could not be finished. */
+export async function downloadArchive(
+  endpoint: Endpoint,
+  options: DownloadArchiveOptions,
+): Promise<ReadableStream<Bytes>> {
+  const { format = 'tar', signal } = options;
+  const response = await request(endpoint, `${url(endpoint, 'archive', options)}&format=${format}`, {
+    signal: signal ?? null,
+  });
+  return streamOf(endpoint, response, undefined, signal);
+}
+
+export interface UploadArchiveOptions extends Of {
+  /** A tar archive. */
+  readonly body: Body;
+}
+
+/** What was unpacked. */
+export interface Unpacked {
+  readonly files: number;
+  readonly folders: number;
+  readonly links: number;
+  readonly bytes: number;
+}
+
+/**
+ * Unpacks a tar archive into a folder of the sandbox, which is made where it is missing. PATH_FORBIDDEN for an entry that
+ * would lead out of it, and for devices; what came before it stays.
+ */
+export async function uploadArchive(endpoint: Endpoint, options: UploadArchiveOptions): Promise<Unpacked> {
+  return (await put(endpoint, url(endpoint, 'archive', options), options, new Headers())) as Unpacked;
+}
+
+function url(endpoint: Endpoint, what: 'file' | 'archive', { agentId, path }: Of): string {
+  const bytes = pathToBytes(path);
+  if (bytes === undefined) throw new CaissonError('BAD_REQUEST', 'The path is not valid text.');
+  return `${endpoint.url}/v1/agents/${encodeURIComponent(agentId)}/${what}?path=${percentEncodeBytes(bytes)}`;
+}
+
+async function put(
+  endpoint: Endpoint,
+  target: string,
+  { body, signal }: { readonly body: Body; readonly signal?: AbortSignal },
+  headers: Headers,
+): Promise<unknown> {
+  headers.set('content-type', 'application/octet-stream');
+  // Whatever fails in the caller's stream is its own error, not a control plane that cannot be reached.
+  let failure: { readonly thrown: unknown } | undefined;
+  const over = new AbortController();
+  const gone = signal === undefined ? over.signal : AbortSignal.any([over.signal, signal]);
+  const source = body instanceof ReadableStream ? watched(body, gone, (thrown) => (failure ??= { thrown })) : body;
+  const init: RequestInit & { duplex?: 'half' } = { method: 'PUT', body: source, headers, signal: signal ?? null };
+  if (source instanceof ReadableStream) init.duplex = 'half';
+  try {
+    const response = await request(endpoint, target, init);
+    return await response.json();
+  } catch (thrown) {
+    if (failure !== undefined) throw failure.thrown;
+    throw thrown;
+  } finally {
+    over.abort();
+  }
+}
+
+/**
+ * Hands on what is read, one piece at a time, and tells why it failed. Ends when `gone` aborts: Node's fetch would go on to read
+ * a body that nobody takes any more.
+ */
+function watched(
+  body: ReadableStream<Bytes>,
+  gone: AbortSignal,
+  onFailure: (thrown: unknown) => void,
+): ReadableStream<Bytes> {
+  const reader = body.getReader();
+  return new ReadableStream<Bytes>(
+    {
+      async pull(controller) {
+        if (gone.aborted) {
+          controller.error(gone.reason);
+          await reader.cancel(gone.reason);
+          return;
+        }
+        try {
+          const { done, value } = await reader.read();
+          if (done) controller.close();
+          else controller.enqueue(value);
+        } catch (thrown) {
+          onFailure(thrown);
+          throw thrown;
+        }
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+/** An answer of 2xx; else throws the error that the control plane sent. */
+async function request(endpoint: Endpoint, target: string, init: RequestInit): Promise<Response> {
+  const response = await endpoint.fetch(target, { ...init, cache: 'no-store' });
+  if (response.ok) return response;
+  if (!(response.headers.get('content-type') ?? '').startsWith('application/json')) {
+    await response.body?.cancel();
+    throw notCaisson(endpoint.url, response);
+  }
+  const body: unknown = await response.json();
+  if (typeof body === 'object' && body !== null && 'error' in body) throw errorOfShape(body.error);
+  throw notCaisson(endpoint.url, response);
+}
+
+/** The body, whose failures are ours, and which never ends early without one. */
+function streamOf(
+  endpoint: Endpoint,
+  response: Response,
+  length: number | undefined,
+  signal: AbortSignal | undefined,
+): ReadableStream<Bytes> {
+  const reader = response.body?.getReader();
+  let received = 0;
+  return new ReadableStream<Bytes>(
+    {
+      async pull(controller) {
+        let piece: Bytes | undefined;
+        try {
+          piece = (await reader?.read())?.value;
+        } catch (thrown) {
+          throw callFailed(endpoint.url, thrown, signal);
+        }
+        if (piece !== undefined) {
+          received += piece.length;
+          controller.enqueue(piece);
+        } else if (length !== undefined && received < length) {
+          throw unreachable(endpoint.url, `the transfer broke off after ${received} of ${length} bytes`);
+        } else controller.close();
+      },
+      cancel: (reason) => reader?.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  );
+}

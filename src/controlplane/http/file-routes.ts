@@ -1,0 +1,212 @@
+import { pipeline } from 'node:stream/promises';
+import { Readable } from 'node:stream';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { CaissonError } from '../../kernel/errors.ts';
+import { pathFromBytes } from '../../kernel/file-path.ts';
+import { agentIdSchema } from '../../kernel/ids.ts';
+import { queryBytes } from '../../kernel/percent-bytes.ts';
+import type { FileInfo } from '../../wire/contract/files.ts';
+import { type Upload, wholeOf } from '../../wire/files-client.ts';
+import type { GuestClient } from '../../wire/guest-client.ts';
+import type { KeyService } from '../auth/key-service.ts';
+import type { Workspaces } from '../workspace/workspaces.ts';
+import { safeContentHeaders } from './content-headers.ts';
+
+interface FileRoutesOptions {
+  readonly workspaces: Pick<Workspaces, 'open'>;
+  readonly keys: Pick<KeyService, 'authenticate'>;
+}
+
+type AgentRequest = FastifyRequest<{ Params: { agentId: string } }>;
+
+/** A body that brings nothing for this long is given up. */
+const idleMs = 60_000;
+
+/**
+ * Files and folders of any size, as streams, under the API's keys:
+ *
+ * - `GET`, `HEAD` and `PUT /v1/agents/:agentId/file?path=…`: one file. Range, If-Range, If-Match, If-None-Match and ETag as
+ *   in HTTP. `PUT` takes `mode` (decimal) and `parents=1`, and answers as `files.write` does. A cut upload changes nothing.
+ * - `GET` and `PUT /v1/agents/:agentId/archive?path=…`: all that is in a folder, `format=tar` or `zip`; `PUT` unpacks a tar
+ *   there, in the sandbox.
+ *
+ * `path` is percent-encoded bytes. What is sent is an attachment of no type that a browser would show: nothing of a sandbox
+ * is rendered on this origin. Never is more in memory than the windows of the wire.
+ */
+export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): void {
+  void app.register(async (scope) => {
+    // The body is a stream of bytes, whatever it is called and however long it is.
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser('*', (_request, _body, done) => done(null));
+
+    const open = async (request: AgentRequest): Promise<readonly [GuestClient, Uint8Array]> => {
+      const principal = await options.keys.authenticate(request.headers.authorization);
+      const agentId = agentIdSchema.safeParse(request.params.agentId);
+      if (!agentId.success) throw new CaissonError('BAD_REQUEST', 'This is not the id of an agent.');
+      const path = queryBytes(request.url.split('?', 2)[1] ?? '', 'path');
+      if (path === undefined) {
+        throw new CaissonError('BAD_REQUEST', 'The query has no valid `path`.', {
+          hint: 'Give the bytes of the path, percent-encoded: ?path=src/main.ts',
+        });
+      }
+      return [await options.workspaces.open(principal, agentId.data), path];
+    };
+
+    scope.head<{ Params: { agentId: string } }>('/v1/agents/:agentId/file', async (request, reply) => {
+      const [guest, path] = await open(request);
+      const file = await guest.files.stat(path);
+      if (file.type !== 'file') throw notAFile(file);
+      void reply.headers({ ...fileHeaders(file), 'content-length': file.size });
+      return await reply.send();
+    });
+
+    scope.get<{ Params: { agentId: string } }>('/v1/agents/:agentId/file', async (request, reply) => {
+      const [guest, path] = await open(request);
+      const leave = leaving(reply);
+      const { range, 'if-range': ifRange, ...headers } = request.headers;
+      const conditions = {
+        range,
+        ifRange: typeof ifRange === 'string' ? ifRange : undefined,
+        ifMatch: headers['if-match'],
+        ifNoneMatch: headers['if-none-match'],
+      };
+      const { status, file, length, contentRange, content } = await guest.files
+        .open(path, conditions, leave)
+        .catch((thrown: unknown) => {
+          const isRange = thrown instanceof CaissonError && thrown.code === 'RANGE_NOT_SATISFIABLE';
+          if (isRange) void reply.header('content-range', `bytes */${Number(thrown.details['size'])}`);
+          throw thrown;
+        });
+      const described = {
+        ...fileHeaders(file),
+        ...(contentRange === undefined ? {} : { 'content-range': contentRange }),
+      };
+      if (status === 304) {
+        content.destroy();
+        return await reply.code(304).headers(described).send();
+      }
+      await sendStream(reply, status, { ...described, 'content-length': length }, wholeOf(content, length));
+    });
+
+    scope.put<{ Params: { agentId: string } }>('/v1/agents/:agentId/file', async (request, reply) => {
+      const [guest, path] = await open(request);
+      const query = new URL(request.url, 'http://caisson').searchParams;
+      const upload = guest.files.put(path, {
+        ifMatch: request.headers['if-match'],
+        ifNoneMatch: request.headers['if-none-match'],
+        mode: modeOf(query.get('mode')),
+        parents: query.get('parents') === '1',
+        length: lengthOf(request),
+      });
+      const written = await take(request, reply, upload);
+      return await reply
+        .code(written.created ? 201 : 200)
+        .header('etag', written.file.etag)
+        .send(written);
+    });
+
+    scope.get<{ Params: { agentId: string } }>('/v1/agents/:agentId/archive', async (request, reply) => {
+      const [guest, path] = await open(request);
+      const format = new URL(request.url, 'http://caisson').searchParams.get('format') ?? 'tar';
+      if (format !== 'tar' && format !== 'zip') throw new CaissonError('BAD_REQUEST', '`format` is tar or zip.');
+      const stream = await guest.files.openArchive(path, format, leaving(reply));
+      const name = `${lastName(pathFromBytes(path)) || 'workspace'}.${format}`;
+      await sendStream(reply, 200, safeContentHeaders(name), wholeOf(stream, undefined));
+    });
+
+    scope.put<{ Params: { agentId: string } }>('/v1/agents/:agentId/archive', async (request, reply) => {
+      const [guest, path] = await open(request);
+      return await reply.send(await take(request, reply, guest.files.unpack(path)));
+    });
+  });
+}
+
+/** Answers with a stream that is cut, for all to see, where it cannot be finished. */
+async function sendStream(
+  reply: FastifyReply,
+  status: number,
+  headers: Readonly<Record<string, string | number>>,
+  chunks: AsyncIterable<Buffer>,
+): Promise<void> {
+  for (const [name, value] of Object.entries({ ...reply.getHeaders(), ...headers })) {
+    if (value !== undefined) reply.raw.setHeader(name, value);
+  }
+  reply.hijack();
+  reply.raw.writeHead(status);
+  try {
+    await pipeline(Readable.from(chunks, { objectMode: false, highWaterMark: 256 * 1024 }), reply.raw);
+  } catch {
+    reply.raw.destroy(); // the length that was announced, or the missing last chunk, tells the reader
+  }
+}
+
+/** Sends the body of a request on, and resolves with the answer. What the guest refuses is known before all was sent. */
+async function take<Answer>(request: FastifyRequest, reply: FastifyReply, upload: Upload<Answer>): Promise<Answer> {
+  const { body, answer } = upload;
+  const { raw } = request;
+  let idle = setTimeout(() => undefined, 0);
+  const watchIdle = (): void => {
+    clearTimeout(idle);
+    idle = setTimeout(
+      () => body.destroy(new CaissonError('DEADLINE_EXCEEDED', 'The upload brought nothing for 60 s.')),
+      idleMs,
+    );
+  };
+  watchIdle();
+  raw.on('data', watchIdle).pause();
+  const cut = (): void => {
+    if (!raw.complete) body.close(8 /* NGHTTP2_CANCEL */);
+  };
+  raw.once('close', cut);
+  try {
+    const sent = pipeline(raw, body);
+    sent.catch(() => undefined); // `answer` says why
+    return await answer;
+  } catch (thrown) {
+    body.destroy();
+    void reply.header('connection', 'close'); // what is left of the body has no reader
+    throw thrown;
+  } finally {
+    clearTimeout(idle);
+    raw.off('data', watchIdle).off('close', cut);
+  }
+}
+
+function fileHeaders(file: FileInfo): Record<string, string> {
+  return {
+    ...safeContentHeaders(lastName(file.path)),
+    etag: file.etag,
+    'last-modified': new Date(file.modifiedAt).toUTCString(),
+    'accept-ranges': 'bytes',
+  };
+}
+
+/** Aborts when the caller leaves before its answer is complete. */
+function leaving(reply: FastifyReply): AbortSignal {
+  const leave = new AbortController();
+  reply.raw.once('close', () => leave.abort(new CaissonError('ABORTED', 'The caller has left.')));
+  return leave.signal;
+}
+
+function notAFile({ path, type }: FileInfo): CaissonError {
+  const details = { path };
+  return type === 'directory'
+    ? new CaissonError('IS_A_DIRECTORY', `${JSON.stringify(path)} is a folder.`, { details })
+    : new CaissonError('NOT_A_REGULAR_FILE', `${JSON.stringify(path)} is a pipe, a socket or a device.`, { details });
+}
+
+function modeOf(text: string | null): number | undefined {
+  if (text === null) return undefined;
+  const mode = /^\d{1,3}$/.test(text) ? Number(text) : 0o1000;
+  if (mode <= 0o777) return mode;
+  throw new CaissonError('BAD_REQUEST', '`mode` is a decimal number up to 511 (0o777).');
+}
+
+function lengthOf({ headers }: FastifyRequest): number | undefined {
+  const length = headers['content-length'];
+  return length === undefined ? undefined : Number(length);
+}
+
+function lastName(path: string): string {
+  return path.slice(path.lastIndexOf('/', path.length - 2) + 1);
+}

@@ -1,0 +1,252 @@
+import type { ServerHttp2Stream } from 'node:http2';
+import { constants } from 'node:http2';
+import { CaissonError } from '../../kernel/errors.ts';
+import { queryBytes } from '../../kernel/percent-bytes.ts';
+import {
+  filePaths,
+  folderRequestSchema,
+  maxListEntries,
+  maxWholeBytes,
+  removeRequestSchema,
+  searchRequestSchema,
+  transferRequestSchema,
+  watchRequestSchema,
+} from '../../wire/contract/files.ts';
+import { answerJson, type InwardCall, parseInput, readJsonBody, type Route } from '../inward-call.ts';
+import { Confinement } from './confinement.ts';
+import { fileInfo } from './file-info.ts';
+import { ItemStream } from './item-stream.ts';
+import { listFolder } from './list-folder.ts';
+import { makeFolder, makeParents } from './make-folder.ts';
+import { packTar } from './pack.ts';
+import { packZip } from './pack-zip.ts';
+import { readFile } from './read-file.ts';
+import { remove } from './remove.ts';
+import { RequestBody } from './request-body.ts';
+import { bytesOfText, type SandboxPath } from './sandbox-path.ts';
+import { Searches } from './search.ts';
+import { copy, move } from './transfer.ts';
+import { unpackTar } from './unpack.ts';
+import { Watches } from './watches.ts';
+import { appendWhole, NewContent, type WriteOptions, writeWhole } from './write-file.ts';
+
+/** Archives that are packed or unpacked at the same time. */
+const maxArchives = 8;
+
+/** The routes of `contract/files.ts`. */
+export function fileRoutes(roots: readonly string[]): readonly Route[] {
+  const confinement = new Confinement(roots);
+  const searches = new Searches(confinement);
+  const watches = new Watches(confinement);
+  let archives = 0;
+  const pathOf = (call: InwardCall): SandboxPath => confinement.parse(queryOf(call, 'path') ?? Buffer.alloc(0));
+  const named = (path: string): SandboxPath => confinement.parse(bytesOfText(path));
+
+  const asArchive = async (work: () => Promise<void>): Promise<void> => {
+    if (archives >= maxArchives) {
+      throw new CaissonError('LIMIT_REACHED', `${maxArchives} archives are under way.`, {
+        hint: 'Wait for one to end.',
+      });
+    }
+    archives += 1;
+    try {
+      await work();
+    } finally {
+      archives -= 1;
+    }
+  };
+
+  return [
+    {
+      method: 'GET',
+      path: filePaths.stat,
+      handle(call) {
+        const path = pathOf(call);
+        using pin = confinement.pin(path, { follow: call.query.get('follow') !== '0' });
+        answerJson(
+          call.stream,
+          fileInfo(path.text, pin.stat(), () => Buffer.from(path.bytes)),
+        );
+      },
+    },
+    {
+      method: 'GET',
+      path: filePaths.list,
+      async handle(call) {
+        const after = queryOf(call, 'after');
+        const options = {
+          recursive: call.query.get('recursive') === '1',
+          after: after === undefined ? undefined : Buffer.from(after),
+          limit: Math.min(numberOf(call, 'limit') ?? maxListEntries, maxListEntries),
+          signal: goneWith(call.stream),
+        };
+        answerJson(call.stream, await listFolder(confinement, pathOf(call), options));
+      },
+    },
+    {
+      method: 'GET',
+      path: filePaths.content,
+      async handle(call) {
+        const { range, 'if-range': ifRange, ...headers } = call.headers;
+        const request = { range, ifRange: text(ifRange), ...conditionsOf(headers) };
+        await readFile(confinement, pathOf(call), request, call.stream);
+      },
+    },
+    {
+      method: 'PUT',
+      path: filePaths.content,
+      handle: (call) => write(confinement, pathOf(call), call),
+    },
+    {
+      method: 'POST',
+      path: filePaths.folder,
+      async handle({ stream }) {
+        const request = parseInput(folderRequestSchema, await readJsonBody(stream), 'request');
+        const path = named(request.path);
+        if (request.parents) makeParents(confinement, path);
+        using place = confinement.place(path);
+        const isNew = makeFolder(place);
+        if (!isNew && !request.parents) {
+          throw new CaissonError('FILE_EXISTS', `${JSON.stringify(path.text)} exists already.`, {
+            details: { path: path.text },
+          });
+        }
+        using folder = place.pin();
+        answerJson(
+          stream,
+          fileInfo(path.text, folder.stat(), () => folder.via),
+        );
+      },
+    },
+    ...(
+      [
+        [filePaths.move, move],
+        [filePaths.copy, copy],
+      ] as const
+    ).map(([path, transfer]): Route => ({
+      method: 'POST',
+      path,
+      async handle({ stream }) {
+        const request = parseInput(transferRequestSchema, await readJsonBody(stream), 'request');
+        const [from, to] = [named(request.from), named(request.to)];
+        const signal = goneWith(stream);
+        answerJson(stream, await transfer(confinement, { from, to, overwrite: request.overwrite, signal }));
+      },
+    })),
+    {
+      method: 'POST',
+      path: filePaths.remove,
+      async handle({ stream }) {
+        const { path, recursive } = parseInput(removeRequestSchema, await readJsonBody(stream), 'request');
+        await remove(confinement, named(path), { recursive, signal: goneWith(stream) });
+        answerJson(stream, {});
+      },
+    },
+    {
+      method: 'POST',
+      path: filePaths.search,
+      async handle({ stream }) {
+        const request = parseInput(searchRequestSchema, await readJsonBody(stream), 'request');
+        await searches.run(named(request.path), request, () => new ItemStream(stream));
+      },
+    },
+    {
+      method: 'POST',
+      path: filePaths.watch,
+      async handle({ stream }) {
+        const request = parseInput(watchRequestSchema, await readJsonBody(stream), 'request');
+        await watches.run(named(request.path), request, () => new ItemStream(stream));
+      },
+    },
+    {
+      method: 'GET',
+      path: filePaths.archive,
+      handle: (call) =>
+        asArchive(async () => {
+          const { stream } = call;
+          using folder = confinement.pin(pathOf(call), { folder: true });
+          const pack = call.query.get('format') === 'zip' ? packZip : packTar;
+          const gone = goneWith(stream);
+          stream.respond({ ':status': 200, 'content-type': 'application/octet-stream' });
+          try {
+            await pack(folder, stream, gone);
+            stream.end();
+          } catch (thrown) {
+            if (!gone.aborted) stream.close(constants.NGHTTP2_INTERNAL_ERROR); // the reader must not take this for all
+            throw thrown;
+          }
+        }),
+    },
+    {
+      method: 'PUT',
+      path: filePaths.archive,
+      handle: (call) =>
+        asArchive(async () => {
+          const { stream } = call;
+          const path = pathOf(call);
+          const body = new RequestBody(call);
+          if (!confinement.isRoot(path)) {
+            makeParents(confinement, path);
+            using place = confinement.place(path);
+            if (place.lookUp()?.isSymbolicLink() !== true) makeFolder(place);
+          }
+          using folder = confinement.pin(path, { folder: true });
+          const unpacked = await unpackTar(confinement, folder, body.chunks(), goneWith(stream));
+          await body.finish();
+          answerJson(stream, unpacked);
+        }),
+    },
+  ];
+}
+
+async function write(confinement: Confinement, path: SandboxPath, call: InwardCall): Promise<void> {
+  const options: WriteOptions = { ...conditionsOf(call.headers), mode: numberOf(call, 'mode') };
+  const body = new RequestBody(call);
+  if (call.query.get('parents') === '1') makeParents(confinement, path);
+  if (body.length !== undefined && body.length <= maxWholeBytes) {
+    const content = await body.whole(maxWholeBytes);
+    const put = call.query.get('append') === '1' ? appendWhole : writeWhole;
+    answerJson(call.stream, put(confinement, path, content, options));
+    return;
+  }
+  if (call.query.get('append') === '1') {
+    throw new CaissonError('BODY_TOO_LARGE', `At most ${maxWholeBytes} bytes are appended at once.`);
+  }
+  using place = confinement.placeOfFile(path);
+  using content = new NewContent(place, options);
+  for await (const chunks of body.batches()) await content.write(chunks);
+  await body.finish();
+  answerJson(call.stream, content.commit());
+}
+
+/** Aborts when the stream closes: nobody waits for the work any more. */
+function goneWith(stream: ServerHttp2Stream): AbortSignal {
+  const gone = new AbortController();
+  const abort = (): void => gone.abort(new CaissonError('ABORTED', 'The caller has gone.'));
+  stream.once('close', abort);
+  if (stream.destroyed) abort();
+  return gone.signal;
+}
+
+function conditionsOf(headers: InwardCall['headers']): {
+  ifMatch: string | undefined;
+  ifNoneMatch: string | undefined;
+} {
+  return { ifMatch: text(headers['if-match']), ifNoneMatch: text(headers['if-none-match']) };
+}
+
+function text(value: string | string[] | undefined): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+/** The bytes of a parameter of the query, which `URLSearchParams` would take for UTF-8. */
+function queryOf({ headers }: InwardCall, name: string): Uint8Array | undefined {
+  return queryBytes((headers[':path'] ?? '').split('?', 2)[1] ?? '', name);
+}
+
+function numberOf({ query }: InwardCall, name: string): number | undefined {
+  const value = query.get(name);
+  if (value === null) return undefined;
+  if (/^\d{1,9}$/.test(value)) return Number(value);
+  throw new CaissonError('BAD_REQUEST', `${name} is not a whole number.`);
+}

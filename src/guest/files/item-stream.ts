@@ -1,0 +1,38 @@
+import { once } from 'node:events';
+import type { ServerHttp2Stream } from 'node:http2';
+import type { CaissonError } from '../../kernel/errors.ts';
+import { errorTrailer } from '../../wire/contract/guest-api.ts';
+import { encodeHeaderJson } from '../../wire/header-json.ts';
+
+/** Items as lines of JSON down a stream, which waits for its reader; an error that comes later travels in the trailer. */
+export class ItemStream<Item> {
+  /** Aborts when the reader has gone. */
+  readonly gone: AbortSignal;
+  readonly #stream: ServerHttp2Stream;
+  #failure: CaissonError | undefined;
+
+  constructor(stream: ServerHttp2Stream) {
+    const gone = new AbortController();
+    this.gone = gone.signal;
+    this.#stream = stream;
+    stream.once('close', () => gone.abort());
+    if (stream.destroyed) gone.abort();
+    stream.once('wantTrailers', () => {
+      stream.sendTrailers(this.#failure === undefined ? {} : { [errorTrailer]: encodeHeaderJson(this.#failure) });
+    });
+    if (!stream.destroyed) {
+      stream.respond({ ':status': 200, 'content-type': 'application/x-ndjson' }, { waitForTrailers: true });
+    }
+  }
+
+  /** Resolves when there is room for the next item; rejects when the reader has gone. */
+  async send(item: Item): Promise<void> {
+    this.gone.throwIfAborted();
+    if (!this.#stream.write(`${JSON.stringify(item)}\n`)) await once(this.#stream, 'drain', { signal: this.gone });
+  }
+
+  end(failure?: CaissonError): void {
+    this.#failure = failure;
+    if (!this.#stream.destroyed) this.#stream.end();
+  }
+}

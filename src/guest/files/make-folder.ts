@@ -1,0 +1,44 @@
+import { mkdirSync } from 'node:fs';
+import { CaissonError } from '../../kernel/errors.ts';
+import { pathFromBytes } from '../../kernel/file-path.ts';
+import type { Confinement, Place } from './confinement.ts';
+import { errnoOf, fileError } from './errno.ts';
+import { parentAndName, type SandboxPath } from './sandbox-path.ts';
+
+/** Makes the folders above `path` that are missing. */
+export function makeParents(confinement: Confinement, path: SandboxPath): void {
+  const missing: SandboxPath[] = [];
+  for (let at = parentOf(path); ; at = parentOf(at)) {
+    try {
+      confinement.pin(at, { folder: true })[Symbol.dispose]();
+      break;
+    } catch (thrown) {
+      if (confinement.isRoot(at) || !isNotFound(thrown)) throw thrown;
+      missing.unshift(at);
+    }
+  }
+  for (const folder of missing) {
+    using place = confinement.place(folder);
+    makeFolder(place);
+  }
+}
+
+/** Whether it was made now: one that is there already is fine. */
+export function makeFolder(place: Place): boolean {
+  try {
+    mkdirSync(place.via, { mode: 0o777 });
+    return true;
+  } catch (thrown) {
+    if (errnoOf(thrown) === 'EEXIST' && place.lookUp()?.isDirectory() === true) return false;
+    throw fileError(thrown, place.path.text);
+  }
+}
+
+function parentOf({ bytes }: SandboxPath): SandboxPath {
+  const { parent } = parentAndName(bytes);
+  return { bytes: parent, text: pathFromBytes(parent) };
+}
+
+function isNotFound(thrown: unknown): boolean {
+  return thrown instanceof CaissonError && thrown.code === 'FILE_NOT_FOUND';
+}

@@ -1,0 +1,187 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
+import { CaissonError, errorText, toCaissonError } from '../../kernel/errors.ts';
+import { pathFromBytes } from '../../kernel/file-path.ts';
+import { maxMatchText, type SearchItem, type SearchMatch, type SearchRequest } from '../../wire/contract/files.ts';
+import type { Confinement, Pin } from './confinement.ts';
+import type { ItemStream } from './item-stream.ts';
+import type { SandboxPath } from './sandbox-path.ts';
+
+/** At once: each is a process that reads as fast as the disk. */
+const maxSearches = 8;
+/** Then the search ends with what it has found. */
+const longestMs = 120_000;
+/** Sent together. */
+const batchMatches = 100;
+/** A line of output that is longer has no end that is worth waiting for. */
+const maxOutputLineBytes = 64 * 1024;
+const maxErrorBytes = 2_048;
+
+type Ripgrep = ChildProcessByStdio<null, Readable, Readable>;
+
+/** Searches with ripgrep, which is in the image. CAPABILITY_UNSUPPORTED where it is not. */
+export class Searches {
+  readonly #confinement: Confinement;
+  #running = 0;
+
+  constructor(confinement: Confinement) {
+    this.#confinement = confinement;
+  }
+
+  /**
+   * Sends matches as they are found, at most `limit`, and then the end. The process is killed when the reader leaves, the
+   * limit is reached, or two minutes are over. LIMIT_REACHED above 8 at once; BAD_REQUEST for a query that cannot be read.
+   */
+  async run(path: SandboxPath, request: SearchRequest, open: () => ItemStream<SearchItem>): Promise<void> {
+    if (this.#running >= maxSearches) {
+      throw new CaissonError('LIMIT_REACHED', `${maxSearches} searches are under way.`, {
+        hint: 'Wait for one to end.',
+      });
+    }
+    using folder = this.#confinement.pin(path, { folder: true });
+    this.#running += 1;
+    try {
+      await search(folder, path, request, open);
+    } finally {
+      this.#running -= 1;
+    }
+  }
+}
+
+async function search(
+  folder: Pin,
+  path: SandboxPath,
+  request: SearchRequest,
+  open: () => ItemStream<SearchItem>,
+): Promise<void> {
+  const child = await startRipgrep(folder, request);
+  const items = open();
+  const stop = (): void => void child.kill('SIGKILL');
+  items.gone.addEventListener('abort', stop);
+  let isLate = false;
+  const late = setTimeout(() => {
+    isLate = true;
+    stop();
+  }, longestMs);
+  const complaint = firstText(child.stderr);
+  const exit = new Promise<number | null>((resolve) => child.once('close', resolve));
+  try {
+    if (items.gone.aborted) stop();
+    let sent = 0;
+    let batch: SearchMatch[] = [];
+    let isCut = false;
+    for await (const match of readMatches(child.stdout, path, request)) {
+      if (sent + batch.length === request.limit) {
+        isCut = true;
+        break;
+      }
+      if (match !== 'pause') batch.push(match);
+      if (batch.length < batchMatches && match !== 'pause') continue;
+      if (batch.length > 0) await items.send({ type: 'matches', matches: batch });
+      sent += batch.length;
+      batch = [];
+    }
+    stop();
+    const code = await exit;
+    if (code === 2 && sent === 0 && batch.length === 0) {
+      const said = (await complaint).trim();
+      if (said !== '') throw new CaissonError('BAD_REQUEST', `The search cannot be made: ${said}`);
+    }
+    if (batch.length > 0) await items.send({ type: 'matches', matches: batch });
+    await items.send({ type: 'end', isCut: isCut || isLate });
+    items.end();
+  } catch (thrown) {
+    if (!items.gone.aborted) items.end(toCaissonError(thrown));
+  } finally {
+    clearTimeout(late);
+    items.gone.removeEventListener('abort', stop);
+    stop();
+    await exit;
+  }
+}
+
+function argumentsOf(request: SearchRequest): string[] {
+  const globs = request.globs.flatMap((glob) => ['--glob', glob]);
+  const ignored = request.includeIgnored ? ['--hidden', '--no-ignore', '--glob', '!.git/'] : ['--no-require-git'];
+  const common = ['--no-config', '--no-messages', '--color=never', '--null', ...ignored, ...globs];
+  if (request.by === 'name') {
+    const hasSigns = /[*?[{]/.test(request.query);
+    const pattern = hasSigns ? request.query : `*${request.query}*`;
+    return [...common, '--files', request.ignoreCase ? '--iglob' : '--glob', pattern, './'];
+  }
+  const shape = ['--no-heading', '--with-filename', '--line-number', '--column'];
+  const bounds = [`--max-columns=${maxMatchText}`, '--max-columns-preview', '--max-filesize=64M'];
+  const reading = [request.ignoreCase ? '--ignore-case' : '--case-sensitive'];
+  if (request.literal) reading.push('--fixed-strings');
+  return [...common, ...shape, ...bounds, ...reading, '--regexp', request.query, '--', './'];
+}
+
+/** `/proc/self/fd/N` is the pinned folder in the new process too, until it becomes ripgrep. */
+async function startRipgrep(folder: Pin, request: SearchRequest): Promise<Ripgrep> {
+  const child = spawn('rg', argumentsOf(request), { cwd: folder.via, stdio: ['ignore', 'pipe', 'pipe'] });
+  try {
+    await new Promise<void>((resolve, reject) => {
+      child.once('spawn', resolve);
+      child.once('error', reject);
+    });
+    return child;
+  } catch (cause) {
+    throw new CaissonError('CAPABILITY_UNSUPPORTED', `The sandbox cannot search: ${errorText(cause)}.`, {
+      hint: 'Put ripgrep (rg) into the image of the sandbox.',
+      cause,
+    });
+  }
+}
+
+/**
+ * Reads `<path>\0<line>:<column>:<text>\n`, or `<path>\0` for names. `pause` where what has arrived is used up, so that what is
+ * found is not held back until there is more.
+ */
+async function* readMatches(
+  output: Readable,
+  path: SandboxPath,
+  { by }: SearchRequest,
+): AsyncGenerator<SearchMatch | 'pause', void> {
+  let held: Buffer = Buffer.alloc(0);
+  for await (const chunk of output as AsyncIterable<Buffer>) {
+    held = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
+    let start = 0;
+    for (;;) {
+      const zero = held.indexOf(0, start);
+      if (zero < 0) break;
+      const name = held.subarray(start, zero);
+      if (by === 'name') {
+        yield { path: fullPath(path, name), line: null, column: null, text: null };
+        start = zero + 1;
+        continue;
+      }
+      const end = held.indexOf(0x0a, zero);
+      if (end < 0) break;
+      const match = lineMatch(fullPath(path, name), held.toString('utf8', zero + 1, end));
+      if (match !== undefined) yield match;
+      start = end + 1;
+    }
+    held = held.subarray(start);
+    if (held.length > maxOutputLineBytes) throw new CaissonError('INTERNAL', 'ripgrep wrote a line without an end.');
+    yield 'pause';
+  }
+}
+
+function lineMatch(path: string, text: string): SearchMatch | undefined {
+  const [, line, column, shown = ''] = /^(\d+):(\d+):(.*)$/s.exec(text) ?? [];
+  if (line === undefined || column === undefined) return undefined; // "Binary file matches" has no line
+  return { path, line: Number(line), column: Number(column), text: shown.replace(/\r$/, '').slice(0, maxMatchText) };
+}
+
+/** ripgrep names what it finds from `./` on. */
+function fullPath({ bytes }: SandboxPath, name: Buffer): string {
+  return pathFromBytes(Buffer.concat([bytes, name.subarray(1)]));
+}
+
+async function firstText(stream: Readable): Promise<string> {
+  let text = '';
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    if (text.length < maxErrorBytes) text += chunk.toString('utf8', 0, maxErrorBytes);
+  }
+  return text;
+}

@@ -1,0 +1,162 @@
+import { randomBytes } from 'node:crypto';
+import {
+  accessSync,
+  type BigIntStats,
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  linkSync,
+  openSync,
+  renameSync,
+  unlinkSync,
+  writeSync,
+  writev,
+} from 'node:fs';
+import { promisify } from 'node:util';
+import type { FileWritten } from '../../wire/contract/files.ts';
+import type { Confinement, Place } from './confinement.ts';
+import { errnoOf, onFile, onFileLater } from './errno.ts';
+import { fileInfo } from './file-info.ts';
+import { checkBeforeWrite, type Preconditions } from './preconditions.ts';
+import { requireRegular } from './read-file.ts';
+import type { SandboxPath } from './sandbox-path.ts';
+
+export interface WriteOptions extends Preconditions {
+  /** Permission bits of a new file. Default 0o644; one that is replaced keeps its own. */
+  readonly mode?: number | undefined;
+}
+
+const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_APPEND, W_OK } = constants;
+const writevLater = promisify(writev);
+
+/**
+ * The new content of a file while it is written: a temporary file in the same folder. `commit` puts it in place by a rename,
+ * so that readers see the old content or the new one; disposing it without a commit leaves nothing behind. Preconditions
+ * are checked at the beginning, and again in the same turn as the rename: of two writers with one ETag, one is refused.
+ */
+export class NewContent implements Disposable {
+  readonly #place: Place;
+  readonly #options: WriteOptions;
+  readonly #temporary: Buffer;
+  readonly #fd: number;
+  #isPending = true;
+
+  constructor(place: Place, options: WriteOptions) {
+    this.#place = place;
+    this.#options = options;
+    const before = this.#check();
+    this.#temporary = place.folder.child(temporaryName());
+    const mode = before === undefined ? (options.mode ?? 0o644) : Number(before.mode) & 0o7777;
+    this.#fd = onFile(place.path.text, () =>
+      openSync(this.#temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600),
+    );
+    fchmodSync(this.#fd, mode & 0o777);
+  }
+
+  writeWhole(content: Uint8Array): void {
+    onFile(this.#place.path.text, () => writeAll(this.#fd, content));
+  }
+
+  async write(chunks: readonly Buffer[]): Promise<void> {
+    await onFileLater(this.#place.path.text, async () => {
+      let left = chunks.filter(({ length }) => length > 0);
+      while (left.length > 0) {
+        const { bytesWritten } = await writevLater(this.#fd, left);
+        left = after(left, bytesWritten);
+      }
+    });
+  }
+
+  commit(): FileWritten {
+    const { path, via } = this.#place;
+    const before = this.#check();
+    onFile(path.text, () => {
+      if (this.#options.ifNoneMatch?.trim() === '*') {
+        linkSync(this.#temporary, via); // fails where something came into being since
+        unlinkSync(this.#temporary);
+      } else renameSync(this.#temporary, via);
+    });
+    this.#isPending = false;
+    const file = fileInfo(path.text, fstatSync(this.#fd, { bigint: true }), () => via);
+    return { file, created: before === undefined };
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#fd);
+    if (!this.#isPending) return;
+    this.#isPending = false;
+    try {
+      unlinkSync(this.#temporary);
+    } catch (thrown) {
+      if (errnoOf(thrown) !== 'ENOENT') throw thrown; // taken away by somebody else is what we want
+    }
+  }
+
+  #check(): BigIntStats | undefined {
+    const { path, via } = this.#place;
+    const before = this.#place.lookUp();
+    checkBeforeWrite(path.text, before, this.#options);
+    if (before === undefined) return undefined;
+    requireRegular(path.text, before);
+    onFile(path.text, () => accessSync(via, W_OK)); // a rename would not ask
+    return before;
+  }
+}
+
+/** Writes a small file in one turn: nobody else's write of the API comes in between. */
+export function writeWhole(
+  confinement: Confinement,
+  path: SandboxPath,
+  content: Uint8Array,
+  options: WriteOptions,
+): FileWritten {
+  using place = confinement.placeOfFile(path);
+  using written = new NewContent(place, options);
+  written.writeWhole(content);
+  return written.commit();
+}
+
+/** Adds to the end of a file, which is made where it is missing. Not atomic for those who read it in this moment. */
+export function appendWhole(
+  confinement: Confinement,
+  path: SandboxPath,
+  content: Uint8Array,
+  options: WriteOptions,
+): FileWritten {
+  using place = confinement.placeOfFile(path);
+  const before = place.lookUp();
+  checkBeforeWrite(path.text, before, options);
+  if (before === undefined) {
+    using written = new NewContent(place, { ...options, ifNoneMatch: '*' });
+    written.writeWhole(content);
+    return written.commit();
+  }
+  requireRegular(path.text, before);
+  const fd = onFile(path.text, () => openSync(place.via, O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK));
+  try {
+    requireRegular(path.text, fstatSync(fd));
+    onFile(path.text, () => writeAll(fd, content));
+    return { file: fileInfo(path.text, fstatSync(fd, { bigint: true }), () => place.via), created: false };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+export function temporaryName(): Buffer {
+  return Buffer.from(`.caisson-${randomBytes(8).toString('hex')}.part`);
+}
+
+export function writeAll(fd: number, content: Uint8Array): void {
+  for (let at = 0; at < content.length;) at += writeSync(fd, content, at, content.length - at);
+}
+
+function after(chunks: readonly Buffer[], written: number): Buffer[] {
+  const left: Buffer[] = [];
+  let skip = written;
+  for (const chunk of chunks) {
+    if (skip < chunk.length) left.push(skip === 0 ? chunk : chunk.subarray(skip));
+    skip = Math.max(0, skip - chunk.length);
+  }
+  return left;
+}

@@ -1,0 +1,228 @@
+import { execFile } from 'node:child_process';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import type { CaissonClient } from '../../../src/client/index.ts';
+import { packFolder } from '../../../src/cli/files/pack-folder.ts';
+import { unpackFolder } from '../../../src/cli/files/unpack-folder.ts';
+import { wholeOf } from '../../../src/wire/files-client.ts';
+import { GuestClient } from '../../../src/wire/guest-client.ts';
+import { agentIdSchema } from '../../../src/kernel/ids.ts';
+import { context as explain, megabytes, ms, type Row } from '../report/row.ts';
+import type { BenchContext } from '../rig/bench-context.ts';
+import { startControlPlane } from '../rig/control-plane.ts';
+import { DockerExec } from '../rig/docker-exec.ts';
+import { median, quantile, timed } from '../rig/statistics.ts';
+
+const rounds = 1_000;
+const peerRounds = 20;
+const atOnce = 64;
+const concurrentOperations = 20_000;
+const bigBytes = 1_000_000_000;
+const smallFiles = 10_000;
+const run = promisify(execFile);
+
+/** Files through the wire's client and through the typed client, beside `docker exec cat` and `docker cp`. */
+export async function files(context: BenchContext): Promise<readonly Row[]> {
+  await using controlPlane = await startControlPlane(context);
+  const { client, pid } = controlPlane;
+  const { id } = await client.agents.create.mutate({ name: 'files', wait: true });
+  const agentId = agentIdSchema.parse(id);
+  const guest = new GuestClient(await context.provider.connect(agentId, 'inward'));
+  const folder = await context.directory('files');
+  try {
+    return [
+      ...(await smallRows(guest, client, agentId, new DockerExec(context.docker, agentId), folder)),
+      ...(await concurrentRows(guest)),
+      ...(await bigRows(client, agentId, pid)),
+      ...(await archiveRows(client, agentId, folder)),
+    ];
+  } finally {
+    await guest.close();
+  }
+}
+
+async function smallRows(
+  guest: GuestClient,
+  client: CaissonClient,
+  agentId: string,
+  plain: DockerExec,
+  folder: string,
+): Promise<readonly Row[]> {
+  const path = Buffer.from('small.txt');
+  const content = Buffer.alloc(1_024, 'x');
+  const text = content.toString();
+  const local = join(folder, 'small.txt');
+  await writeFile(local, content);
+  await guest.files.write(path, content);
+  const wire = {
+    stat: () => guest.files.stat(path),
+    read: async () => {
+      const { content, length } = await guest.files.open(path);
+      for await (const chunk of wholeOf(content, length)) void chunk;
+    },
+    write: () => guest.files.write(path, content),
+  };
+  const typed = {
+    stat: () => client.files.stat.query({ agentId, path: 'small.txt' }),
+    read: () => client.files.read.query({ agentId, path: 'small.txt' }),
+    write: () => client.files.write.mutate({ agentId, path: 'small.txt', content: text }),
+  };
+  const exec = await repeated(peerRounds, () => plain.run(['cat', '/workspace/small.txt']));
+  const copy = await repeated(peerRounds, () => run('docker', ['cp', local, `${agentId}:/workspace/copied`]));
+  const peers = { stat: exec, read: exec, write: copy };
+  const rows: Row[] = [];
+  for (const what of ['stat', 'read', 'write'] as const) {
+    const ours = await repeated(rounds, wire[what]);
+    const theirs = await repeated(rounds, typed[what]);
+    const peer = median(peers[what]);
+    const name = what === 'write' ? 'docker cp' : 'docker exec cat';
+    const peerText = `${ms(peer)} (${name})`;
+    rows.push({
+      what: `${what} of 1 KiB over the wire, p50 (p99 ${ms(quantile(ours, 0.99))})`,
+      ours: ms(median(ours)),
+      floor: peerText,
+      comparison: `1/${Math.round(peer / median(ours))}`,
+      target: '≤ 1 ms',
+      met: median(ours) <= 1,
+    });
+    rows.push(
+      explain({
+        what: `the same through the typed client, p50 (p99 ${ms(quantile(theirs, 0.99))})`,
+        ours: ms(median(theirs)),
+        floor: peerText,
+        comparison: `1/${Math.round(peer / median(theirs))}`,
+      }),
+    );
+  }
+  return rows;
+}
+
+async function concurrentRows(guest: GuestClient): Promise<readonly Row[]> {
+  const path = Buffer.from('small.txt');
+  const content = Buffer.alloc(1_024, 'x');
+  const operations = {
+    stat: () => guest.files.stat(path),
+    read: async () => {
+      const { content, length } = await guest.files.open(path);
+      for await (const chunk of wholeOf(content, length)) void chunk;
+    },
+    write: (worker: number) => guest.files.write(Buffer.from(`small-${worker}`), content),
+  };
+  const rows: Row[] = [];
+  for (const [what, operation] of Object.entries(operations)) {
+    const tookMs = await timed(async () => {
+      let left = concurrentOperations;
+      const work = async (_: unknown, worker: number): Promise<void> => {
+        while (left-- > 0) await operation(worker);
+      };
+      await Promise.all(Array.from({ length: atOnce }, work));
+    });
+    const rate = concurrentOperations / (tookMs / 1_000);
+    rows.push({
+      what: `${what} of 1 KiB over the wire, ${atOnce} at once`,
+      ours: `${Math.round(rate)} /s`,
+      floor: '',
+      comparison: '',
+      target: '≥ 5,000 /s',
+      met: rate >= 5_000,
+    });
+  }
+  return rows;
+}
+
+async function bigRows(client: CaissonClient, agentId: string, pid: number): Promise<readonly Row[]> {
+  const before = await peakBytes(pid);
+  const piece = new Uint8Array(1_000_000);
+  let left = bigBytes;
+  const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    pull(controller) {
+      left -= piece.length;
+      controller.enqueue(piece.slice());
+      if (left <= 0) controller.close();
+    },
+  });
+  const upMs = await timed(() => client.files.upload({ agentId, path: 'big', body }));
+  const downMs = await timed(async () => {
+    let bytes = 0;
+    for await (const chunk of (await client.files.download({ agentId, path: 'big' })).stream) bytes += chunk.length;
+    if (bytes !== bigBytes) throw new Error(`${bytes} bytes came`);
+  });
+  const grown = (await peakBytes(pid)) - before;
+  await client.files.remove.mutate({ agentId, path: 'big' });
+  const row = (what: string, tookMs: number): Row => {
+    const rate = bigBytes / 1e6 / (tookMs / 1_000);
+    return { what, ours: `${rate.toFixed(0)} MB/s`, floor: '', comparison: '', target: '≥ 100 MB/s', met: rate >= 100 };
+  };
+  return [
+    row('1 GB up through HTTP', upMs),
+    row('1 GB down through HTTP', downMs),
+    {
+      what: 'memory that the control plane grew by at its peak, for both',
+      ours: megabytes(grown),
+      floor: '',
+      comparison: '',
+      target: '≤ 64 MiB',
+      met: grown <= 64 * 1024 ** 2,
+    },
+  ];
+}
+
+async function archiveRows(client: CaissonClient, agentId: string, folder: string): Promise<readonly Row[]> {
+  const local = join(folder, 'many');
+  for (let at = 0; at < smallFiles; at++) {
+    const below = join(local, `d${at % 100}`);
+    if (at < 100) await mkdir(below, { recursive: true });
+    await writeFile(join(below, `f${at}`), `file ${at}\n`.repeat(20));
+  }
+  const upMs = await timed(() =>
+    client.files.uploadArchive({
+      agentId,
+      path: 'many',
+      body: ReadableStream.from(packFolder(local)) as ReadableStream<Uint8Array<ArrayBuffer>>,
+    }),
+  );
+  const cpUpMs = await timed(() => run('docker', ['cp', local, `${agentId}:/workspace/copied-many`]));
+  const back = join(folder, 'back');
+  const downMs = await timed(async () => {
+    const stream = await client.files.downloadArchive({ agentId, path: 'many' });
+    await unpackFolder(back, buffers(stream));
+  });
+  const onlyMs = await timed(async () => {
+    for await (const chunk of await client.files.downloadArchive({ agentId, path: 'many' })) void chunk;
+  });
+  const cpDownMs = await timed(() => run('docker', ['cp', `${agentId}:/workspace/many`, join(folder, 'cp-back')]));
+  await Promise.all([local, back, join(folder, 'cp-back')].map((each) => rm(each, { recursive: true, force: true })));
+  const row = (what: string, ours: number, peer: number, hasTarget: boolean): Row => ({
+    what,
+    ours: `${Math.round(smallFiles / (ours / 1_000))} files/s (${ms(ours)})`,
+    floor: `${Math.round(smallFiles / (peer / 1_000))} files/s (docker cp)`,
+    comparison: `${(peer / ours).toFixed(1)} ×`,
+    target: hasTarget ? '≥ 5 ×' : '',
+    met: hasTarget ? peer / ours >= 5 : null,
+  });
+  return [
+    row('10,000 small files up as one archive', upMs, cpUpMs, true),
+    row('the same down, and written to disk here', downMs, cpDownMs, true),
+    row('the same down, not written', onlyMs, cpDownMs, false),
+  ];
+}
+
+async function* buffers(stream: ReadableStream<Uint8Array>): AsyncGenerator<Buffer> {
+  for await (const chunk of stream) yield Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+}
+
+async function repeated(count: number, work: () => Promise<unknown>): Promise<number[]> {
+  const times: number[] = [];
+  for (let round = -Math.ceil(count / 10); round < count; round++) {
+    const took = await timed(work);
+    if (round >= 0) times.push(took);
+  }
+  return times;
+}
+
+/** The most that a process has had resident, in bytes. */
+async function peakBytes(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1] ?? Number.NaN) * 1_024;
+}
