@@ -19,6 +19,8 @@ import { Outward } from './outward.ts';
 import { ProcessOwners } from './processes/process-owners.ts';
 import { ProcessTable } from './processes/process-table.ts';
 import { processesRoutes } from './processes/processes-routes.ts';
+import { terminalRoutes } from './terminals/terminal-routes.ts';
+import { Terminals } from './terminals/terminals.ts';
 import { listenUnix } from './unix-listener.ts';
 
 export interface GuestOptions {
@@ -40,7 +42,7 @@ export interface GuestOptions {
 export interface Guest {
   readonly incarnation: IncarnationId;
   readonly modelPort: number;
-  /** Stops the harness, kills the processes of callers, and closes everything. */
+  /** Stops the harness, ends the processes and terminals of callers, and closes everything. */
   stop(): Promise<void>;
 }
 
@@ -63,7 +65,12 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
   });
   const owners = new ProcessOwners(() => harness.pid);
   const table = new ProcessTable({ incarnation, roots: options.roots, owners, clock });
-  const routes = [...harnessRoutes({ harness, journal, identity }), ...processesRoutes({ table, clock })];
+  const terminals = new Terminals({ roots: options.roots, clock });
+  const routes = [
+    ...harnessRoutes({ harness, journal, identity }),
+    ...processesRoutes({ table, clock }),
+    ...terminalRoutes(terminals),
+  ];
   const serveInward = createInwardServer({ routes, logger, keepAlive });
 
   const sessions = new Set<WireSession>();
@@ -92,7 +99,7 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
       // The machine is going: what becomes of its turns is for the control plane to say, which sees it go.
       journal.seal();
       table.stop();
-      await harness.stop();
+      await Promise.all([harness.stop(), terminals.closeAll()]);
       await new Promise((resolve) => setImmediate(resolve)); // its last words go out
       for (const server of servers) server.close();
       model.closeAllConnections();

@@ -144,6 +144,19 @@ export const errorTable = {
     retryable: true,
     hint: 'The process does not read what was written to it before. Write less, or later.',
   },
+  // Terminals
+  TERMINAL_NOT_FOUND: {
+    trpc: 'NOT_FOUND',
+    http: 404,
+    retryable: false,
+    hint: 'It was closed, or its sandbox was started again. List them with `caisson shell <agent> --list`.',
+  },
+  TERMINAL_NOT_DRIVING: {
+    trpc: 'CONFLICT',
+    http: 409,
+    retryable: false,
+    hint: 'Only the driver of a terminal types and resizes. Take control of it first.',
+  },
   // State that does not allow it
   NAME_TAKEN: {
     trpc: 'CONFLICT',

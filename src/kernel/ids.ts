@@ -16,6 +16,7 @@ const prefixes = {
   user: 'usr',
   incarnation: 'inc',
   process: 'prc',
+  terminal: 'trm',
 } as const;
 
 type IdKind = keyof typeof prefixes;
@@ -36,6 +37,7 @@ export const keyIdSchema = idSchema('key');
 export const userIdSchema = idSchema('user');
 export const incarnationIdSchema = idSchema('incarnation');
 export const processIdSchema = idSchema('process');
+export const terminalIdSchema = idSchema('terminal');
 
 export type AgentId = z.infer<typeof agentIdSchema>;
 export type ConversationId = z.infer<typeof conversationIdSchema>;
@@ -46,6 +48,7 @@ export type KeyId = z.infer<typeof keyIdSchema>;
 export type UserId = z.infer<typeof userIdSchema>;
 export type IncarnationId = z.infer<typeof incarnationIdSchema>;
 export type ProcessId = z.infer<typeof processIdSchema>;
+export type TerminalId = z.infer<typeof terminalIdSchema>;
 
 function newId(kind: IdKind): string {
   let time = Date.now();
@@ -68,3 +71,4 @@ export const newKeyId = (): KeyId => newId('key') as KeyId;
 export const newUserId = (): UserId => newId('user') as UserId;
 export const newIncarnationId = (): IncarnationId => newId('incarnation') as IncarnationId;
 export const newProcessId = (): ProcessId => newId('process') as ProcessId;
+export const newTerminalId = (): TerminalId => newId('terminal') as TerminalId;

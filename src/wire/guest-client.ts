@@ -17,6 +17,7 @@ import { readJournalStream } from './journal-stream.ts';
 import type { KeepAliveOptions } from './keep-alive.ts';
 import { ProcessesClient } from './processes-client.ts';
 import { type JsonRequest, requestJson } from './requests.ts';
+import { TerminalsClient } from './terminals-client.ts';
 import { Transport } from './transport.ts';
 import type { WireSession } from './wire-session.ts';
 
@@ -38,6 +39,7 @@ export class GuestClient {
   /** Resolves, never rejects, when the session is over. */
   readonly closed: Promise<void>;
   readonly processes: ProcessesClient;
+  readonly terminals: TerminalsClient;
   #epoch: number | undefined;
 
   /** Takes `duplex` over. */
@@ -45,6 +47,7 @@ export class GuestClient {
     this.#wire = connectHttp2(new Transport(duplex), options.keepAlive);
     this.closed = this.#wire.closed.then(() => undefined);
     this.processes = new ProcessesClient(this.#wire.session);
+    this.terminals = new TerminalsClient(this.#wire.session);
   }
 
   /** False as soon as no call can succeed any more; `closed` resolves a little later. */
