@@ -21,6 +21,8 @@ export type Run = ApiOutputs['runs']['get'];
 export type AgentEvent = inferProcedureOutput<AppRouter['events']['read']>['events'][number];
 /** A question of an agent to the people who may decide. */
 export type Permission = ApiOutputs['permissions']['list']['items'][number];
+/** A terminal of a sandbox: what runs on it, who is attached, how it ended. */
+export type Terminal = ApiOutputs['terminals']['get'];
 /** An API key without its secret. */
 export type ApiKey = ApiOutputs['keys']['list']['items'][number];
 /** What a control plane is, and who the caller is to it. */

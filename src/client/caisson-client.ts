@@ -5,6 +5,8 @@ import { followLogs, type ProcessLogPart, type ProcessLogsOptions } from './proc
 import type { RemoteProcess, SpawnOptions } from './processes/remote-process.ts';
 import { spawn } from './processes/spawn.ts';
 import { subscribe, type SubscribeOptions } from './subscription.ts';
+import { attachTerminal } from './terminals/attach-terminal.ts';
+import type { AttachTerminalOptions, TerminalAttachment } from './terminals/terminal-attachment.ts';
 import { follow, type FollowOptions, send, type SendOptions, type Turn } from './turn.ts';
 
 /**
@@ -29,6 +31,10 @@ export interface CaissonClient extends Pick<
     /** {@inheritDoc followLogs} */
     logs(options: ProcessLogsOptions): AsyncIterable<ProcessLogPart>;
   };
+  /** `attach` by WebSocket, for output and input: see `attachTerminal`. */
+  readonly terminals: Pick<Calls['terminals'], 'open' | 'list' | 'get' | 'resize' | 'close'> & {
+    attach(options: AttachTerminalOptions): Promise<TerminalAttachment>;
+  };
   /** {@inheritDoc subscribe} */
   subscribe(options: SubscribeOptions): AsyncIterable<AgentEvent>;
   /** {@inheritDoc send} */
@@ -41,7 +47,7 @@ export interface CaissonClient extends Pick<
 export function createCaissonClient(options: EndpointOptions): CaissonClient {
   const endpoint = createEndpoint(options);
   const calls = createCalls(endpoint);
-  const { agents, conversations, runs, events, permissions, processes, keys, system } = calls;
+  const { agents, conversations, runs, events, permissions, processes, terminals, keys, system } = calls;
   const client: CaissonClient = {
     url: endpoint.url,
     agents,
@@ -63,6 +69,14 @@ export function createCaissonClient(options: EndpointOptions): CaissonClient {
     },
     keys,
     system,
+    terminals: {
+      open: terminals.open,
+      list: terminals.list,
+      get: terminals.get,
+      resize: terminals.resize,
+      close: terminals.close,
+      attach: (attachment) => attachTerminal(endpoint, terminals, attachment),
+    },
     subscribe: (subscription) => subscribe(endpoint, subscription),
     send: (message) => send(client, message),
     follow: (run) => follow(client, run),

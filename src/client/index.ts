@@ -6,6 +6,13 @@ export type { ProcessEnd, RemoteProcess, SpawnOptions } from './processes/remote
 export type { SubscribeOptions } from './subscription.ts';
 export { messageText, type FollowOptions, type SendOptions, type Turn } from './turn.ts';
 export type {
+  AttachTerminalOptions,
+  TerminalAttachment,
+  TerminalEvent,
+  TerminalExit,
+  TerminalSituation,
+} from './terminals/terminal-attachment.ts';
+export type {
   Agent,
   AgentEvent,
   AgentSnapshot,
@@ -21,6 +28,7 @@ export type {
   ProcessList,
   ProcessSignal,
   Run,
+  Terminal,
 } from './api.ts';
 export { CaissonError, type ErrorBody } from '../kernel/errors.ts';
 export type { ErrorCode } from '../kernel/error-table.ts';

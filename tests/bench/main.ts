@@ -5,6 +5,7 @@ import { memory } from './parts/memory.ts';
 import { processes } from './parts/processes.ts';
 import { prompt } from './parts/prompt.ts';
 import { stream } from './parts/stream.ts';
+import { terminals } from './parts/terminals.ts';
 import { wire } from './parts/wire.ts';
 import { writeDocument } from './report/document.ts';
 import { describeMachine, loadPerCore } from './report/machine.ts';
@@ -12,7 +13,7 @@ import { markdownTable } from './report/markdown.ts';
 import type { Row } from './report/row.ts';
 import { type BenchContext, openBenchContext } from './rig/bench-context.ts';
 
-const parts = { prompt, stream, wire, processes, cold, late, memory } as const satisfies Record<
+const parts = { prompt, stream, wire, processes, terminals, cold, late, memory } as const satisfies Record<
   string,
   (context: BenchContext) => Promise<readonly Row[]>
 >;
