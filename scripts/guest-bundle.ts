@@ -21,6 +21,8 @@ export async function bundleGuest(entry: string): Promise<GuestBundle> {
     platform: 'node',
     target: 'node20',
     format: 'esm',
+    // A native module cannot be bundled: the image carries it beside the guest.
+    external: ['@lydell/node-pty'],
     legalComments: 'none',
     minifySyntax: true,
     minifyWhitespace: true,

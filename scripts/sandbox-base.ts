@@ -60,6 +60,7 @@ export async function buildSandboxBase(
   await addCodex(context, harness, choice.cpu);
   await addAdapter(context, harness);
   await addNpm(context, join(harness, 'npm'));
+  await addPty(context, harness, choice.cpu);
   if (choice.withClaude) await addClaude(context, await ensureClaudeHarness(choice.cpu, log));
   for (const [from, to, mode] of configuration) {
     await context.write(`layers/config${to}`, await readFile(join(folder, from)), mode);
@@ -93,6 +94,13 @@ async function addNpm(context: ImageContext, source: string): Promise<void> {
   await context.add(`layers/npm${root}`, source, leaveOut);
   for (const name of ['npm', 'npx'])
     await context.symlink(`layers/npm/usr/local/bin/${name}`, `${root}/bin/${name}-cli.js`);
+}
+
+/** The terminals' native module, where an import from the guest's file finds it. */
+async function addPty(context: ImageContext, harness: string, cpu: SandboxCpu): Promise<void> {
+  for (const name of ['@lydell/node-pty', `@lydell/node-pty-linux-${cpu}`]) {
+    await context.add(`layers/adapters/opt/caisson/node_modules/${name}`, join(harness, name), isNotForPrograms);
+  }
 }
 
 async function addClaude(context: ImageContext, harness: string): Promise<void> {

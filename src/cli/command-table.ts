@@ -80,6 +80,10 @@ export const commandTable: Readonly<Record<string, CommandRow>> = {
     summary: 'end a process in the sandbox of an agent',
     load: async () => (await import('./commands/kill.ts')).killCommand(),
   },
+  shell: {
+    summary: "open a terminal in an agent's sandbox, or come back to one",
+    load: async () => (await import('./commands/shell.ts')).shellCommand(),
+  },
   keys: {
     summary: 'create, list and revoke API keys',
     load: async () => (await import('./commands/keys.ts')).keysCommand(),

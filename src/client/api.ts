@@ -27,6 +27,8 @@ export type Change = ApiOutputs['changes']['status']['changes'][number];
 export type FileDiff = ApiOutputs['changes']['diff']['files'][number];
 /** How the workspace was, before a run or a restore. */
 export type Checkpoint = ApiOutputs['changes']['checkpoints']['items'][number];
+/** A terminal of a sandbox: what runs on it, who is attached, how it ended. */
+export type Terminal = ApiOutputs['terminals']['get'];
 /** An API key without its secret. */
 export type ApiKey = ApiOutputs['keys']['list']['items'][number];
 /** What a control plane is, and who the caller is to it. */

@@ -7,6 +7,8 @@ import type { RemoteProcess, SpawnOptions } from './processes/remote-process.ts'
 import { spawn } from './processes/spawn.ts';
 import { createFiles, type Files } from './files.ts';
 import { subscribe, type SubscribeOptions } from './subscription.ts';
+import { attachTerminal } from './terminals/attach-terminal.ts';
+import type { AttachTerminalOptions, TerminalAttachment } from './terminals/terminal-attachment.ts';
 import { follow, type FollowOptions, send, type SendOptions, type Turn } from './turn.ts';
 
 /**
@@ -33,6 +35,10 @@ export interface CaissonClient extends Pick<
   };
   /** The files of agents' sandboxes. */
   readonly files: Files;
+  /** `attach` by WebSocket, for output and input: see `attachTerminal`. */
+  readonly terminals: Pick<Calls['terminals'], 'open' | 'list' | 'get' | 'resize' | 'close'> & {
+    attach(options: AttachTerminalOptions): Promise<TerminalAttachment>;
+  };
   /** {@inheritDoc subscribe} */
   subscribe(options: SubscribeOptions): AsyncIterable<AgentEvent>;
   /** {@inheritDoc send} */
@@ -49,7 +55,7 @@ export interface CaissonClient extends Pick<
 export function createCaissonClient(options: EndpointOptions): CaissonClient {
   const endpoint = createEndpoint(options);
   const calls = createCalls(endpoint);
-  const { agents, conversations, runs, events, changes, permissions, processes, keys, system } = calls;
+  const { agents, conversations, runs, events, changes, permissions, processes, terminals, keys, system } = calls;
   const client: CaissonClient = {
     url: endpoint.url,
     agents,
@@ -73,6 +79,14 @@ export function createCaissonClient(options: EndpointOptions): CaissonClient {
     },
     keys,
     system,
+    terminals: {
+      open: terminals.open,
+      list: terminals.list,
+      get: terminals.get,
+      resize: terminals.resize,
+      close: terminals.close,
+      attach: (attachment) => attachTerminal(endpoint, terminals, attachment),
+    },
     subscribe: (subscription) => subscribe(endpoint, subscription),
     readChanges: (options) => readChanges(changes, options),
     readDiff: (options) => readDiff(changes, options),

@@ -17,6 +17,13 @@ export type { FileWatchItem, WatchOptions } from './watch-files.ts';
 export type { SubscribeOptions } from './subscription.ts';
 export { messageText, type FollowOptions, type SendOptions, type Turn } from './turn.ts';
 export type {
+  AttachTerminalOptions,
+  TerminalAttachment,
+  TerminalEvent,
+  TerminalExit,
+  TerminalSituation,
+} from './terminals/terminal-attachment.ts';
+export type {
   Agent,
   AgentEvent,
   AgentSnapshot,
@@ -35,6 +42,7 @@ export type {
   ProcessList,
   ProcessSignal,
   Run,
+  Terminal,
 } from './api.ts';
 export { CaissonError, type ErrorBody } from '../kernel/errors.ts';
 export type { ErrorCode } from '../kernel/error-table.ts';

@@ -16,6 +16,7 @@ import { refusalOf, sendRefusal, writeRawRefusal } from './http/refusals.ts';
 import { type TrpcRoute, trpcRoute } from './http/trpc-route.ts';
 import { serveWebSockets, type WebSocketRoute } from './http/web-sockets.ts';
 import { processSocketRoute } from './workspace/process-socket.ts';
+import { terminalSocketRoute } from './workspace/terminal-socket.ts';
 
 export interface ServerOptions {
   readonly settings: {
@@ -69,7 +70,10 @@ export function createServer(options: ServerOptions): Server {
   const subscriptions = new Subscriptions(options.subscriptionLimits);
   const forgetKeys = services.keys.onRevoked((keyId) => subscriptions.endKey(keyId));
   const isAcceptedHost = acceptedHosts(settings);
-  const webSocketRoutes: readonly WebSocketRoute[] = [processSocketRoute(services.workspaces)];
+  const webSocketRoutes: readonly WebSocketRoute[] = [
+    processSocketRoute(services.workspaces),
+    terminalSocketRoute(services.workspaces),
+  ];
 
   const app = fastify({
     bodyLimit: settings.maxBodyBytes,

@@ -22,6 +22,8 @@ import { Outward } from './outward.ts';
 import { ProcessOwners } from './processes/process-owners.ts';
 import { ProcessTable } from './processes/process-table.ts';
 import { processesRoutes } from './processes/processes-routes.ts';
+import { terminalRoutes } from './terminals/terminal-routes.ts';
+import { Terminals } from './terminals/terminals.ts';
 import { TurnWatch } from './turn-watch.ts';
 import { listenUnix } from './unix-listener.ts';
 
@@ -44,7 +46,7 @@ export interface GuestOptions {
 export interface Guest {
   readonly incarnation: IncarnationId;
   readonly modelPort: number;
-  /** Stops the harness, kills the processes of callers, and closes everything. */
+  /** Stops the harness, ends the processes and terminals of callers, and closes everything. */
   stop(): Promise<void>;
 }
 
@@ -69,12 +71,14 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
   });
   const owners = new ProcessOwners(() => harness.pid);
   const table = new ProcessTable({ incarnation, roots: options.roots, owners, clock });
+  const terminals = new Terminals({ roots: options.roots, clock, owners });
   const turns = new TurnWatch({ harness, onStart: (runId) => changes.turnStarted(runId) });
   const routes = [
     ...harnessRoutes({ harness, journal, identity, turns }),
     ...processesRoutes({ table, clock }),
     ...changesRoutes(changes, () => turns.active()),
     ...fileRoutes(options.roots),
+    ...terminalRoutes(terminals),
   ];
   const serveInward = createInwardServer({ routes, logger, keepAlive });
 
@@ -104,9 +108,7 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
       // The machine is going: what becomes of its turns is for the control plane to say, which sees it go.
       journal.seal();
       table.stop();
-      const changesStopped = changes.stop();
-      await harness.stop();
-      await changesStopped;
+      await Promise.all([harness.stop(), terminals.closeAll(), changes.stop()]);
       await new Promise((resolve) => setImmediate(resolve)); // its last words go out
       for (const server of servers) server.close();
       model.closeAllConnections();

@@ -169,6 +169,19 @@ export const errorTable = {
     retryable: false,
     hint: 'Try again when nothing writes to the workspace.',
   },
+  // Terminals
+  TERMINAL_NOT_FOUND: {
+    trpc: 'NOT_FOUND',
+    http: 404,
+    retryable: false,
+    hint: 'It was closed, or its sandbox was started again. List them with `caisson shell <agent> --list`.',
+  },
+  TERMINAL_NOT_DRIVING: {
+    trpc: 'CONFLICT',
+    http: 409,
+    retryable: false,
+    hint: 'Only the driver of a terminal types and resizes. Take control of it first.',
+  },
   // State that does not allow it
   NAME_TAKEN: {
     trpc: 'CONFLICT',

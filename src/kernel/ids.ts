@@ -17,6 +17,7 @@ const prefixes = {
   incarnation: 'inc',
   process: 'prc',
   checkpoint: 'chk',
+  terminal: 'trm',
 } as const;
 
 type IdKind = keyof typeof prefixes;
@@ -38,6 +39,7 @@ export const userIdSchema = idSchema('user');
 export const incarnationIdSchema = idSchema('incarnation');
 export const processIdSchema = idSchema('process');
 export const checkpointIdSchema = idSchema('checkpoint');
+export const terminalIdSchema = idSchema('terminal');
 
 export type AgentId = z.infer<typeof agentIdSchema>;
 export type ConversationId = z.infer<typeof conversationIdSchema>;
@@ -49,6 +51,7 @@ export type UserId = z.infer<typeof userIdSchema>;
 export type IncarnationId = z.infer<typeof incarnationIdSchema>;
 export type ProcessId = z.infer<typeof processIdSchema>;
 export type CheckpointId = z.infer<typeof checkpointIdSchema>;
+export type TerminalId = z.infer<typeof terminalIdSchema>;
 
 function newId(kind: IdKind): string {
   let time = Date.now();
@@ -72,3 +75,4 @@ export const newUserId = (): UserId => newId('user') as UserId;
 export const newIncarnationId = (): IncarnationId => newId('incarnation') as IncarnationId;
 export const newProcessId = (): ProcessId => newId('process') as ProcessId;
 export const newCheckpointId = (): CheckpointId => newId('checkpoint') as CheckpointId;
+export const newTerminalId = (): TerminalId => newId('terminal') as TerminalId;

@@ -19,6 +19,7 @@ import { readJournalStream } from './journal-stream.ts';
 import type { KeepAliveOptions } from './keep-alive.ts';
 import { ProcessesClient } from './processes-client.ts';
 import { type JsonRequest, requestJson } from './requests.ts';
+import { TerminalsClient } from './terminals-client.ts';
 import { Transport } from './transport.ts';
 import type { WireSession } from './wire-session.ts';
 
@@ -43,6 +44,7 @@ export class GuestClient {
   /** What the agent changed. */
   readonly changes: ChangesClient;
   readonly files: FilesClient;
+  readonly terminals: TerminalsClient;
   #epoch: number | undefined;
 
   /** Takes `duplex` over. */
@@ -52,6 +54,7 @@ export class GuestClient {
     this.files = new FilesClient(this.#wire.session);
     this.closed = this.#wire.closed.then(() => undefined);
     this.processes = new ProcessesClient(this.#wire.session);
+    this.terminals = new TerminalsClient(this.#wire.session);
   }
 
   /** False as soon as no call can succeed any more; `closed` resolves a little later. */

@@ -7,6 +7,7 @@ import { memory } from './parts/memory.ts';
 import { processes } from './parts/processes.ts';
 import { prompt } from './parts/prompt.ts';
 import { stream } from './parts/stream.ts';
+import { terminals } from './parts/terminals.ts';
 import { wire } from './parts/wire.ts';
 import { writeDocument } from './report/document.ts';
 import { describeMachine, loadPerCore } from './report/machine.ts';
@@ -14,10 +15,18 @@ import { markdownTable } from './report/markdown.ts';
 import type { Row } from './report/row.ts';
 import { type BenchContext, openBenchContext } from './rig/bench-context.ts';
 
-const parts = { prompt, stream, wire, files, processes, changes, cold, late, memory } as const satisfies Record<
-  string,
-  (context: BenchContext) => Promise<readonly Row[]>
->;
+const parts = {
+  prompt,
+  stream,
+  wire,
+  files,
+  processes,
+  terminals,
+  changes,
+  cold,
+  late,
+  memory,
+} as const satisfies Record<string, (context: BenchContext) => Promise<readonly Row[]>>;
 type PartName = keyof typeof parts;
 
 const usage = `usage: npm run bench -- [--only <part>]… [--write]

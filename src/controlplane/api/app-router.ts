@@ -8,6 +8,7 @@ import { permissionsRouter } from './routers/permissions.ts';
 import { processesRouter } from './routers/processes.ts';
 import { runsRouter } from './routers/runs.ts';
 import { systemRouter } from './routers/system.ts';
+import { terminalsRouter } from './routers/terminals.ts';
 import { router } from './trpc.ts';
 
 /** The whole API. Clients import its type only. */
@@ -20,6 +21,7 @@ export const appRouter = router({
   files: filesRouter,
   permissions: permissionsRouter,
   processes: processesRouter,
+  terminals: terminalsRouter,
   keys: keysRouter,
   system: systemRouter,
 });

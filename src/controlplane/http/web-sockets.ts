@@ -14,7 +14,7 @@ const keyProtocolPrefix = 'base64url.bearer.authorization.caisson.';
 /** Largest message of a client. */
 const maxPayloadBytes = 1024 * 1024;
 /** A client that leaves a ping unanswered until the next one is gone. */
-const pingEveryMs = 20_000;
+const defaultPingEveryMs = 20_000;
 
 /** A request to become a WebSocket, of a caller who is known. */
 interface WebSocketCall {
@@ -41,6 +41,8 @@ interface WebSocketsOptions {
   /** Each socket takes a place among the caller's subscriptions. */
   readonly subscriptions: Subscriptions;
   readonly logger: Logger;
+  /** Default 20 s. */
+  readonly pingEveryMs?: number;
 }
 
 /**
@@ -51,7 +53,7 @@ interface WebSocketsOptions {
 export function serveWebSockets(
   options: WebSocketsOptions,
 ): (request: IncomingMessage, socket: Duplex, head: Buffer) => void {
-  const { routes, subscriptions, logger } = options;
+  const { routes, subscriptions, logger, pingEveryMs = defaultPingEveryMs } = options;
   const sockets = new WebSocketServer({
     noServer: true,
     clientTracking: false,
@@ -64,7 +66,9 @@ export function serveWebSockets(
     if (!options.isAcceptedHost(request.headers.host)) {
       throw new CaissonError('FORBIDDEN', 'The Host header does not name this server.');
     }
-    const { pathname, searchParams: query } = new URL(request.url ?? '/', 'http://caisson');
+    const address = URL.parse(request.url ?? '/', 'http://caisson');
+    if (address === null) throw new CaissonError('BAD_REQUEST', 'The address of the web socket is not valid.');
+    const { pathname, searchParams: query } = address;
     const [route, params] = findRoute(routes, pathname);
     await options.ready;
     const principal = await options.authenticate(authorizationOf(request));
@@ -84,7 +88,7 @@ export function serveWebSockets(
         webSocket.close(code === 'DRAINING' ? 1001 : 1008, message.slice(0, 120));
         setTimeout(() => webSocket.terminate(), 1_000).unref();
       });
-      keepAlive(webSocket);
+      keepAlive(webSocket, pingEveryMs);
       serve(webSocket);
     });
   };
@@ -114,15 +118,23 @@ function findRoute(routes: readonly WebSocketRoute[], path: string): [WebSocketR
     if (expected.length !== given.length) continue;
     if (!expected.every((segment, at) => segment.startsWith(':') || segment === given[at])) continue;
     const params = expected.flatMap((segment, at) =>
-      segment.startsWith(':') ? [[segment.slice(1), decodeURIComponent(given[at] ?? '')] as const] : [],
+      segment.startsWith(':') ? [[segment.slice(1), decoded(given[at] ?? '')] as const] : [],
     );
     return [route, Object.fromEntries(params)];
   }
   throw new CaissonError('BAD_REQUEST', `There is no web socket at ${path}.`);
 }
 
+function decoded(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch (cause) {
+    throw new CaissonError('BAD_REQUEST', 'The path of the web socket is no text.', { cause });
+  }
+}
+
 /** Ends a socket whose other end is gone without a word. */
-function keepAlive(socket: WebSocket): void {
+function keepAlive(socket: WebSocket, pingEveryMs: number): void {
   let isAlive = true;
   socket.on('pong', () => (isAlive = true));
   const timer = setInterval(() => {

@@ -14,7 +14,7 @@ interface WorkspacesOptions {
 }
 
 /**
- * The one way from a caller to the inside of an agent's sandbox: files, processes, terminals, ports. Both methods reject
+ * The one way from a caller to the inside of an agent's sandbox: files, processes, terminals, ports. All methods reject
  * with AGENT_NOT_FOUND for an agent that the caller may not use.
  */
 export class Workspaces {
@@ -30,10 +30,15 @@ export class Workspaces {
     return await this.#options.guests.ensureClient(agent);
   }
 
-  /** The agent's guest as it is: for what makes no sense in a sandbox that was not running. Else SANDBOX_NOT_RUNNING. */
-  async running(principal: Principal, agentId: AgentId): Promise<GuestClient> {
+  /** The agent's guest as it is; undefined where the sandbox does not run. */
+  async find(principal: Principal, agentId: AgentId): Promise<GuestClient | undefined> {
     const agent = await this.#options.access.agent(principal, agentId);
-    const guest = await this.#options.guests.findClient(agent);
+    return await this.#options.guests.findClient(agent);
+  }
+
+  /** The same for what makes no sense in a sandbox that was not running: else SANDBOX_NOT_RUNNING. */
+  async running(principal: Principal, agentId: AgentId): Promise<GuestClient> {
+    const guest = await this.find(principal, agentId);
     if (guest === undefined) throw new CaissonError('SANDBOX_NOT_RUNNING', `The sandbox of ${agentId} is not running.`);
     return guest;
   }

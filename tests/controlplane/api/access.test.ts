@@ -6,6 +6,7 @@ import {
   newPermissionId,
   newProcessId,
   newRunId,
+  newTerminalId,
   type AgentId,
   type ConversationId,
 } from '../../../src/kernel/ids.ts';
@@ -29,6 +30,9 @@ interface Entry {
   /** Whether it asks the sandbox, which here has no inside: what the owner is told then. */
   readonly insideRefusedWith?: string;
 }
+
+/** Of nobody: whose agent it is decides. */
+const terminal = { terminalId: newTerminalId() };
 
 /**
  * Every procedure: how it is asked about someone else's things and what it must answer; or why it cannot be asked that.
@@ -142,6 +146,14 @@ const matrix: Readonly<Record<string, Entry | string>> = {
     input: ({ agentId }) => ({ agentId, processId: newProcessId() }),
     refusedWith: 'AGENT_NOT_FOUND',
   },
+  'terminals.open': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
+  'terminals.list': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
+  'terminals.get': 'needs a terminal: as tested in tests/client/terminals.test.ts',
+  'terminals.resize': {
+    input: ({ agentId }) => ({ agentId, ...terminal, cols: 80, rows: 24 }),
+    refusedWith: 'AGENT_NOT_FOUND',
+  },
+  'terminals.close': { input: ({ agentId }) => ({ agentId, ...terminal }), refusedWith: 'AGENT_NOT_FOUND' },
   'keys.create': 'for administrators only, as tested below',
   'keys.list': 'lists the own ones only, as tested below',
   'keys.revoke': { input: ({ keyId }) => ({ keyId }), refusedWith: 'KEY_NOT_FOUND' },

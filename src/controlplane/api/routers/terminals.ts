@@ -1,0 +1,64 @@
+import { z } from 'zod';
+import { agentIdSchema, terminalIdSchema } from '../../../kernel/ids.ts';
+import { openTerminalSchema, terminalSizeSchema } from '../../../wire/contract/terminals.ts';
+import { terminalSchema } from '../schemas/terminal.ts';
+import { procedure, router } from '../trpc.ts';
+
+const ofAgent = { agentId: agentIdSchema };
+const byId = z.strictObject({ ...ofAgent, terminalId: terminalIdSchema });
+
+export const terminalsRouter = router({
+  /**
+   * Starts a shell, or a command, on a terminal of its own; the sandbox is started where needed. It runs until its program
+   * ends or it is closed, whoever is attached. Attach to it by WebSocket: `client.terminals.attach`.
+   */
+  open: procedure
+    .input(openTerminalSchema.extend(ofAgent))
+    .output(terminalSchema)
+    .mutation(async ({ ctx, input: { agentId, ...request } }) => {
+      const guest = await ctx.services.workspaces.open(ctx.principal, agentId);
+      return await guest.terminals.open(request);
+    }),
+
+  /**
+   * Those that run, and for 10 minutes those that have ended (16 at most), oldest first. None where the sandbox does not
+   * run: terminals end with it.
+   */
+  list: procedure
+    .input(z.strictObject(ofAgent))
+    .output(z.object({ items: z.array(terminalSchema).readonly() }))
+    .query(async ({ ctx, input: { agentId } }) => {
+      const guest = await ctx.services.workspaces.find(ctx.principal, agentId);
+      return { items: guest === undefined ? [] : await guest.terminals.list() };
+    }),
+
+  /** One terminal, with who is attached, who drives, and how it ended if it did. */
+  get: procedure
+    .input(byId)
+    .output(terminalSchema)
+    .query(async ({ ctx, input: { agentId, terminalId } }) => {
+      const guest = await ctx.services.workspaces.running(ctx.principal, agentId);
+      return await guest.terminals.get(terminalId);
+    }),
+
+  /** Changes the size of a terminal that nobody drives. While somebody does, only the driver can, over its attachment. */
+  resize: procedure
+    .input(terminalSizeSchema.extend(byId.shape))
+    .output(terminalSchema)
+    .mutation(async ({ ctx, input: { agentId, terminalId, ...size } }) => {
+      const guest = await ctx.services.workspaces.running(ctx.principal, agentId);
+      return await guest.terminals.resize(terminalId, size);
+    }),
+
+  /**
+   * Hangs up: what runs in the terminal gets SIGHUP, and SIGKILL 2 s later. Answers with how it ended; it stays listed.
+   * Closing one that has ended takes it from the list.
+   */
+  close: procedure
+    .input(byId)
+    .output(terminalSchema)
+    .mutation(async ({ ctx, input: { agentId, terminalId } }) => {
+      const guest = await ctx.services.workspaces.running(ctx.principal, agentId);
+      return await guest.terminals.close(terminalId);
+    }),
+});

@@ -1,0 +1,11 @@
+import {
+  terminalSchema as schema,
+  type TerminalDownMessage,
+  type TerminalUpMessage,
+} from '../../../wire/contract/terminals.ts';
+
+/** As the guest tells it. */
+export const terminalSchema = schema;
+
+/** What goes over the WebSocket of a terminal as text (`src/wire/contract/terminals.ts`). Clients import the types. */
+export type { TerminalDownMessage, TerminalUpMessage };

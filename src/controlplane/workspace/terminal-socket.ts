@@ -1,0 +1,117 @@
+import type { RawData, WebSocket } from 'ws';
+import { CaissonError, toCaissonError } from '../../kernel/errors.ts';
+import { agentIdSchema, terminalIdSchema } from '../../kernel/ids.ts';
+import {
+  attachRequestSchema,
+  terminalBounds,
+  type TerminalDownMessage,
+  terminalUpMessageSchema,
+} from '../../wire/contract/terminals.ts';
+import type { TerminalChannel } from '../../wire/terminals-client.ts';
+import type { WebSocketRoute } from '../http/web-sockets.ts';
+import type { Workspaces } from './workspaces.ts';
+
+/** What may lie unsent for a slow client before its terminal is no longer read for it. */
+const mostUnsentBytes = 256 * 1024;
+
+const querySchema = attachRequestSchema.omit({ name: true });
+
+/** One reader of a terminal over a WebSocket: the messages of `src/wire/contract/terminals.ts`, to and from the guest. */
+export function terminalSocketRoute(workspaces: Workspaces): WebSocketRoute {
+  return {
+    path: '/v1/agents/:agentId/terminals/:terminalId',
+    async accept({ principal, params, query, signal }) {
+      const [agentId, terminalId, request] = [
+        agentIdSchema.safeParse(params['agentId']),
+        terminalIdSchema.safeParse(params['terminalId']),
+        querySchema.safeParse(given(query)),
+      ];
+      if (!agentId.success) throw new CaissonError('BAD_REQUEST', 'The address names no agent.');
+      const guest = await workspaces.running(principal, agentId.data);
+      if (!terminalId.success) throw new CaissonError('BAD_REQUEST', 'The address names no terminal.');
+      if (!request.success) {
+        throw new CaissonError('BAD_REQUEST', `The query is not valid: ${request.error.issues[0]?.message ?? ''}.`);
+      }
+      const { userName: name } = principal;
+      try {
+        const channel = await guest.terminals.attach(terminalId.data, { ...request.data, name }, signal);
+        return (socket) => bridge(socket, channel);
+      } catch (thrown) {
+        const error = toCaissonError(thrown);
+        if (signal.aborted || error.code === 'INTERNAL') throw thrown;
+        return (socket) => refuse(socket, error);
+      }
+    },
+  };
+}
+
+/** Told over the socket: a browser does not learn why a handshake was refused. */
+function refuse(socket: WebSocket, error: CaissonError): void {
+  const message: TerminalDownMessage = { type: 'ended', error: error.toJSON() };
+  socket.send(JSON.stringify(message));
+  socket.close(1000);
+}
+
+function given(query: URLSearchParams): Record<string, unknown> {
+  const after = query.get('after');
+  return { ...Object.fromEntries(query), ...(after === null ? {} : { after: Number(after) }) };
+}
+
+/** Joins the two until either ends. Each way, who sends waits for who reads. */
+function bridge(socket: WebSocket, channel: TerminalChannel): void {
+  let isFull = false;
+  const sent = (): void => {
+    if (!isFull || socket.bufferedAmount > mostUnsentBytes / 2) return;
+    isFull = false;
+    channel.resume();
+  };
+  const down = (message: Buffer | string): void => {
+    if (socket.readyState !== socket.OPEN) return;
+    socket.send(message, sent);
+    if (isFull || socket.bufferedAmount <= mostUnsentBytes) return;
+    isFull = true;
+    channel.pause();
+  };
+  const tell = (message: TerminalDownMessage): void => down(JSON.stringify(message));
+
+  socket.on('message', (data, isBinary) => {
+    try {
+      if (!take(channel, data, isBinary)) socket.pause();
+    } catch (thrown) {
+      tell({ type: 'ended', error: toCaissonError(thrown).toJSON() });
+      socket.close(1008, 'bad message');
+      channel.close();
+    }
+  });
+  channel.onDrain(() => socket.resume());
+  socket.once('close', () => channel.close());
+  channel.listen({
+    onOutput: down,
+    onMessage: tell,
+    onEnd: (error) => {
+      if (error !== undefined) tell({ type: 'ended', error: error.toJSON() });
+      socket.close(1000);
+    },
+  });
+}
+
+/** False when the guest takes no more for now. */
+function take(channel: TerminalChannel, data: RawData, isBinary: boolean): boolean {
+  if (!Buffer.isBuffer(data)) throw new CaissonError('INTERNAL', 'A message came in parts.');
+  if (isBinary) {
+    if (data.length <= terminalBounds.inputChunkBytes) return channel.sendInput(data);
+    throw new CaissonError('BODY_TOO_LARGE', `Input exceeds ${terminalBounds.inputChunkBytes} bytes in one message.`);
+  }
+  if (data.length > terminalBounds.controlBytes) throw new CaissonError('BODY_TOO_LARGE', 'The message is too large.');
+  const message = terminalUpMessageSchema.safeParse(parseJson(data.toString()));
+  if (message.success) return channel.send(message.data);
+  throw new CaissonError('BAD_REQUEST', `The message is not valid: ${message.error.issues[0]?.message ?? ''}.`);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined; // no schema accepts it
+  }
+}

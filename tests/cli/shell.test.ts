@@ -1,0 +1,258 @@
+import { tmpdir } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { spawn } from '@lydell/node-pty';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { DetachKeys, parseDetachKeys } from '../../src/cli/shell/detach-keys.ts';
+import { ScreenModes } from '../../src/cli/shell/screen-modes.ts';
+import { startCuttingRelay } from '../client/cutting-relay.ts';
+import { startWorkspace, type RunningWorkspace } from '../controlplane/workspace/running-workspace.ts';
+import { until } from '../until.ts';
+import { caisson } from './command.ts';
+
+const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+
+let workspace: RunningWorkspace;
+let environment: Record<string, string>;
+beforeAll(async () => {
+  workspace = await startWorkspace();
+  environment = { CAISSON_URL: workspace.url, CAISSON_API_KEY: workspace.apiKey };
+});
+afterAll(() => workspace[Symbol.asyncDispose]());
+
+const open: Person[] = [];
+afterEach(() => {
+  for (const person of open.splice(0)) person.leave();
+});
+
+/** Somebody at a real terminal, in a shell whose settings tell whether it was put back. */
+class Person {
+  text = '';
+  exitCode: number | undefined;
+  readonly #pty: ReturnType<typeof spawn>;
+
+  constructor(args: readonly string[], env: Readonly<Record<string, string>> = environment) {
+    const command = [process.execPath, main, 'shell', ...args]
+      .map((word) => `'${word.replaceAll("'", String.raw`'\''`)}'`)
+      .join(' ');
+    // What stands between the marks is the state of the terminal after the command.
+    const script = `stty -a | grep -o -- '-\\?icanon\\|-\\?echo ' | xargs echo before; ${command}; code=$?; stty -a | grep -o -- '-\\?icanon\\|-\\?echo ' | xargs echo after; exit $code`;
+    this.#pty = spawn('bash', ['-c', script], {
+      cols: 90,
+      rows: 25,
+      cwd: tmpdir(),
+      env: { PATH: process.env['PATH'], TERM: 'xterm-256color', CAISSON_DATA_DIR: '/nonexistent', ...env },
+    });
+    this.#pty.onData((text) => (this.text += text));
+    this.#pty.onExit(({ exitCode }) => (this.exitCode = exitCode));
+    open.push(this);
+  }
+
+  type(text: string): void {
+    this.#pty.write(text);
+  }
+
+  resize(cols: number, rows: number): void {
+    this.#pty.resize(cols, rows);
+  }
+
+  async sees(text: string | RegExp): Promise<RegExpExecArray> {
+    const pattern =
+      typeof text === 'string' ? new RegExp(text.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`)) : text;
+    return await until(`${pattern} on the screen:\n${this.text}`, () => pattern.exec(this.text) ?? undefined);
+  }
+
+  /** Resolves with the exit code, when the terminal was put back as it was. */
+  async ended(): Promise<number> {
+    await until(`its end:\n${this.text}`, () => this.exitCode !== undefined);
+    const state = (when: string): string | undefined => new RegExp(`${when} (.*)\r\n`).exec(this.text)?.[1];
+    expect(state('after')).toBe(state('before'));
+    expect(state('before')).toContain('icanon');
+    return this.exitCode ?? -1;
+  }
+
+  leave(): void {
+    this.#pty.kill('SIGKILL');
+  }
+}
+
+describe('caisson shell', () => {
+  test('opens a shell of the size of the screen, follows it, and passes its exit code on', async () => {
+    const person = new Person(['worker']);
+    await person.sees(/trm-\w{26}\. Ctrl-P Ctrl-Q leaves it running/);
+    await person.sees('# ');
+    person.type('stty size\r');
+    await person.sees('25 90');
+    person.resize(101, 31);
+    person.type('sleep 0.2; stty size\r');
+    await person.sees('31 101');
+    person.type('exit 42\r');
+    expect(await person.ended()).toBe(42);
+    expect(person.text).not.toContain('[caisson]'); // its end is no change of drivers
+  });
+
+  test('a line feed of a program goes down and not back, as full-screen programs need it', async () => {
+    const person = new Person(['worker', '--', 'bash', '-c', 'stty raw; printf "one\\ntwo\\nEND"; read x']);
+    await person.sees(/one\ntwo\nEND/);
+    person.type('\r');
+    person.leave();
+  });
+
+  test('runs a command, with variables and a folder', async () => {
+    const person = new Person([
+      'worker',
+      '--env',
+      'GREETING=hi there',
+      '--cwd',
+      '/tmp',
+      '--',
+      'bash',
+      '-c',
+      'echo "$GREETING from $PWD"; kill -9 $$',
+    ]);
+    await person.sees('hi there from /tmp');
+    expect(await person.ended()).toBe(128 + 9);
+    expect(person.text).toContain('The program was ended by SIGKILL.');
+  });
+
+  test('keys and bytes go through as they are: Ctrl-C is for the program', async () => {
+    const person = new Person([
+      'worker',
+      '--',
+      'bash',
+      '-c',
+      `trap 'echo interrupted; exit 9' INT; echo ready; while :; do sleep 0.1; done`,
+    ]);
+    await person.sees('ready');
+    person.type('\u0003');
+    await person.sees('interrupted');
+    expect(await person.ended()).toBe(9);
+  });
+
+  test('is left with the detach keys, says how to come back, and comes back to what was printed', async () => {
+    const person = new Person([
+      'worker',
+      '--',
+      'bash',
+      '-c',
+      'printf "\\033[?1049h\\033[?25l"; echo before; read x; echo "got $x"; read x',
+    ]);
+    const [, id = ''] = await person.sees(/(trm-\w{26})/);
+    await person.sees(/before\r\n$/);
+    person.type('\u0010\u0011');
+    expect(await person.ended()).toBe(0);
+    expect(person.text).toContain(`Come back with: caisson shell worker --terminal ${id}`);
+    expect(person.text).toContain('\u001B[?1049l\u001B[?25h'); // the alternate screen is left, the cursor shown
+    const back = new Person(['worker', '--terminal', id]);
+    await back.sees(/before\r\n$/);
+    back.type('again\r');
+    await back.sees('got again');
+    back.type('\r');
+    expect(await back.ended()).toBe(0);
+  });
+
+  test('detach keys are a matter of choice', async () => {
+    const person = new Person(['worker', '--detach-keys', 'ctrl-],d', '--', 'cat']);
+    await person.sees('Ctrl-] d leaves it running');
+    person.type('\u0010\u0011 typed\r');
+    await person.sees('typed');
+    person.type('\u001Dd');
+    expect(await person.ended()).toBe(0);
+  });
+
+  test('who comes second watches, and takes control with a key', async () => {
+    const first = new Person(['worker', '--', 'cat']);
+    const [, id = ''] = await first.sees(/(trm-\w{26})/);
+    const second = new Person(['worker', '--terminal', id]);
+    await second.sees('alice drives; you watch. Ctrl-P Ctrl-T takes control.');
+    second.type('ignored\r');
+    second.type('\u0010\u0014');
+    await second.sees('You drive.');
+    await first.sees('alice drives; you watch.');
+    second.type('from the second\r');
+    await first.sees('from the second');
+    expect(first.text).not.toContain('ignored');
+    second.type('\u0004');
+    expect([await second.ended(), await first.ended()]).toEqual([0, 0]);
+  });
+
+  test('who only watches leaves with Ctrl-C', async () => {
+    const first = new Person(['worker', '--', 'bash', '-c', 'echo something; exec cat']);
+    const [, id = ''] = await first.sees(/(trm-\w{26})/);
+    await first.sees('something');
+    const watcher = new Person(['worker', '--observe', '--terminal', id]);
+    await watcher.sees('something');
+    watcher.type('\u0003');
+    expect(await watcher.ended()).toBe(0);
+    first.type('\u0004');
+    expect(await first.ended()).toBe(0);
+  });
+
+  test('survives a connection that breaks', async () => {
+    await using relay = await startCuttingRelay(workspace.url);
+    const person = new Person(['worker', '--', 'bash', '-c', 'echo ready; read x; echo "got $x"; read x'], {
+      ...environment,
+      CAISSON_URL: relay.url,
+    });
+    await person.sees('ready');
+    relay.cutAll();
+    await person.sees('Trying again …');
+    await person.sees('Connected again.');
+    person.type('typed\r');
+    await person.sees('got typed');
+    person.type('\r');
+    expect(await person.ended()).toBe(0);
+    expect(person.text.split('ready')).toHaveLength(2);
+  });
+
+  test('lists terminals, and closes one', async () => {
+    const person = new Person(['worker', '--', 'sleep', '600']);
+    const [, id = ''] = await person.sees(/(trm-\w{26})/);
+    const { stdout } = await caisson(['shell', 'worker', '--list'], environment);
+    expect(stdout.split('\n').find((line) => line.startsWith(id))).toMatch(/running .*alice .*sleep 600/);
+    expect((await caisson(['shell', 'worker', '--close', '--terminal', id], environment)).exitCode).toBe(0);
+    expect(await person.ended()).toBe(129);
+    const { stdout: json } = await caisson(['shell', 'worker', '--list', '--json'], environment);
+    expect(JSON.parse(json)).toContainEqual(
+      expect.objectContaining({ id, exit: expect.objectContaining({ signal: 'SIGHUP' }) }),
+    );
+  });
+
+  test.each([
+    [['worker'], 1, 'There is no terminal here to type in.'],
+    [['worker', '--observe'], 1, 'Say which terminal.'],
+    [['worker', '--detach-keys', 'ctrl-pp'], 2, 'It must be keys such as'],
+    [['nobody', '--list'], 1, 'You have no agent called nobody.'],
+  ])('%j is refused', async (args, exitCode, message) => {
+    const ended = await caisson(['shell', ...args], environment);
+    expect([ended.exitCode, ended.stderr]).toEqual([exitCode, expect.stringContaining(message)]);
+  });
+});
+
+describe('detach keys', () => {
+  const read = (keys: DetachKeys, typed: string) => {
+    const { bytes, command } = keys.read(Buffer.from(typed, 'latin1'));
+    return [Buffer.from(bytes).toString('latin1'), command];
+  };
+
+  test('are found in pieces, and what only begins like them goes on', () => {
+    const keys = new DetachKeys(parseDetachKeys('ctrl-p,ctrl-q'));
+    expect(read(keys, 'abc')).toEqual(['abc', undefined]);
+    expect(read(keys, 'x\u0010')).toEqual(['x', undefined]);
+    expect(read(keys, 'y')).toEqual(['\u0010y', undefined]);
+    expect(read(keys, '\u0010\u0010')).toEqual(['\u0010', undefined]);
+    expect(read(keys, '\u0011rest')).toEqual(['', 'detach']);
+    expect(read(keys, '\u0010\u0014')).toEqual(['', 'take']);
+  });
+
+  test('may be one key', () => {
+    expect(read(new DetachKeys(parseDetachKeys('ctrl-]')), 'a\u001Db')).toEqual(['a', 'detach']);
+  });
+});
+
+test('screen modes are followed over the edges of chunks', () => {
+  const modes = new ScreenModes();
+  for (const piece of ['\u001B[?10', '49h text \u001B[?1000;1006h\u001B[?25l', '\u001B[?1006', 'l', '\u001B[31mred'])
+    modes.see(Buffer.from(piece));
+  expect(modes.undo()).toBe('\u001B[?1049l\u001B[?1000l\u001B[?25h\u001B>\u001B[0m');
+  expect(modes.undo()).toBe('\u001B>\u001B[0m');
+});

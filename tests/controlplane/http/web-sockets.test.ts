@@ -1,0 +1,182 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type ClientOptions, WebSocket } from 'ws';
+import { Subscriptions } from '../../../src/controlplane/api/subscriptions.ts';
+import type { Principal } from '../../../src/controlplane/auth/identity.ts';
+import { serveWebSockets, type WebSocketRoute } from '../../../src/controlplane/http/web-sockets.ts';
+import { CaissonError } from '../../../src/kernel/errors.ts';
+import { newKeyId, newUserId } from '../../../src/kernel/ids.ts';
+import { silentLogger } from '../../../src/kernel/logger.ts';
+
+const key = 'ck_test-key_0123';
+const alice: Principal = { userId: newUserId(), userName: 'alice', role: 'member', keyId: newKeyId() };
+const carrier = `base64url.bearer.authorization.caisson.${Buffer.from(key).toString('base64url')}`;
+
+let server: Server;
+let url: string;
+let subscriptions: Subscriptions;
+let signals: AbortSignal[];
+let seen: { params: unknown; query: string; principal: Principal }[];
+
+/** Sends back what it is sent. */
+const echo: WebSocketRoute = {
+  path: '/v1/echo/:name/end',
+  async accept({ params, query, principal, signal }) {
+    if (query.get('refuse') !== null) throw new CaissonError('AGENT_NOT_FOUND', 'There is no agent here.');
+    signals.push(signal);
+    seen.push({ params, query: query.toString(), principal });
+    return (socket) => socket.on('message', (data, binary) => socket.send(data, { binary }));
+  },
+};
+
+async function serve(options: { readonly pingEveryMs?: number; readonly ready?: Promise<void> } = {}): Promise<void> {
+  server = createServer();
+  subscriptions = new Subscriptions({ perKey: 2, inAll: 10 });
+  signals = [];
+  seen = [];
+  server.on(
+    'upgrade',
+    serveWebSockets({
+      routes: [echo],
+      isAcceptedHost: (host) => host?.startsWith('127.0.0.1') === true,
+      authenticate: async (authorization) => {
+        if (authorization === `Bearer ${key}`) return alice;
+        throw new CaissonError('UNAUTHORIZED', 'The API key is not valid.');
+      },
+      ready: Promise.resolve(),
+      subscriptions,
+      logger: silentLogger,
+      ...options,
+    }),
+  );
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+beforeEach(() => serve());
+afterEach(() => {
+  subscriptions.endAll(new CaissonError('DRAINING', 'The test is over.'));
+  server.closeAllConnections();
+  server.close();
+});
+
+const withKey: ClientOptions = { headers: { authorization: `Bearer ${key}` } };
+
+async function open(
+  path: string,
+  protocols: string[] = ['caisson.v1'],
+  options: ClientOptions = withKey,
+): Promise<WebSocket> {
+  const socket = new WebSocket(`${url}${path}`, protocols, options);
+  await once(socket, 'open');
+  return socket;
+}
+
+/** How a handshake was refused. */
+async function refusal(path: string, protocols: string[] = ['caisson.v1'], options: ClientOptions = withKey) {
+  const socket = new WebSocket(`${url}${path}`, protocols, options);
+  socket.on('error', () => undefined);
+  const response = await new Promise<IncomingMessage>((resolve) =>
+    socket.once('unexpected-response', (_request, answer) => resolve(answer)),
+  );
+  let text = '';
+  for await (const chunk of response) text += String(chunk);
+  socket.terminate();
+  return {
+    status: response.statusCode,
+    code: (JSON.parse(text) as { error: { data: { caisson: { code: string } } } }).error.data.caisson.code,
+  };
+}
+
+describe('a handshake', () => {
+  test('with the key in a header opens the socket, with the parameters of its path', async () => {
+    const socket = await open('/v1/echo/a%20b/end?x=1');
+    expect(socket.protocol).toBe('caisson.v1');
+    socket.send('hello');
+    const [data] = (await once(socket, 'message')) as [Buffer];
+    expect(String(data)).toBe('hello');
+    expect(seen).toEqual([{ params: { name: 'a b' }, query: 'x=1', principal: alice }]);
+  });
+
+  test('with the key as a subprotocol, as browsers must, does too, and the key is not sent back', async () => {
+    const socket = await open('/v1/echo/a/end', ['caisson.v1', carrier], {});
+    expect(socket.protocol).toBe('caisson.v1');
+  });
+
+  test.each([
+    ['no key', '/v1/echo/a/end', ['caisson.v1'], {}, 401, 'UNAUTHORIZED'],
+    ['a wrong key', '/v1/echo/a/end', ['caisson.v1'], { headers: { authorization: 'Bearer no' } }, 401, 'UNAUTHORIZED'],
+    ['a wrong key as subprotocol', '/v1/echo/a/end', ['caisson.v1', `${carrier}xx`], {}, 401, 'UNAUTHORIZED'],
+    [
+      'a host that is not ours',
+      '/v1/echo/a/end',
+      ['caisson.v1'],
+      { headers: { host: 'evil.example', authorization: `Bearer ${key}` } },
+      403,
+      'FORBIDDEN',
+    ],
+    ['a path that is not served', '/v1/nothing', ['caisson.v1'], withKey, 400, 'BAD_REQUEST'],
+    ['a path that is no text', '/v1/echo/%ff/end', ['caisson.v1'], withKey, 400, 'BAD_REQUEST'],
+    ["somebody else's thing", '/v1/echo/a/end?refuse', ['caisson.v1'], withKey, 404, 'AGENT_NOT_FOUND'],
+  ])('with %s is refused with the error of the API', async (_what, path, protocols, options, status, code) => {
+    expect(await refusal(path, protocols, options)).toEqual({ status, code });
+    expect(subscriptions.count).toBe(0);
+  });
+
+  test('takes a place of its key, and is refused when there is none', async () => {
+    const first = await open('/v1/echo/a/end');
+    await open('/v1/echo/b/end');
+    expect(await refusal('/v1/echo/c/end')).toEqual({ status: 429, code: 'TOO_MANY_CONNECTIONS' });
+    first.close();
+    await once(first, 'close');
+    await expect.poll(() => subscriptions.count, { timeout: 20_000 }).toBe(1);
+    await open('/v1/echo/c/end');
+  });
+});
+
+describe('an open socket', () => {
+  test('is closed with 1008 when its key is revoked', async () => {
+    const socket = await open('/v1/echo/a/end');
+    subscriptions.endKey(alice.keyId);
+    const [code] = (await once(socket, 'close')) as [number];
+    expect(code).toBe(1008);
+    expect(signals[0]?.aborted).toBe(true);
+  });
+
+  test('is closed with 1001 when the control plane shuts down', async () => {
+    const socket = await open('/v1/echo/a/end');
+    subscriptions.endAll(new CaissonError('DRAINING', 'The control plane is shutting down.'));
+    const [code] = (await once(socket, 'close')) as [number];
+    expect(code).toBe(1001);
+  });
+
+  test('is closed with 1009 over a message that is too large', async () => {
+    const socket = await open('/v1/echo/a/end');
+    socket.on('error', () => undefined);
+    socket.send(Buffer.alloc(1024 * 1024 + 1));
+    const [code] = (await once(socket, 'close')) as [number];
+    expect(code).toBe(1009);
+    await expect.poll(() => subscriptions.count, { timeout: 20_000 }).toBe(0);
+  });
+
+  test('whose client is gone without a word is ended, and one that answers is not', async () => {
+    server.close();
+    await serve({ pingEveryMs: 200 });
+    const deaf = await open('/v1/echo/a/end', ['caisson.v1'], { ...withKey, autoPong: false });
+    const alive = await open('/v1/echo/b/end');
+    const [code] = (await once(deaf, 'close')) as [number];
+    expect(code).toBe(1006);
+    await expect.poll(() => signals.map(({ aborted }) => aborted), { timeout: 20_000 }).toEqual([true, false]);
+    expect(alive.readyState).toBe(WebSocket.OPEN);
+  });
+
+  test('lets go of its route when its client leaves', async () => {
+    const socket = await open('/v1/echo/a/end');
+    socket.terminate();
+    await expect.poll(() => signals[0]?.aborted, { timeout: 20_000 }).toBe(true);
+    await expect.poll(() => subscriptions.count, { timeout: 20_000 }).toBe(0);
+  });
+});
