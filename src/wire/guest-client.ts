@@ -17,6 +17,7 @@ import { type SessionSpec, type TurnRequest, type TurnStatus, turnStatusSchema }
 import { type GuestProcess, startProcess } from './guest-process.ts';
 import { readJournalStream } from './journal-stream.ts';
 import type { KeepAliveOptions } from './keep-alive.ts';
+import { PortsClient } from './ports-client.ts';
 import { type JsonRequest, requestJson } from './requests.ts';
 import { Transport } from './transport.ts';
 import type { WireSession } from './wire-session.ts';
@@ -38,11 +39,14 @@ export class GuestClient {
   readonly #wire: WireSession<ClientHttp2Session>;
   /** Resolves, never rejects, when the session is over. */
   readonly closed: Promise<void>;
+  /** What listens in the sandbox. */
+  readonly ports: PortsClient;
   #epoch: number | undefined;
 
   /** Takes `duplex` over. */
   constructor(duplex: Duplex, options: GuestClientOptions = {}) {
     this.#wire = connectHttp2(new Transport(duplex), options.keepAlive);
+    this.ports = new PortsClient(this.#wire.session);
     this.closed = this.#wire.closed.then(() => undefined);
   }
 

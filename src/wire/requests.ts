@@ -56,15 +56,17 @@ export interface StreamRequest {
   readonly signal?: AbortSignal | undefined;
   /** True where the request has no body. */
   readonly endStream: boolean;
+  /** Whether trailers follow the body: 'wantTrailers' then asks for them. Default false. */
+  readonly waitForTrailers?: boolean;
 }
 
 /** Opens a stream. Its errors are heard here; users watch 'close' or read it. Throws WIRE_LOST on a dead session. */
 export function openStream(session: ClientHttp2Session, request: StreamRequest): ClientHttp2Stream {
-  const { signal } = request;
+  const { signal, endStream, waitForTrailers = false } = request;
   signal?.throwIfAborted();
   let stream: ClientHttp2Stream;
   try {
-    stream = session.request(request.headers, { endStream: request.endStream });
+    stream = session.request(request.headers, { endStream, waitForTrailers });
   } catch (thrown) {
     throw new CaissonError('WIRE_LOST', 'The wire to the sandbox is down.', { cause: thrown });
   }

@@ -20,6 +20,7 @@ import { journalBounds } from './journal-bounds.ts';
  * | POST   /v1/turns/:runId/cancel       | {}                   | TurnStatus                   | yes   |
  * | POST   /v1/permissions/:permissionId | PermissionAnswer     | {} or PERMISSION_NOT_PENDING | yes   |
  * | POST   /v1/exec                      | raw stdin            | raw stdout; trailers         |       |
+ * | the paths of `ports.ts`              |                      |                              |       |
  */
 export const guestPaths = {
   health: '/v1/health',
