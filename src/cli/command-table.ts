@@ -44,6 +44,18 @@ export const commandTable: Readonly<Record<string, CommandRow>> = {
     summary: 'open, list, show, configure and close conversations',
     load: async () => (await import('./commands/conversations.ts')).conversationsCommand(),
   },
+  ports: {
+    summary: 'list what listens in a sandbox',
+    load: async () => (await import('./commands/ports.ts')).portsCommand(),
+  },
+  preview: {
+    summary: 'make, list and revoke links to apps in a sandbox',
+    load: async () => (await import('./commands/preview.ts')).previewCommand(),
+  },
+  forward: {
+    summary: 'make a port of a sandbox reachable on this machine',
+    load: async () => (await import('./commands/forward.ts')).forwardCommand(),
+  },
   permissions: {
     summary: 'list and answer what agents ask for',
     load: async () => (await import('./commands/permissions.ts')).permissionsCommand(),

@@ -21,6 +21,10 @@ export type Run = ApiOutputs['runs']['get'];
 export type AgentEvent = inferProcedureOutput<AppRouter['events']['read']>['events'][number];
 /** A question of an agent to the people who may decide. */
 export type Permission = ApiOutputs['permissions']['list']['items'][number];
+/** Something that listens in an agent's sandbox. */
+export type ListeningPort = ApiOutputs['ports']['list']['items'][number];
+/** A way to a port of an agent's sandbox, without the secret of its link. */
+export type Preview = ApiOutputs['previews']['get'];
 /** An API key without its secret. */
 export type ApiKey = ApiOutputs['keys']['list']['items'][number];
 /** What a control plane is, and who the caller is to it. */

@@ -10,7 +10,7 @@ import { follow, type FollowOptions, send, type SendOptions, type Turn } from '.
  */
 export interface CaissonClient extends Pick<
   Calls,
-  'agents' | 'conversations' | 'runs' | 'permissions' | 'keys' | 'system'
+  'agents' | 'conversations' | 'runs' | 'permissions' | 'ports' | 'previews' | 'keys' | 'system'
 > {
   /** Where the control plane is. */
   readonly url: string;
@@ -27,7 +27,7 @@ export interface CaissonClient extends Pick<
 /** Makes a client without calling anything. Throws CONFIG_INVALID for a URL or key that cannot be one. */
 export function createCaissonClient(options: EndpointOptions): CaissonClient {
   const endpoint = createEndpoint(options);
-  const { agents, conversations, runs, events, permissions, keys, system } = createCalls(endpoint);
+  const { agents, conversations, runs, events, permissions, ports, previews, keys, system } = createCalls(endpoint);
   const client: CaissonClient = {
     url: endpoint.url,
     agents,
@@ -35,6 +35,8 @@ export function createCaissonClient(options: EndpointOptions): CaissonClient {
     runs,
     events,
     permissions,
+    ports,
+    previews,
     keys,
     system,
     subscribe: (subscription) => subscribe(endpoint, subscription),

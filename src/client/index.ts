@@ -13,8 +13,10 @@ export type {
   AppRouter,
   ControlPlane,
   Conversation,
+  ListeningPort,
   Message,
   Permission,
+  Preview,
   Run,
 } from './api.ts';
 export { CaissonError, type ErrorBody } from '../kernel/errors.ts';

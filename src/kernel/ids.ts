@@ -15,6 +15,7 @@ const prefixes = {
   key: 'key',
   user: 'usr',
   incarnation: 'inc',
+  preview: 'pvw',
 } as const;
 
 type IdKind = keyof typeof prefixes;
@@ -34,6 +35,7 @@ export const permissionIdSchema = idSchema('permission');
 export const keyIdSchema = idSchema('key');
 export const userIdSchema = idSchema('user');
 export const incarnationIdSchema = idSchema('incarnation');
+export const previewIdSchema = idSchema('preview');
 
 export type AgentId = z.infer<typeof agentIdSchema>;
 export type ConversationId = z.infer<typeof conversationIdSchema>;
@@ -43,6 +45,7 @@ export type PermissionId = z.infer<typeof permissionIdSchema>;
 export type KeyId = z.infer<typeof keyIdSchema>;
 export type UserId = z.infer<typeof userIdSchema>;
 export type IncarnationId = z.infer<typeof incarnationIdSchema>;
+export type PreviewId = z.infer<typeof previewIdSchema>;
 
 function newId(kind: IdKind): string {
   let time = Date.now();
@@ -64,3 +67,4 @@ export const newPermissionId = (): PermissionId => newId('permission') as Permis
 export const newKeyId = (): KeyId => newId('key') as KeyId;
 export const newUserId = (): UserId => newId('user') as UserId;
 export const newIncarnationId = (): IncarnationId => newId('incarnation') as IncarnationId;
+export const newPreviewId = (): PreviewId => newId('preview') as PreviewId;

@@ -1,5 +1,6 @@
 import { type ClientHttp2Stream, constants } from 'node:http2';
 import { Duplex } from 'node:stream';
+import { errorText } from '../kernel/errors.ts';
 import { endTrailer } from './contract/ports.ts';
 import { brokenStream } from './requests.ts';
 
@@ -31,7 +32,7 @@ export class PortConnection extends Duplex {
       if (isWhole) this.push(null);
     });
     stream.once('close', () => {
-      if (!isWhole) this.destroy(asError(brokenStream(stream)));
+      if (!isWhole) this.destroy(breakOf(stream));
     });
     stream.once('wantTrailers', () => {
       if (!this.destroyed) stream.sendTrailers({ [endTrailer]: '1' });
@@ -83,6 +84,11 @@ export class PortConnection extends Duplex {
   }
 }
 
-function asError(reason: unknown): Error {
-  return reason instanceof Error ? reason : new Error(String(reason));
+/** A reset by the server, in the words of a socket; else why the stream broke. */
+function breakOf(stream: ClientHttp2Stream): Error {
+  if (stream.rstCode === constants.NGHTTP2_CONNECT_ERROR) {
+    return Object.assign(new Error('The server has reset the connection.'), { code: 'ECONNRESET' });
+  }
+  const reason = brokenStream(stream);
+  return reason instanceof Error ? reason : new Error(errorText(reason));
 }

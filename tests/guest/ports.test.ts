@@ -112,7 +112,7 @@ test('a connection that the server resets breaks, and does not just end', async 
   });
   const connection = await client.ports.connect(server.port);
   connection.write('x');
-  await expect(text(connection)).rejects.toThrow('broke off');
+  await expect(text(connection)).rejects.toMatchObject({ code: 'ECONNRESET' });
 });
 
 test('a caller that leaves in the middle resets the connection of the server', async () => {

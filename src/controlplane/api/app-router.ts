@@ -3,6 +3,8 @@ import { conversationsRouter } from './routers/conversations.ts';
 import { eventsRouter } from './routers/events.ts';
 import { keysRouter } from './routers/keys.ts';
 import { permissionsRouter } from './routers/permissions.ts';
+import { portsRouter } from './routers/ports.ts';
+import { previewsRouter } from './routers/previews.ts';
 import { runsRouter } from './routers/runs.ts';
 import { systemRouter } from './routers/system.ts';
 import { router } from './trpc.ts';
@@ -14,6 +16,8 @@ export const appRouter = router({
   runs: runsRouter,
   events: eventsRouter,
   permissions: permissionsRouter,
+  ports: portsRouter,
+  previews: previewsRouter,
   keys: keysRouter,
   system: systemRouter,
 });

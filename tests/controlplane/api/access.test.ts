@@ -4,6 +4,7 @@ import {
   newConversationId,
   newKeyId,
   newPermissionId,
+  newPreviewId,
   newRunId,
   type AgentId,
   type ConversationId,
@@ -19,6 +20,7 @@ interface Ids {
   readonly runId: string;
   readonly permissionId: string;
   readonly keyId: string;
+  readonly previewId: string;
 }
 
 interface Entry {
@@ -65,6 +67,11 @@ const matrix: Readonly<Record<string, Entry | string>> = {
     input: ({ permissionId }) => ({ permissionId, optionId: 'allow_once' }),
     refusedWith: 'PERMISSION_NOT_FOUND',
   },
+  'ports.list': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
+  'previews.create': { input: ({ agentId }) => ({ agentId, port: 3000 }), refusedWith: 'AGENT_NOT_FOUND' },
+  'previews.list': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
+  'previews.get': { input: ({ previewId }) => ({ previewId }), refusedWith: 'PREVIEW_NOT_FOUND' },
+  'previews.revoke': { input: ({ previewId }) => ({ previewId }), refusedWith: 'PREVIEW_NOT_FOUND' },
   'keys.create': 'for administrators only, as tested below',
   'keys.list': 'lists the own ones only, as tested below',
   'keys.revoke': { input: ({ keyId }) => ({ keyId }), refusedWith: 'KEY_NOT_FOUND' },
@@ -105,7 +112,9 @@ async function makeThings(): Promise<Ids> {
     { type: 'turn.started', runId, conversationId },
     { type: 'event', conversationId, runId, event: { type: 'permission.requested', permissionId, ...shown } },
   );
-  return { agentId, conversationId, runId, permissionId, keyId: server.alice.principal.keyId };
+  const { data: preview } = await server.mutate(server.alice, 'previews.create', { agentId, port: 3000 });
+  const { id: previewId } = preview as { id: string };
+  return { agentId, conversationId, runId, permissionId, keyId: server.alice.principal.keyId, previewId };
 }
 
 async function refusal(
@@ -145,6 +154,7 @@ describe.each(rows)('$path', ({ path, input, refusedWith }) => {
       runId: newRunId(),
       permissionId: newPermissionId(),
       keyId: newKeyId(),
+      previewId: newPreviewId(),
     };
     const hers = await refusal(server.bob, path, input(alices));
     expect(hers).toMatchObject({ status: 404, body: { code: refusedWith } });
@@ -167,6 +177,7 @@ describe.each(rows)('$path', ({ path, input, refusedWith }) => {
       runId: alices.keyId,
       permissionId: 'x',
       keyId: `${alices.keyId}0`,
+      previewId: alices.agentId,
     };
     expect(await refusal(server.alice, path, input(swapped))).toMatchObject({
       status: 400,
