@@ -73,11 +73,13 @@ export function createPreviewGateway(options: PreviewGatewayOptions): PreviewGat
     return { live, clean };
   };
 
-  const placeOf = ({ headers, url = '', method }: IncomingMessage): PreviewPlace => {
+  const placeOf = ({ headers, headersDistinct, url = '', method }: IncomingMessage): PreviewPlace => {
     const place = hosts.placeOf(headers.host);
     if (place === undefined) throw new CaissonError('PREVIEW_NOT_FOUND', 'There is no preview at this address.');
-    if ((!url.startsWith('/') && url !== '*') || method === 'TRACE') {
-      throw new CaissonError('BAD_REQUEST', 'Requests for previews name a path.');
+    // Where another host is named as well, the app might mean that one.
+    const isPlain = (url.startsWith('/') || url === '*') && headersDistinct['host']?.length === 1;
+    if (!isPlain || method === 'TRACE') {
+      throw new CaissonError('BAD_REQUEST', 'Requests for previews name one host, and a path.');
     }
     return place;
   };

@@ -72,8 +72,12 @@ export class Visitor {
   /** Sends bytes as they are, and gives all that comes back until the connection ends. */
   async raw(bytes: string): Promise<string> {
     const socket = connect(this.#port, '127.0.0.1');
-    socket.end(bytes);
-    return await text(socket);
+    let answer = '';
+    socket.setEncoding('latin1').on('data', (chunk: string) => (answer += chunk));
+    socket.on('error', () => undefined); // also emits 'close'
+    socket.write(bytes);
+    await new Promise((resolve) => socket.once('close', resolve));
+    return answer;
   }
 
   cookie(url: string): string | undefined {
