@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { cold } from './parts/cold.ts';
 import { late } from './parts/late.ts';
 import { memory } from './parts/memory.ts';
+import { previews } from './parts/previews.ts';
 import { prompt } from './parts/prompt.ts';
 import { stream } from './parts/stream.ts';
 import { wire } from './parts/wire.ts';
@@ -11,7 +12,7 @@ import { markdownTable } from './report/markdown.ts';
 import type { Row } from './report/row.ts';
 import { type BenchContext, openBenchContext } from './rig/bench-context.ts';
 
-const parts = { prompt, stream, wire, cold, late, memory } as const satisfies Record<
+const parts = { prompt, stream, wire, cold, late, memory, previews } as const satisfies Record<
   string,
   (context: BenchContext) => Promise<readonly Row[]>
 >;

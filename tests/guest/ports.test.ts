@@ -168,3 +168,15 @@ test('what listens is listed with its address and the process that has it; the o
   expect(ports.map(({ port }) => port)).not.toContain(running.guest.modelPort);
   expect(ports.map(({ port }) => port)).toEqual(ports.map(({ port }) => port).toSorted((a, b) => a - b));
 });
+
+test('thousands of connections that are let go in a burst do not end the session, as HTTP/2 servers do by default', async () => {
+  await using running = await runGuest();
+  const client = await running.client();
+  await using server = await serve((socket) => socket.resume());
+  for (let n = 0; n < 60; n++) {
+    const open = await Promise.all(Array.from({ length: 50 }, () => client.ports.connect(server.port)));
+    for (const connection of open) connection.destroy();
+    await until('all places are free', () => server.sockets.size === 0);
+  }
+  expect(client.isOpen).toBe(true);
+});

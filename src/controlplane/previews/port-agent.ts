@@ -4,7 +4,6 @@ import { errorText } from '../../kernel/errors.ts';
 
 /** Half of what a sandbox takes, so that one preview does not use up all. Further requests wait for one that is done. */
 const mostConnections = 64;
-const mostIdle = 16;
 
 /** How long a connection waits for the next request: less than servers keep one that idles, 2 s at the least. */
 const idleMs = 1_500;
@@ -15,7 +14,7 @@ export class PortAgent extends Agent {
   readonly #idle = new WeakMap<Duplex, NodeJS.Timeout>();
 
   constructor(connect: () => Promise<Duplex>) {
-    super({ keepAlive: true, maxSockets: mostConnections, maxFreeSockets: mostIdle, scheduling: 'lifo' });
+    super({ keepAlive: true, maxSockets: mostConnections, maxFreeSockets: mostConnections, scheduling: 'lifo' });
     this.#connect = connect;
   }
 

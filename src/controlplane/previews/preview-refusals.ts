@@ -35,7 +35,7 @@ export function previewRefusal(thrown: unknown, port?: number, ports?: readonly 
           'The sandbox runs, but the app does not. Start it, or ask the agent to; this page opens it as soon as it is there.',
           ports === undefined || ports.length === 0
             ? 'No other port of the sandbox listens either.'
-            : `These ports listen: ${ports.map((each) => `\`${each}\``).join(' ')}`,
+            : `Listening now: ${ports.map((each) => `\`${each}\``).join(' ')}`,
         ],
         true,
       );
