@@ -27,6 +27,8 @@ interface Entry {
   /** With ids that are not the caller's. */
   readonly input: (ids: Ids) => object;
   readonly refusedWith: string;
+  /** It asks the guest: who may is told here that no sandbox runs, for the sandboxes are scripted. */
+  readonly asksGuest?: true;
 }
 
 /**
@@ -67,7 +69,7 @@ const matrix: Readonly<Record<string, Entry | string>> = {
     input: ({ permissionId }) => ({ permissionId, optionId: 'allow_once' }),
     refusedWith: 'PERMISSION_NOT_FOUND',
   },
-  'ports.list': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
+  'ports.list': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND', asksGuest: true },
   'previews.create': { input: ({ agentId }) => ({ agentId, port: 3000 }), refusedWith: 'AGENT_NOT_FOUND' },
   'previews.list': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
   'previews.get': { input: ({ previewId }) => ({ previewId }), refusedWith: 'PREVIEW_NOT_FOUND' },
@@ -188,9 +190,11 @@ describe.each(rows)('$path', ({ path, input, refusedWith }) => {
 
 test.each(rows.filter(({ path }) => procedureTypes.get(path) === 'query'))(
   '$path: its owner and an administrator may',
-  async ({ path, input }) => {
+  async ({ path, input, asksGuest }) => {
+    const expected =
+      asksGuest === true ? { error: { code: 'SANDBOX_NOT_RUNNING' } } : { status: 200, error: undefined };
     for (const caller of [server.alice, server.admin]) {
-      expect(await server.query(caller, path, input(alices))).toMatchObject({ status: 200, error: undefined });
+      expect(await server.query(caller, path, input(alices))).toMatchObject(expected);
     }
   },
 );

@@ -39,6 +39,7 @@ export const previewsRouter = router({
       return { items: previews.map((preview) => previewView(ctx.services, preview)) };
     }),
 
+  /** Whether it can be used, until when, and whether its link was opened. */
   get: procedure
     .input(byId)
     .output(previewSchema)
