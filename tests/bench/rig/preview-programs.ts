@@ -62,6 +62,8 @@ const load = async () => {
 const download = async () => {
   const others = await Promise.all(Array.from({ length: slow }, () => get('/large')));
   for (const other of others) other.on('error', () => undefined);
+  // Until what lies on the way to them is full: they take nothing from then on.
+  if (slow > 0) await new Promise((resolve) => setTimeout(resolve, 2000));
   const from = performance.now();
   const bytes = await once('/large');
   const rate = bytes / 1e6 / ((performance.now() - from) / 1000);
