@@ -34,7 +34,7 @@ function watch(journal = { isRead: true, full: false }) {
   return {
     told,
     journal,
-    async look(...open: number[]): Promise<void> {
+    look: async (...open: number[]): Promise<void> => {
       ports = open;
       now += 500;
       next();
