@@ -32,6 +32,9 @@ const when = {
     'Somebody put files back as they were before a run, or at a checkpoint. `undo` is how it was just before.',
   'harness.other': 'Something that Caisson has no word for, as the harness sent it.',
   'harness.exited': 'The harness died or was ended. The next turn starts it again.',
+  'port.opened': 'A program in the sandbox listens on a port. Told within about a second.',
+  'port.closed':
+    'Nothing listens on the port any more. A sandbox that stops closes all of its ports, without these events.',
   'run.queued': 'A message was accepted. `ahead` runs of the conversation come first.',
   'run.starting': 'It is its turn; the sandbox is brought up where needed.',
   'run.started': 'The harness has the prompt.',

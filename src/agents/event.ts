@@ -9,6 +9,7 @@ import {
   userIdSchema,
 } from '../kernel/ids.ts';
 import { contentBlockSchema, harnessEventSchemas } from '../wire/contract/harness-event.ts';
+import { portOwnerFields } from '../wire/contract/ports.ts';
 import { sessionOfferSchema } from '../wire/contract/session-offer.ts';
 import { turnUsageSchema } from '../wire/contract/turn.ts';
 import { runReasons } from './run.ts';
@@ -88,6 +89,8 @@ const domainEventSchemas = [
     /** The end of what it wrote to stderr. */
     stderr: z.string(),
   }),
+  z.object({ type: z.literal('port.opened'), ...portOwnerFields }),
+  z.object({ type: z.literal('port.closed'), ...portOwnerFields }),
 ] as const;
 
 /** What happened, by `type`. */

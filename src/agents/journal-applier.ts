@@ -108,6 +108,10 @@ export class JournalApplier {
         });
         return;
       }
+      case 'port.opened':
+      case 'port.closed':
+        record({ conversationId: null, runId: null, at, data: body });
+        return;
       case 'event':
         await this.#applyEvent(application, body);
         return;

@@ -60,6 +60,18 @@ export const commandTable: Readonly<Record<string, CommandRow>> = {
     summary: 'list what files can be put back to',
     load: async () => (await import('./commands/checkpoints.ts')).checkpointsCommand(),
   },
+  ports: {
+    summary: 'list what listens in a sandbox',
+    load: async () => (await import('./commands/ports.ts')).portsCommand(),
+  },
+  preview: {
+    summary: 'make, list and revoke links to apps in a sandbox',
+    load: async () => (await import('./commands/preview.ts')).previewCommand(),
+  },
+  forward: {
+    summary: 'make a port of a sandbox reachable on this machine',
+    load: async () => (await import('./commands/forward.ts')).forwardCommand(),
+  },
   permissions: {
     summary: 'list and answer what agents ask for',
     load: async () => (await import('./commands/permissions.ts')).permissionsCommand(),

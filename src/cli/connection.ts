@@ -7,8 +7,18 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The client of the control plane that the environment names. Calls nothing yet. */
 export async function connect(environment: Environment = process.env): Promise<CaissonClient> {
-  const [{ createCaissonClient }, apiKey] = await Promise.all([import('../client/index.ts'), findApiKey(environment)]);
-  return createCaissonClient({ url: controlPlaneUrl(environment), apiKey });
+  const [{ createCaissonClient }, settings] = await Promise.all([
+    import('../client/index.ts'),
+    connectionSettings(environment),
+  ]);
+  return createCaissonClient(settings);
+}
+
+/** Where the control plane is and who is asking, for what does not go through the client. */
+export async function connectionSettings(
+  environment: Environment = process.env,
+): Promise<{ readonly url: string; readonly apiKey: string }> {
+  return { url: controlPlaneUrl(environment), apiKey: await findApiKey(environment) };
 }
 
 export const defaultUrl = 'http://127.0.0.1:7070';

@@ -29,6 +29,10 @@ export type FileDiff = ApiOutputs['changes']['diff']['files'][number];
 export type Checkpoint = ApiOutputs['changes']['checkpoints']['items'][number];
 /** A terminal of a sandbox: what runs on it, who is attached, how it ended. */
 export type Terminal = ApiOutputs['terminals']['get'];
+/** Something that listens in an agent's sandbox. */
+export type ListeningPort = ApiOutputs['ports']['list']['items'][number];
+/** A way to a port of an agent's sandbox, without the secret of its link. */
+export type Preview = ApiOutputs['previews']['get'];
 /** An API key without its secret. */
 export type ApiKey = ApiOutputs['keys']['list']['items'][number];
 /** What a control plane is, and who the caller is to it. */

@@ -17,7 +17,7 @@ import { follow, type FollowOptions, send, type SendOptions, type Turn } from '.
  */
 export interface CaissonClient extends Pick<
   Calls,
-  'agents' | 'conversations' | 'runs' | 'changes' | 'permissions' | 'keys' | 'system'
+  'agents' | 'conversations' | 'runs' | 'changes' | 'permissions' | 'ports' | 'previews' | 'keys' | 'system'
 > {
   /** Where the control plane is. */
   readonly url: string;
@@ -55,7 +55,20 @@ export interface CaissonClient extends Pick<
 export function createCaissonClient(options: EndpointOptions): CaissonClient {
   const endpoint = createEndpoint(options);
   const calls = createCalls(endpoint);
-  const { agents, conversations, runs, events, changes, permissions, processes, terminals, keys, system } = calls;
+  const {
+    agents,
+    conversations,
+    runs,
+    events,
+    changes,
+    permissions,
+    processes,
+    terminals,
+    ports,
+    previews,
+    keys,
+    system,
+  } = calls;
   const client: CaissonClient = {
     url: endpoint.url,
     agents,
@@ -77,6 +90,8 @@ export function createCaissonClient(options: EndpointOptions): CaissonClient {
       spawn: (process) => spawn(endpoint, calls, process),
       logs: (log) => followLogs(endpoint, log),
     },
+    ports,
+    previews,
     keys,
     system,
     terminals: {

@@ -51,6 +51,15 @@ export interface Config {
   readonly maxMessageBytes: number;
   readonly maxBodyBytes: number;
   readonly eventRetention: number;
+  readonly previews: {
+    /** In lower case. */
+    readonly domain: string;
+    /** Null: plain HTTP on our own port. */
+    readonly publicUrl: string | null;
+    readonly maxTtlMs: number;
+  };
+  /** Addresses and networks of proxies whose X-Forwarded-* headers are believed. */
+  readonly trustedProxies: readonly string[];
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -79,6 +88,7 @@ export function loadConfig(environment: Environment = process.env): Config {
       'CAISSON_MAX_BODY_BYTES is smaller than CAISSON_MAX_MESSAGE_BYTES; the largest message must fit into a body.',
     );
   }
+  problems.push(...previewProblems(settings));
   if (problems.length > 0) throw invalid(problems);
   return toConfig(settings);
 }
@@ -119,7 +129,32 @@ function toConfig(settings: Settings): Config {
     maxMessageBytes: settings.CAISSON_MAX_MESSAGE_BYTES,
     maxBodyBytes: settings.CAISSON_MAX_BODY_BYTES,
     eventRetention: settings.CAISSON_EVENT_RETENTION,
+    previews: {
+      domain: previewDomain(settings),
+      publicUrl: settings.CAISSON_PREVIEW_URL ?? null,
+      maxTtlMs: settings.CAISSON_PREVIEW_MAX_TTL,
+    },
+    trustedProxies: settings.CAISSON_TRUSTED_PROXIES ?? [],
   };
+}
+
+function previewDomain({ CAISSON_PREVIEW_DOMAIN: domain, CAISSON_PREVIEW_URL: url }: Settings): string {
+  return (domain ?? (url === undefined ? 'preview.localhost' : new URL(url).hostname)).toLowerCase();
+}
+
+/** A name that the API answers to must not lie in the preview domain: it would no longer be answered. */
+function previewProblems(settings: Settings): string[] {
+  const domain = previewDomain(settings);
+  const { CAISSON_PREVIEW_URL: url, CAISSON_HOST: host, CAISSON_ALLOWED_HOSTS: allowed = [] } = settings;
+  const problems: string[] = [];
+  if (url !== undefined && new URL(url).hostname !== domain) {
+    problems.push(`CAISSON_PREVIEW_URL must be an address of CAISSON_PREVIEW_DOMAIN, which is ${domain}.`);
+  }
+  for (const name of ['localhost', host, ...allowed].map((each) => each.toLowerCase())) {
+    if (name !== domain && !name.endsWith(`.${domain}`)) continue;
+    problems.push(`CAISSON_PREVIEW_DOMAIN=${domain} must not hold ${name}, where the API is.`);
+  }
+  return problems;
 }
 
 /** A misspelt variable would otherwise be a setting that silently does nothing. */

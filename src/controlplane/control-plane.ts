@@ -17,6 +17,9 @@ import { createDemoModel } from './demo-model/demo-model.ts';
 import { Fleet } from './fleet/fleet.ts';
 import { createModelGateway } from './model-gateway/model-gateway.ts';
 import { createLogger } from './observability/logger.ts';
+import { PreviewHosts } from './previews/preview-hosts.ts';
+import { openCookieSigner } from './previews/preview-secrets.ts';
+import { PreviewService } from './previews/preview-service.ts';
 import { createServer } from './server.ts';
 import { Workspaces } from './workspace/workspaces.ts';
 import { openStorage } from './storage/open-storage.ts';
@@ -93,6 +96,23 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
   opened.use(fleet);
   opened.defer(() => domain.drain());
 
+  const previewHosts = new PreviewHosts(config.previews);
+  const previews = opened.use(
+    new PreviewService({
+      store: storage.previews,
+      agents: storage.agents,
+      identities: storage.identities,
+      access,
+      keys,
+      guests: fleet,
+      hosts: previewHosts,
+      cookies: await openCookieSigner(dataDir.path),
+      maxTtlMs: config.previews.maxTtlMs,
+      clock: systemClock,
+      logger,
+    }),
+  );
+
   const ready = Promise.withResolvers<void>();
   const server = opened.use(
     createServer({
@@ -101,6 +121,8 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
         domain,
         access,
         workspaces: new Workspaces({ access, guests: fleet }),
+        previews,
+        previewHosts,
         keys,
         flushed: () => storage.flushed(),
         about: {

@@ -8,11 +8,14 @@ import type { ApiServices } from './api/services.ts';
 import { defaultStallMs } from './api/sse/send-subscription.ts';
 import { Subscriptions, type SubscriptionLimits } from './api/subscriptions.ts';
 import { acceptedHosts } from './http/accepted-hosts.ts';
-import { boundBodyTime } from './http/body-time.ts';
 import { serveFiles } from './http/file-routes.ts';
+import { boundBodyTime } from './http/body-time.ts';
+import { createHttpServer } from './http/http-server.ts';
 import { landingPage } from './http/landing-page.ts';
 import { OpenConnections } from './http/open-connections.ts';
+import { portSocketRoute } from './http/port-socket.ts';
 import { refusalOf, sendRefusal, writeRawRefusal } from './http/refusals.ts';
+import { createPreviewGateway } from './previews/preview-gateway.ts';
 import { type TrpcRoute, trpcRoute } from './http/trpc-route.ts';
 import { serveWebSockets, type WebSocketRoute } from './http/web-sockets.ts';
 import { processSocketRoute } from './workspace/process-socket.ts';
@@ -25,6 +28,7 @@ export interface ServerOptions {
     readonly port: number;
     readonly allowedHosts: readonly string[];
     readonly maxBodyBytes: number;
+    readonly trustedProxies: readonly string[];
   };
   readonly services: Omit<ApiServices, 'subscriptions' | 'draining'>;
   /** Rejects when requests cannot be served, e.g. because the store does not answer. */
@@ -55,7 +59,10 @@ const maxConnections = 4_096;
 const maxPathLength = 2_048;
 const healthTimeoutMs = 2_000;
 
-/** The HTTP server: the API under `/trpc`, `/healthz`, and a page that says what this is. Bearer keys only: no cookies, no CORS. */
+/**
+ * The HTTP server: the API under `/trpc`, `/healthz`, and a page that says what this is, by bearer keys only: no cookies, no
+ * CORS. On the hosts of previews, and only there, the apps of sandboxes.
+ */
 export function createServer(options: ServerOptions): Server {
   const {
     settings,
@@ -73,15 +80,20 @@ export function createServer(options: ServerOptions): Server {
   const webSocketRoutes: readonly WebSocketRoute[] = [
     processSocketRoute(services.workspaces),
     terminalSocketRoute(services.workspaces),
+    portSocketRoute(services.workspaces),
   ];
+  const previews = createPreviewGateway({
+    previews: services.previews,
+    hosts: services.previewHosts,
+    trustedProxies: settings.trustedProxies,
+    ready,
+    logger,
+  });
 
   const app = fastify({
     bodyLimit: settings.maxBodyBytes,
     routerOptions: { maxParamLength: maxPathLength },
-    // Node's own bound of the time to receive a request would cut long uploads; `boundBodyTime` holds the others to it.
-    requestTimeout: 0,
-    keepAliveTimeout: 30_000,
-    http: { headersTimeout: 15_000, maxHeaderSize: 64 * 1_024 },
+    serverFactory: (api) => createHttpServer({ api, previews }),
     forceCloseConnections: false, // `OpenConnections` closes them
     return503OnClosing: false, // the hook below says it in our own form
     exposeHeadRoutes: false,
@@ -91,17 +103,18 @@ export function createServer(options: ServerOptions): Server {
   });
   app.server.maxConnections = maxConnections;
   const connections = new OpenConnections(app.server);
-  app.server.on(
-    'upgrade',
-    serveWebSockets({
-      routes: webSocketRoutes,
-      isAcceptedHost,
-      authenticate: (authorization) => services.keys.authenticate(authorization),
-      ready,
-      subscriptions,
-      logger,
-    }),
-  );
+  const upgradeSocket = serveWebSockets({
+    routes: webSocketRoutes,
+    isAcceptedHost,
+    authenticate: (authorization) => services.keys.authenticate(authorization),
+    ready,
+    subscriptions,
+    logger,
+  });
+  app.server.on('upgrade', (request, socket, head) => {
+    if (previews.covers(request.headers.host)) previews.upgrade(request, socket, head);
+    else upgradeSocket(request, socket, head);
+  });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => done(null, body));
 
@@ -161,6 +174,7 @@ export function createServer(options: ServerOptions): Server {
     const reason = new CaissonError('DRAINING', 'The control plane is shutting down.');
     draining.abort(reason);
     subscriptions.endAll(reason);
+    services.previews[Symbol.dispose]();
     connections.drain();
     const cut = setTimeout(() => app.server.closeAllConnections(), closeTimeoutMs);
     try {
@@ -172,7 +186,9 @@ export function createServer(options: ServerOptions): Server {
   return {
     async listen() {
       try {
-        return { url: await app.listen({ host: settings.host, port: settings.port }) };
+        const url = await app.listen({ host: settings.host, port: settings.port });
+        services.previewHosts.listensOn(Number(new URL(url).port || 80));
+        return { url };
       } catch (cause) {
         throw new CaissonError('CONFIG_INVALID', listenRefusal(settings, cause), { cause });
       }

@@ -19,6 +19,10 @@ import { createInwardServer } from './inward-server.ts';
 import { Journal } from './journal.ts';
 import { createModelEndpoint, listenModelEndpoint } from './model-endpoint.ts';
 import { Outward } from './outward.ts';
+import { PortConnections } from './ports/port-connections.ts';
+import { portRoutes } from './ports/port-routes.ts';
+import { PortTable } from './ports/port-table.ts';
+import { PortWatch } from './ports/port-watch.ts';
 import { ProcessOwners } from './processes/process-owners.ts';
 import { ProcessTable } from './processes/process-table.ts';
 import { processesRoutes } from './processes/processes-routes.ts';
@@ -35,6 +39,8 @@ export interface GuestOptions {
   readonly modelPort: number;
   /** The folders that files may be reached in, as `sandboxRoots` has them; processes begin in the first. */
   readonly roots: readonly string[];
+  /** Whether ports that open and close are told: where the guest has the network to itself. */
+  readonly watchPorts: boolean;
   /** Asked once, at the first health request, so that it does not slow the start. */
   readonly version: () => string;
   readonly createHarness: (sink: HarnessSink) => Harness;
@@ -73,12 +79,15 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
   const table = new ProcessTable({ incarnation, roots: options.roots, owners, clock });
   const terminals = new Terminals({ roots: options.roots, clock, owners });
   const turns = new TurnWatch({ harness, onStart: (runId) => changes.turnStarted(runId) });
+  const modelPort = (): number => (model.address() as AddressInfo | null)?.port ?? options.modelPort;
+  const ports = new PortTable({ proc: '/proc', ownPorts: () => new Set([modelPort()]) });
   const routes = [
     ...harnessRoutes({ harness, journal, identity, turns }),
     ...processesRoutes({ table, clock }),
     ...changesRoutes(changes, () => turns.active()),
     ...fileRoutes(options.roots),
     ...terminalRoutes(terminals),
+    ...portRoutes({ table: ports, connections: new PortConnections() }),
   ];
   const serveInward = createInwardServer({ routes, logger, keepAlive });
 
@@ -99,15 +108,17 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
     logger.error({ error: errorText(thrown) }, 'the harness did not start'); // tried again at the next turn
   });
   listenModelEndpoint(model, options.modelPort);
+  const portWatch = options.watchPorts ? new PortWatch({ table: ports, journal, clock, logger }) : undefined;
   await Promise.all(servers.filter((server) => !server.listening).map((server) => once(server, 'listening')));
 
   return {
     incarnation,
-    modelPort: (model.address() as AddressInfo).port,
+    modelPort: modelPort(),
     async stop() {
       // The machine is going: what becomes of its turns is for the control plane to say, which sees it go.
       journal.seal();
       table.stop();
+      portWatch?.stop();
       await Promise.all([harness.stop(), terminals.closeAll(), changes.stop()]);
       await new Promise((resolve) => setImmediate(resolve)); // its last words go out
       for (const server of servers) server.close();

@@ -71,6 +71,11 @@ export class Journal implements HarnessSink {
     return this.#bytes;
   }
 
+  /** Whether a control plane takes what is appended. */
+  get isRead(): boolean {
+    return this.#reader !== undefined;
+  }
+
   get full(): boolean {
     return this.#bytes > this.#maxBytes;
   }

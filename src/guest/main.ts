@@ -51,6 +51,7 @@ const starting = startGuest({
   runDirectory: process.env[guestEnvironment.runDirectory] ?? guestRunDirectory,
   modelPort,
   roots: sandboxRoots,
+  watchPorts: true,
   version: () =>
     createHash('sha256')
       .update(readFileSync(process.argv[1] ?? ''))

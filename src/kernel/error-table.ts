@@ -182,6 +182,31 @@ export const errorTable = {
     retryable: false,
     hint: 'Only the driver of a terminal types and resizes. Take control of it first.',
   },
+  // Ports and previews
+  PORT_NOT_LISTENING: {
+    trpc: 'BAD_GATEWAY',
+    http: 502,
+    retryable: true,
+    hint: 'Start the server in the sandbox. `caisson ports <agent>` lists the ports that listen.',
+  },
+  PREVIEW_NOT_FOUND: {
+    trpc: 'NOT_FOUND',
+    http: 404,
+    retryable: false,
+    hint: 'List them with `caisson preview <agent> --list`.',
+  },
+  PREVIEW_FORBIDDEN: {
+    trpc: 'FORBIDDEN',
+    http: 403,
+    retryable: false,
+    hint: 'Open a preview link of this address. `caisson preview <agent> <port>` makes one.',
+  },
+  PREVIEW_ENDED: {
+    trpc: 'PRECONDITION_FAILED',
+    http: 410,
+    retryable: false,
+    hint: 'Ask for a new link. `caisson preview <agent> <port>` makes one.',
+  },
   // State that does not allow it
   NAME_TAKEN: {
     trpc: 'CONFLICT',

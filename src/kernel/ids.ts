@@ -18,6 +18,7 @@ const prefixes = {
   process: 'prc',
   checkpoint: 'chk',
   terminal: 'trm',
+  preview: 'pvw',
 } as const;
 
 type IdKind = keyof typeof prefixes;
@@ -40,6 +41,7 @@ export const incarnationIdSchema = idSchema('incarnation');
 export const processIdSchema = idSchema('process');
 export const checkpointIdSchema = idSchema('checkpoint');
 export const terminalIdSchema = idSchema('terminal');
+export const previewIdSchema = idSchema('preview');
 
 export type AgentId = z.infer<typeof agentIdSchema>;
 export type ConversationId = z.infer<typeof conversationIdSchema>;
@@ -52,6 +54,7 @@ export type IncarnationId = z.infer<typeof incarnationIdSchema>;
 export type ProcessId = z.infer<typeof processIdSchema>;
 export type CheckpointId = z.infer<typeof checkpointIdSchema>;
 export type TerminalId = z.infer<typeof terminalIdSchema>;
+export type PreviewId = z.infer<typeof previewIdSchema>;
 
 function newId(kind: IdKind): string {
   let time = Date.now();
@@ -76,3 +79,4 @@ export const newIncarnationId = (): IncarnationId => newId('incarnation') as Inc
 export const newProcessId = (): ProcessId => newId('process') as ProcessId;
 export const newCheckpointId = (): CheckpointId => newId('checkpoint') as CheckpointId;
 export const newTerminalId = (): TerminalId => newId('terminal') as TerminalId;
+export const newPreviewId = (): PreviewId => newId('preview') as PreviewId;

@@ -18,6 +18,7 @@ import { FilesClient } from './files-client.ts';
 import { readJournalStream } from './journal-stream.ts';
 import type { KeepAliveOptions } from './keep-alive.ts';
 import { ProcessesClient } from './processes-client.ts';
+import { PortsClient } from './ports-client.ts';
 import { type JsonRequest, requestJson } from './requests.ts';
 import { TerminalsClient } from './terminals-client.ts';
 import { Transport } from './transport.ts';
@@ -45,6 +46,8 @@ export class GuestClient {
   readonly changes: ChangesClient;
   readonly files: FilesClient;
   readonly terminals: TerminalsClient;
+  /** What listens in the sandbox. */
+  readonly ports: PortsClient;
   #epoch: number | undefined;
 
   /** Takes `duplex` over. */
@@ -52,6 +55,7 @@ export class GuestClient {
     this.#wire = connectHttp2(new Transport(duplex), options.keepAlive);
     this.changes = new ChangesClient(this.#wire.session);
     this.files = new FilesClient(this.#wire.session);
+    this.ports = new PortsClient(this.#wire.session);
     this.closed = this.#wire.closed.then(() => undefined);
     this.processes = new ProcessesClient(this.#wire.session);
     this.terminals = new TerminalsClient(this.#wire.session);

@@ -49,8 +49,16 @@ const serverSessionOptions = (bounds: { readonly streams: number; readonly windo
     maxSessionMemory: maxSessionMemoryMegabytes,
   }) as const satisfies ServerSessionOptions;
 
-/** The guest answers: concurrent requests of one session; more wait at the asking end. */
-export const inwardServerOptions = serverSessionOptions({ streams: 256, windowBytes: streamWindowBytes });
+/**
+ * The guest answers: concurrent requests of one session; more wait at the asking end. Its peer may give up as many of them
+ * as it likes: by default a session ends (GOAWAY 2) at 1,000 resets in a burst, refilled by 33 a second, and every
+ * connection to a previewed app that is let go is one.
+ */
+export const inwardServerOptions = {
+  ...serverSessionOptions({ streams: 256, windowBytes: streamWindowBytes }),
+  streamResetBurst: 1_000_000,
+  streamResetRate: 1_000_000,
+} as const;
 
 /**
  * The control plane answers a guest that it does not trust: streams times window, 64 MiB, is the most that a guest which

@@ -87,19 +87,21 @@ export interface StreamRequest {
   readonly signal?: AbortSignal | undefined;
   /** True where the request has no body. */
   readonly endStream: boolean;
-  /** Sent after the body, when it was ended: never when it was cut. */
+  /** Sent after the body, when it was ended: never when it was cut. Default: none. */
   readonly trailers?: OutgoingHttpHeaders | undefined;
+  /** Whether the caller sends them itself, when 'wantTrailers' asks for them. Default false. */
+  readonly waitForTrailers?: boolean;
 }
 
 /** Opens a stream. Its errors are heard here; users watch 'close' or read it. Throws WIRE_LOST on a dead session. */
 export function openStream(session: ClientHttp2Session, request: StreamRequest): ClientHttp2Stream {
-  const { signal, trailers } = request;
+  const { signal, trailers, waitForTrailers = trailers !== undefined } = request;
   signal?.throwIfAborted();
   let stream: ClientHttp2Stream;
   try {
     stream = session.request(request.headers, {
       endStream: request.endStream,
-      waitForTrailers: trailers !== undefined,
+      waitForTrailers,
     });
   } catch (thrown) {
     throw new CaissonError('WIRE_LOST', 'The wire to the sandbox is down.', { cause: thrown });

@@ -5,6 +5,7 @@ import { files } from './parts/files.ts';
 import { late } from './parts/late.ts';
 import { memory } from './parts/memory.ts';
 import { processes } from './parts/processes.ts';
+import { previews } from './parts/previews.ts';
 import { prompt } from './parts/prompt.ts';
 import { stream } from './parts/stream.ts';
 import { terminals } from './parts/terminals.ts';
@@ -23,6 +24,7 @@ const parts = {
   processes,
   terminals,
   changes,
+  previews,
   cold,
   late,
   memory,

@@ -6,6 +6,9 @@ import type { DomainSettings } from '../../src/agents/settings.ts';
 import { Access } from '../../src/controlplane/auth/access.ts';
 import type { Principal } from '../../src/controlplane/auth/identity.ts';
 import { KeyService } from '../../src/controlplane/auth/key-service.ts';
+import { PreviewHosts } from '../../src/controlplane/previews/preview-hosts.ts';
+import { CookieSigner } from '../../src/controlplane/previews/preview-secrets.ts';
+import { PreviewService } from '../../src/controlplane/previews/preview-service.ts';
 import { createServer, type ServerOptions } from '../../src/controlplane/server.ts';
 import { Workspaces } from '../../src/controlplane/workspace/workspaces.ts';
 import { openStorage, type Storage } from '../../src/controlplane/storage/open-storage.ts';
@@ -86,15 +89,38 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
   });
   undo.defer(() => domain.drain());
   const keys = undo.use(new KeyService({ store: storage.identities, clock: systemClock, logger }));
+  const previewHosts = new PreviewHosts({ domain: 'preview.localhost', publicUrl: null });
+  const previews = new PreviewService({
+    store: storage.previews,
+    agents: storage.agents,
+    identities: storage.identities,
+    access,
+    keys,
+    guests: noGuests,
+    hosts: previewHosts,
+    cookies: new CookieSigner(Buffer.alloc(32, 7)),
+    maxTtlMs: 24 * 3_600_000,
+    clock: systemClock,
+    logger,
+  });
   const server = undo.use(
     createServer({
       checkHealth: async () => void (await storage.agents.countAgents(admin.principal.userId)),
       ...changed,
-      settings: { host: '127.0.0.1', port: 0, allowedHosts: [], maxBodyBytes: 8 * 1_048_576, ...settings },
+      settings: {
+        host: '127.0.0.1',
+        port: 0,
+        allowedHosts: [],
+        maxBodyBytes: 8 * 1_048_576,
+        trustedProxies: [],
+        ...settings,
+      },
       services: {
         domain,
         access,
         workspaces: new Workspaces({ access, guests: noGuests }),
+        previews,
+        previewHosts,
         keys,
         flushed: () => storage.flushed(),
         about: {

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { newConversationId, newPermissionId, newRunId } from '../../src/kernel/ids.ts';
 import type { errorTable } from '../../src/kernel/error-table.ts';
 import type { SessionSpec, TurnRequest } from '../../src/wire/contract/turn.ts';
+import { guestProtocol } from '../../src/wire/contract/guest-api.ts';
 import { type RunningGuest, runGuest } from './running-guest.ts';
 
 const spec = (): SessionSpec => ({
@@ -39,7 +40,7 @@ test('health names the guest, its incarnation, journal and harness', async () =>
   await using running = await runGuest();
   const client = await running.client();
   expect(await client.health()).toMatchObject({
-    protocol: 1,
+    protocol: guestProtocol,
     guestVersion: 'test',
     incarnation: running.guest.incarnation,
     leaseEpoch: 0,
@@ -139,7 +140,7 @@ test('a body above the bound is refused, and the guest goes on', async () => {
     status: 413,
     answer: { code: 'BODY_TOO_LARGE' },
   });
-  expect(await (await running.client()).health()).toMatchObject({ protocol: 1 });
+  expect(await (await running.client()).health()).toMatchObject({ protocol: guestProtocol });
 });
 
 test('what goes wrong inside says nothing of the inside', async () => {

@@ -38,6 +38,7 @@ export async function runGuest(): Promise<RunningGuest> {
     runDirectory,
     modelPort: 0,
     roots,
+    watchPorts: false,
     version: () => 'test',
     createHarness: (sink) => {
       const harness = new FakeHarness(sink);

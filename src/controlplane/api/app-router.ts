@@ -6,6 +6,8 @@ import { filesRouter } from './routers/files.ts';
 import { keysRouter } from './routers/keys.ts';
 import { permissionsRouter } from './routers/permissions.ts';
 import { processesRouter } from './routers/processes.ts';
+import { portsRouter } from './routers/ports.ts';
+import { previewsRouter } from './routers/previews.ts';
 import { runsRouter } from './routers/runs.ts';
 import { systemRouter } from './routers/system.ts';
 import { terminalsRouter } from './routers/terminals.ts';
@@ -22,6 +24,8 @@ export const appRouter = router({
   permissions: permissionsRouter,
   processes: processesRouter,
   terminals: terminalsRouter,
+  ports: portsRouter,
+  previews: previewsRouter,
   keys: keysRouter,
   system: systemRouter,
 });

@@ -2,6 +2,8 @@ import type { AgentLimits } from '../../agents/agent.ts';
 import type { Domain } from '../../agents/domain.ts';
 import type { Access } from '../auth/access.ts';
 import type { KeyService } from '../auth/key-service.ts';
+import type { PreviewHosts } from '../previews/preview-hosts.ts';
+import type { PreviewService } from '../previews/preview-service.ts';
 import type { Workspaces } from '../workspace/workspaces.ts';
 import type { Subscriptions } from './subscriptions.ts';
 
@@ -23,6 +25,8 @@ export interface ApiServices {
   readonly domain: Pick<Domain, 'agents' | 'conversations' | 'runs' | 'events' | 'permissions'>;
   readonly access: Access;
   readonly workspaces: Workspaces;
+  readonly previews: PreviewService;
+  readonly previewHosts: PreviewHosts;
   readonly keys: KeyService;
   /** Resolves when all that is stored outlives a power cut. */
   readonly flushed: () => Promise<void>;

@@ -1,12 +1,14 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { isProviderName, providerNames } from '../../sandbox-providers/registry.ts';
-import { decimal, duration, httpUrl, secret, size, wholeNumber } from './values.ts';
+import { decimal, duration, httpOrigin, httpUrl, secret, size, wholeNumber } from './values.ts';
 
 const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
 
 const simpleName = /^[a-z0-9][a-z0-9-]{0,31}$/;
 const hostName = /^[A-Za-z0-9._:-]{1,253}$/;
+const domainName = /^(?=.{1,180}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/i;
 const noControls = /^\P{Cc}{1,4096}$/u;
 
 /**
@@ -120,6 +122,25 @@ export const settingsSchema = z.object({
   CAISSON_EVENT_RETENTION: wholeNumber({ least: 1_000, most: 100_000_000 })
     .prefault('200000')
     .describe('Events kept for each agent. Messages are kept for ever.'),
+
+  CAISSON_PREVIEW_DOMAIN: z
+    .string()
+    .regex(domainName, 'a domain name')
+    .optional()
+    .describe(
+      'Previews are at `<port>-<agent id>.<this domain>`. Take one that holds nothing else. Default: `preview.localhost`, which browsers find by themselves.',
+    ),
+  CAISSON_PREVIEW_URL: httpOrigin()
+    .optional()
+    .describe(
+      'The address of the preview domain as browsers reach it, where a proxy with TLS stands in front, e.g. `https://preview.example.com`.',
+    ),
+  CAISSON_PREVIEW_MAX_TTL: duration({ least: '1m', most: '30d' })
+    .prefault('7d')
+    .describe('The longest time that a preview link can be made for. Without a time it is made for 1 h.'),
+  CAISSON_TRUSTED_PROXIES: nameListOf(isNetwork, 'addresses or networks such as 10.0.0.0/8, separated by commas')
+    .optional()
+    .describe('Proxies whose `X-Forwarded-For` is believed when it is passed on to previewed apps.'),
 });
 export type Settings = z.output<typeof settingsSchema>;
 type SettingName = keyof Settings;
@@ -142,10 +163,22 @@ export const variablesReadElsewhere = {
 } as const;
 
 function nameList(pattern: RegExp, allowed: string) {
+  return nameListOf((name) => pattern.test(name), allowed);
+}
+
+function nameListOf(isAllowed: (name: string) => boolean, allowed: string) {
   return z.string().transform((text, context) => {
     const names = text.split(',').map((name) => name.trim());
-    if (names.length <= 64 && names.every((name) => pattern.test(name))) return names;
+    if (names.length <= 64 && names.every(isAllowed)) return names;
     context.addIssue(allowed);
     return z.NEVER;
   });
+}
+
+function isNetwork(text: string): boolean {
+  const [address = '', prefix, ...more] = text.split('/');
+  const bits = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
+  return (
+    more.length === 0 && bits > 0 && (prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits))
+  );
 }

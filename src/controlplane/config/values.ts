@@ -59,6 +59,17 @@ export function httpUrl() {
   });
 }
 
+/** `http://` or `https://` with a host and perhaps a port, and nothing else. */
+export function httpOrigin() {
+  const allowed = 'an http or https address with nothing after the host and port';
+  return z.string().transform((text, context) => {
+    const url = URL.parse(text);
+    if (url !== null && /^https?:$/.test(url.protocol) && `${url.origin}/` === url.href) return url.origin;
+    context.addIssue(allowed);
+    return z.NEVER;
+  });
+}
+
 /** A secret: printable ASCII without spaces, as it must fit into an HTTP header. */
 export function secret() {
   return z.string().regex(/^[\x21-\x7e]{1,4096}$/, 'printable ASCII without spaces, at most 4,096 characters');

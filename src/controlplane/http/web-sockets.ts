@@ -138,7 +138,8 @@ function keepAlive(socket: WebSocket, pingEveryMs: number): void {
   let isAlive = true;
   socket.on('pong', () => (isAlive = true));
   const timer = setInterval(() => {
-    if (!isAlive) return socket.terminate();
+    // Where bytes wait to be taken, at either end, the pong waits behind them.
+    if (!isAlive && !socket.isPaused && socket.bufferedAmount === 0) return socket.terminate();
     isAlive = false;
     socket.ping();
   }, pingEveryMs);

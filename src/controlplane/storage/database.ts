@@ -10,6 +10,7 @@ import type {
   KeyId,
   MessageId,
   PermissionId,
+  PreviewId,
   RunId,
   UserId,
 } from '../../kernel/ids.ts';
@@ -17,6 +18,7 @@ import type { PermissionOption, ToolContent } from '../../wire/contract/harness-
 import type { SessionOffer } from '../../wire/contract/session-offer.ts';
 import type { TurnUsage } from '../../wire/contract/turn.ts';
 import type { Role } from '../auth/identity.ts';
+import type { PreviewAccess } from '../previews/preview.ts';
 import type { JsonText } from './json-text.ts';
 
 /** A boolean. */
@@ -155,6 +157,20 @@ interface ApiKeysTable extends Ordered {
   readonly revoked_at: number | null;
 }
 
+export interface PreviewsTable extends Ordered {
+  readonly id: PreviewId;
+  readonly agent_id: AgentId;
+  readonly port: number;
+  readonly access: PreviewAccess;
+  readonly created_by: UserId;
+  readonly key_id: KeyId;
+  readonly token_hash: string;
+  readonly created_at: number;
+  readonly expires_at: number;
+  readonly opened_at: number | null;
+  readonly revoked_at: number | null;
+}
+
 /** Every table, as the last migration leaves it. */
 export interface Database {
   agents: AgentsTable;
@@ -168,4 +184,5 @@ export interface Database {
   idempotency_keys: IdempotencyKeysTable;
   users: UsersTable;
   api_keys: ApiKeysTable;
+  previews: PreviewsTable;
 }

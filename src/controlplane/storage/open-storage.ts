@@ -3,8 +3,10 @@ import { join } from 'node:path';
 import type { AgentStore } from '../../agents/ports.ts';
 import type { CaissonError } from '../../kernel/errors.ts';
 import type { IdentityStore } from '../auth/identity.ts';
+import type { PreviewStore } from '../previews/preview.ts';
 import { createAgentStore } from './agent-store.ts';
 import { createIdentityStore } from './identity-store.ts';
+import { createPreviewStore } from './preview-store.ts';
 import { takeInstanceLock } from './instance-lock.ts';
 import { openSqlite } from './open-sqlite.ts';
 import { SqliteLog } from './sqlite-log.ts';
@@ -13,6 +15,7 @@ import { StorageAccess } from './storage-access.ts';
 export interface Storage {
   readonly agents: AgentStore;
   readonly identities: IdentityStore;
+  readonly previews: PreviewStore;
   /** As that of `agents`, for both stores. */
   flushed(): Promise<void>;
   /** Resolves, never rejects, when the disk has failed for good: only a new start can tell what it holds. */
@@ -40,6 +43,7 @@ export async function openStorage(directory: string): Promise<Storage> {
   return {
     agents: createAgentStore(access),
     identities: createIdentityStore(access),
+    previews: createPreviewStore(access),
     flushed: async () => await access.flushed(),
     failed: access.failed,
     checkHealth: async () => await access.checkHealth(),

@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 
-type OrderedTable = 'agents' | 'conversations' | 'messages' | 'runs' | 'permissions' | 'api_keys';
+type OrderedTable = 'agents' | 'conversations' | 'messages' | 'runs' | 'permissions' | 'api_keys' | 'previews';
 
 /** The next `ordinal` of a table, for a row that is being inserted. */
 export function nextOrdinal(table: OrderedTable): RawBuilder<number> {

@@ -19,6 +19,8 @@ export function fitBody(body: JournalBody): readonly JournalBody[] {
     }
     case 'session.opened':
     case 'turn.started':
+    case 'port.opened':
+    case 'port.closed':
       return [body];
   }
 }

@@ -19,6 +19,7 @@ import { journalBounds } from './journal-bounds.ts';
  * | GET    /v1/turns/:runId              |                      | TurnStatus                   |       |
  * | POST   /v1/turns/:runId/cancel       | {}                   | TurnStatus                   | yes   |
  * | POST   /v1/permissions/:permissionId | PermissionAnswer     | {} or PERMISSION_NOT_PENDING | yes   |
+ * | the paths of `files.ts`, `processes.ts`, `terminals.ts`, `changes.ts` and `ports.ts`, each with its own table |
  */
 export const guestPaths = {
   health: '/v1/health',
@@ -32,7 +33,7 @@ export const guestPaths = {
 } as const;
 
 /** The version of this contract. Both ends must carry the same. */
-export const guestProtocol = 1;
+export const guestProtocol = 2;
 
 /** Directory of the guest's sockets in the sandbox; the provider's `connect` leads to `<directory>/<channel>.sock`. */
 export const guestRunDirectory = '/run/caisson';

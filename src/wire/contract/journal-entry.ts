@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { conversationIdSchema, runIdSchema } from '../../kernel/ids.ts';
 import { harnessEventSchema } from './harness-event.ts';
 import { journalBounds, lastMoment } from './journal-bounds.ts';
+import { portOwnerFields } from './ports.ts';
 import { sessionOfferSchema } from './session-offer.ts';
 import { turnOutcomeSchema } from './turn.ts';
 
@@ -38,6 +39,9 @@ export const journalBodySchema = z.discriminatedUnion('type', [
     runId: runIdSchema.nullable(),
     event: harnessEventSchema,
   }),
+  /** Something listens on a port of the sandbox, or no longer. */
+  z.object({ type: z.literal('port.opened'), ...portOwnerFields }),
+  z.object({ type: z.literal('port.closed'), ...portOwnerFields }),
 ]);
 export type JournalBody = z.infer<typeof journalBodySchema>;
 

@@ -4,6 +4,7 @@ import {
   newConversationId,
   newKeyId,
   newPermissionId,
+  newPreviewId,
   newProcessId,
   newRunId,
   newTerminalId,
@@ -21,6 +22,7 @@ interface Ids {
   readonly runId: string;
   readonly permissionId: string;
   readonly keyId: string;
+  readonly previewId: string;
 }
 
 interface Entry {
@@ -154,6 +156,15 @@ const matrix: Readonly<Record<string, Entry | string>> = {
     refusedWith: 'AGENT_NOT_FOUND',
   },
   'terminals.close': { input: ({ agentId }) => ({ agentId, ...terminal }), refusedWith: 'AGENT_NOT_FOUND' },
+  'ports.list': {
+    input: ({ agentId }) => ({ agentId }),
+    refusedWith: 'AGENT_NOT_FOUND',
+    insideRefusedWith: 'SANDBOX_NOT_RUNNING',
+  },
+  'previews.create': { input: ({ agentId }) => ({ agentId, port: 3000 }), refusedWith: 'AGENT_NOT_FOUND' },
+  'previews.list': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
+  'previews.get': { input: ({ previewId }) => ({ previewId }), refusedWith: 'PREVIEW_NOT_FOUND' },
+  'previews.revoke': { input: ({ previewId }) => ({ previewId }), refusedWith: 'PREVIEW_NOT_FOUND' },
   'keys.create': 'for administrators only, as tested below',
   'keys.list': 'lists the own ones only, as tested below',
   'keys.revoke': { input: ({ keyId }) => ({ keyId }), refusedWith: 'KEY_NOT_FOUND' },
@@ -194,7 +205,9 @@ async function makeThings(): Promise<Ids> {
     { type: 'turn.started', runId, conversationId },
     { type: 'event', conversationId, runId, event: { type: 'permission.requested', permissionId, ...shown } },
   );
-  return { agentId, conversationId, runId, permissionId, keyId: server.alice.principal.keyId };
+  const { data: preview } = await server.mutate(server.alice, 'previews.create', { agentId, port: 3000 });
+  const { id: previewId } = preview as { id: string };
+  return { agentId, conversationId, runId, permissionId, keyId: server.alice.principal.keyId, previewId };
 }
 
 async function refusal(
@@ -234,6 +247,7 @@ describe.each(rows)('$path', ({ path, input, refusedWith }) => {
       runId: newRunId(),
       permissionId: newPermissionId(),
       keyId: newKeyId(),
+      previewId: newPreviewId(),
     };
     const hers = await refusal(server.bob, path, input(alices));
     expect(hers).toMatchObject({ status: 404, body: { code: refusedWith } });
@@ -256,6 +270,7 @@ describe.each(rows)('$path', ({ path, input, refusedWith }) => {
       runId: alices.keyId,
       permissionId: 'x',
       keyId: `${alices.keyId}0`,
+      previewId: alices.agentId,
     };
     expect(await refusal(server.alice, path, input(swapped))).toMatchObject({
       status: 400,

@@ -52,6 +52,7 @@ export class InProcessProvider implements SandboxProvider {
         runDirectory: directory,
         modelPort: 0,
         roots,
+        watchPorts: false,
         version: () => 'test',
         createHarness: (sink) => (harness = new FakeHarness(sink)),
         clock: systemClock,

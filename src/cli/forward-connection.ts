@@ -1,0 +1,83 @@
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { WebSocket } from 'ws';
+import { CaissonError, readErrorBody } from '../kernel/errors.ts';
+import { SocketDuplex } from '../kernel/socket-duplex.ts';
+
+interface ForwardTarget {
+  /** Of the control plane. */
+  readonly url: string;
+  readonly apiKey: string;
+  readonly agentId: string;
+  readonly port: number;
+}
+
+/**
+ * Joins a local connection, which must be paused, to a port of a sandbox. Resolves when both ways have ended; each ends by
+ * itself. Rejects, and resets the local connection, when it cannot be made or breaks.
+ */
+export async function forwardConnection(local: Socket, target: ForwardTarget): Promise<void> {
+  local.on('error', () => undefined); // also emits 'close'
+  let remote: SocketDuplex;
+  try {
+    remote = new SocketDuplex(await openSocket(local, target));
+  } catch (thrown) {
+    if (local.destroyed) return; // whoever asked has left
+    local.resetAndDestroy();
+    throw thrown;
+  }
+  const ended = Promise.withResolvers<void>();
+  remote.on('error', (error) => ended.reject(error));
+  remote.once('close', () => {
+    if (remote.errored !== null) local.resetAndDestroy();
+    ended.resolve();
+  });
+  local.once('close', () => {
+    if (local.readableEnded && local.writableFinished) return;
+    remote.off('error', ended.reject);
+    ended.resolve(); // it was this side that left
+    remote.destroy();
+  });
+  if (local.destroyed) remote.destroy();
+  local.pipe(remote).pipe(local);
+  await ended.promise;
+}
+
+async function openSocket(local: Socket, { url, apiKey, agentId, port }: ForwardTarget): Promise<WebSocket> {
+  const address = new URL(`${url.replace(/\/+$/, '')}/v1/agents/${agentId}/ports/${port}/connect`);
+  address.protocol = address.protocol === 'https:' ? 'wss:' : 'ws:';
+  const socket = new WebSocket(address, 'caisson.v1', {
+    headers: { authorization: `Bearer ${apiKey}` },
+    perMessageDeflate: false,
+    handshakeTimeout: 30_000,
+  });
+  const refused = once(socket, 'unexpected-response').then(async ([, answer]) => {
+    throw await refusalOf(answer as IncomingMessage);
+  });
+  refused.catch(() => undefined); // awaited below, unless the socket opens
+  const leave = (): void => socket.terminate();
+  local.once('close', leave);
+  try {
+    await Promise.race([once(socket, 'open'), refused]);
+    return socket;
+  } finally {
+    local.off('close', leave);
+  }
+}
+
+/** The control plane's own words. */
+async function refusalOf(answer: IncomingMessage): Promise<CaissonError> {
+  const body = await text(answer);
+  let error: unknown;
+  try {
+    error = (JSON.parse(body) as { error?: { data?: { caisson?: unknown } } }).error?.data?.caisson;
+  } catch {
+    error = undefined; // not one of ours
+  }
+  return (
+    readErrorBody(error) ??
+    new CaissonError('CONTROL_PLANE_UNREACHABLE', `The control plane answered with HTTP ${answer.statusCode}.`)
+  );
+}

@@ -1,0 +1,52 @@
+import { Agent, type ClientRequest, type ClientRequestArgs } from 'node:http';
+import { Duplex } from 'node:stream';
+import { errorText } from '../../kernel/errors.ts';
+
+/** Half of what a sandbox takes, so that one preview does not use up all. Further requests wait for one that is done. */
+const mostConnections = 64;
+
+/** How long a connection waits for the next request: less than servers keep one that idles, 2 s at the least. */
+const idleMs = 1_500;
+
+/** Kept-alive HTTP connections to one port of a sandbox. */
+export class PortAgent extends Agent {
+  readonly #connect: () => Promise<Duplex>;
+  readonly #idle = new WeakMap<Duplex, NodeJS.Timeout>();
+
+  constructor(connect: () => Promise<Duplex>) {
+    super({ keepAlive: true, maxSockets: mostConnections, maxFreeSockets: mostConnections, scheduling: 'lifo' });
+    this.#connect = connect;
+  }
+
+  override createConnection(
+    _options: ClientRequestArgs,
+    created: (error: Error | null, connection: Duplex) => void = () => undefined,
+  ): undefined {
+    void this.#create(created);
+    return undefined;
+  }
+
+  override keepSocketAlive(connection: Duplex): boolean {
+    const timer = setTimeout(() => connection.destroy(), idleMs);
+    timer.unref();
+    this.#idle.set(connection, timer);
+    return true;
+  }
+
+  override reuseSocket(connection: Duplex, request: ClientRequest): void {
+    super.reuseSocket(connection, request);
+    clearTimeout(this.#idle.get(connection));
+  }
+
+  async #create(created: (error: Error | null, connection: Duplex) => void): Promise<void> {
+    let connection: Duplex;
+    try {
+      connection = await this.#connect();
+    } catch (thrown) {
+      // With an error, Node does not look at the connection that its type asks for.
+      created(thrown instanceof Error ? thrown : new Error(errorText(thrown)), new Duplex());
+      return;
+    }
+    created(null, connection);
+  }
+}

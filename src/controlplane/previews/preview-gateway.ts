@@ -1,0 +1,199 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { BlockList, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { CaissonError } from '../../kernel/errors.ts';
+import type { Logger } from '../../kernel/logger.ts';
+import { isAllowedInitiator } from './initiator.ts';
+import type { LivePreview } from './live-preview.ts';
+import { previewCookie, splitCookies } from './preview-cookies.ts';
+import type { PreviewHosts, PreviewPlace } from './preview-hosts.ts';
+import { createPreviewProxy } from './preview-proxy.ts';
+import { answerRefusal, previewRefusal, writeRefusal } from './preview-refusals.ts';
+import type { PreviewService } from './preview-service.ts';
+import { splitUrl } from './preview-url.ts';
+import { appRequestHeaders, appUpgradeHeaders } from './request-headers.ts';
+
+interface PreviewGatewayOptions {
+  readonly previews: PreviewService;
+  readonly hosts: PreviewHosts;
+  /** Addresses and networks of proxies whose X-Forwarded-For is believed. */
+  readonly trustedProxies: readonly string[];
+  /** Requests that come before it resolves wait for it. */
+  readonly ready: Promise<void>;
+  readonly logger: Logger;
+}
+
+export interface PreviewGateway {
+  /** Whether a request with this Host header is for us, and for nobody else. */
+  covers(host: string | undefined): boolean;
+  handle(request: IncomingMessage, response: ServerResponse): void;
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+}
+
+/** How long a page waits to tell which ports listen. */
+const portsTimeoutMs = 2_000;
+/** That many are named on a page. */
+const mostPortsShown = 20;
+
+/**
+ * What answers on the hosts of previews. A link's token is exchanged for a cookie of that host, and the visitor sent on to
+ * the same address without it; each request is then checked by the cookie and passed on to the app. Where no app answers,
+ * a page says why. Nothing of the API can be reached here.
+ */
+export function createPreviewGateway(options: PreviewGatewayOptions): PreviewGateway {
+  const { previews, hosts, ready, logger } = options;
+  const headerOptions = { isSecure: hosts.isSecure, trustedProxies: blockList(options.trustedProxies) };
+  const visits = new WeakMap<IncomingMessage, LivePreview>();
+
+  const answerFor = async (
+    reason: Error,
+    request: IncomingMessage,
+    response: ServerResponse | Socket,
+  ): Promise<void> => {
+    const live = visits.get(request);
+    logger.debug({ previewId: live?.preview.id, err: reason }, 'an app gave no answer');
+    const refusal = await explain(reason, live);
+    if (response instanceof Socket) writeRefusal(response, refusal);
+    else answerRefusal(request, response, refusal);
+  };
+  const proxy = createPreviewProxy({
+    onError: (reason, request, response) => void answerFor(reason, request, response),
+  });
+
+  /** Lets a request in: the preview is the one that its cookie is for. */
+  const admit = async (request: IncomingMessage): Promise<{ live: LivePreview; clean: string }> => {
+    const place = placeOf(request);
+    const { clean } = splitUrl(request.url ?? '/');
+    const live = await previews.admit(splitCookies(request.headers.cookie).ours, place);
+    if (!isAllowedInitiator(request, place, hosts)) {
+      throw new CaissonError('FORBIDDEN', 'A page of another origin has sent this request.', {
+        hint: 'Only pages of the same agent may.',
+      });
+    }
+    return { live, clean };
+  };
+
+  const placeOf = ({ headers, headersDistinct, url = '', method }: IncomingMessage): PreviewPlace => {
+    const place = hosts.placeOf(headers.host);
+    if (place === undefined) throw new CaissonError('PREVIEW_NOT_FOUND', 'There is no preview at this address.');
+    // Where another host is named as well, the app might mean that one.
+    const isPlain = (url.startsWith('/') || url === '*') && headersDistinct['host']?.length === 1;
+    if (!isPlain || method === 'TRACE') {
+      throw new CaissonError('BAD_REQUEST', 'Requests for previews name one host, and a path.');
+    }
+    return place;
+  };
+
+  const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    await ready;
+    if (await exchange(request, response)) return;
+    const { live, clean } = await admit(request);
+    const visit = live.enter('request', () => request.socket.destroy());
+    response.once('close', () => visit[Symbol.dispose]());
+    if (!visit.isOpen || response.destroyed) throw new CaissonError('PREVIEW_ENDED', 'This preview was ended.');
+    visits.set(request, live);
+    request.headers = appRequestHeaders(request, headerOptions);
+    request.url = clean;
+    proxy.web(request, response, live);
+  };
+
+  /** True when the request came by a link and is answered: with the cookie, and the way to the clean address. */
+  const exchange = async (request: IncomingMessage, response: ServerResponse): Promise<boolean> => {
+    const { token, clean } = splitUrl(request.url ?? '/');
+    if (token === undefined || (request.method !== 'GET' && request.method !== 'HEAD')) return false;
+    const place = placeOf(request);
+    const held = splitCookies(request.headers.cookie).ours;
+    const isIn = await previews.admit(held, place).then(
+      () => true,
+      () => false, // the link decides
+    );
+    const isLooking = request.method === 'HEAD' || /prefetch|preview/i.test(String(request.headers['sec-purpose']));
+    if (isLooking && !isIn) {
+      throw new CaissonError('PREVIEW_FORBIDDEN', 'A preview link is opened by visiting it.');
+    }
+    const headers: Record<string, string> = {
+      location: `${hosts.isSecure ? 'https' : 'http'}://${request.headers.host}${clean}`,
+      'cache-control': 'no-store',
+      'referrer-policy': 'no-referrer',
+      'content-length': '0',
+    };
+    if (!isIn) {
+      const { cookie, maxAgeMs } = await previews.exchange(token, place);
+      headers['set-cookie'] = previewCookie(cookie, { isSecure: hosts.isSecure, maxAgeMs });
+    }
+    response.writeHead(303, headers).end();
+    return true;
+  };
+
+  const serveSocket = async (request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> => {
+    await ready;
+    const { live, clean } = await admit(request);
+    const visit = live.enter('socket', () => socket.destroy());
+    socket.once('close', () => visit[Symbol.dispose]());
+    if (!visit.isOpen || socket.destroyed) {
+      visit[Symbol.dispose]();
+      throw new CaissonError('PREVIEW_ENDED', 'This preview was ended.');
+    }
+    visits.set(request, live);
+    request.headers = appUpgradeHeaders(request, headerOptions);
+    request.url = clean;
+    proxy.upgrade(request, socket, head, live);
+  };
+
+  const log = (thrown: unknown): void => {
+    if (!(thrown instanceof CaissonError)) logger.error({ err: thrown }, 'a preview request failed');
+  };
+
+  return {
+    covers: (host) => hosts.covers(host),
+    handle(request, response) {
+      serve(request, response).catch((thrown: unknown) => {
+        log(thrown);
+        answerRefusal(request, response, previewRefusal(toError(thrown)));
+      });
+    },
+    upgrade(request, socket, head) {
+      socket.on('error', () => undefined); // also emits 'close'
+      if (!(socket instanceof Socket)) return void socket.destroy();
+      serveSocket(request, socket, head).catch((thrown: unknown) => {
+        log(thrown);
+        writeRefusal(socket, previewRefusal(toError(thrown)));
+      });
+    },
+  };
+}
+
+/** What the visitor is told of an app that did not answer, with the ports that would. */
+async function explain(error: Error, live: LivePreview | undefined): Promise<ReturnType<typeof previewRefusal>> {
+  const port = live?.preview.port;
+  if (!(error instanceof CaissonError) || error.code !== 'PORT_NOT_LISTENING' || live === undefined) {
+    return previewRefusal(error, port);
+  }
+  try {
+    const guest = await live.guest();
+    const ports = await guest.ports.list(AbortSignal.timeout(portsTimeoutMs));
+    return previewRefusal(
+      error,
+      port,
+      ports.slice(0, mostPortsShown).map((each) => each.port),
+    );
+  } catch {
+    return previewRefusal(error, port); // the page is as true without them
+  }
+}
+
+function toError(thrown: unknown): CaissonError {
+  if (thrown instanceof CaissonError) return thrown;
+  return new CaissonError('INTERNAL', 'Something went wrong inside Caisson.', { cause: thrown });
+}
+
+function blockList(networks: readonly string[]): BlockList {
+  const list = new BlockList();
+  for (const network of networks) {
+    const [address = '', prefix] = network.split('/');
+    const family = address.includes(':') ? 'ipv6' : 'ipv4';
+    if (prefix === undefined) list.addAddress(address, family);
+    else list.addSubnet(address, Number(prefix), family);
+  }
+  return list;
+}

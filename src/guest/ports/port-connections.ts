@@ -1,0 +1,56 @@
+import type { ServerHttp2Stream } from 'node:http2';
+import { constants } from 'node:http2';
+import type { Socket } from 'node:net';
+import { CaissonError } from '../../kernel/errors.ts';
+import { endTrailer, mostPortConnections } from '../../wire/contract/ports.ts';
+import { connectLoopback } from './loopback.ts';
+
+/** The connections from the control plane to servers in the sandbox. */
+export class PortConnections {
+  #open = 0;
+
+  /**
+   * Connects the stream to the port and answers 200. Bytes pass both ways as fast as their readers take them; each way ends
+   * by itself. A side that breaks is a break for the other: what was cut never looks whole.
+   * Errors, before anything is answered: PORT_NOT_LISTENING, DEADLINE_EXCEEDED, LIMIT_REACHED above 128 at once.
+   */
+  async connect(stream: ServerHttp2Stream, port: number): Promise<void> {
+    if (this.#open >= mostPortConnections) {
+      throw new CaissonError('LIMIT_REACHED', `${mostPortConnections} connections into the sandbox are open already.`, {
+        hint: 'Close connections that you no longer need.',
+      });
+    }
+    this.#open++;
+    const gone = new AbortController();
+    stream.once('close', () => {
+      this.#open--;
+      gone.abort(new CaissonError('ABORTED', 'The caller left.'));
+    });
+    const socket = await connectLoopback(port, gone.signal);
+    if (stream.destroyed) socket.destroy();
+    else join(stream, socket);
+  }
+}
+
+function join(stream: ServerHttp2Stream, socket: Socket): void {
+  let isWhole = false;
+  stream.once('trailers', (trailers) => (isWhole = trailers[endTrailer] !== undefined));
+  stream.once('end', () => {
+    if (isWhole) socket.end();
+    else socket.resetAndDestroy();
+  });
+  stream.once('close', () => {
+    if (!socket.destroyed && !(isWhole && socket.readableEnded)) socket.resetAndDestroy();
+  });
+  stream.once('wantTrailers', () => {
+    if (socket.readableEnded) stream.sendTrailers({ [endTrailer]: '1' });
+    else stream.close(constants.NGHTTP2_CONNECT_ERROR);
+  });
+  socket.on('error', () => undefined); // also emits 'close'
+  socket.once('close', () => {
+    if (!socket.readableEnded && !stream.destroyed) stream.close(constants.NGHTTP2_CONNECT_ERROR);
+  });
+  stream.respond({ ':status': 200 }, { waitForTrailers: true });
+  stream.pipe(socket, { end: false });
+  socket.pipe(stream);
+}

@@ -1,0 +1,94 @@
+import { type ClientHttp2Stream, constants } from 'node:http2';
+import { Duplex } from 'node:stream';
+import { errorText } from '../kernel/errors.ts';
+import { endTrailer } from './contract/ports.ts';
+import { brokenStream } from './requests.ts';
+
+export interface PortConnectionOptions {
+  /** False: the end of what the server sends also ends what is sent to it, as HTTP clients want it. Default true. */
+  readonly allowHalfOpen?: boolean;
+}
+
+/**
+ * A connection to a server in a sandbox: bytes both ways with back-pressure, each half with an end of its own. A
+ * connection that was cut, also by the loss of the wire, is destroyed with an error and never just ends. Destroying it
+ * resets it at the server.
+ *
+ * It has the methods of a socket that HTTP clients call, which mean nothing on the wire.
+ */
+export class PortConnection extends Duplex {
+  readonly #stream: ClientHttp2Stream;
+
+  /** Takes over an answered CONNECT. */
+  constructor(stream: ClientHttp2Stream, { allowHalfOpen = true }: PortConnectionOptions = {}) {
+    super({ allowHalfOpen });
+    this.#stream = stream;
+    stream.on('data', (chunk: Buffer) => {
+      if (!this.push(chunk)) stream.pause();
+    });
+    let isWhole = false;
+    stream.once('trailers', (trailers) => (isWhole = trailers[endTrailer] !== undefined));
+    stream.once('end', () => {
+      if (isWhole) this.push(null);
+    });
+    stream.once('close', () => {
+      if (!isWhole) this.destroy(breakOf(stream));
+    });
+    stream.once('wantTrailers', () => {
+      if (!this.destroyed) stream.sendTrailers({ [endTrailer]: '1' });
+    });
+    stream.pause();
+  }
+
+  override _read(): void {
+    this.#stream.resume();
+  }
+
+  override _write(chunk: Buffer, encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    this.#stream.write(chunk, encoding, done);
+  }
+
+  override _writev(chunks: readonly { readonly chunk: Buffer }[], done: (error?: Error | null) => void): void {
+    this.#stream.write(Buffer.concat(chunks.map(({ chunk }) => chunk)), done);
+  }
+
+  override _final(done: () => void): void {
+    this.#stream.end(done);
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    const isOver = this.readableEnded && this.writableFinished;
+    if (!isOver && !this.#stream.destroyed) this.#stream.close(constants.NGHTTP2_CANCEL);
+    this.#stream.destroy();
+    done(error);
+  }
+
+  setKeepAlive(): this {
+    return this;
+  }
+
+  setNoDelay(): this {
+    return this;
+  }
+
+  setTimeout(): this {
+    return this;
+  }
+
+  ref(): this {
+    return this;
+  }
+
+  unref(): this {
+    return this;
+  }
+}
+
+/** A reset by the server, in the words of a socket; else why the stream broke. */
+function breakOf(stream: ClientHttp2Stream): Error {
+  if (stream.rstCode === constants.NGHTTP2_CONNECT_ERROR) {
+    return Object.assign(new Error('The server has reset the connection.'), { code: 'ECONNRESET' });
+  }
+  const reason = brokenStream(stream);
+  return reason instanceof Error ? reason : new Error(errorText(reason));
+}

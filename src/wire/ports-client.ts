@@ -1,0 +1,60 @@
+import type { ClientHttp2Session } from 'node:http2';
+import { deadline } from '../kernel/deadline.ts';
+import { type ListeningPort, portListSchema, portPaths } from './contract/ports.ts';
+import { PortConnection, type PortConnectionOptions } from './port-connection.ts';
+import { openStream, refusalOf, requestJson, responseStatus } from './requests.ts';
+
+/** Somewhat longer than the guest itself waits. */
+const connectTimeoutMs = 10_000;
+const maxListBytes = 1024 * 1024;
+
+interface ConnectOptions extends PortConnectionOptions {
+  /** Gives up connecting. A connection that is there is its holder's. */
+  readonly signal?: AbortSignal;
+}
+
+/** The ports of a sandbox. */
+export class PortsClient {
+  readonly #session: ClientHttp2Session;
+
+  constructor(session: ClientHttp2Session) {
+    this.#session = session;
+  }
+
+  /** Those that listen, in the order of their numbers, at most 512. The guest's own are not among them. */
+  async list(signal?: AbortSignal): Promise<readonly ListeningPort[]> {
+    const { ports } = await requestJson(this.#session, {
+      method: 'GET',
+      path: portPaths.list,
+      answer: portListSchema,
+      maxAnswerBytes: maxListBytes,
+      signal,
+    });
+    return ports;
+  }
+
+  /**
+   * Connects to what listens on the port, on 127.0.0.1 or ::1. The caller destroys the connection.
+   * Errors: PORT_NOT_LISTENING; FORBIDDEN for the guest's own ports; LIMIT_REACHED; DEADLINE_EXCEEDED; WIRE_LOST.
+   */
+  async connect(port: number, { signal, ...options }: ConnectOptions = {}): Promise<PortConnection> {
+    using limit = deadline(connectTimeoutMs, `Connecting to port ${port}`, signal);
+    const opening = new AbortController();
+    const abort = (): void => opening.abort(limit.signal.reason);
+    limit.signal.addEventListener('abort', abort, { once: true });
+    try {
+      const stream = openStream(this.#session, {
+        headers: { ':method': 'POST', ':path': portPaths.stream(port) },
+        signal: opening.signal,
+        endStream: false,
+        waitForTrailers: true,
+      });
+      const status = await responseStatus(stream, limit.signal);
+      if (status === 200) return new PortConnection(stream, options);
+      stream.end();
+      throw await refusalOf(stream, status, limit.signal);
+    } finally {
+      limit.signal.removeEventListener('abort', abort);
+    }
+  }
+}
