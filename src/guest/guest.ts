@@ -13,7 +13,9 @@ import type { KeepAliveOptions } from '../wire/keep-alive.ts';
 import type { WireSession } from '../wire/wire-session.ts';
 import { Changes } from './changes/changes.ts';
 import { changesRoutes } from './changes/changes-routes.ts';
+import { Confinement } from './files/confinement.ts';
 import { fileRoutes } from './files/file-routes.ts';
+import { Watches } from './files/watches.ts';
 import { harnessRoutes } from './harness-routes.ts';
 import { createInwardServer } from './inward-server.ts';
 import { Journal } from './journal.ts';
@@ -78,6 +80,8 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
   const owners = new ProcessOwners(() => harness.pid);
   const table = new ProcessTable({ incarnation, roots: options.roots, owners, clock });
   const terminals = new Terminals({ roots: options.roots, clock, owners });
+  const confinement = new Confinement(options.roots);
+  const watches = new Watches(confinement);
   const turns = new TurnWatch({ harness, onStart: (runId) => changes.turnStarted(runId) });
   const modelPort = (): number => (model.address() as AddressInfo | null)?.port ?? options.modelPort;
   const ports = new PortTable({ proc: '/proc', ownPorts: () => new Set([modelPort()]) });
@@ -85,7 +89,7 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
     ...harnessRoutes({ harness, journal, identity, turns }),
     ...processesRoutes({ table, clock }),
     ...changesRoutes(changes, () => turns.active()),
-    ...fileRoutes(options.roots),
+    ...fileRoutes(confinement, watches),
     ...terminalRoutes(terminals),
     ...portRoutes({ table: ports, connections: new PortConnections() }),
   ];
@@ -118,6 +122,7 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
       // The machine is going: what becomes of its turns is for the control plane to say, which sees it go.
       journal.seal();
       table.stop();
+      watches.close();
       portWatch?.stop();
       await Promise.all([harness.stop(), terminals.closeAll(), changes.stop()]);
       await new Promise((resolve) => setImmediate(resolve)); // its last words go out

@@ -68,8 +68,8 @@ async function temporaryDirectory(held: AsyncDisposableStack): Promise<string> {
 
 test('"A first agent": each line does what it says', async () => {
   const lines = (await blocks('sh', 'agents create demo')).trim().split('\n');
-  const [create = '', send = '', chat = '', events = '', remove = ''] = lines;
-  expect(lines).toHaveLength(5);
+  const [create = '', send = '', chat = '', events = '', cat = '', list = '', diff = '', remove = ''] = lines;
+  expect(lines).toHaveLength(8);
   const run = async (line: string, input?: string): Promise<string> => {
     const { exitCode, stdout, stderr } = await shell(line, repositoryRoot, input);
     expect(exitCode, `${line}\n${stdout}${stderr}`).toBe(0);
@@ -86,6 +86,9 @@ test('"A first agent": each line does what it says', async () => {
   expect(told.map(({ type }) => type)).toEqual(
     expect.arrayContaining(['agent.created', 'tool.completed', 'message.completed', 'run.completed']),
   );
+  expect(await run(cat)).not.toBe('');
+  expect(await run(list)).toContain('hello.txt');
+  expect(await run(diff)).toBeDefined();
   await run(remove);
   expect((await plane.client.agents.list.query()).items).toEqual([]);
 });

@@ -1,22 +1,13 @@
 import { initTRPC } from '@trpc/server';
 import type { ErrorBody } from '../../kernel/errors.ts';
-import type { Principal } from '../auth/identity.ts';
+import { ApiContext } from './api-context.ts';
 import { errorBodyOf, isDefect, toTrpcError } from './error-mapping.ts';
-import type { ApiServices } from './services.ts';
-
-/** What every procedure gets. The caller is known only after `authenticate`. */
-export interface ApiContext {
-  readonly services: ApiServices;
-  /** Named in the log lines of this request, and told to the caller with an INTERNAL error. */
-  readonly requestId: string;
-  /** Asks once for all calls of a batch. */
-  readonly authenticate: () => Promise<Principal>;
-}
+import type { RequestContext } from './request-context.ts';
 
 /** How clients find a dead subscription: a ping at least this often, and how long they wait for one. */
 export const subscriptionHeartbeat = { pingIntervalMs: 15_000, reconnectAfterInactivityMs: 40_000 } as const;
 
-const t = initTRPC.context<ApiContext>().create({
+const t = initTRPC.context<RequestContext>().create({
   isDev: false,
   sse: {
     ping: { enabled: true, intervalMs: subscriptionHeartbeat.pingIntervalMs },
@@ -33,15 +24,21 @@ const t = initTRPC.context<ApiContext>().create({
 export const router = t.router;
 
 /** For callers without a key. Errors of the house leave it with their own tRPC code. */
-export const publicProcedure = t.procedure.use(async ({ next }) => {
-  const result = await next();
+export const publicProcedure = t.procedure.use(async ({ ctx, next }) => {
+  if (!(ctx instanceof ApiContext)) throw new TypeError('The request has no context of the API.');
+  const result = await next({ ctx: { services: ctx.services, authenticate: () => ctx.authenticate() } });
   return result.ok ? result : { ...result, error: toTrpcError(result.error) };
 });
 
-/** Knows its caller before it looks at the input. A mutation is answered when what it changed outlives a power cut. */
-export const procedure = publicProcedure.use(async ({ ctx, type, next }) => {
+/** Knows its caller before it looks at the input. For what happens in a sandbox: nothing is stored, so no disk is waited for. */
+export const sandboxProcedure = publicProcedure.use(async ({ ctx, next }) => {
   const principal = await ctx.authenticate();
-  const result = await next({ ctx: { principal } });
+  return await next({ ctx: { principal } });
+});
+
+/** The same for what is stored: a mutation is answered when what it changed outlives a power cut. */
+export const procedure = sandboxProcedure.use(async ({ ctx, type, next }) => {
+  const result = await next();
   if (type === 'mutation' && result.ok) await ctx.services.flushed();
   return result;
 });

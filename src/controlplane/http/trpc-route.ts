@@ -7,8 +7,7 @@ import { appRouter } from '../api/app-router.ts';
 import { isDefect } from '../api/error-mapping.ts';
 import type { ApiServices } from '../api/services.ts';
 import { sendSubscription } from '../api/sse/send-subscription.ts';
-import type { ApiContext } from '../api/trpc.ts';
-import type { Principal } from '../auth/identity.ts';
+import { ApiContext } from '../api/api-context.ts';
 import { sendRefusal } from './refusals.ts';
 
 /** The parameters of the route's pattern. */
@@ -106,12 +105,7 @@ function webRequest(request: TrpcRequest, { raw }: FastifyReply): Request {
 }
 
 function contextOf(request: TrpcRequest, services: ApiServices): ApiContext {
-  let principal: Promise<Principal> | undefined;
-  return {
-    services,
-    requestId: request.id,
-    authenticate: () => (principal ??= services.keys.authenticate(request.headers.authorization)),
-  };
+  return new ApiContext(request.id, services, () => services.keys.authenticate(request.headers.authorization));
 }
 
 /** As tRPC reads it: JSON in `input`, with the last id that a reconnecting client received. */

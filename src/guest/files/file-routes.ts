@@ -13,7 +13,7 @@ import {
   watchRequestSchema,
 } from '../../wire/contract/files.ts';
 import { answerJson, type InwardCall, parseInput, readJsonBody, type Route } from '../inward-call.ts';
-import { Confinement } from './confinement.ts';
+import type { Confinement } from './confinement.ts';
 import { fileInfo } from './file-info.ts';
 import { ItemStream } from './item-stream.ts';
 import { listFolder } from './list-folder.ts';
@@ -27,17 +27,15 @@ import { bytesOfText, type SandboxPath } from './sandbox-path.ts';
 import { Searches } from './search.ts';
 import { copy, move } from './transfer.ts';
 import { unpackTar } from './unpack.ts';
-import { Watches } from './watches.ts';
+import type { Watches } from './watches.ts';
 import { appendWhole, NewContent, type WriteOptions, writeWhole } from './write-file.ts';
 
 /** Archives that are packed or unpacked at the same time. */
 const maxArchives = 8;
 
 /** The routes of `contract/files.ts`. */
-export function fileRoutes(roots: readonly string[]): readonly Route[] {
-  const confinement = new Confinement(roots);
+export function fileRoutes(confinement: Confinement, watches: Watches): readonly Route[] {
   const searches = new Searches(confinement);
-  const watches = new Watches(confinement);
   let archives = 0;
   const pathOf = (call: InwardCall): SandboxPath => confinement.parse(queryOf(call, 'path') ?? Buffer.alloc(0));
   const named = (path: string): SandboxPath => confinement.parse(bytesOfText(path));

@@ -2,11 +2,13 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import type { AgentStore } from '../../../src/agents/ports.ts';
+import type { PreviewStore } from '../../../src/controlplane/previews/preview.ts';
 import { createAgentStore } from '../../../src/controlplane/storage/agent-store.ts';
 import { openSqlite } from '../../../src/controlplane/storage/open-sqlite.ts';
 import { openStorage } from '../../../src/controlplane/storage/open-storage.ts';
+import { createPreviewStore } from '../../../src/controlplane/storage/preview-store.ts';
 import { StorageAccess } from '../../../src/controlplane/storage/storage-access.ts';
-import { newIncarnationId } from '../../../src/kernel/ids.ts';
+import { newIncarnationId, newKeyId, newPreviewId } from '../../../src/kernel/ids.ts';
 import { agentStoreContract } from '../../contracts/agent-store.ts';
 import { identityStoreContract } from '../../contracts/identity-store.ts';
 import { aDelta, aMessage, anAgent, aPermission, aRun, now, storedAgent } from '../../contracts/store-records.ts';
@@ -37,7 +39,7 @@ identityStoreContract('SQLite', async () => {
 });
 
 /** An agent with a row in every table that can have one. */
-async function fullAgent(store: AgentStore): Promise<string> {
+async function fullAgent(store: AgentStore, previews: PreviewStore): Promise<string> {
   const { agent, conversation } = await storedAgent(store);
   const run = aRun(conversation);
   const message = aMessage(conversation, { runId: run.id });
@@ -53,13 +55,27 @@ async function fullAgent(store: AgentStore): Promise<string> {
       { fingerprint: 'f', runId: run.id, messageId: message.id, acceptedAt: now },
     );
   });
+  const preview = {
+    id: newPreviewId(),
+    agentId: agent.id,
+    port: 3000,
+    access: 'owner',
+    createdBy: agent.ownerId,
+    keyId: newKeyId(),
+    createdAt: now,
+    expiresAt: now + 1,
+    openedAt: null,
+    revokedAt: null,
+  } as const;
+  await previews.insertPreview(preview, { tokenHash: preview.id, mostActive: 1, mostKept: 1 });
   return agent.id;
 }
 
 test('deleting an agent empties every table of its rows, and of nothing else', async () => {
   using directory = dataDirectory();
   const db = await openSqlite(join(directory.path, 'caisson.db'));
-  const store = createAgentStore(new StorageAccess(db));
+  const access = new StorageAccess(db);
+  const [store, previews] = [createAgentStore(access), createPreviewStore(access)];
   const notOfAgents = ['api_keys', 'kysely_migration', 'kysely_migration_lock', 'users'];
   const tables = (await db.introspection.getTables({ withInternalKyselyTables: true }))
     .map(({ name }) => name)
@@ -74,7 +90,7 @@ test('deleting an agent empties every table of its rows, and of nothing else', a
     }
     return counts;
   };
-  const [doomed] = [await fullAgent(store), await fullAgent(store)];
+  const [doomed] = [await fullAgent(store, previews), await fullAgent(store, previews)];
   // A table that stays empty here would not be tested: give `fullAgent` a row for it.
   expect(await count()).toEqual(Object.fromEntries(tables.map((table) => [table, 2])));
   const { id } = (await store.listAgentIds()).find((agent) => agent.id === doomed) ?? anAgent();

@@ -13,7 +13,7 @@ import {
 } from '../../../wire/contract/files.ts';
 import { pieceOfText, readInline } from '../../workspace/inline-content.ts';
 import { bytesOf, etagSchema, fileEncodingSchema, filePathSchema, maxInlineBytes } from '../schemas/file.ts';
-import { procedure, router } from '../trpc.ts';
+import { router, sandboxProcedure } from '../trpc.ts';
 
 const fileIn = { agentId: agentIdSchema, path: filePathSchema };
 const transferInput = z.strictObject({
@@ -30,7 +30,7 @@ export const filesRouter = router({
    * What a folder holds, in the order of the bytes of the names, a page at a time; with `recursive` all that is below it,
    * each folder before what is in it. Links are listed, never followed.
    */
-  list: procedure
+  list: sandboxProcedure
     .input(
       z.strictObject({
         agentId: agentIdSchema,
@@ -51,7 +51,7 @@ export const filesRouter = router({
     }),
 
   /** One file, folder or link; what a link leads to, unless `follow` is false. */
-  stat: procedure
+  stat: sandboxProcedure
     .input(z.strictObject({ ...fileIn, follow: z.boolean().default(true) }))
     .output(fileInfoSchema)
     .query(async ({ ctx, input, signal }) => {
@@ -63,7 +63,7 @@ export const filesRouter = router({
    * Up to 1 MiB of a regular file, from `offset` on; `GET /v1/agents/:agentId/file` has all of it. As text (`utf8`) a
    * character that the piece cuts at its end is left out. With `ifNoneMatch` and an unchanged file, `content` is null.
    */
-  read: procedure
+  read: sandboxProcedure
     .input(
       z.strictObject({
         ...fileIn,
@@ -118,7 +118,7 @@ export const filesRouter = router({
    * keeps its mode; with `append` the content is added to it. With `ifMatch` (an ETag) only what nobody else has changed is
    * written, with `ifNoneMatch: "*"` only what is not there: else FILE_CHANGED or FILE_EXISTS, with the present ETag.
    */
-  write: procedure
+  write: sandboxProcedure
     .input(
       z.strictObject({
         ...fileIn,
@@ -142,7 +142,7 @@ export const filesRouter = router({
     }),
 
   /** Makes a folder. With `parents` also those above it, and one that is there already is fine; else FILE_EXISTS. */
-  mkdir: procedure
+  mkdir: sandboxProcedure
     .input(z.strictObject({ ...fileIn, parents: z.boolean().default(false) }))
     .output(fileInfoSchema)
     .mutation(async ({ ctx, input: { agentId, ...request }, signal }) => {
@@ -151,7 +151,7 @@ export const filesRouter = router({
     }),
 
   /** Renames a file, link or folder. Between /workspace, the home and /tmp it is copied and then removed. */
-  move: procedure
+  move: sandboxProcedure
     .input(transferInput)
     .output(fileInfoSchema)
     .mutation(async ({ ctx, input: { agentId, ...request }, signal }) => {
@@ -160,7 +160,7 @@ export const filesRouter = router({
     }),
 
   /** Copies a file, link or folder with all that is in it. The copy appears under its name when it is whole. */
-  copy: procedure
+  copy: sandboxProcedure
     .input(transferInput)
     .output(fileInfoSchema)
     .mutation(async ({ ctx, input: { agentId, ...request }, signal }) => {
@@ -169,7 +169,7 @@ export const filesRouter = router({
     }),
 
   /** Removes a file, a link (never what it leads to), or a folder: with all that is in it only if `recursive`. */
-  remove: procedure
+  remove: sandboxProcedure
     .input(z.strictObject({ ...fileIn, recursive: z.boolean().default(false) }))
     .output(z.object({}))
     .mutation(async ({ ctx, input: { agentId, ...request }, signal }) => {
@@ -182,7 +182,7 @@ export const filesRouter = router({
    * Searches below a folder, by name (a glob, or a part of the name) or by content (a regular expression, or plain text with
    * `literal`). Matches come as they are found, the end last. Leaving ends the search in the sandbox.
    */
-  search: procedure
+  search: sandboxProcedure
     .input(
       z.strictObject({
         agentId: agentIdSchema,
@@ -214,7 +214,7 @@ export const filesRouter = router({
    * `ready` says `resumed`, and else the tree must be read again. So it must after `overflow`. `incomplete` says that the
    * tree has more folders than are watched (4,096).
    */
-  watch: procedure
+  watch: sandboxProcedure
     .input(
       z.strictObject({
         agentId: agentIdSchema,

@@ -1,14 +1,14 @@
 import { z } from 'zod';
 import { agentIdSchema } from '../../../kernel/ids.ts';
 import { listeningPortSchema } from '../../../wire/contract/ports.ts';
-import { procedure, router } from '../trpc.ts';
+import { router, sandboxProcedure } from '../trpc.ts';
 
 export const portsRouter = router({
   /**
    * What listens in the agent's sandbox, by port, with the process that has it; at most 512. The events `port.opened` and
    * `port.closed` tell of changes. Starts no sandbox: one that does not run is SANDBOX_NOT_RUNNING.
    */
-  list: procedure
+  list: sandboxProcedure
     .input(z.strictObject({ agentId: agentIdSchema }))
     .output(z.object({ items: z.array(listeningPortSchema).readonly() }))
     .query(async ({ ctx, input, signal }) => {

@@ -16,7 +16,7 @@ import {
   signalSchema,
   targetFields,
 } from '../schemas/process.ts';
-import { procedure, router } from '../trpc.ts';
+import { router, sandboxProcedure } from '../trpc.ts';
 
 const ofAgent = { agentId: agentIdSchema };
 const byId = z.strictObject({ ...ofAgent, processId: processIdSchema });
@@ -28,7 +28,7 @@ export const processesRouter = router({
    * the last `maxOutputBytes` are given; `cut` says how many bytes came before. With `encoding: "base64"` they are exact;
    * as text, what is no UTF-8 is replaced.
    */
-  exec: procedure
+  exec: sandboxProcedure
     .input(z.strictObject({ ...ofAgent, ...commandFields, ...execFields }))
     .output(execResultSchema)
     .mutation(async ({ ctx, input, signal }) => {
@@ -51,7 +51,7 @@ export const processesRouter = router({
    * its sandbox stops. It never waits for somebody to read its output: the last MiB is kept (see `logs`), also for an hour
    * after its end. At most 64 processes run at a time: LIMIT_REACHED.
    */
-  start: procedure
+  start: sandboxProcedure
     .input(
       z.strictObject({
         ...ofAgent,
@@ -70,7 +70,7 @@ export const processesRouter = router({
    * What was started through the API, the processes that have ended first; the whole tree of processes in the sandbox, with
    * whom each belongs to; and how much of the sandbox's limits is used.
    */
-  list: procedure
+  list: sandboxProcedure
     .input(z.strictObject(ofAgent))
     .output(processesSchema)
     .query(async ({ ctx, input, signal }) => {
@@ -78,7 +78,7 @@ export const processesRouter = router({
     }),
 
   /** A process that was started through the API. */
-  get: procedure
+  get: sandboxProcedure
     .input(byId)
     .output(processSchema)
     .query(async ({ ctx, input }) => {
@@ -89,7 +89,7 @@ export const processesRouter = router({
    * Writes to the input of a process that was started with `keepInput`, and ends it where `end` says so. INPUT_CLOSED when it
    * is at its end; INPUT_FULL, with nothing written, where more than 1 MiB would wait for the process to read it.
    */
-  write: procedure
+  write: sandboxProcedure
     .input(byId.extend({ input: bytesInputSchema.prefault({ data: '' }), end: z.boolean().default(false) }))
     .output(inputAnswerSchema)
     .mutation(async ({ ctx, input }) => {
@@ -98,7 +98,7 @@ export const processesRouter = router({
     }),
 
   /** Signals a process of the API with its whole group, or one process of the sandbox by its `pid`. */
-  signal: procedure
+  signal: sandboxProcedure
     .input(z.strictObject({ ...ofAgent, ...targetFields, signal: signalSchema }))
     .output(z.object({}))
     .mutation(async ({ ctx, input }) => {
@@ -114,7 +114,7 @@ export const processesRouter = router({
    * after `graceMs` by SIGKILL. Answers when they are gone, with how many there were; `left` are those that even SIGKILL did not
    * end in time.
    */
-  kill: procedure
+  kill: sandboxProcedure
     .input(
       z.strictObject({
         ...ofAgent,
@@ -131,7 +131,7 @@ export const processesRouter = router({
     }),
 
   /** Waits for the end of a process. A time-out ends the wait, never the process; `state` of the answer tells. */
-  wait: procedure
+  wait: sandboxProcedure
     .input(byId.extend({ timeoutMs: z.int().min(0).max(600_000).default(30_000) }))
     .output(processSchema)
     .query(async ({ ctx, input, signal }) => {
@@ -145,7 +145,7 @@ export const processesRouter = router({
    * goes on until nothing holds the output open any more; else it stops at what is there. The last item has `ended`. The id of
    * an item is where to read on, which a client that reconnects sends as `lastEventId`.
    */
-  logs: procedure
+  logs: sandboxProcedure
     .input(
       byId.extend({
         after: z.int().min(0).default(0),

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { agentIdSchema, terminalIdSchema } from '../../../kernel/ids.ts';
 import { openTerminalSchema, terminalSizeSchema } from '../../../wire/contract/terminals.ts';
 import { terminalSchema } from '../schemas/terminal.ts';
-import { procedure, router } from '../trpc.ts';
+import { router, sandboxProcedure } from '../trpc.ts';
 
 const ofAgent = { agentId: agentIdSchema };
 const byId = z.strictObject({ ...ofAgent, terminalId: terminalIdSchema });
@@ -12,7 +12,7 @@ export const terminalsRouter = router({
    * Starts a shell, or a command, on a terminal of its own; the sandbox is started where needed. It runs until its program
    * ends or it is closed, whoever is attached. Attach to it by WebSocket: `client.terminals.attach`.
    */
-  open: procedure
+  open: sandboxProcedure
     .input(openTerminalSchema.extend(ofAgent))
     .output(terminalSchema)
     .mutation(async ({ ctx, input: { agentId, ...request } }) => {
@@ -24,7 +24,7 @@ export const terminalsRouter = router({
    * Those that run, and for 10 minutes those that have ended (16 at most), oldest first. None where the sandbox does not
    * run: terminals end with it.
    */
-  list: procedure
+  list: sandboxProcedure
     .input(z.strictObject(ofAgent))
     .output(z.object({ items: z.array(terminalSchema).readonly() }))
     .query(async ({ ctx, input: { agentId } }) => {
@@ -33,7 +33,7 @@ export const terminalsRouter = router({
     }),
 
   /** One terminal, with who is attached, who drives, and how it ended if it did. */
-  get: procedure
+  get: sandboxProcedure
     .input(byId)
     .output(terminalSchema)
     .query(async ({ ctx, input: { agentId, terminalId } }) => {
@@ -42,7 +42,7 @@ export const terminalsRouter = router({
     }),
 
   /** Changes the size of a terminal that nobody drives. While somebody does, only the driver can, over its attachment. */
-  resize: procedure
+  resize: sandboxProcedure
     .input(terminalSizeSchema.extend(byId.shape))
     .output(terminalSchema)
     .mutation(async ({ ctx, input: { agentId, terminalId, ...size } }) => {
@@ -54,7 +54,7 @@ export const terminalsRouter = router({
    * Hangs up: what runs in the terminal gets SIGHUP, and SIGKILL 2 s later. Answers with how it ended; it stays listed.
    * Closing one that has ended takes it from the list.
    */
-  close: procedure
+  close: sandboxProcedure
     .input(byId)
     .output(terminalSchema)
     .mutation(async ({ ctx, input: { agentId, terminalId } }) => {

@@ -3,7 +3,8 @@ import { type AnyTRPCRouter, callTRPCProcedure, type TRPCError } from '@trpc/ser
 import { getErrorShape } from '@trpc/server/shared';
 import { CaissonError } from '../../../kernel/errors.ts';
 import { toTrpcError } from '../error-mapping.ts';
-import { type ApiContext, subscriptionHeartbeat } from '../trpc.ts';
+import type { RequestContext } from '../request-context.ts';
+import { subscriptionHeartbeat } from '../trpc.ts';
 import { FrameWriter, SubscriberStalled } from './frame-writer.ts';
 import { connectedFrame, errorFrame, itemFrame, pingFrame, returnFrame } from './frames.ts';
 
@@ -15,7 +16,7 @@ interface Subscription {
   readonly path: string;
   /** Called after the caller is known. What it throws is told to the caller. */
   readonly readInput: () => unknown;
-  readonly context: ApiContext;
+  readonly context: RequestContext;
   readonly response: ServerResponse;
   readonly stallMs: number;
   /** Hears what ended the stream, unless its reader did. */
