@@ -18,6 +18,7 @@ import { median } from '../rig/statistics.ts';
 
 const rounds = 3;
 const appPort = 8400;
+const loadTimeoutMs = 120_000;
 
 const loadSchema = z.object({ p50: z.number(), p99: z.number(), rate: z.number() });
 const downloadSchema = z.object({ rate: z.number() });
@@ -144,7 +145,9 @@ async function measure(ways: readonly Way[], options: object): Promise<(way: Way
 }
 
 async function loadHere(options: object): Promise<unknown> {
-  const { stdout } = await promisify(execFile)(process.execPath, ['-e', loadProgram, JSON.stringify(options)]);
+  const { stdout } = await promisify(execFile)(process.execPath, ['-e', loadProgram, JSON.stringify(options)], {
+    timeout: loadTimeoutMs,
+  });
   return JSON.parse(stdout);
 }
 

@@ -72,6 +72,6 @@ const download = async () => {
 };
 (slow === undefined ? load() : download()).then((result) => {
   console.log(JSON.stringify(result));
-  process.exit(0);
+  agent.destroy(); // it ends by itself: 'process.exit' of Node 24.21 may wait for ever for a compilation under way
 });
 `;
