@@ -1,29 +1,45 @@
-import { once } from 'node:events';
 import type { ClientHttp2Stream } from 'node:http2';
 import { brokenStream, wasCut } from './requests.ts';
 
 /**
- * What comes down a stream, as it is asked for. Not by the stream's own iterator: that takes a stream of HTTP/2 which is
- * closed for the session, but not yet read, for one that broke. Throws WIRE_LOST, or the signal's reason, when it is destroyed
- * or cut before its end; leaving the loop destroys it.
+ * What comes down a stream, as it is asked for, chunk by chunk as it came (a stream's own iterator joins all that waits, a
+ * copy as large as its window). Not by that iterator also because it takes a stream of HTTP/2 which is closed for the
+ * session, but not yet read, for one that broke. Throws WIRE_LOST, or the signal's reason, when it is destroyed or cut before
+ * its end; leaving the loop destroys it.
  */
 export async function* streamChunks(stream: ClientHttp2Stream, signal?: AbortSignal): AsyncGenerator<Buffer, void> {
-  const settled = new AbortController();
+  let next: Buffer | undefined;
   let isCut = false;
-  stream.once('close', () => settled.abort());
+  let wake = (): void => undefined;
+  stream.on('data', (chunk: Buffer) => {
+    next = chunk;
+    stream.pause(); // one at a time
+    wake();
+  });
+  stream.once('close', () => wake());
   stream.prependOnceListener('end', () => {
     isCut = wasCut(stream); // known only now: whoever hears of the end next may take its session away
-    settled.abort();
+    wake();
   });
   try {
     for (;;) {
-      const chunk: unknown = stream.read();
-      if (Buffer.isBuffer(chunk)) yield chunk;
-      else if (stream.readableEnded) {
+      if (next !== undefined) {
+        const chunk = next;
+        next = undefined;
+        yield chunk;
+      } else if (stream.readableEnded) {
         if (isCut) throw brokenStream(stream, signal);
         return;
-      } else if (stream.destroyed) throw brokenStream(stream, signal);
-      else await once(stream, 'readable', { signal: settled.signal }).catch(() => undefined); // ended or closed
+      } else if (stream.destroyed) {
+        const rest: unknown = stream.read(); // no longer told
+        if (!Buffer.isBuffer(rest)) throw brokenStream(stream, signal);
+        yield rest;
+      } else {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+          stream.resume();
+        });
+      }
     }
   } finally {
     if (!stream.readableEnded) stream.destroy();

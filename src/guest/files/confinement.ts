@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { CaissonError } from '../../kernel/errors.ts';
 import { pathFromBytes } from '../../kernel/file-path.ts';
-import { errnoOf, fileError } from './errno.ts';
+import { fileError } from './errno.ts';
 import { isWithin, parentAndName, parsePath, type SandboxPath } from './sandbox-path.ts';
 
 /**
@@ -174,9 +174,8 @@ export class Place implements Disposable {
   /** What is there, a link as a link; undefined for nothing. */
   lookUp(): BigIntStats | undefined {
     try {
-      return lstatSync(this.via, { bigint: true });
+      return lstatSync(this.via, { bigint: true, throwIfNoEntry: false });
     } catch (thrown) {
-      if (errnoOf(thrown) === 'ENOENT') return undefined;
       throw fileError(thrown, this.path.text);
     }
   }
