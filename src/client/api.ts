@@ -22,9 +22,9 @@ export type AgentEvent = inferProcedureOutput<AppRouter['events']['read']>['even
 /** A question of an agent to the people who may decide. */
 export type Permission = ApiOutputs['permissions']['list']['items'][number];
 /** A file that differs from what it was. */
-export type Change = ApiOutputs['changes']['status']['changes'][number];
+export type Change = ApiOutputs['changes']['status']['items'][number];
 /** The same, with its unified diff. */
-export type FileDiff = ApiOutputs['changes']['diff']['files'][number];
+export type FileDiff = ApiOutputs['changes']['diff']['items'][number];
 /** How the workspace was, before a run or a restore. */
 export type Checkpoint = ApiOutputs['changes']['checkpoints']['items'][number];
 /** A terminal of a sandbox: what runs on it, who is attached, how it ended. */

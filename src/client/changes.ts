@@ -14,11 +14,11 @@ export async function* readChanges(
   { signal, ...options }: ReadChangesOptions,
 ): AsyncGenerator<Change, void> {
   for (let cursor: string | null = null; ;) {
-    const page: { changes: Change[]; nextCursor: string | null } = await changes.status.query(
+    const page: { items: Change[]; nextCursor: string | null } = await changes.status.query(
       { ...options, cursor, limit: 500 },
       signal === undefined ? {} : { signal },
     );
-    yield* page.changes;
+    yield* page.items;
     if (page.nextCursor === null) return;
     cursor = page.nextCursor;
   }
@@ -30,11 +30,11 @@ export async function* readDiff(
   { signal, ...options }: ReadDiffOptions,
 ): AsyncGenerator<FileDiff, void> {
   for (let cursor: string | null = null; ;) {
-    const page: { files: FileDiff[]; nextCursor: string | null } = await changes.diff.query(
+    const page: { items: FileDiff[]; nextCursor: string | null } = await changes.diff.query(
       { ...options, cursor },
       signal === undefined ? {} : { signal },
     );
-    yield* page.files;
+    yield* page.items;
     if (page.nextCursor === null) return;
     cursor = page.nextCursor;
   }

@@ -32,7 +32,7 @@ export interface Files extends Pick<
   'list' | 'stat' | 'read' | 'write' | 'mkdir' | 'move' | 'copy' | 'remove'
 > {
   /** Every entry, page after page. */
-  listAll(options: Omit<ApiInputs['files']['list'], 'after' | 'limit'>): AsyncGenerator<FileInfo, void, undefined>;
+  listAll(options: Omit<ApiInputs['files']['list'], 'cursor' | 'limit'>): AsyncGenerator<FileInfo, void, undefined>;
   /** Matches as they are found; the last item says whether there may be more. Leaving the loop ends the search. */
   search(options: SearchOptions): AsyncIterable<FileSearchItem>;
   /** {@inheritDoc watchFiles} */
@@ -59,14 +59,14 @@ export function createFiles(endpoint: Endpoint, { files }: Pick<Calls, 'files'>)
     copy,
     remove,
     async *listAll(options) {
-      let after: string | null = null;
+      let cursor: string | null = null;
       do {
-        const page: ApiOutputs['files']['list'] = await list.query({ ...options, after, limit: 5_000 });
-        yield* page.entries;
-        if (page.next !== null && page.next === after)
+        const page: ApiOutputs['files']['list'] = await list.query({ ...options, cursor, limit: 5_000 });
+        yield* page.items;
+        if (page.nextCursor !== null && page.nextCursor === cursor)
           throw new CaissonError('INTERNAL', 'The listing does not go on.');
-        after = page.next;
-      } while (after !== null);
+        cursor = page.nextCursor;
+      } while (cursor !== null);
     },
     search: ({ signal, ...input }) => sse<FileSearchItem>(endpoint, { path: 'files.search', input, signal }),
     watch: (options) => watchFiles(endpoint, options),

@@ -14,8 +14,8 @@ import { Workspaces } from '../../src/controlplane/workspace/workspaces.ts';
 import { openStorage, type Storage } from '../../src/controlplane/storage/open-storage.ts';
 import { systemClock } from '../../src/kernel/clock.ts';
 import { CaissonError, type ErrorBody, readErrorBody } from '../../src/kernel/errors.ts';
-import type { Logger } from '../../src/kernel/logger.ts';
 import { ScriptedSandboxes, settings as domainSettings } from '../agents/domain-fixture.ts';
+import { type LoggedLine, recordingLogger } from './recording-logger.ts';
 
 interface Caller {
   readonly secret: string;
@@ -42,11 +42,7 @@ export interface RunningServer extends AsyncDisposable {
   readonly alice: Caller;
   readonly bob: Caller;
   /** Lines that the server logged, at every level. */
-  readonly log: {
-    readonly level: string;
-    readonly fields: Readonly<Record<string, unknown>>;
-    readonly message: string;
-  }[];
+  readonly log: LoggedLine[];
   query(caller: Caller | null, path: string, input?: unknown): Promise<Answer>;
   mutate(caller: Caller | null, path: string, input?: unknown): Promise<Answer>;
   /** Opens a subscription: `events.subscribe`, unless `path` says another. */
@@ -194,11 +190,4 @@ export async function answer(pending: Promise<Response>): Promise<Answer> {
 
 function inputQuery(input: unknown): string {
   return input === undefined ? '' : `?input=${encodeURIComponent(JSON.stringify(input))}`;
-}
-
-function recordingLogger(log: RunningServer['log']): Logger {
-  const at = (level: string) => (fields: Readonly<Record<string, unknown>>, message: string) => {
-    log.push({ level, fields, message });
-  };
-  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }

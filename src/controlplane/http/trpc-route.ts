@@ -88,7 +88,7 @@ export function trpcRoute({ services, logger, stallMs }: TrpcRouteOptions) {
 function webRequest(request: TrpcRequest, { raw }: FastifyReply): Request {
   const left = new AbortController();
   raw.once('close', () => {
-    if (!raw.writableEnded) left.abort();
+    if (!raw.writableEnded) left.abort(new CaissonError('ABORTED', 'The caller has left.'));
   });
   const headers = new Headers();
   for (const [name, value] of Object.entries(request.headers)) {

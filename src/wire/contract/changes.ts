@@ -99,7 +99,7 @@ export const changeSchema = z.object({
   oldPath: pathSchema.nullable(),
   status: z.enum(['added', 'modified', 'deleted', 'renamed']),
   /** What it is now, or was where it is deleted. */
-  type: z.enum(['file', 'symlink']),
+  type: z.enum(['file', 'link']),
   executable: z.boolean(),
   /** Bytes before and now; null where there is none. */
   oldSize: z.int().min(0).nullable(),

@@ -116,7 +116,7 @@ describe('reading and writing', () => {
       true,
     );
     const listed = await files().list.query(here(''));
-    expect(listed.entries.map(({ path }) => path.slice(folder.length + 1)).sort()).toEqual([...names].sort());
+    expect(listed.items.map(({ path }) => path.slice(folder.length + 1)).sort()).toEqual([...names].sort());
     for (const name of names) {
       expect((await files().stat.query(here(name))).size).toBeGreaterThan(0);
       const { stream } = await files().download(here(name));
@@ -131,22 +131,22 @@ describe('the tree', () => {
       cwd: folder,
     });
     const one = await files().list.query({ ...here(''), limit: 2 });
-    expect(one.entries.map(({ path }) => path)).toEqual([`${folder}/a`, `${folder}/b`]);
-    const two = await files().list.query({ ...here(''), after: one.next });
-    expect(two.entries.map(({ path, type, target }) => [path.slice(folder.length), type, target])).toEqual([
+    expect(one.items.map(({ path }) => path)).toEqual([`${folder}/a`, `${folder}/b`]);
+    const two = await files().list.query({ ...here(''), cursor: one.nextCursor });
+    expect(two.items.map(({ path, type, target }) => [path.slice(folder.length), type, target])).toEqual([
       ['/b.txt', 'file', null],
       ['/e', 'directory', null],
       ['/link', 'link', 'b/c'],
       ['/pipe', 'other', null],
     ]);
-    expect(two.next).toBeNull();
+    expect(two.nextCursor).toBeNull();
     const found: string[] = [];
-    let after: string | null = null;
+    let cursor: string | null = null;
     do {
-      const page: typeof one = await files().list.query({ ...here(''), recursive: true, limit: 1, after });
-      found.push(...page.entries.map(({ path }) => path.slice(folder.length + 1)));
-      after = page.next;
-    } while (after !== null);
+      const page: typeof one = await files().list.query({ ...here(''), recursive: true, limit: 1, cursor });
+      found.push(...page.items.map(({ path }) => path.slice(folder.length + 1)));
+      cursor = page.nextCursor;
+    } while (cursor !== null);
     expect(found).toEqual(['a', 'b', 'b/c', 'b/d', 'b/d/x', 'b.txt', 'e', 'e/y', 'link', 'pipe']);
   });
 

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -49,6 +50,20 @@ const textOf = (parts: readonly ProcessLogPart[], stream: 'stdout' | 'stderr'): 
 describe('exec', () => {
   const exec = (command: string[], options = {}) =>
     processes().exec.mutate({ agentId: agentId(), command, ...options });
+
+  test('a caller who leaves is no defect of ours', async () => {
+    const leave = new AbortController();
+    const left = processes().exec.mutate(
+      { agentId: agentId(), command: ['sh', '-c', 'touch begun; exec sleep 60'] },
+      { signal: leave.signal },
+    );
+    left.catch(() => undefined); // it is abandoned on purpose
+    await until('its begin', () => existsSync(join(workspace.roots[0], 'begun')));
+    leave.abort();
+    const ended = () => workspace.log.find(({ fields }) => fields['path'] === 'processes.exec');
+    await until('its end', () => ended() !== undefined);
+    expect(ended()).toMatchObject({ level: 'debug' });
+  });
 
   test('answers how it ended and what it said, both outputs apart', async () => {
     const result = await exec(['sh', '-c', 'echo out; echo err >&2; exit 7']);

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { type Agent, type CaissonClient, createCaissonClient } from '../../../src/client/index.ts';
 import { startControlPlane } from '../../../src/controlplane/index.ts';
 import { agentIdSchema } from '../../../src/kernel/ids.ts';
-import { silentLogger } from '../../../src/kernel/logger.ts';
 import { InProcessProvider } from '../fleet/fleet-fixture.ts';
+import { type LoggedLine, recordingLogger } from '../recording-logger.ts';
 
 /** A real control plane whose sandboxes are real guests in this process: all of the way but the walls. */
 export interface RunningWorkspace extends AsyncDisposable {
@@ -19,6 +19,8 @@ export interface RunningWorkspace extends AsyncDisposable {
   readonly strangerKey: string;
   readonly agent: Agent;
   readonly provider: InProcessProvider;
+  /** What the control plane logged, at every level. */
+  readonly log: readonly LoggedLine[];
   /** The folders of the agent's sandbox on this machine: they stand for /workspace, the home and /tmp. */
   readonly roots: readonly [workspace: string, home: string, temporary: string];
 }
@@ -27,13 +29,14 @@ export async function startWorkspace(environment: Readonly<Record<string, string
   await using undo = new AsyncDisposableStack();
   const dataDir = await mkdtemp(join(tmpdir(), 'caisson-workspace-'));
   undo.defer(() => rm(dataDir, { recursive: true, force: true }));
+  const log: LoggedLine[] = [];
   const provider = undo.use(new InProcessProvider());
   const controlPlane = undo.use(
     await startControlPlane({
       environment: { CAISSON_PORT: '0', CAISSON_DATA_DIR: dataDir, ...environment },
       provider,
       version: '0.0.0-test',
-      logger: silentLogger,
+      logger: recordingLogger(log),
     }),
   );
   const { url } = controlPlane;
@@ -56,6 +59,7 @@ export async function startWorkspace(environment: Readonly<Record<string, string
     strangerKey,
     agent,
     provider,
+    log,
     roots,
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   };

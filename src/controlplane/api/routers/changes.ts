@@ -8,7 +8,6 @@ import {
   pathsSchema,
   restoreAnswerSchema,
   statusAnswerSchema,
-  toPage,
   toWireSince,
 } from '../schemas/changes.ts';
 import { procedure, router } from '../trpc.ts';
@@ -34,7 +33,9 @@ export const changesRouter = router({
     .query(async ({ ctx, input, signal }) => {
       const { agentId, since, cursor, ...request } = input;
       const guest = await ctx.services.workspaces.open(ctx.principal, agentId);
-      return toPage(await guest.changes.status({ ...request, since: toWireSince(since), after: cursor }, signal));
+      const asked = { ...request, since: toWireSince(since), after: cursor };
+      const { changes, nextAfter, ...page } = await guest.changes.status(asked, signal);
+      return { ...page, items: changes, nextCursor: nextAfter };
     }),
 
   /**
@@ -56,7 +57,9 @@ export const changesRouter = router({
     .query(async ({ ctx, input, signal }) => {
       const { agentId, since, cursor, ...request } = input;
       const guest = await ctx.services.workspaces.open(ctx.principal, agentId);
-      return toPage(await guest.changes.diff({ ...request, since: toWireSince(since), after: cursor }, signal));
+      const asked = { ...request, since: toWireSince(since), after: cursor };
+      const { files, nextAfter, ...page } = await guest.changes.diff(asked, signal);
+      return { ...page, items: files, nextCursor: nextAfter };
     }),
 
   /**

@@ -4,7 +4,6 @@ import { CaissonError } from '../../../kernel/errors.ts';
 import { agentIdSchema } from '../../../kernel/ids.ts';
 import {
   fileInfoSchema,
-  fileListSchema,
   fileWrittenSchema,
   maxListEntries,
   maxSearchMatches,
@@ -36,18 +35,19 @@ export const filesRouter = router({
         agentId: agentIdSchema,
         path: filePathSchema.default(''),
         recursive: z.boolean().default(false),
-        /** `next` of the page before. */
-        after: filePathSchema.nullish(),
+        /** The `nextCursor` of the page before. */
+        cursor: filePathSchema.nullish(),
         /** A page also ends before 512 KiB of names. */
         limit: z.int().min(1).max(maxListEntries).default(1_000),
       }),
     )
-    .output(fileListSchema)
+    .output(z.object({ items: z.array(fileInfoSchema), nextCursor: filePathSchema.nullable() }))
     .query(async ({ ctx, input, signal }) => {
       const guest = await ctx.services.workspaces.open(ctx.principal, input.agentId);
-      const { path, recursive, after, limit } = input;
-      const options = { recursive, limit, signal, after: after == null ? undefined : bytesOf(after) };
-      return await guest.files.list(bytesOf(path), options);
+      const { path, recursive, cursor, limit } = input;
+      const after = cursor == null ? undefined : bytesOf(cursor);
+      const { entries, next } = await guest.files.list(bytesOf(path), { recursive, limit, after, signal });
+      return { items: entries, nextCursor: next };
     }),
 
   /** One file, folder or link; what a link leads to, unless `follow` is false. */

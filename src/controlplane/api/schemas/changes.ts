@@ -39,16 +39,11 @@ export function toWireSince(since: z.infer<typeof sinceSchema>): Since {
   return 'runId' in since ? since.runId : since.checkpointId;
 }
 
-/** As pages of the API have it. */
-export function toPage<Page extends { readonly nextAfter: string | null }>({ nextAfter, ...page }: Page) {
-  return { ...page, nextCursor: nextAfter };
-}
-
 const nextCursor = z.string().nullable();
-const { nextAfter: _status, ...statusFields } = statusPageSchema.shape;
-const { nextAfter: _diff, ...diffFields } = diffPageSchema.shape;
+const { nextAfter: _status, changes: _changes, ...statusFields } = statusPageSchema.shape;
+const { nextAfter: _diff, files: _files, ...diffFields } = diffPageSchema.shape;
 
-export const statusAnswerSchema = z.object({ ...statusFields, changes: z.array(changeSchema), nextCursor });
-export const diffAnswerSchema = z.object({ ...diffFields, files: z.array(fileDiffSchema), nextCursor });
+export const statusAnswerSchema = z.object({ ...statusFields, items: z.array(changeSchema), nextCursor });
+export const diffAnswerSchema = z.object({ ...diffFields, items: z.array(fileDiffSchema), nextCursor });
 export const checkpointListSchema = z.object({ items: z.array(checkpointSchema).readonly() });
 export const restoreAnswerSchema = restoreReportSchema.extend({ checkpoint: anyCheckpointIdSchema });
