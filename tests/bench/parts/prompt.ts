@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { context as explain, difference, ms, type Row } from '../report/row.ts';
 import type { BenchContext } from '../rig/bench-context.ts';
+import { BareRelay } from '../rig/bare-relay.ts';
 import { startControlPlane } from '../rig/control-plane.ts';
 import { LiveConversation } from '../rig/conversation.ts';
 import { HostCodex } from '../rig/host-codex.ts';
@@ -26,14 +27,18 @@ export async function prompt(context: BenchContext): Promise<readonly Row[]> {
   await using codex = await HostCodex.start(await context.newCodexHome());
   const sessionId = await codex.openSession();
   await codex.setTitle(sessionId);
+  await using relay = await BareRelay.start(context);
 
   const ours = { turn: [] as number[], first: [] as number[] };
   const host = { turn: [] as number[], first: [] as number[] };
+  const bare = { turn: [] as number[], first: [] as number[] };
   const calls: number[] = [];
   for (let round = -warmUps; round < rounds; round++) {
     const { endedMs, firstDeltaMs } = await conversation.turn(message);
     await pause(restMs);
     const hosted = await hostTurn(codex, sessionId);
+    await pause(restMs);
+    const relayed = await relay.turn(message);
     await pause(restMs);
     const callMs = await timed(() => client.system.health.query());
     if (round < 0) continue;
@@ -41,6 +46,8 @@ export async function prompt(context: BenchContext): Promise<readonly Row[]> {
     ours.first.push(firstDeltaMs);
     host.turn.push(hosted.endedMs);
     host.first.push(hosted.firstMs);
+    bare.turn.push(relayed.endedMs);
+    bare.first.push(relayed.firstMs);
     calls.push(callMs);
   }
   const compare = (what: string, share: number, limitMs: number, of: 'turn' | 'first'): Row => {
@@ -55,10 +62,16 @@ export async function prompt(context: BenchContext): Promise<readonly Row[]> {
       met: over <= limitMs,
     };
   };
+  const bareRow = (what: string, of: 'turn' | 'first'): Row => {
+    const [a, b] = [median(bare[of]), median(host[of])];
+    return explain({ what, ours: ms(a), floor: `${ms(b)} (Codex on the host)`, comparison: difference(a - b) });
+  };
   return [
     compare('warm prompt round trip, p50', 0.5, 5, 'turn'),
     compare('warm prompt round trip, p99', 0.99, 20, 'turn'),
     compare('first delta, p50', 0.5, 3, 'first'),
+    bareRow('for comparison: the same turn through as many processes of bare Node, p50', 'turn'),
+    bareRow('for comparison: its first delta, p50', 'first'),
     explain({
       what: 'for comparison: one API call that does nothing, p50',
       ours: ms(median(calls)),

@@ -19,8 +19,8 @@ export interface BenchContext extends AsyncDisposable {
   readonly instance: string;
   readonly provider: SandboxProvider;
   readonly model: ModelProcess;
-  /** A new home for Codex on this machine: new to Codex too, as that of a new agent is. */
-  readonly newCodexHome: () => Promise<CodexHome>;
+  /** A new home for Codex on this machine: new to Codex too, as that of a new agent is. Default: the model service itself. */
+  readonly newCodexHome: (modelUrl?: string) => Promise<CodexHome>;
   /** A new empty directory. */
   readonly directory: (name: string) => Promise<string>;
   /** What a control plane would ask of the provider for a new agent of default limits. */
@@ -45,8 +45,8 @@ export async function openBenchContext(log: (line: string) => void): Promise<Ben
   const model = undo.use(await startModelProcess());
   const directory = (name: string): Promise<string> => mkdtemp(join(root, `${name}-`));
   const codeCache = await directory('code-cache');
-  const newCodexHome = async (): Promise<CodexHome> =>
-    await makeCodexHome(await mkdtemp(join(codexRoot, 'codex-')), { modelUrl: model.baseUrl, codeCache });
+  const newCodexHome = async (modelUrl = model.baseUrl): Promise<CodexHome> =>
+    await makeCodexHome(await mkdtemp(join(codexRoot, 'codex-')), { modelUrl, codeCache });
   await (await HostCodex.start(await newCodexHome())).end();
   const held = undo.move();
   return {

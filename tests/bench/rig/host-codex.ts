@@ -7,7 +7,7 @@ import { client, type ClientConnection, methods, ndJsonStream } from '@agentclie
 import { repositoryRoot } from '../../../scripts/harness-install.ts';
 
 const image = join(repositoryRoot, 'images/sandbox');
-const adapter = join(image, 'node_modules/@agentclientprotocol/codex-acp/dist/index.js');
+export const adapter = join(image, 'node_modules/@agentclientprotocol/codex-acp/dist/index.js');
 const vendors = { x64: 'x86_64-unknown-linux-musl', arm64: 'aarch64-unknown-linux-musl' } as const;
 
 /** What the host's Codex needs on disk: the image's configuration with the model service of the benchmark. */
