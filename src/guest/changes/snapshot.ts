@@ -1,8 +1,9 @@
-import { accessSync, constants, lstatSync, type Stats } from 'node:fs';
+import { accessSync, constants, lstatSync, opendirSync, type Stats } from 'node:fs';
 import { CaissonError } from '../../kernel/errors.ts';
 import { changesBounds, type LeftOut } from '../../wire/contract/changes.ts';
 import { type BytePath, nulSeparated, onDisk, parentOf, splitNul, toApiPath } from './byte-path.ts';
 import type { Git } from './git.ts';
+import { emptyTree } from './repositories.ts';
 import type { CheckpointStore } from './store.ts';
 
 /** The workspace at one time. */
@@ -53,6 +54,7 @@ export class SnapshotTaker {
    */
   async take(signal?: AbortSignal): Promise<Snapshot> {
     await this.#store.open();
+    if (this.#isUntouched()) return { tree: emptyTree, leftOut: [] };
     for (let attempt = 1; ; attempt++) {
       try {
         const { leftOut } = await this.#update(signal);
@@ -73,6 +75,17 @@ export class SnapshotTaker {
     this.#absent = new Set();
     await this.#apply(sorted, signal);
     return sorted.leftOut;
+  }
+
+  /** Whether there is nothing, and never was: as a new agent's workspace is, which no git has to be started for. */
+  #isUntouched(): boolean {
+    if (this.#store.hasIndex()) return false;
+    try {
+      using names = opendirSync(this.#workspace);
+      return names.readSync() === null;
+    } catch {
+      return false; // git says why
+    }
   }
 
   async #forgetIndex(): Promise<void> {

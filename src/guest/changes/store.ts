@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
@@ -51,6 +52,11 @@ export class CheckpointStore {
   async mend(): Promise<void> {
     this.#opening = undefined;
     await this.open();
+  }
+
+  /** Whether a snapshot has put anything into the index. */
+  hasIndex(): boolean {
+    return existsSync(join(this.directory, 'index'));
   }
 
   /** The next snapshot reads every file again. */

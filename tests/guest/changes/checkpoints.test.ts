@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { chmod, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -33,6 +34,25 @@ test('what a run changed is known, and undone, in a workspace that is no reposit
 
   expect(await workspace.restore(report.undo)).toMatchObject({ written: 3, removed: 1 });
   expect(await workspace.tree()).toEqual(after);
+});
+
+test('an empty workspace costs no git, and is a checkpoint like any other', async () => {
+  await using workspace = await makeWorkspace();
+  const first = await workspace.run();
+  expect(existsSync(join(workspace.home, '.caisson', 'checkpoints', 'index'))).toBe(false);
+  await workspace.write('made.txt', 'made\n');
+  const second = await workspace.run();
+  await workspace.remove('made.txt');
+  const third = await workspace.run();
+  expect((await workspace.status(first)).total).toBe(0);
+  expect((await workspace.status(second)).changes).toMatchObject([{ path: 'made.txt', status: 'deleted' }]);
+  await workspace.restore(second);
+  expect(await workspace.tree()).toEqual({ 'made.txt': 'file made\n' });
+  await workspace.restore(third);
+  expect(await workspace.tree()).toEqual({});
+  await workspace.restore(second);
+  expect(await workspace.restore(first)).toMatchObject({ removed: 1 });
+  expect(await workspace.tree()).toEqual({});
 });
 
 test('only what is named is restored, and the rest stays as it is', async () => {

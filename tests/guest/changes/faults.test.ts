@@ -118,6 +118,7 @@ test('without git in the sandbox, looking is refused and runs have no checkpoint
   process.env['PATH'] = '/nonexistent';
   try {
     await using workspace = await makeWorkspace();
+    await workspace.write('kept.txt', 'kept');
     const runId = await workspace.run();
     await expect(workspace.status(runId)).rejects.toMatchObject({
       code: 'CHECKPOINT_NOT_FOUND',

@@ -9,8 +9,8 @@ import { makeWorkspace, never } from './workspace.ts';
 
 test('what is collected is what no checkpoint needs', async () => {
   await using workspace = await makeWorkspace();
-  const before = [];
-  const runs = [];
+  const runs = [await workspace.run()]; // of nothing
+  const before = [await workspace.tree()];
   for (let i = 0; i < 5; i++) {
     for (let file = 0; file < 150; file++) await workspace.write(`f${file}`, `${i} ${file}`);
     runs.push(await workspace.run());
