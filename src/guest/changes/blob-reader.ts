@@ -1,9 +1,11 @@
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { CaissonError } from '../../kernel/errors.ts';
 import { changesBounds } from '../../wire/contract/changes.ts';
-import type { Git } from './git.ts';
+import { endGit, type Git } from './git.ts';
 
 const newline = 0x0a;
+/** A read that brings nothing for this long has no git behind it that works. */
+const stalledMs = 30_000;
 
 /** Reads objects of the store, one at a time, through one process that is ended by disposing of the reader. */
 export class BlobReader implements Disposable {
@@ -31,7 +33,7 @@ export class BlobReader implements Disposable {
 
   [Symbol.dispose](): void {
     this.#child.stdin.destroy();
-    this.#child.kill('SIGTERM');
+    endGit(this.#child);
   }
 
   async #line(): Promise<string> {
@@ -56,7 +58,8 @@ export class BlobReader implements Disposable {
   }
 
   async #more(): Promise<Buffer> {
-    const next = await this.#chunks.next();
+    const stalled = setTimeout(() => endGit(this.#child), stalledMs);
+    const next = await this.#chunks.next().finally(() => clearTimeout(stalled));
     if (next.done === true) throw new CaissonError('GIT_FAILED', 'git cat-file ended too early.');
     return next.value;
   }

@@ -6,6 +6,8 @@ const defaultTimeoutMs = 5 * 60_000;
 /** Listings of some 200,000 files. More is too large a workspace. */
 const defaultMaxOutputBytes = 32 * 1024 * 1024;
 const keptStderrBytes = 8 * 1024;
+/** From SIGTERM to SIGKILL. */
+const graceMs = 1_000;
 
 export interface GitCall {
   readonly args: readonly string[];
@@ -58,7 +60,7 @@ export class Git {
     let failure: unknown;
     let isEnough = false;
     const end = (): void => {
-      child.kill('SIGTERM'); // git takes its locks away
+      endGit(child);
       child.stdout.destroy();
     };
     const fail = (thrown: unknown): void => {
@@ -111,8 +113,16 @@ export class Git {
   /** Ends all that run, and starts no more: calls reject. */
   stop(): void {
     this.#isStopped = true;
-    for (const child of this.#running) child.kill('SIGTERM');
+    for (const child of this.#running) endGit(child);
   }
+}
+
+/** Git takes its locks away at SIGTERM. One that somebody has stopped takes no signal but SIGKILL, which follows. */
+export function endGit(child: ChildProcess): void {
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), graceMs);
+  timer.unref();
+  child.once('close', () => clearTimeout(timer));
 }
 
 /** Nothing of the guest's own environment but where programs are. */

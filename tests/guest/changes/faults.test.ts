@@ -148,3 +148,18 @@ test('files that come and go while they are looked at do not fail a checkpoint',
     runs.toReversed().map((id) => [id, null]),
   );
 });
+
+test('a git that somebody has stopped is ended all the same', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'caisson-stopped-'));
+  const path = process.env['PATH'];
+  try {
+    await writeFile(join(root, 'git'), '#!/bin/sh\nkill -STOP $$\n', { mode: 0o755 });
+    process.env['PATH'] = `${root}:${path}`;
+    const git = new Git({ directory: join(root, 'store'), workspace: root });
+    process.env['PATH'] = path;
+    await expect(git.run({ args: ['status'], timeoutMs: 100 })).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+  } finally {
+    process.env['PATH'] = path;
+    await rm(root, { recursive: true });
+  }
+});
