@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 import { InvalidArgumentError, Option } from 'commander';
+import { readDuration } from '../kernel/duration.ts';
 
 /** Parser of a whole number in a range. */
 export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
@@ -12,19 +13,33 @@ export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: 
   };
 }
 
-const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, min: 60_000, h: 3_600_000 };
+interface TimeRange {
+  /** As they are written, e.g. `1s`. */
+  readonly least?: string;
+  readonly most?: string;
+}
 
-/** `90s`, `10m`, `2h`, `500ms`, or a plain number of seconds, as milliseconds. */
-export function durationMs(text: string): number {
-  const [, number, unit = 's'] = /^(\d+(?:\.\d+)?)\s*(ms|s|m|min|h)?$/.exec(text) ?? [];
-  if (number === undefined) throw new InvalidArgumentError('It must be a time such as 90s, 10m or 2h.');
-  return Math.round(Number(number) * (unitMs[unit] ?? 1_000));
+/** Parser of a time such as `90s`, `10m`, `2h`, `7d`, or a plain number of seconds; becomes milliseconds. */
+export function durationMs({ least, most }: TimeRange = {}): (text: string) => number {
+  const from = readDuration(least ?? '') ?? 0;
+  const to = readDuration(most ?? '') ?? Infinity;
+  return (text) => {
+    const value = readDuration(/[a-z]$/.test(text) ? text : `${text}s`);
+    if (value !== undefined && value >= from && value <= to) return value;
+    const range = [least && `at least ${least}`, most && `at most ${most}`].filter(Boolean).join(' and ');
+    throw new InvalidArgumentError(`It must be a time such as 90s, 10m or 2h${range && `, ${range}`}.`);
+  };
+}
+
+/** One more value of an option that may be given several times. */
+export function oneMore(text: string, previous: readonly string[] = []): readonly string[] {
+  return [...previous, text];
 }
 
 /** `NAME=value`, put to those that were given before. */
 export function environmentVariable(
   text: string,
-  previous: Readonly<Record<string, string>>,
+  previous: Readonly<Record<string, string>> = {},
 ): Readonly<Record<string, string>> {
   const at = text.indexOf('=');
   if (at <= 0) throw new InvalidArgumentError('It must be a name and a value, such as CI=1.');

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { AgentId, ConversationId } from '../../src/kernel/ids.ts';
+import { commandTable } from '../../src/cli/command-table.ts';
 import { startServer, type RunningServer } from '../controlplane/running-server.ts';
 import { until } from '../until.ts';
 import { closedAddress } from './closed-address.ts';
@@ -45,6 +46,29 @@ describe('the command line itself', () => {
     expect((await cli('help', 'agents', 'create')).stdout).toBe((await cli('agents', 'create', '--help')).stdout);
   });
 
+  test('helps break lines between sentences only, and name defaults that mean something; no option swallows arguments', async () => {
+    for (const [name, { load }] of Object.entries(commandTable)) {
+      for (const command of [await load()].flatMap((loaded) => [loaded, ...loaded.commands])) {
+        const lines = command.description().split('\n');
+        expect(
+          lines.filter((line) => !/^$|[.:]$/.test(line)),
+          `${name} ${command.name()}`,
+        ).toEqual([]);
+        const swallowing = command.options.filter(({ variadic }) => variadic);
+        expect(swallowing, 'it takes the arguments that follow for its own').toEqual([]);
+        const odd = command.options.filter(
+          ({ defaultValue, defaultValueDescription }) =>
+            typeof defaultValue === 'object' && defaultValueDescription === undefined,
+        );
+        expect(
+          odd.map(({ long }) => long),
+          `${name} ${command.name()}`,
+        ).toEqual([]);
+      }
+    }
+    expect((await cli('kill', '--help')).stdout).toContain('(default: 5s)');
+  });
+
   test('a key that does not work and a wrong value are told in words of the command line, not of HTTP', async () => {
     const { stderr } = await caisson(['agents', 'list'], { ...environment, CAISSON_API_KEY: 'ck_wrong' });
     expect(stderr).toContain(
@@ -61,12 +85,16 @@ describe('the command line itself', () => {
     [['agents', 'list', '--jsn'], "error: unknown option '--jsn'"],
     [['events', 'x', '--after', '-1'], 'It must be a whole number'],
     [['send', 'x', 'y', '--timeout', 'soon'], 'It must be a time such as 90s'],
+    [['exec', 'x', '--timeout', '0', '--', 'true'], "option '--timeout <time>' argument '0' is invalid"],
+    [['kill', 'x', '1', '--grace', '61s'], 'at most 60s'],
+    [['exec', 'x', 'ls', '-l'], 'hint: What is run stands after --: `caisson exec <agent> -- ls -l`'],
+    [['shell', 'x', 'ls', '-l'], 'hint: What is run stands after --: `caisson shell <agent> -- ls -l`'],
     [['permissions', 'answer', 'x', '--allow', '--reject'], 'cannot be used with option'],
   ] as const)('a wrong usage ends with 2 and a hint: %j', async ([args, message]) => {
     const { exitCode, stdout, stderr } = await cli(...args);
     expect([exitCode, stdout]).toEqual([2, '']);
     expect(stderr).toContain(message);
-    expect(stderr).toContain('hint: `caisson');
+    expect(stderr).toMatch(/\nhint: .*`caisson /);
   });
 
   test('an error is two lines on stderr and ends with 1', async () => {
@@ -75,6 +103,17 @@ describe('the command line itself', () => {
       stdout: '',
       stderr: 'error: You have no agent called nobody.\nhint: List your agents with `caisson agents list`.\n',
     });
+  });
+
+  test.for([
+    [['runs', 'wait', 'nope'], 'No run has this id.', 'caisson runs list <agent>'],
+    [['conversations', 'show', 'nope'], 'No conversation has this id.', 'caisson conversations list <agent>'],
+    [['permissions', 'answer', 'nope', '--allow'], 'No permission request has this id.', 'caisson permissions list'],
+    [['agents', 'show', 'agt-nope'], 'No agent has this id.', 'caisson agents list'],
+  ] as const)('an id that is not written like one is one that nothing has: %j', async ([args, message, list]) => {
+    const { exitCode, stderr } = await cli(...args);
+    expect(exitCode).toBe(1);
+    expect(stderr).toMatch(new RegExp(`^error: ${message}\nhint: .*\`${list}\``));
   });
 
   test('a control plane that is away ends with 4 and names its address', async () => {

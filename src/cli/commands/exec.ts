@@ -12,7 +12,7 @@ import { stdout } from '../output/sink.ts';
 
 interface Options {
   readonly cwd?: string;
-  readonly env: Readonly<Record<string, string>>;
+  readonly env?: Readonly<Record<string, string>>;
   readonly timeout?: number;
   readonly stdin: boolean;
   readonly detach?: boolean;
@@ -21,21 +21,20 @@ interface Options {
 export function execCommand(): Command {
   return new Command('exec')
     .description(
-      'Run a command in the sandbox of an agent, with its input and outputs here, and exit as it does: with its code, or with\n' +
-        '128 and the number of the signal that ended it. No shell is involved: use `-- bash -c "…"` where you want one.\n' +
-        '124: its time was up. 125: Caisson could not run it. 126: it cannot be executed. 127: there is no such program.\n' +
-        'Ctrl-C interrupts it; once more kills it. It is killed when this command goes.',
+      'Run a command in the sandbox of an agent, with its input and outputs here. Ctrl-C interrupts it; once more kills it. ' +
+        'It is killed when this command goes. No shell is involved: use `-- bash -c "…"` where you want one.\n\n' +
+        'It exits as the command does: with its code, or with 128 and the number of the signal that ended it. ' +
+        '124: its time was up. 125: Caisson could not run it. 126: it cannot be executed. 127: there is no such program.',
     )
     .argument('<agent>', 'id or name')
     .argument('<command...>', 'the program and its arguments, after --')
     .option('--cwd <folder>', 'where it begins (default: the workspace)')
+    .option('-e, --env <name=value>', 'a variable of its environment; may be given several times', environmentVariable)
     .option(
-      '-e, --env <name=value>',
-      'a variable of its environment; may be given several times',
-      environmentVariable,
-      {},
+      '--timeout <time>',
+      'end it after this time, e.g. 90s or 10m (default: none)',
+      durationMs({ least: '1ms', most: '24d' }),
     )
-    .option('--timeout <time>', 'end it after this time, e.g. 90s or 10m (default: none)', durationMs)
     .option('--no-stdin', 'give it no input')
     .option('-d, --detach', 'start it in the background, and print its id: see `caisson logs`, `ps` and `kill`')
     .action(exec);
@@ -49,7 +48,7 @@ async function exec(nameOrId: string, command: readonly string[], options: Optio
     if (options.detach === true) await start(client, agentId, command, options);
     else end = await run(client, agentId, command, options);
   } catch (thrown) {
-    await reportFailure(thrown, 'caisson exec');
+    await reportFailure(thrown, 'exec');
     throw new Exit(failureCode(thrown));
   }
   const exitCode = end === undefined ? exitCodes.ok : exitCodeOf(end);
@@ -67,7 +66,7 @@ async function start(
       hint: 'Leave --timeout or --detach out; `caisson kill` ends it.',
     });
   }
-  const { id } = await client.processes.start.mutate({ agentId, command: [...command], cwd, env: { ...env } });
+  const { id } = await client.processes.start.mutate({ agentId, command: [...command], cwd, env });
   await stdout.write(`${id}\n`);
 }
 

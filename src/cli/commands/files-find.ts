@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { jsonOption, wholeNumber } from '../arguments.ts';
+import { jsonOption, oneMore, wholeNumber } from '../arguments.ts';
 import { printMatches } from '../files/print-matches.ts';
 import { remotePath } from '../files/remote-path.ts';
 
@@ -18,7 +18,7 @@ export function filesFindCommand(): Command {
     .argument('<query>', 'a part of the name, or a glob such as *.ts')
     .option('-i, --ignore-case', 'capitals do not matter')
     .option('-a, --all', 'hidden and ignored files too')
-    .option('-g, --glob <glob...>', 'only files that match; ! in front excludes')
+    .option('-g, --glob <glob>', 'only files that match; ! in front excludes; may be given several times', oneMore)
     .option('--limit <n>', 'at most this many matches', wholeNumber(1, 10_000), 1_000)
     .addOption(jsonOption('each match, one a line,'))
     .action(find);

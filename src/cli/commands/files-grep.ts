@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { jsonOption, wholeNumber } from '../arguments.ts';
+import { jsonOption, oneMore, wholeNumber } from '../arguments.ts';
 import { printMatches } from '../files/print-matches.ts';
 import { remotePath } from '../files/remote-path.ts';
 
@@ -20,7 +20,7 @@ export function filesGrepCommand(): Command {
     .option('-i, --ignore-case', 'capitals do not matter')
     .option('-F, --fixed', 'the query is plain text')
     .option('-a, --all', 'hidden and ignored files too')
-    .option('-g, --glob <glob...>', 'only files that match; ! in front excludes')
+    .option('-g, --glob <glob>', 'only files that match; ! in front excludes; may be given several times', oneMore)
     .option('--limit <n>', 'at most this many matches', wholeNumber(1, 10_000), 1_000)
     .addOption(jsonOption('each match, one a line,'))
     .action(grep);

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { oneMore } from '../arguments.ts';
 import { remotePath } from '../files/remote-path.ts';
 import { keepInStep } from '../files/keep-in-step.ts';
 
@@ -12,7 +13,11 @@ export function filesSyncCommand(): Command {
     .argument('<agent:path>', 'folder of the agent')
     .option('--delete', 'remove there what is not here')
     .option('--watch', 'go on with what changes, until you stop it')
-    .option('--exclude <name...>', 'names that are passed over (default: .git node_modules)')
+    .option(
+      '--exclude <name>',
+      'a name that is passed over; may be given several times (default: .git, node_modules)',
+      oneMore,
+    )
     .action(sync);
 }
 

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { oneMore } from '../arguments.ts';
 import { remotePath } from '../files/remote-path.ts';
 import { writeJsonLine } from '../output/sink.ts';
 
@@ -12,7 +13,11 @@ export function filesWatchCommand(): Command {
     .description('Print what changes in a folder, one JSON object a line, until you stop it.')
     .argument('<agent[:path]>', 'the folder; the workspace without a path')
     .option('--cursor <cursor>', 'go on after an item that was printed before')
-    .option('--exclude <name...>', 'folders that are not watched (default: .git node_modules)')
+    .option(
+      '--exclude <name>',
+      'a folder that is not watched; may be given several times (default: .git, node_modules)',
+      oneMore,
+    )
     .action(watch);
 }
 

@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import type { ProcessSignal } from '../../client/index.ts';
 import { durationMs, signalName } from '../arguments.ts';
 import { connect } from '../connection.ts';
@@ -21,7 +21,11 @@ export function killCommand(): Command {
     .argument('<agent>', 'id or name')
     .argument('<process>', 'its id or its pid, as `caisson ps` shows them')
     .option('-s, --signal <name>', 'what is sent first, e.g. TERM, INT or KILL', signalName, 'SIGTERM')
-    .option('--grace <time>', 'how long it has until SIGKILL, at most 60s', durationMs, 5_000)
+    .addOption(
+      new Option('--grace <time>', 'how long it has until SIGKILL, at most 60s')
+        .argParser(durationMs({ most: '60s' }))
+        .default(5_000, '5s'),
+    )
     .option('--only', 'only send the signal: to the group of an id, to one process for a pid')
     .action(kill);
 }

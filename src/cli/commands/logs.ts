@@ -15,7 +15,7 @@ interface Options {
 export function logsCommand(): Command {
   return new Command('logs')
     .description(
-      'Print the output of a process that was started in the background: what it said on stdout to stdout, and the same with\n' +
+      'Print the output of a process that was started in the background: what it said on stdout to stdout, and the same with ' +
         'stderr. The last MiB is kept; a note on stderr says how many bytes before it are gone.',
     )
     .argument('<agent>', 'id or name')

@@ -26,7 +26,7 @@ export function previewCommand(): Command {
     )
     .argument('<agent>', 'id or name')
     .argument('[port]', 'where the app listens in the sandbox', wholeNumber(1, 65_535))
-    .option('--expires <time>', 'how long it lasts, e.g. 30m or 8h (default: 1h)', durationMs)
+    .option('--expires <time>', 'how long it lasts, e.g. 30m, 8h or 7d (default: 1h)', durationMs({ least: '1s' }))
     .option('--shared', 'for everyone who has the link')
     .option('--open', 'open it in the browser')
     .option('--list', 'list the previews of the agent instead')
@@ -47,7 +47,7 @@ async function preview(nameOrId: string, port: number | undefined, options: Opti
   }
   const { expires: expiresIn, shared = false } = options;
   const access = shared ? 'shared' : 'owner';
-  const made = await client.previews.create.mutate({ agentId, port, access, ...(expiresIn && { expiresIn }) });
+  const made = await client.previews.create.mutate({ agentId, port, access, expiresIn });
   if (options.json === true) await writeJson(made);
   else {
     await stdout.write(`${made.url}\n`);

@@ -19,7 +19,7 @@ interface Options {
 export function psCommand(): Command {
   return new Command('ps')
     .description(
-      'Show what runs in the sandbox of an agent: every process as a tree, with whom it belongs to, and what was started\n' +
+      'Show what runs in the sandbox of an agent: every process as a tree, with whom it belongs to, and what was started ' +
         'through Caisson and has ended. How it ended, and its output (`caisson logs`), are remembered for an hour.',
     )
     .argument('<agent>', 'id or name')

@@ -20,7 +20,11 @@ export function runsStartCommand(): Command {
     .option('--conversation <id>', 'where it is said (default: your most recent open one, or a new one)')
     .option('--new', 'open a new conversation for it')
     .option('--idempotency-key <key>', 'the same key and text again give the same run instead of another')
-    .option('--timeout <time>', "end the run after this time, e.g. 10m (default: the control plane's)", durationMs)
+    .option(
+      '--timeout <time>',
+      "end the run after this time, e.g. 10m (default: the control plane's)",
+      durationMs({ least: '1s', most: '7d' }),
+    )
     .addOption(jsonOption('the answer'))
     .action(start);
 }

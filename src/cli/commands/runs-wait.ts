@@ -16,7 +16,7 @@ export function runsWaitCommand(): Command {
       'Wait for the end of a run. Exits with 3 when it did not complete, or not in time; the run itself goes on.',
     )
     .argument('<run>', 'its id')
-    .option('--timeout <time>', 'wait at most this long, e.g. 90s (default: until it ends)', durationMs)
+    .option('--timeout <time>', 'wait at most this long, e.g. 90s (default: until it ends)', durationMs())
     .addOption(jsonOption('the outcome'))
     .action(wait);
 }

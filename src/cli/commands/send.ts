@@ -32,7 +32,11 @@ export function sendCommand(): Command {
     .argument('<text>', 'the message; - reads it from stdin')
     .option('--conversation <id>', 'where it is said (default: your most recent open one, or a new one)')
     .option('--new', 'open a new conversation for it')
-    .option('--timeout <time>', "end the run after this time, e.g. 10m (default: the control plane's)", durationMs)
+    .option(
+      '--timeout <time>',
+      "end the run after this time, e.g. 10m (default: the control plane's)",
+      durationMs({ least: '1s', most: '7d' }),
+    )
     .option('-q, --quiet', 'no progress')
     .addOption(jsonOption('the run and the reply as one object'))
     .action(send);

@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import { Command, Option } from 'commander';
 import { CaissonError } from '../../kernel/errors.ts';
-import { jsonOption } from '../arguments.ts';
+import { environmentVariable, jsonOption } from '../arguments.ts';
 import { commandName } from '../command-name.ts';
 import { connect } from '../connection.ts';
 import { Exit } from '../failure.ts';
@@ -20,7 +20,7 @@ interface Options {
   readonly close?: boolean;
   readonly json?: boolean;
   readonly cwd?: string;
-  readonly env: Readonly<Record<string, string>>;
+  readonly env?: Readonly<Record<string, string>>;
   readonly detachKeys: ReturnType<typeof parseDetachKeys>;
 }
 
@@ -37,7 +37,7 @@ export function shellCommand(): Command {
     .option('--list', 'list the terminals of the agent')
     .option('--close', 'end the terminal that --terminal names, with what runs in it')
     .option('--cwd <folder>', 'where to start, in the sandbox (default: /workspace)')
-    .option('--env <name=value>', 'a variable of the environment; may be given several times', variable, {})
+    .option('--env <name=value>', 'a variable of the environment; may be given several times', environmentVariable)
     .addOption(
       new Option('--detach-keys <keys>', 'leave the terminal with these')
         .argParser(parseDetachKeys)
@@ -100,12 +100,6 @@ async function shell(nameOrId: string, command: readonly string[], options: Opti
 function named({ terminal }: Options): string {
   if (terminal !== undefined) return terminal;
   throw new CaissonError('BAD_REQUEST', 'Say which terminal.', { hint: 'Give --terminal <id>; --list shows them.' });
-}
-
-function variable(text: string, before: Readonly<Record<string, string>>): Record<string, string> {
-  const at = text.indexOf('=');
-  if (at > 0) return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
-  throw new CaissonError('BAD_REQUEST', `\`${text}\` is not name=value.`);
 }
 
 function signalNumber(name: string | null): number {

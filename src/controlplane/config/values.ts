@@ -1,8 +1,8 @@
 import { z } from 'zod';
+import { readDuration } from '../../kernel/duration.ts';
 
 /** Kinds of values that an environment variable can hold. Each says in its error what is allowed. */
 
-const durationUnits = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const sizeUnits = { '': 1, k: 1_024, m: 1_024 ** 2, g: 1_024 ** 3 } as const;
 
 interface Range {
@@ -85,13 +85,6 @@ function within(
   if (value !== undefined && value >= from && value <= to) return value;
   context.addIssue(allowed);
   return z.NEVER;
-}
-
-function readDuration(text: string): number | undefined {
-  const match = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)$/.exec(text);
-  const unit = match?.[2];
-  if (match === null || !isKeyOf(durationUnits, unit)) return undefined;
-  return Math.round(Number(match[1]) * durationUnits[unit]);
 }
 
 function readSize(text: string): number | undefined {

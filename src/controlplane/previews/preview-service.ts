@@ -1,6 +1,7 @@
 import type { Agent } from '../../agents/agent.ts';
 import type { AgentStore } from '../../agents/ports.ts';
 import type { Clock } from '../../kernel/clock.ts';
+import { durationText } from '../../kernel/duration.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import { type AgentId, newPreviewId, type PreviewId } from '../../kernel/ids.ts';
 import type { Logger } from '../../kernel/logger.ts';
@@ -72,7 +73,7 @@ export class PreviewService implements Disposable {
     await access.agent(principal, agentId);
     const ttlMs = request.expiresInMs ?? Math.min(defaultTtlMs, maxTtlMs);
     if (ttlMs > maxTtlMs) {
-      throw new CaissonError('BAD_REQUEST', `A preview can be made for ${maxTtlMs / 60_000} minutes at most.`, {
+      throw new CaissonError('BAD_REQUEST', `A preview can be made for ${durationText(maxTtlMs)} at most.`, {
         hint: 'Ask for less time, or ask an administrator to raise CAISSON_PREVIEW_MAX_TTL.',
         details: { maxTtlMs },
       });
