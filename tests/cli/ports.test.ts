@@ -1,5 +1,8 @@
 import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
@@ -89,14 +92,53 @@ describe('preview', () => {
       stderr: expect.stringContaining('caisson ports worker') as string,
     });
     expect(await cli('preview', 'worker', '70000')).toMatchObject({ exitCode: 2 });
-    expect(await cli('preview', 'worker', '80', '--expires', '99999h')).toMatchObject({
+    expect(await cli('preview', 'worker', '80', '--expires', '8d')).toMatchObject({
       exitCode: 1,
-      stderr: expect.stringContaining('at most') as string,
+      stderr: expect.stringContaining('A preview can be made for 7d at most.') as string,
     });
+    expect(await cli('preview', 'worker', '80', '--expires', '1d')).toMatchObject({ exitCode: 0 });
+  });
+});
+
+describe('preview --open', () => {
+  const opened = async (script: string): Promise<Ended> => {
+    await using held = new AsyncDisposableStack();
+    const folder = await mkdtemp(join(tmpdir(), 'caisson-opener-'));
+    held.defer(() => rm(folder, { recursive: true }));
+    await writeFile(join(folder, 'xdg-open'), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    return await caisson(['preview', 'worker', '8080', '--open'], { ...environment, PATH: folder });
+  };
+
+  test('an opener that finds no browser is told, and the link is there', async () => {
+    const { exitCode, stdout, stderr } = await opened('exit 3');
+    expect([exitCode, stdout]).toEqual([0, expect.stringContaining('http://8080-')]);
+    expect(stderr).toContain('No browser could be started (`xdg-open` ended with 3). Open the address yourself.\n');
+  });
+
+  test('one that opened it is not spoken of', async () => {
+    expect((await opened('exit 0')).stderr).not.toContain('No browser');
+  });
+
+  test('one that is not there is told', async () => {
+    const { exitCode, stderr } = await caisson(['preview', 'worker', '8080', '--open'], {
+      ...environment,
+      PATH: '/nonexistent',
+    });
+    expect([exitCode, stderr]).toEqual([0, expect.stringContaining('(`xdg-open` is not there)')]);
   });
 });
 
 describe('forward', () => {
+  test('a local port that is taken is told in words', async () => {
+    expect(await cli('forward', 'worker', `${port}:80`)).toEqual({
+      exitCode: 1,
+      stdout: '',
+      stderr:
+        `error: 127.0.0.1:${port} cannot be listened on: address already in use.\n` +
+        'hint: Choose another local port; 0 takes a free one.\n',
+    });
+  });
+
   async function start(remote: number): Promise<{ command: CliProcess; local: number }> {
     const command = new CliProcess(['forward', 'worker', `0:${remote}`], environment);
     const local = await until('the address', () => /^127\.0\.0\.1:(\d+) /.exec(command.stdout)?.[1]);

@@ -3,6 +3,7 @@ import type { FileInfo } from '../../client/index.ts';
 import { jsonOption } from '../arguments.ts';
 import { sizeText } from '../files/progress.ts';
 import { lastName, remotePath } from '../files/remote-path.ts';
+import { modeText } from '../output/mode-text.ts';
 import { printListing } from '../output/listing.ts';
 import { relativeTime } from '../output/relative-time.ts';
 import { writeJsonLine } from '../output/sink.ts';
@@ -47,7 +48,7 @@ async function ls(remote: string, { recursive = false, json = false }: Options):
     columns: [
       {
         title: 'mode',
-        value: ({ type, mode }) => `${signs[type]}${mode.toString(8).padStart(3, '0')}`,
+        value: modeText,
         style: () => 'dim',
       },
       { title: 'size', value: ({ type, size }) => (type === 'file' ? sizeText(size) : ''), align: 'right' },
@@ -59,8 +60,6 @@ async function ls(remote: string, { recursive = false, json = false }: Options):
     isCut,
   });
 }
-
-const signs = { file: '-', directory: 'd', link: 'l', other: '?' } as const;
 
 function suffix({ type, target }: FileInfo): string {
   if (type === 'directory') return '/';
