@@ -3,6 +3,7 @@ import { advice, commandName } from './command-name.ts';
 import { commandTable } from './command-table.ts';
 import { exitCodes } from './exit-codes.ts';
 import { reportFailure } from './failure.ts';
+import { usageHint } from './hint.ts';
 import { packageVersion } from './version.ts';
 
 const description = `The control plane for sandboxed coding agents.`;
@@ -24,7 +25,7 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
     const wanted = args[0] === 'help' ? [...args.slice(1), '--help'] : args;
     const program = await buildProgram(wanted);
     program.hook('preAction', (_program, action) => {
-      command = fullName(action);
+      command = pathOf(action);
     });
     await program.parseAsync(wanted, { from: 'user' });
     return exitCodes.ok;
@@ -51,7 +52,7 @@ async function buildProgram(args: readonly string[]): Promise<Command> {
       .showSuggestionAfterError()
       .configureHelp({ showGlobalOptions: false })
       .configureOutput({
-        outputError: (text, write) => write(`${text}hint: \`${fullName(command)} --help\` tells how it is used.\n`),
+        outputError: (text, write) => write(`${text}hint: ${usageHint(pathOf(command), text)}\n`),
       });
   }
   return program;
@@ -62,8 +63,9 @@ function* everyCommand(command: Command): Generator<Command> {
   for (const child of command.commands) yield* everyCommand(child);
 }
 
-function fullName(command: Command): string {
-  return command.parent === null ? command.name() : `${fullName(command.parent)} ${command.name()}`;
+/** E.g. `files rm`; empty for the program itself. */
+function pathOf(command: Command): string {
+  return command.parent === null ? '' : `${pathOf(command.parent)} ${command.name()}`.trimStart();
 }
 
 /** What nobody caught is told like any other error, without a stack. */

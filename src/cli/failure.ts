@@ -3,6 +3,7 @@ import { exitCodes } from './exit-codes.ts';
 import { hintOf } from './hint.ts';
 import { printable } from './output/printable.ts';
 import { stderr } from './output/sink.ts';
+import { unknownId } from './unknown-id.ts';
 
 /** Ends a command with an exit code when everything worth saying has been said. */
 export class Exit extends Error {
@@ -14,10 +15,10 @@ export class Exit extends Error {
   }
 }
 
-/** Says what went wrong on stderr, `error:` and `hint:` on a line each, and returns the exit code. `command`: the one that failed. */
+/** Says what went wrong on stderr, `error:` and `hint:` on a line each, and returns the exit code. `command`: the one that failed, e.g. `files rm`. */
 export async function reportFailure(thrown: unknown, command?: string): Promise<number> {
   if (thrown instanceof Exit) return thrown.exitCode;
-  const error = thrown instanceof CaissonError ? thrown : defect(thrown);
+  const error = thrown instanceof CaissonError ? (unknownId(thrown) ?? thrown) : defect(thrown);
   await stderr.write(`${stderr.style('red', 'error:')} ${printable(error.message)}\n`);
   await stderr.write(`${stderr.style('dim', 'hint:')} ${printable(hintOf(error, { command }))}\n`);
   if (process.env['CAISSON_DEBUG'] === '1') await stderr.write(`${traceOf(thrown)}\n`);

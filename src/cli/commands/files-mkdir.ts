@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { CaissonError } from '../../kernel/errors.ts';
 import { remotePath } from '../files/remote-path.ts';
 
 export function filesMkdirCommand(): Command {
@@ -11,5 +12,11 @@ export function filesMkdirCommand(): Command {
 
 async function mkdir(text: string, { parents = false }: { readonly parents?: boolean }): Promise<void> {
   const { client, agentId, path } = await remotePath(text);
-  await client.files.mkdir.mutate({ agentId, path, parents });
+  try {
+    await client.files.mkdir.mutate({ agentId, path, parents });
+  } catch (thrown) {
+    if (!(thrown instanceof CaissonError) || thrown.code !== 'FILE_NOT_FOUND') throw thrown;
+    const above = path.replace(/\/*[^/]*\/*$/, '');
+    throw new CaissonError('FILE_NOT_FOUND', `${JSON.stringify(above)}: there is no such folder.`, { cause: thrown });
+  }
 }

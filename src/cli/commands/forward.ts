@@ -4,6 +4,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { CaissonError, errorText } from '../../kernel/errors.ts';
 import { connect, connectionSettings } from '../connection.ts';
 import { findAgent } from '../find-agent.ts';
+import { localErrorText } from '../files/local-error.ts';
 import { forwardConnection } from '../forward-connection.ts';
 import { printable } from '../output/printable.ts';
 import { stderr, stdout } from '../output/sink.ts';
@@ -51,7 +52,7 @@ async function listen(server: Server, port: number): Promise<number> {
     server.listen(port, '127.0.0.1');
     await once(server, 'listening');
   } catch (cause) {
-    throw new CaissonError('CONFIG_INVALID', `127.0.0.1:${port} cannot be listened on: ${errorText(cause)}.`, {
+    throw new CaissonError('CONFIG_INVALID', `127.0.0.1:${port} cannot be listened on: ${localErrorText(cause)}.`, {
       hint: 'Choose another local port; 0 takes a free one.',
       cause,
     });

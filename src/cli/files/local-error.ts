@@ -1,14 +1,27 @@
-import { CaissonError } from '../../kernel/errors.ts';
+import { getSystemErrorMessage } from 'node:util';
+import { CaissonError, errorText } from '../../kernel/errors.ts';
 
 /** Runs work on this machine's files; what the system refuses is the caller's to mend, not a defect. */
 export async function onThisMachine<Result>(work: () => Promise<Result>): Promise<Result> {
   try {
     return await work();
   } catch (thrown) {
-    if (thrown instanceof CaissonError || !(thrown instanceof Error) || !('code' in thrown)) throw thrown;
-    throw new CaissonError('BAD_REQUEST', `On this machine: ${thrown.message}.`, {
-      hint: 'Check the local path and its permissions.',
+    if (!isOfSystem(thrown)) throw thrown;
+    const what = thrown.path === undefined ? '' : `${JSON.stringify(thrown.path)}: `;
+    throw new CaissonError('BAD_REQUEST', `On this machine: ${what}${localErrorText(thrown)}.`, {
+      hint: /^(?:ENOSPC|EDQUOT)$/.test(thrown.code ?? '')
+        ? 'Make room on its disk.'
+        : 'Check the local path and its permissions.',
       cause: thrown,
     });
   }
+}
+
+/** What the operating system means by an error of Node, e.g. "address already in use". */
+export function localErrorText(thrown: unknown): string {
+  return isOfSystem(thrown) ? getSystemErrorMessage(thrown.errno) : errorText(thrown);
+}
+
+function isOfSystem(thrown: unknown): thrown is NodeJS.ErrnoException & { readonly errno: number } {
+  return thrown instanceof Error && 'errno' in thrown && typeof thrown.errno === 'number' && thrown.errno < 0;
 }

@@ -5,7 +5,7 @@ import type { ErrorCode } from '../../kernel/error-table.ts';
 const table: Readonly<Record<string, readonly [code: ErrorCode, text: string]>> = {
   ENOENT: ['FILE_NOT_FOUND', 'there is no such file or folder'],
   ESTALE: ['FILE_NOT_FOUND', 'it is no longer there'],
-  ENOTDIR: ['NOT_A_DIRECTORY', 'a part of the path is not a folder'],
+  ENOTDIR: ['NOT_A_DIRECTORY', 'it, or a part of its path, is not a folder'],
   EISDIR: ['IS_A_DIRECTORY', 'it is a folder'],
   EEXIST: ['FILE_EXISTS', 'it exists already'],
   ENOTEMPTY: ['DIRECTORY_NOT_EMPTY', 'the folder is not empty'],

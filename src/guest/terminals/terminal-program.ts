@@ -66,6 +66,6 @@ async function findProgram(program: string, cwd: string, path: string): Promise<
     if (runs) return file;
   }
   throw new CaissonError('BAD_REQUEST', `There is no program "${program.slice(0, 200)}" in the sandbox.`, {
-    hint: 'Check its name and that it may be run. For a command line use ["bash", "-c", "…"].',
+    hint: 'Check its name and that it may be run. Shell text needs a shell: `bash -c "…"`.',
   });
 }

@@ -1,0 +1,78 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type RunningWorkspace, startWorkspace } from '../controlplane/workspace/running-workspace.ts';
+import { caisson, type Ended } from './command.ts';
+
+let workspace: RunningWorkspace;
+let environment: Record<string, string>;
+let local: string;
+const cli = (...args: string[]): Promise<Ended> => caisson(['files', ...args], environment);
+
+beforeAll(async () => {
+  workspace = await startWorkspace();
+  environment = { CAISSON_URL: workspace.url, CAISSON_API_KEY: workspace.apiKey };
+  local = await mkdtemp(join(tmpdir(), 'caisson-local-'));
+  await writeFile(join(local, 'index.html'), 'hello\n');
+  await mkdir(join(workspace.roots[0], 'site'));
+  await writeFile(join(workspace.roots[0], 'site/a.ts'), 'needle\n');
+  await writeFile(join(workspace.roots[0], 'site/b.js'), 'needle\n');
+  await writeFile(join(workspace.roots[0], 'hello.txt'), 'hello\n');
+});
+afterAll(async () => {
+  await workspace[Symbol.asyncDispose]();
+  await rm(local, { recursive: true });
+});
+
+test.for([
+  [['rm', 'worker:site'], 'the folder is not empty.', '`caisson files rm -r` removes'],
+  [['mkdir', 'worker:d1/d2'], '"d1": there is no such folder.', '`caisson files mkdir -p` makes'],
+  [['mkdir', 'worker:site'], 'exists already.', 'Choose another name. With -p'],
+  [['mv', 'worker:hello.txt', 'site/a.ts'], 'exists already.', 'Choose another name. -f replaces'],
+  [['cp', 'worker:hello.txt', 'site/a.ts'], 'exists already.', 'Choose another name. -f replaces'],
+  [['cat', 'worker:site'], 'is a folder.', '`caisson files ls` lists'],
+  [['cat', 'worker:nope'], 'there is no such file or folder.', '`caisson files ls <agent>:<folder>`'],
+  [['watch', 'worker:hello.txt'], 'it, or a part of its path, is not a folder.', 'Watch the folder that it is in.'],
+] as const)('the hint says what to type: %j', async ([args, message, hint]) => {
+  const { exitCode, stderr } = await cli(...args);
+  expect(exitCode).toBe(1);
+  expect(stderr).toMatch(/^error: .*\nhint: .*\n$/);
+  expect(stderr).toContain(`${message}\n`);
+  expect(stderr).toContain(`\nhint: ${hint}`);
+});
+
+test('a file that is put where a folder is: the slash is named, and is what helps', async () => {
+  const file = join(local, 'index.html');
+  expect((await cli('put', file, 'worker:site')).stderr).toContain('hint: End the path with a slash');
+  expect(await cli('put', file, 'worker:site/')).toMatchObject({ exitCode: 0 });
+  expect((await cli('cat', 'worker:site/index.html')).stdout).toBe('hello\n');
+});
+
+test('--exclude takes one value, so that what follows is an argument, and may be given again', async () => {
+  await mkdir(join(local, 'tree/one'), { recursive: true });
+  await mkdir(join(local, 'tree/two'));
+  for (const name of ['one/a', 'two/b', 'c']) await writeFile(join(local, 'tree', name), name);
+  const { exitCode, stderr } = await cli(
+    'sync',
+    '--exclude',
+    'one',
+    '--exclude',
+    'two',
+    `${local}/tree`,
+    'worker:tree',
+  );
+  expect([exitCode, stderr]).toEqual([0, expect.stringContaining('put c')]);
+  expect((await cli('ls', '-r', 'worker:tree', '--json')).stdout.trim().split('\n')).toHaveLength(1);
+});
+
+test.for([
+  [(folder: string) => ['put', `${folder}/nope`, 'worker:x'], 'nope": no such file or directory.'],
+  [(folder: string) => ['put', `${folder}/index.html/x`, 'worker:x'], 'index.html/x": not a directory.'],
+  [(folder: string) => ['sync', `${folder}/index.html`, 'worker:x'], 'index.html": not a directory.'],
+] as const)('what this machine refuses is told without Node’s codes and calls: %#', async ([args, message]) => {
+  const { exitCode, stderr } = await cli(...args(local));
+  expect([exitCode, stderr]).toEqual([1, expect.stringContaining(message)]);
+  expect(stderr).toContain(`error: On this machine: "${local}/`);
+  expect(stderr).not.toMatch(/ENO|stat|scandir/);
+});
