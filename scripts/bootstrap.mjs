@@ -39,7 +39,7 @@ async function main(name, args) {
   // Files that end up in the image must be readable by everyone, whatever the caller's umask.
   process.umask(0o022);
   const started = performance.now();
-  const release = await acquireLock('set-up', log);
+  const release = await acquireLock('set-up', { work: 'set-up', log });
   let node;
   let environment;
   try {

@@ -4,16 +4,18 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /**
- * Only one holder of `name` at a time, among this user's processes on this machine. Waits for the other one, however long it takes. A lock
- * whose process is gone is taken over. Returns the function that releases.
+ * Only one holder of `name` at a time, among this user's processes on this machine. Waits for the other one, however long it takes, and
+ * says so, as `work`, when it begins and every `remindMs` (default: 30 s). A lock whose process is gone is taken over. Returns the
+ * function that releases.
  */
-export async function acquireLock(name, log) {
+export async function acquireLock(name, { work, log, remindMs = 30_000 }) {
   const path = join(tmpdir(), `caisson-${name}-${userInfo().uid}.lock`);
-  const token = JSON.stringify({ pid: process.pid, started: processStart(process.pid) });
+  const token = JSON.stringify({ pid: process.pid, started: processStart(process.pid), directory: process.cwd() });
   const release = () => {
     if (readLock(path) === token) unlinkSync(path);
   };
-  let told = false;
+  const since = performance.now();
+  let tellAtMs = 0;
   for (;;) {
     const holder = readLock(path);
     if (holder === token) return release;
@@ -22,8 +24,12 @@ export async function acquireLock(name, log) {
       continue;
     }
     if (isAlive(holder)) {
-      if (!told) log(`waiting for process ${JSON.parse(holder).pid}, which is at the same (${name})`);
-      told = true;
+      const waitedMs = performance.now() - since;
+      if (waitedMs >= tellAtMs) {
+        const elapsed = tellAtMs === 0 ? '' : `, for ${Math.round(waitedMs / 1000)} s now`;
+        log(`waiting for another ${work} on this machine to end (${describe(holder)})${elapsed}`);
+        tellAtMs = waitedMs + remindMs;
+      }
       await delay(300);
       continue;
     }
@@ -31,6 +37,11 @@ export async function acquireLock(name, log) {
     renameSync(writeToken(path, token), path);
     await delay(200);
   }
+}
+
+function describe(holder) {
+  const { pid, directory } = JSON.parse(holder);
+  return directory === undefined ? `process ${pid}` : `process ${pid}, in ${directory}`;
 }
 
 function writeToken(path, token) {

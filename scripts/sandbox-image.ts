@@ -47,7 +47,7 @@ export async function ensureSandboxImage(options: SandboxImageOptions): Promise<
   if (await imageExists(docker, image)) return { image, base, guestVersion: guest.version };
 
   // Two builds at once would race for the engine's cache of layers, which both fill and prune.
-  const release = await acquireLock('image', log);
+  const release = await acquireLock('image', { work: 'build of the sandbox image', log });
   try {
     if (!(await imageExists(docker, image))) {
       log('building the sandbox image (the first time about 1 min, with a new guest about 3 s)');
