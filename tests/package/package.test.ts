@@ -60,6 +60,11 @@ describe('the package in a strict project, with its libraries checked', () => {
     await typeCheck('panel', panelProgram, browserCompilerOptions);
   });
 
+  test('the TypeScript of docs/workspace.md, which is one program, compiles', async () => {
+    const blocks = await codeBlocks(join(repositoryRoot, 'docs/workspace.md'), 'ts');
+    await typeCheck('workspace', blocks.join('\n'), strictCompilerOptions);
+  });
+
   test.each(['README.md', 'docs/api.md'])('the TypeScript of %s compiles as it stands', async (file) => {
     const blocks = await codeBlocks(join(repositoryRoot, file), 'ts');
     expect(blocks.length).toBeGreaterThan(0);
