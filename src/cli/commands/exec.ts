@@ -23,8 +23,8 @@ export function execCommand(): Command {
     .description(
       'Run a command in the sandbox of an agent, with its input and outputs here. Ctrl-C interrupts it; once more kills it. ' +
         'It is killed when this command goes. No shell is involved: use `-- bash -c "…"` where you want one.\n\n' +
-        'It exits as the command does: with its code, or with 128 and the number of the signal that ended it. ' +
-        '124: its time was up. 125: Caisson could not run it. 126: it cannot be executed. 127: there is no such program.',
+        'It exits as the command does: with its code, or with 128 and the number of the signal that ended it.\n' +
+        '124: its time was up.\n125: Caisson could not run it.\n126: it cannot be executed.\n127: there is no such program.',
     )
     .argument('<agent>', 'id or name')
     .argument('<command...>', 'the program and its arguments, after --')

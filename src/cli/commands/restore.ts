@@ -19,7 +19,7 @@ interface Options {
 export function restoreCommand(): Command {
   return new Command('restore')
     .description(
-      'Put the files of the workspace back as they were before a run. Files that were added since are removed; ignored files and git history stay as they are. It can be undone.',
+      'Put the files of the workspace back as they were before a run. Files that were added since are removed; ignored files and git history stay as they are, and so do folders that were added and are empty or a repository. It can be undone.',
     )
     .argument('<agent>', 'id or name')
     .argument('[paths...]', 'only these files and folders')
