@@ -1,6 +1,7 @@
 import { Command } from 'commander';
-import { CaissonError } from '../../client/index.ts';
+import { type CaissonClient, CaissonError } from '../../client/index.ts';
 import { jsonOption } from '../arguments.ts';
+import { addedFolders } from '../changes/added-folders.ts';
 import { commandName } from '../command-name.ts';
 import { confirm } from '../confirm.ts';
 import { connect } from '../connection.ts';
@@ -69,9 +70,21 @@ async function restore(nameOrId: string, paths: string[], options: Options): Pro
     await stderr.write(`${stderr.style('yellow', `(left as it is: ${oneLine(path)}, ${keptTexts[reason]})`)}\n`);
   }
   if (report.keptTotal > 20) await stderr.write(`(and ${report.keptTotal - 20} more)\n`);
+  if (paths.length === 0) await tellAddedFolders(client, agentId, run ?? checkpoint);
   await stderr.write(
     `${stderr.style('dim', `(undo: ${commandName()} restore ${name} --checkpoint ${report.undo} --yes)`)}\n`,
   );
+}
+
+async function tellAddedFolders(client: CaissonClient, agentId: string, target: string | undefined): Promise<void> {
+  const { items } = await client.changes.checkpoints.query({ agentId });
+  const taken = items.find(({ id }) => id === target);
+  const added = taken === undefined ? [] : await addedFolders(client, agentId, taken.at);
+  if (added.length === 0) return;
+  const more = added.length > 10 ? ` and ${added.length - 10} more` : '';
+  const names = added.slice(0, 10).map((name) => `${oneLine(name)}/`);
+  const note = `(added folders stay, empty or with their .git: ${names.join(', ')}${more})`;
+  await stderr.write(`${stderr.style('dim', note)}\n`);
 }
 
 const keptTexts = {

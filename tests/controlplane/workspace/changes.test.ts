@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { agentIdSchema, newCheckpointId, newRunId } from '../../../src/kernel/ids.ts';
@@ -119,4 +119,24 @@ test('the command line shows, restores, and says how to undo it', async () => {
   expect((await cli('diff', agent.name, '--run', runId)).stderr).toBe('Nothing has changed.\n');
   await cli('restore', agent.name, '--checkpoint', undo, '--yes', 'menu.txt');
   expect((await cli('diff', agent.name, '--run', runId, '--stat')).stdout).toContain('M menu.txt');
+});
+
+test('`caisson restore` names the folders that were added and stay, and only those', async () => {
+  const [root] = workspace.roots;
+  const folder = (name: string) => mkdir(join(root, name), { recursive: true });
+  await folder('empty-before');
+  await folder('with-files');
+  await put('with-files/a.txt', 'one\n');
+  const { runId, end } = await startRun();
+  await rm(join(root, 'with-files'), { recursive: true });
+  for (const name of ['with-files', 'deep/er', 'cloned/.git', 'filled']) await folder(name);
+  await put('with-files/a.txt', 'one\n');
+  await put('cloned/.git/HEAD', 'ref: refs/heads/main\n');
+  await put('filled/a.txt', 'gone after the restore\n');
+  await end();
+  const environment = { CAISSON_URL: workspace.url, CAISSON_API_KEY: workspace.apiKey };
+  const { exitCode, stderr } = await caisson(['restore', 'worker', '--run', runId, '--yes'], environment);
+  expect([exitCode, stderr]).toEqual([0, expect.stringContaining('(undo: ')]);
+  const [, names = ''] = /added folders stay, empty or with their \.git: (.*)\)/.exec(stderr) ?? [];
+  expect(names.split(', ').toSorted()).toEqual(['cloned/', 'deep/']);
 });
