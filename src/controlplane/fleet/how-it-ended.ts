@@ -9,7 +9,7 @@ export function howItEnded(sandbox: Sandbox | undefined): string {
   const { state, ended } = sandbox;
   if (ended === null)
     return state === 'broken' ? 'The sandbox cannot be used any more.' : 'The sandbox is not running.';
-  // An engine may remember a shortage that the sandbox outlived: only what was killed died of it.
-  if (ended.outOfMemory && ended.exitCode === killed) return 'The sandbox was killed for want of memory.';
+  // Engines also remember a shortage that the sandbox outlived, so no more than this is known.
+  if (ended.outOfMemory && ended.exitCode === killed) return 'The sandbox was killed, after it ran out of memory.';
   return `The sandbox ended with ${ended.exitCode}${ended.exitCode === killed ? ' (killed)' : ''}.`;
 }

@@ -210,7 +210,7 @@ describe('while an engine that has gone keeps it unknown whether a sandbox lives
 });
 
 test.for([
-  [{ exitCode: 137, outOfMemory: true }, 'The sandbox was killed for want of memory.'],
+  [{ exitCode: 137, outOfMemory: true }, 'The sandbox was killed, after it ran out of memory.'],
   [{ exitCode: 137, outOfMemory: false }, 'The sandbox ended with 137 (killed).'],
   [{ exitCode: 0, outOfMemory: true }, 'The sandbox ended with 0.'],
 ] as const)('how a sandbox ended is stored, told by an event and logged: %o', async ([ended, said]) => {
