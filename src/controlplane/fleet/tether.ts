@@ -17,6 +17,7 @@ const unresponsive = `The sandbox did not answer for ${unresponsiveAfterMs / 1_0
  * can hold the store that gives out leases, so a higher one was made up inside the sandbox.
  */
 const beyondRepair: ReadonlySet<ErrorCode> = new Set(['GUEST_PROTOCOL', 'STALE_LEASE', 'BAD_REQUEST']);
+const beyondRepairText = 'the guest cannot be driven any more; its sandbox is stopped';
 /** What says that a guest does not answer. Anything else is not the guest's fault. */
 const silence: ReadonlySet<ErrorCode> = new Set(['WIRE_LOST', 'DEADLINE_EXCEEDED', 'SANDBOX_NOT_RUNNING']);
 /** A wire that held for less counts as one more failure, however well it began. */
@@ -226,7 +227,7 @@ export class Tether {
     const agentId = this.#agentId;
     this.#mode = { name: 'detached' };
     if (beyondRepair.has(reason.code)) {
-      logger.error({ agentId, err: reason }, 'the guest cannot be driven any more; its sandbox is stopped');
+      logger.error({ agentId, err: reason }, beyondRepairText);
       await this.stop(reason.message).catch((error: unknown) => {
         logger.error({ agentId, err: error }, 'the sandbox could not be stopped');
       });
@@ -310,7 +311,7 @@ export class Tether {
         doubt.grow(error, { isFault: !isSilent, since });
         const isBeyondRepair = beyondRepair.has(error.code);
         const isLost = isBeyondRepair || silentMs > unresponsiveAfterMs;
-        this.#tellFailure(error, { isLost, isSilent });
+        this.#tellFailure(error, { isSilent, isLost });
         if (isLost) {
           // Stopped, it is found stopped the next time round, also when this cannot be stored just now.
           stoppedFor = isBeyondRepair ? `The sandbox was stopped: ${error.message}` : unresponsive;
@@ -327,7 +328,8 @@ export class Tether {
   ): void {
     const { logger } = this.#options;
     const fields = { agentId: this.#agentId, code: error.code, err: error.cause ?? error };
-    if (isLost) logger.error(fields, 'the guest does not answer; its sandbox is stopped');
+    if (isLost && isSilent) logger.error(fields, 'the guest does not answer; its sandbox is stopped');
+    else if (isLost) logger.error(fields, beyondRepairText);
     else if (!isSilent && this.#faultWarnings.isDue())
       logger.warn(fields, 'it is not known whether the sandbox lives; looking again');
     else logger.debug(fields, 'not attached yet');
