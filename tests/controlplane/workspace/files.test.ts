@@ -429,7 +429,7 @@ describe('watching', () => {
       url: workspace.url,
       apiKey: workspace.apiKey,
       fetch: (url, init) => {
-        if (String(url).includes('files.watch')) watches++;
+        if (new Request(url).url.includes('files.watch')) watches++;
         return fetch(url, init);
       },
     });
