@@ -11,5 +11,5 @@ export function howItEnded(sandbox: Sandbox | undefined): string {
     return state === 'broken' ? 'The sandbox cannot be used any more.' : 'The sandbox is not running.';
   // Engines also remember a shortage that the sandbox outlived, so no more than this is known.
   if (ended.outOfMemory && ended.exitCode === killed) return 'The sandbox was killed, after it ran out of memory.';
-  return `The sandbox ended with ${ended.exitCode}${ended.exitCode === killed ? ' (killed)' : ''}.`;
+  return `The sandbox ended with exit code ${ended.exitCode}${ended.exitCode === killed ? ' (killed)' : ''}.`;
 }

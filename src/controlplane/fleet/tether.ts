@@ -66,13 +66,13 @@ export class Tether {
   /** Breaks since the last warning of one. */
   #breaks = 0;
   readonly #breakWarnings: NowAndThen;
-  readonly #faultWarnings: NowAndThen;
+  /** By what is at fault: at most one for each code of the table. */
+  readonly #faultWarnings = new Map<ErrorCode, NowAndThen>();
 
   constructor(options: TetherOptions) {
     this.#options = options;
     this.#agentId = options.agentId;
     this.#breakWarnings = new NowAndThen(options.clock, warnEveryMs);
-    this.#faultWarnings = new NowAndThen(options.clock, warnEveryMs);
   }
 
   /** The wire to the guest, unless it is known to be broken. */
@@ -326,11 +326,13 @@ export class Tether {
     error: CaissonError,
     { isLost, isSilent }: { readonly isLost: boolean; readonly isSilent: boolean },
   ): void {
-    const { logger } = this.#options;
+    const { logger, clock } = this.#options;
+    const warnings = this.#faultWarnings.get(error.code) ?? new NowAndThen(clock, warnEveryMs);
+    if (!isSilent) this.#faultWarnings.set(error.code, warnings);
     const fields = { agentId: this.#agentId, code: error.code, err: error.cause ?? error };
     if (isLost && isSilent) logger.error(fields, 'the guest does not answer; its sandbox is stopped');
     else if (isLost) logger.error(fields, beyondRepairText);
-    else if (!isSilent && this.#faultWarnings.isDue())
+    else if (!isSilent && warnings.isDue())
       logger.warn(fields, 'it is not known whether the sandbox lives; looking again');
     else logger.debug(fields, 'not attached yet');
   }

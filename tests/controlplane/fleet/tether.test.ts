@@ -152,7 +152,7 @@ describe('while an engine that has gone keeps it unknown whether a sandbox lives
   const warned: unknown[] = [];
   let faults = 0;
   const hear = (fields: LogFields, message: string, isWarning: boolean): void => {
-    if (fields['code'] !== 'PROVIDER_UNAVAILABLE') return;
+    if (fields['code'] !== 'PROVIDER_UNAVAILABLE' && fields['code'] !== 'STORAGE_UNAVAILABLE') return;
     faults++;
     if (isWarning) warned.push(message);
   };
@@ -206,13 +206,15 @@ describe('while an engine that has gone keeps it unknown whether a sandbox lives
     const before = faults;
     await until('it is asked some more', () => faults > before + 3);
     expect(warned).toHaveLength(2);
+    fixture.provider.fault = new CaissonError('STORAGE_UNAVAILABLE', 'The disk is full.');
+    await until('another fault is told at once', () => warned.length === 3);
   });
 });
 
 test.for([
   [{ exitCode: 137, outOfMemory: true }, 'The sandbox was killed, after it ran out of memory.'],
-  [{ exitCode: 137, outOfMemory: false }, 'The sandbox ended with 137 (killed).'],
-  [{ exitCode: 0, outOfMemory: true }, 'The sandbox ended with 0.'],
+  [{ exitCode: 137, outOfMemory: false }, 'The sandbox ended with exit code 137 (killed).'],
+  [{ exitCode: 0, outOfMemory: true }, 'The sandbox ended with exit code 0.'],
 ] as const)('how a sandbox ended is stored, told by an event and logged: %o', async ([ended, said]) => {
   const logged: LogFields[] = [];
   const info = (fields: LogFields): void => void logged.push(fields);
