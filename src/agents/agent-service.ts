@@ -53,6 +53,18 @@ export interface AgentSnapshot {
   readonly pendingPermissions: readonly Permission[];
 }
 
+/** Numbers of agents. */
+interface SandboxTally {
+  readonly starting: number;
+  /** With a guest that can be reached right now. */
+  readonly running: number;
+  /** Should be running, and cannot be reached: it is being looked for. */
+  readonly unattached: number;
+  readonly stopped: number;
+  /** The last start failed. */
+  readonly failed: number;
+}
+
 type WorkspaceRestored = Omit<Extract<EventData, { type: 'workspace.restored' }>, 'type'>;
 
 export class AgentService {
@@ -118,6 +130,21 @@ export class AgentService {
 
   async list(ownerId: UserId | null, page: PageRequest): Promise<Page<Agent>> {
     return await this.#dependencies.store.listAgents(ownerId, page);
+  }
+
+  /** How many agents there are by the state of their sandbox, as one looks at them page by page. */
+  async sandboxTally(ownerId: UserId | null): Promise<SandboxTally> {
+    const { store, sandboxes } = this.#dependencies;
+    const tally = { starting: 0, running: 0, unattached: 0, stopped: 0, failed: 0 };
+    for (let cursor: string | null = null; ;) {
+      const { items, nextCursor }: Page<Agent> = await store.listAgents(ownerId, { limit: 200, cursor });
+      for (const { id, sandbox } of items) {
+        const isLost = sandbox.state === 'running' && sandboxes.currentGuest(id) === undefined;
+        tally[isLost ? 'unattached' : sandbox.state]++;
+      }
+      if (nextCursor === null) return tally;
+      cursor = nextCursor;
+    }
   }
 
   async snapshot(id: AgentId): Promise<AgentSnapshot> {

@@ -52,6 +52,10 @@ export function createDomain(parts: DomainParts): Domain {
   const agents = new AgentService({ store, log, executor, waiters, sandboxes, clock, logger, settings });
   const conversations = new ConversationService({ store, log, executor, sandboxes, clock, logger });
   log.onStored((event) => {
+    if (event.type === 'sandbox.status') {
+      const { agentId, state, incarnation, message: reason } = event;
+      logger.info({ agentId, state, incarnation, reason }, 'the state of a sandbox has changed');
+    }
     if (!endsRun(event)) return;
     waiters.runEnded(event.runId);
     const { agentId, conversationId: id } = event;

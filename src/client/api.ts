@@ -37,6 +37,8 @@ export type Preview = ApiOutputs['previews']['get'];
 export type ApiKey = ApiOutputs['keys']['list']['items'][number];
 /** What a control plane is, and who the caller is to it. */
 export type ControlPlane = ApiOutputs['system']['version'];
+/** Numbers of agents, by the state of their sandbox. */
+export type SandboxCounts = ApiOutputs['system']['sandboxes'];
 /** A process that was started in a sandbox through the API. */
 export type Process = ApiOutputs['processes']['get'];
 /** Everything that runs in a sandbox. */

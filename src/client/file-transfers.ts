@@ -3,7 +3,7 @@ import { pathToBytes } from '../kernel/file-path.ts';
 import { percentEncodeBytes } from '../kernel/percent-bytes.ts';
 import type { ApiOutputs } from './api.ts';
 import { errorOfShape } from './call-error.ts';
-import { callFailed, type Endpoint, notCaisson, unreachable } from './endpoint.ts';
+import { callFailed, type Endpoint, notCaisson } from './endpoint.ts';
 
 type Bytes = Uint8Array<ArrayBuffer>;
 type Body = ReadableStream<Bytes> | Blob | Uint8Array<ArrayBuffer> | string;
@@ -27,7 +27,7 @@ export interface DownloadOptions extends Of {
 
 /** A file under way. */
 export interface Download {
-  /** Fails when the transfer breaks, also where the file became shorter meanwhile. Cancel it if it is not read to its end. */
+  /** Fails with TRANSFER_BROKEN, also where the file became shorter meanwhile. Cancel it if it is not read to its end. */
   readonly stream: ReadableStream<Bytes>;
   /** Bytes that come. */
   readonly length: number;
@@ -89,7 +89,7 @@ export interface DownloadArchiveOptions extends Of {
   readonly format?: 'tar' | 'zip';
 }
 
-/** All that is in a folder, with names relative to it. The stream fails where the archive could not be finished. */
+/** All that is in a folder, with names relative to it. The stream fails with TRANSFER_BROKEN where the archive could not be finished. */
 export async function downloadArchive(
   endpoint: Endpoint,
   options: DownloadArchiveOptions,
@@ -215,17 +215,27 @@ function streamOf(
         try {
           piece = (await reader?.read())?.value;
         } catch (thrown) {
-          throw callFailed(endpoint.url, thrown, signal);
+          const failure = callFailed(endpoint.url, thrown, signal);
+          throw failure.code === 'CONTROL_PLANE_UNREACHABLE' ? brokenOff(received, length, thrown) : failure;
         }
         if (piece !== undefined) {
           received += piece.length;
           controller.enqueue(piece);
         } else if (length !== undefined && received < length) {
-          throw unreachable(endpoint.url, `the transfer broke off after ${received} of ${length} bytes`);
+          throw brokenOff(received, length);
         } else controller.close();
       },
       cancel: (reason) => reader?.cancel(reason),
     },
     { highWaterMark: 0 },
   );
+}
+
+/** The control plane was there, and may be still: whether the wire, the sandbox or the network broke is not known here. */
+function brokenOff(received: number, length: number | undefined, cause?: unknown): CaissonError {
+  const of = length === undefined ? '' : ` of ${length}`;
+  return new CaissonError('TRANSFER_BROKEN', `The transfer broke off after ${received}${of} bytes.`, {
+    details: { received, ...(length === undefined ? {} : { length }) },
+    cause,
+  });
 }

@@ -44,6 +44,7 @@ export type {
   ProcessList,
   ProcessSignal,
   Run,
+  SandboxCounts,
   Terminal,
 } from './api.ts';
 export { CaissonError, type ErrorBody } from '../kernel/errors.ts';

@@ -2,7 +2,7 @@ import type { inferProcedureOutput } from '@trpc/server';
 import { CaissonError } from '../kernel/errors.ts';
 import type { ApiInputs, AppRouter } from './api.ts';
 import { Backoff, pause } from './backoff.ts';
-import type { Endpoint } from './endpoint.ts';
+import { type Endpoint, unreachable } from './endpoint.ts';
 import { sse } from './sse.ts';
 
 /** A tracked item is seen by its reader without its id. */
@@ -25,9 +25,13 @@ export type WatchOptions = Omit<ApiInputs['files']['watch'], 'lastEventId' | 'cu
   readonly reconnectForMs?: number;
 };
 
+/** A connection that held for less counts as one more failure. */
+const steadyAfterMs = 5_000;
+
 /**
  * What changes in a folder. A connection that breaks is opened again after the last item; a `ready` that is not `resumed` then
- * says that something may have been missed. Throws what trying again cannot change.
+ * says that something may have been missed. A sandbox that was stopped meanwhile is waited for, not started. Throws what
+ * trying again cannot change.
  */
 export async function* watchFiles(
   endpoint: Endpoint,
@@ -38,24 +42,28 @@ export async function* watchFiles(
   let everReady = false;
   let awaySince = performance.now();
   while (!signal.aborted) {
+    let readySince: number | undefined;
+    let broken = unreachable(endpoint.url, 'it ended the watch');
     try {
-      for await (const item of sse<FileWatchItem>(endpoint, {
-        path: 'files.watch',
-        input: { ...input, cursor },
-        signal,
-      })) {
+      const request = { path: 'files.watch', input: { ...input, cursor }, signal };
+      for await (const item of sse<FileWatchItem>(endpoint, request)) {
         ({ cursor } = item);
-        everReady = true;
-        backoff.reset();
+        readySince ??= performance.now();
         yield item;
-        awaySince = performance.now();
       }
-      if (signal.aborted) return;
     } catch (thrown) {
-      const delayMs = backoff.nextDelayMs();
-      const isLate = performance.now() + delayMs - awaySince > reconnectForMs;
-      if (!(thrown instanceof CaissonError) || !thrown.retryable || !everReady || isLate) throw thrown;
-      await pause(delayMs, signal);
+      if (!(thrown instanceof CaissonError) || !thrown.retryable) throw thrown;
+      broken = thrown;
     }
+    if (signal.aborted) return;
+    const now = performance.now();
+    if (readySince !== undefined) {
+      everReady = true;
+      awaySince = now;
+      if (now - readySince >= steadyAfterMs) backoff.reset();
+    }
+    const delayMs = backoff.nextDelayMs();
+    if (!everReady || now + delayMs - awaySince > reconnectForMs) throw broken; // the answer to the very first attempt is final
+    await pause(delayMs, signal);
   }
 }

@@ -16,8 +16,9 @@ process.stderr.on('error', () => undefined); // a log that nobody takes must not
 const logger = createJsonLogger((line) => process.stderr.write(line));
 
 process.on('uncaughtException', (thrown) => {
-  logger.error({ error: errorText(thrown), stack: thrown.stack }, 'the guest fails');
-  process.exit(1);
+  logger.error({ error: errorText(thrown), stack: thrown.stack }, 'the guest fails'); // written when this returns
+  // Not `process.exit`: Node 24 joins V8's workers there, of which one may wait, for ever, for a collection of this thread.
+  process.kill(process.pid, 'SIGKILL');
 });
 
 const agentId = process.env[guestEnvironment.agentId];

@@ -113,6 +113,12 @@ export const errorTable = {
     retryable: false,
     hint: 'The range begins after the end. Ask for the size first.',
   },
+  TRANSFER_BROKEN: {
+    trpc: 'BAD_GATEWAY',
+    http: 502,
+    retryable: true,
+    hint: 'Try again. A download of a file can go on where it broke off: give `start`, and its ETag as `ifMatch`.',
+  },
   // Processes
   PROCESS_NOT_FOUND: {
     trpc: 'NOT_FOUND',

@@ -474,6 +474,20 @@ describe('doctor', () => {
     expect(found(report, 'disk')).toBeDefined();
   });
 
+  test('tells how many sandboxes failed or are not attached', async () => {
+    const id = await newAgent('unlucky');
+    expect(found(await cli('doctor', '--json'), 'sandboxes')).toMatchObject({
+      state: 'ok',
+      says: expect.stringContaining('running'),
+    });
+    await server.sandboxes.observer.sandboxFailed(id, { code: 'SANDBOX_START_FAILED', message: 'no' });
+    expect(found(await cli('doctor', '--json'), 'sandboxes')).toMatchObject({
+      state: 'note',
+      says: expect.stringContaining('1 failed'),
+    });
+    await cli('agents', 'delete', id, '--yes');
+  });
+
   test('a key that does not work is missing, and so the exit code is 1', async () => {
     const report = await caisson(['doctor', '--json'], { ...environment, CAISSON_API_KEY: 'ck_wrong' });
     expect(report.exitCode).toBe(1);

@@ -203,7 +203,7 @@ export class ProcessProvider implements SandboxProvider {
 }
 
 async function sandboxFrom(agentId: AgentId, { image, createdAt, group }: SandboxRecord): Promise<Sandbox> {
-  return { agentId, state: await groupState(group), providerId: String(group.pid), image, createdAt };
+  return { agentId, state: await groupState(group), ended: null, providerId: String(group.pid), image, createdAt };
 }
 
 function notRunning(agentId: AgentId): CaissonError {

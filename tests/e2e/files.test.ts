@@ -157,7 +157,7 @@ test('the sandbox stops in the middle of a download: the reader is told', async 
   const rest = (async () => {
     for (;;) if ((await reader.read()).done) return;
   })();
-  await expect(rest).rejects.toMatchObject({ code: 'CONTROL_PLANE_UNREACHABLE' });
+  await expect(rest).rejects.toMatchObject({ code: 'TRANSFER_BROKEN', retryable: true });
 }, 120_000);
 
 async function* buffers(stream: ReadableStream<Uint8Array>): AsyncGenerator<Buffer> {

@@ -1,4 +1,4 @@
-import type { ControlPlane } from '../../client/index.ts';
+import type { ControlPlane, SandboxCounts } from '../../client/index.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import { adminKeyFile, connect, controlPlaneUrl } from '../connection.ts';
 import { hintOf } from '../hint.ts';
@@ -22,7 +22,12 @@ export async function examineControlPlane(environment: Environment): Promise<Con
   const reached = await reach(environment);
   if ('about' in reached)
     return {
-      findings: [serving(url, reached.about), keyOf(reached.about), modelOf(reached.about)],
+      findings: [
+        serving(url, reached.about),
+        keyOf(reached.about),
+        modelOf(reached.about),
+        ...(reached.sandboxes === undefined ? [] : sandboxesOf(reached.sandboxes)),
+      ],
       isElsewhere,
       isServing: true,
     };
@@ -49,10 +54,16 @@ export async function examineControlPlane(environment: Environment): Promise<Con
   }
 }
 
-async function reach(environment: Environment): Promise<{ about: ControlPlane } | { error: CaissonError }> {
+async function reach(
+  environment: Environment,
+): Promise<{ about: ControlPlane; sandboxes: SandboxCounts | undefined } | { error: CaissonError }> {
   try {
     const client = await connect(environment);
-    return { about: await client.system.version.query(undefined, { signal: AbortSignal.timeout(10_000) }) };
+    const options = { signal: AbortSignal.timeout(10_000) };
+    const about = await client.system.version.query(undefined, options);
+    // One of another version, of which the findings tell, may not know them.
+    const sandboxes = await client.system.sandboxes.query(undefined, options).catch(() => undefined);
+    return { about, sandboxes };
   } catch (thrown) {
     if (thrown instanceof CaissonError) return { error: thrown };
     throw thrown;
@@ -95,6 +106,16 @@ function modelOf({ model }: ControlPlane): Finding {
     says: 'the demo model: a script answers',
     remedy: 'Start the control plane with OPENAI_API_KEY for a real one.',
   };
+}
+
+/** None where there are no agents. */
+function sandboxesOf({ failed, unattached, ...well }: SandboxCounts): Finding[] {
+  const counts = Object.entries({ failed, 'not attached': unattached, ...well }).filter(([, count]) => count > 0);
+  if (counts.length === 0) return [];
+  const finding = { what: 'sandboxes', says: counts.map(([state, count]) => `${count} ${state}`).join(', ') };
+  if (failed + unattached === 0) return [{ ...finding, state: 'ok' }];
+  const remedy = "Look at `caisson agents list`, at an agent's `caisson events`, and at the control plane's log.";
+  return [{ ...finding, state: 'note', remedy }];
 }
 
 function absent(error: CaissonError, isNeeded: boolean): Finding {

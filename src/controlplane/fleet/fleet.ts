@@ -7,6 +7,7 @@ import type { Logger } from '../../kernel/logger.ts';
 import type { Sandbox, SandboxProvider, SandboxSpec } from '../../sandbox-providers/contract/index.ts';
 import type { GuestClient } from '../../wire/guest-client.ts';
 import type { OutwardHandler } from '../../wire/serve-outward.ts';
+import { howItEnded } from './how-it-ended.ts';
 import { Tether } from './tether.ts';
 
 /** Sandboxes that a starting control plane attaches to at the same time. */
@@ -45,9 +46,9 @@ export class Fleet implements Sandboxes, AsyncDisposable {
     return (this.#tethers.get(agent.id)?.attachment ?? (await this.#tether(agent.id).ensure(agent))).client;
   }
 
-  /** The same where the sandbox runs; undefined where it does not. */
+  /** The same where the sandbox runs; undefined where it does not. Rejects, soon, with what keeps that from being known. */
   async findClient(agent: Agent): Promise<GuestClient | undefined> {
-    return (this.#tethers.get(agent.id)?.attachment ?? (await this.#tether(agent.id).reattach()))?.client;
+    return (this.#tethers.get(agent.id)?.attachment ?? (await this.#tether(agent.id).find()))?.client;
   }
 
   currentGuest(agentId: AgentId): Guest | undefined {
@@ -95,11 +96,10 @@ export class Fleet implements Sandboxes, AsyncDisposable {
         if (sandbox.state === 'running' || sandbox.state === 'paused') running.add(sandbox.agentId);
       }
       for (const agent of known) {
+        if (running.has(agent.id) || agent.sandbox.state === 'stopped' || agent.sandbox.state === 'failed') continue;
+        const reason = howItEnded(await provider.find(agent.id));
         // One that was used meanwhile has a tether, which finds out by itself and knows better than this list.
-        if (this.#tethers.has(agent.id)) continue;
-        if (!running.has(agent.id) && agent.sandbox.state !== 'stopped' && agent.sandbox.state !== 'failed') {
-          await observer.sandboxLost(agent.id, 'The sandbox was not running when the control plane started.');
-        }
+        if (!this.#tethers.has(agent.id)) await observer.sandboxLost(agent.id, reason);
       }
       const waiting = known.filter((agent) => running.has(agent.id));
       const attachNext = async (): Promise<void> => {

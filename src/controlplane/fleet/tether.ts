@@ -1,26 +1,28 @@
 import type { Agent } from '../../agents/agent.ts';
-import { deadline, orAbort } from '../../kernel/deadline.ts';
 import type { ErrorCode } from '../../kernel/error-table.ts';
 import { CaissonError, toCaissonError } from '../../kernel/errors.ts';
 import type { AgentId } from '../../kernel/ids.ts';
 import { pause } from '../../kernel/pause.ts';
 import type { SandboxSpec } from '../../sandbox-providers/contract/index.ts';
 import { type Attachment, attach, type AttachOptions } from './attachment.ts';
+import { Doubt } from './doubt.ts';
+import { howItEnded } from './how-it-ended.ts';
+import { NowAndThen } from './now-and-then.ts';
 
 /** A sandbox that runs but whose guest does not answer for this long is stopped. */
 const unresponsiveAfterMs = 60_000;
-/** How long a caller who needs a sandbox waits while it is unknown whether the old one still lives. */
-const uncertaintyLimitMs = 120_000;
+const unresponsive = `The sandbox did not answer for ${unresponsiveAfterMs / 1_000} s, and was stopped.`;
 /**
  * A guest that broke the contract, that refuses what the contract allows, or that obeys someone else: only one control plane
  * can hold the store that gives out leases, so a higher one was made up inside the sandbox.
  */
 const beyondRepair: ReadonlySet<ErrorCode> = new Set(['GUEST_PROTOCOL', 'STALE_LEASE', 'BAD_REQUEST']);
+const beyondRepairText = 'the guest cannot be driven any more; its sandbox is stopped';
 /** What says that a guest does not answer. Anything else is not the guest's fault. */
 const silence: ReadonlySet<ErrorCode> = new Set(['WIRE_LOST', 'DEADLINE_EXCEEDED', 'SANDBOX_NOT_RUNNING']);
 /** A wire that held for less counts as one more failure, however well it began. */
 const steadyAfterMs = 5_000;
-/** A guest can break its wire as often as it likes: one line in this time warns of it, with their number. */
+/** A guest can break its wire as often as it likes, and an engine be gone for hours: one line in this time warns of it. */
 const warnEveryMs = 60_000;
 /** From the first byte to a guest that can be driven: one that has just been started, and one that was there before. */
 const attachTimeoutMs = 30_000;
@@ -32,14 +34,17 @@ export interface TetherOptions extends AttachOptions {
   readonly specOf: (agent: Agent) => SandboxSpec;
 }
 
+interface Working {
+  readonly name: 'working';
+  readonly done: Promise<Attachment | undefined>;
+  /** Undefined while a sandbox is brought up, whose steps have bounds of their own. */
+  readonly doubt: Doubt | undefined;
+  readonly abort: AbortController;
+}
+
 type Mode =
   | { readonly name: 'detached' | 'closed' }
-  | {
-      readonly name: 'working';
-      readonly purpose: 'bring-up' | 'reattach';
-      readonly done: Promise<Attachment | undefined>;
-      readonly abort: AbortController;
-    }
+  | Working
   | { readonly name: 'attached'; readonly attachment: Attachment; readonly since: number }
   | { readonly name: 'stopping'; readonly done: Promise<void> };
 
@@ -60,11 +65,14 @@ export class Tether {
   #unsteady = 0;
   /** Breaks since the last warning of one. */
   #breaks = 0;
-  #warnedAt = Number.NEGATIVE_INFINITY;
+  readonly #breakWarnings: NowAndThen;
+  /** By what is at fault: at most one for each code of the table. */
+  readonly #faultWarnings = new Map<ErrorCode, NowAndThen>();
 
   constructor(options: TetherOptions) {
     this.#options = options;
     this.#agentId = options.agentId;
+    this.#breakWarnings = new NowAndThen(options.clock, warnEveryMs);
   }
 
   /** The wire to the guest, unless it is known to be broken. */
@@ -72,7 +80,10 @@ export class Tether {
     return this.#mode.name === 'attached' && this.#mode.attachment.isOpen ? this.#mode.attachment : undefined;
   }
 
-  /** Brings the sandbox up where needed. Rejects with what kept it from starting. */
+  /**
+   * Brings the sandbox up where needed. Rejects with what kept it from starting, or keeps it unknown whether the old one
+   * still lives.
+   */
   async ensure(agent: Agent): Promise<Attachment> {
     for (;;) {
       const mode = this.#mode;
@@ -87,19 +98,27 @@ export class Tether {
           await mode.done.catch(() => undefined); // whoever asked for the stop has the error
           break;
         case 'working': {
-          using limit = deadline(uncertaintyLimitMs, `Finding the sandbox of ${this.#agentId}`);
-          const attachment = await (mode.purpose === 'bring-up' ? mode.done : orAbort(mode.done, limit.signal));
+          const attachment = await boundedOutcome(mode);
           if (attachment !== undefined) return attachment;
           break;
         }
         case 'detached':
-          this.#work('bring-up', (signal) => this.#bringUp(agent, signal));
+          this.#work(undefined, (signal) => this.#bringUp(agent, signal));
       }
     }
   }
 
-  /** Attaches to a sandbox that is running; undefined when there is none. */
-  async reattach(): Promise<Attachment | undefined> {
+  /** Attaches to a sandbox that is running; undefined when there is none. Waits for as long as it takes to know. */
+  reattach(): Promise<Attachment | undefined> {
+    return this.#present(({ done }) => done);
+  }
+
+  /** The same for those who cannot wait for ever: rejects with what keeps it from being known (see `Doubt`). */
+  find(): Promise<Attachment | undefined> {
+    return this.#present(boundedOutcome);
+  }
+
+  async #present(outcomeOf: (mode: Working) => Promise<Attachment | undefined>): Promise<Attachment | undefined> {
     for (;;) {
       const mode = this.#mode;
       switch (mode.name) {
@@ -113,9 +132,11 @@ export class Tether {
           await mode.done.catch(() => undefined); // whoever asked for the stop has the error
           break;
         case 'working':
-          return await mode.done;
-        case 'detached':
-          this.#work('reattach', (signal) => this.#findAgain(signal));
+          return await outcomeOf(mode);
+        case 'detached': {
+          const doubt = new Doubt(this.#options.clock);
+          this.#work(doubt, (signal) => this.#findAgain(signal, doubt));
+        }
       }
     }
   }
@@ -168,7 +189,7 @@ export class Tether {
     }
   }
 
-  #work(purpose: 'bring-up' | 'reattach', task: (signal: AbortSignal) => Promise<Attachment | undefined>): void {
+  #work(doubt: Doubt | undefined, task: (signal: AbortSignal) => Promise<Attachment | undefined>): void {
     const abort = new AbortController();
     const work = async (): Promise<Attachment | undefined> => {
       try {
@@ -180,7 +201,7 @@ export class Tether {
     };
     const done = Promise.resolve().then(work);
     done.catch(() => undefined); // everyone who asked has the error
-    this.#mode = { name: 'working', purpose, done, abort };
+    this.#mode = { name: 'working', done, doubt, abort };
   }
 
   async #settle(abort: AbortController, attachment: Attachment | undefined): Promise<Attachment | undefined> {
@@ -206,7 +227,7 @@ export class Tether {
     const agentId = this.#agentId;
     this.#mode = { name: 'detached' };
     if (beyondRepair.has(reason.code)) {
-      logger.error({ agentId, err: reason }, 'the guest cannot be driven any more; its sandbox is stopped');
+      logger.error({ agentId, err: reason }, beyondRepairText);
       await this.stop(reason.message).catch((error: unknown) => {
         logger.error({ agentId, err: error }, 'the sandbox could not be stopped');
       });
@@ -220,16 +241,12 @@ export class Tether {
   }
 
   #tellBreak(reason: CaissonError): void {
-    const { logger, clock } = this.#options;
-    const now = clock.elapsed();
+    const { logger } = this.#options;
     this.#breaks++;
     const fields = { agentId: this.#agentId, code: reason.code, breaks: this.#breaks, err: reason.cause ?? reason };
-    const isNews = now - this.#warnedAt >= warnEveryMs;
-    logger[isNews ? 'warn' : 'debug'](fields, 'the wire broke; attaching again');
-    if (isNews) {
-      this.#warnedAt = now;
-      this.#breaks = 0;
-    }
+    const isDue = this.#breakWarnings.isDue();
+    logger[isDue ? 'warn' : 'debug'](fields, 'the wire broke; attaching again');
+    if (isDue) this.#breaks = 0;
   }
 
   async #bringUp(agent: Agent, signal: AbortSignal): Promise<Attachment> {
@@ -266,17 +283,19 @@ export class Tether {
   }
 
   /** Looks for the sandbox until it is attached, or known to be gone. */
-  async #findAgain(signal: AbortSignal): Promise<Attachment | undefined> {
-    const { provider, observer, logger, clock } = this.#options;
+  async #findAgain(signal: AbortSignal, doubt: Doubt): Promise<Attachment | undefined> {
+    const { provider, observer, clock } = this.#options;
     const agentId = this.#agentId;
     let unansweredSince: number | undefined = clock.elapsed();
+    let stoppedFor: string | undefined;
     let backoffMs = Math.min(firstBackoffMs * 2 ** this.#unsteady, longestBackoffMs);
     if (this.#unsteady > 1) await pause(clock, backoffMs, signal);
     for (; ; backoffMs = Math.min(backoffMs * 2, longestBackoffMs)) {
+      const since = clock.elapsed();
       try {
         const sandbox = await provider.find(agentId);
         if (sandbox === undefined || sandbox.state === 'stopped' || sandbox.state === 'broken') {
-          await observer.sandboxLost(agentId, 'The sandbox is not running.');
+          await observer.sandboxLost(agentId, stoppedFor ?? howItEnded(sandbox));
           return undefined;
         }
         if (sandbox.state === 'paused') await provider.resume(agentId);
@@ -286,18 +305,36 @@ export class Tether {
         const error = toCaissonError(thrown);
         if (error.code === 'AGENT_NOT_FOUND') throw error;
         const now = clock.elapsed();
-        unansweredSince = silence.has(error.code) ? (unansweredSince ?? now) : undefined;
+        const isSilent = silence.has(error.code);
+        unansweredSince = isSilent ? (unansweredSince ?? now) : undefined;
         const silentMs = now - (unansweredSince ?? now);
-        const isLost = beyondRepair.has(error.code) || silentMs > unresponsiveAfterMs;
-        logger[isLost ? 'error' : 'debug'](
-          { agentId, code: error.code, err: error.cause ?? error },
-          isLost ? 'the guest does not answer; its sandbox is stopped' : 'not attached yet',
-        );
-        // Stopped, it is found stopped the next time round, also when this cannot be stored just now.
-        if (isLost) await this.#stopUnattached();
+        doubt.grow(error, { isFault: !isSilent, since });
+        const isBeyondRepair = beyondRepair.has(error.code);
+        const isLost = isBeyondRepair || silentMs > unresponsiveAfterMs;
+        this.#tellFailure(error, { isSilent, isLost });
+        if (isLost) {
+          // Stopped, it is found stopped the next time round, also when this cannot be stored just now.
+          stoppedFor = isBeyondRepair ? `The sandbox was stopped: ${error.message}` : unresponsive;
+          await this.#stopUnattached();
+        }
       }
       await pause(clock, backoffMs, signal);
     }
+  }
+
+  #tellFailure(
+    error: CaissonError,
+    { isLost, isSilent }: { readonly isLost: boolean; readonly isSilent: boolean },
+  ): void {
+    const { logger, clock } = this.#options;
+    const warnings = this.#faultWarnings.get(error.code) ?? new NowAndThen(clock, warnEveryMs);
+    if (!isSilent) this.#faultWarnings.set(error.code, warnings);
+    const fields = { agentId: this.#agentId, code: error.code, err: error.cause ?? error };
+    if (isLost && isSilent) logger.error(fields, 'the guest does not answer; its sandbox is stopped');
+    else if (isLost) logger.error(fields, beyondRepairText);
+    else if (!isSilent && warnings.isDue())
+      logger.warn(fields, 'it is not known whether the sandbox lives; looking again');
+    else logger.debug(fields, 'not attached yet');
   }
 
   #isWorkingOn(abort: AbortController): boolean {
@@ -307,4 +344,8 @@ export class Tether {
   #closedError(): CaissonError {
     return new CaissonError('ABORTED', `The control plane has let go of the sandbox of ${this.#agentId}.`);
   }
+}
+
+function boundedOutcome({ done, doubt }: Working): Promise<Attachment | undefined> {
+  return doubt === undefined ? done : doubt.endure(done);
 }

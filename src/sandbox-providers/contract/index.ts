@@ -1,6 +1,7 @@
 export type {
   ProviderCapabilities,
   Sandbox,
+  SandboxEnd,
   SandboxLimits,
   SandboxProvider,
   SandboxSpec,

@@ -25,9 +25,19 @@ export interface SandboxSpec {
  */
 export type SandboxState = 'running' | 'paused' | 'stopped' | 'broken';
 
+/** How a sandbox came to its end. */
+export interface SandboxEnd {
+  /** Of its first process; 128 and the signal's number where a signal ended it. */
+  readonly exitCode: number;
+  /** Whether the machine has killed something in it for want of memory since it was started. */
+  readonly outOfMemory: boolean;
+}
+
 export interface Sandbox {
   readonly agentId: AgentId;
   readonly state: SandboxState;
+  /** For one that does not run any more, where the provider knows. Always null in a listing. */
+  readonly ended: SandboxEnd | null;
   /** The provider's own id, for people and logs. */
   readonly providerId: string;
   readonly image: string;

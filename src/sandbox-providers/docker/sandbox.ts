@@ -1,6 +1,6 @@
 import type { ContainerInfo, ContainerInspectInfo, VolumeInspectInfo } from 'dockerode';
 import { type AgentId, agentIdSchema } from '../../kernel/ids.ts';
-import type { Sandbox, SandboxState } from '../contract/sandbox-provider.ts';
+import type { Sandbox, SandboxEnd, SandboxState } from '../contract/sandbox-provider.ts';
 import { label, type Labels } from './labels.ts';
 
 /** The engine's words for a container's state, in ours. */
@@ -22,10 +22,16 @@ export function sandboxFromInspect(agentId: AgentId, container: ContainerInspect
   return {
     agentId,
     state: stateOf(container.State.Status),
+    ended: endOf(container.State),
     providerId: container.Id,
     image: container.Config.Labels[label.image] ?? '',
     createdAt: Date.parse(container.Created),
   };
+}
+
+/** Null for one that runs, or never ran. */
+function endOf({ Status, ExitCode, OOMKilled }: ContainerInspectInfo['State']): SandboxEnd | null {
+  return Status === 'exited' || Status === 'dead' ? { exitCode: ExitCode, outOfMemory: OOMKilled } : null;
 }
 
 /** Undefined when the label holds no agent id: then it is not one that we made. */
@@ -35,6 +41,7 @@ export function sandboxFromListing(container: ContainerInfo): Sandbox | undefine
     agentId && {
       agentId,
       state: stateOf(container.State),
+      ended: null,
       providerId: container.Id,
       image: container.Labels[label.image] ?? '',
       createdAt: container.Created * 1000,
@@ -49,6 +56,7 @@ export function sandboxFromVolume(volume: VolumeInspectInfo & { readonly Created
     agentId && {
       agentId,
       state: 'stopped',
+      ended: null,
       providerId: volume.Name,
       image: volume.Labels[label.image] ?? '',
       createdAt: Date.parse(volume.CreatedAt ?? '') || 0,

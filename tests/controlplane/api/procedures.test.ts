@@ -404,6 +404,23 @@ describe('system', () => {
     });
   });
 
+  test('sandboxes are counted by their state, of the own agents; one that runs and has no guest is not attached', async () => {
+    await using own = await startServer();
+    const none = { starting: 0, running: 0, unattached: 0, stopped: 0, failed: 0 };
+    const ids: AgentId[] = [];
+    for (const name of ['one', 'two']) {
+      const made = await own.mutate(own.alice, 'agents.create', { name, wait: true });
+      ids.push((made.data as { id: AgentId }).id);
+    }
+    const [one, two] = ids;
+    if (one === undefined || two === undefined) throw new Error('no agents');
+    expect((await own.query(own.alice, 'system.sandboxes')).data).toEqual({ ...none, running: 2 });
+    own.sandboxes.guests.delete(one);
+    await own.sandboxes.observer.sandboxFailed(two, { code: 'SANDBOX_START_FAILED', message: 'no' });
+    expect((await own.query(own.admin, 'system.sandboxes')).data).toEqual({ ...none, unattached: 1, failed: 1 });
+    expect((await own.query(own.bob, 'system.sandboxes')).data).toEqual(none);
+  });
+
   test('an id that never was is not found', async () => {
     expect((await server.query(server.admin, 'agents.get', { agentId: newAgentId() })).error?.code).toBe(
       'AGENT_NOT_FOUND',

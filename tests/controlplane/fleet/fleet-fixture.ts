@@ -13,7 +13,12 @@ import { type Clock, systemClock } from '../../../src/kernel/clock.ts';
 import { CaissonError } from '../../../src/kernel/errors.ts';
 import { type AgentId, newUserId, type RunId } from '../../../src/kernel/ids.ts';
 import { type Logger, silentLogger } from '../../../src/kernel/logger.ts';
-import type { Sandbox, SandboxProvider, SandboxSpec } from '../../../src/sandbox-providers/contract/index.ts';
+import type {
+  Sandbox,
+  SandboxEnd,
+  SandboxProvider,
+  SandboxSpec,
+} from '../../../src/sandbox-providers/contract/index.ts';
 import { settings, text } from '../../agents/domain-fixture.ts';
 import { FakeHarness } from '../../guest/fake-harness.ts';
 import { makeRoots } from '../../guest/running-guest.ts';
@@ -35,6 +40,12 @@ export class InProcessProvider implements SandboxProvider {
   readonly sockets: { readonly channel: string; readonly socket: Socket }[] = [];
   readonly stopped: AgentId[] = [];
   connects = 0;
+  /** What the engine answers everything with. */
+  fault: CaissonError | undefined;
+  /** Whether no guest can be connected to. */
+  isDeaf = false;
+  /** How those that do not run any more ended. */
+  readonly ended = new Map<AgentId, SandboxEnd>();
   /** Awaited in the middle of a stop. */
   beforeStop: () => Promise<void> = async () => undefined;
 
@@ -65,7 +76,10 @@ export class InProcessProvider implements SandboxProvider {
   }
 
   async find(agentId: AgentId): Promise<Sandbox | undefined> {
-    return this.running.has(agentId) ? sandboxOf(agentId) : undefined;
+    if (this.fault !== undefined) throw this.fault;
+    if (this.running.has(agentId)) return sandboxOf(agentId);
+    const ended = this.ended.get(agentId);
+    return ended && { ...sandboxOf(agentId), state: 'stopped', ended };
   }
 
   async list(): Promise<readonly Sandbox[]> {
@@ -75,6 +89,12 @@ export class InProcessProvider implements SandboxProvider {
   async stop(agentId: AgentId): Promise<void> {
     this.stopped.push(agentId);
     await this.beforeStop();
+    await this.end(agentId);
+  }
+
+  /** Ends a sandbox as something outside would. */
+  async end(agentId: AgentId, ended?: SandboxEnd): Promise<void> {
+    if (ended !== undefined) this.ended.set(agentId, ended);
     const running = this.running.get(agentId);
     this.running.delete(agentId);
     await running?.guest.stop();
@@ -93,6 +113,7 @@ export class InProcessProvider implements SandboxProvider {
     this.connects++;
     const running = this.running.get(agentId);
     if (running === undefined) throw new CaissonError('SANDBOX_NOT_RUNNING', 'It does not run.');
+    if (this.isDeaf) throw new CaissonError('WIRE_LOST', 'Nobody listens in it.');
     const socket = connect(join(running.directory, `${channel}.sock`));
     await once(socket, 'connect');
     this.sockets.push({ channel, socket });
@@ -126,6 +147,7 @@ export interface FleetFixture extends AsyncDisposable {
 interface Overrides {
   readonly clock?: Clock;
   readonly logger?: Logger;
+  readonly domainLogger?: Logger;
   readonly mayRun?: () => Promise<boolean>;
   /** Stands between the fleet and the store. */
   readonly observe?: (observer: SandboxObserver) => SandboxObserver;
@@ -133,7 +155,8 @@ interface Overrides {
 
 /** The real domain, fleet, store, wire and guest. */
 export async function openFleet(overrides: Overrides = {}): Promise<FleetFixture> {
-  const { clock = systemClock, logger = silentLogger, mayRun = async () => true, observe = (real) => real } = overrides;
+  const { clock = systemClock, logger = silentLogger, domainLogger = silentLogger } = overrides;
+  const { mayRun = async () => true, observe = (real) => real } = overrides;
   await using undo = new AsyncDisposableStack();
   const directory = await mkdtemp(join(tmpdir(), 'caisson-fleet-'));
   undo.defer(() => rm(directory, { recursive: true }));
@@ -158,7 +181,7 @@ export async function openFleet(overrides: Overrides = {}): Promise<FleetFixture
     },
     access: { mayRun },
     clock,
-    logger: silentLogger,
+    logger: domainLogger,
     settings,
   });
   if (parts === undefined) throw new Error('the domain did not connect its sandboxes');
@@ -204,5 +227,5 @@ export async function openFleet(overrides: Overrides = {}): Promise<FleetFixture
 }
 
 function sandboxOf(agentId: AgentId): Sandbox {
-  return { agentId, state: 'running', providerId: agentId, image: 'none', createdAt: 0 };
+  return { agentId, state: 'running', ended: null, providerId: agentId, image: 'none', createdAt: 0 };
 }

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import type { SandboxObserver } from '../../../src/agents/ports.ts';
 import { systemClock } from '../../../src/kernel/clock.ts';
 import { CaissonError } from '../../../src/kernel/errors.ts';
@@ -141,6 +141,136 @@ test('a store that fails for minutes holds the harness back, breaks no wire, sto
   sink.append({ type: 'turn.ended', ...at, outcome: { state: 'completed', reason: 'end_turn', usage: null } });
   expect(await fixture.domain.runs.wait(runId, AbortSignal.timeout(15_000))).toMatchObject({ state: 'completed' });
   expect(fixture.provider.stopped).toEqual([]);
+});
+
+/** Waits between attempts are cut short; the time of runs is not. */
+const soon = (ms: number): number => (ms > 5_000 ? ms : Math.min(ms, 20));
+
+describe('while an engine that has gone keeps it unknown whether a sandbox lives', () => {
+  const gone = () => new CaissonError('PROVIDER_UNAVAILABLE', 'The engine has gone.');
+  let skew = 0;
+  const warned: unknown[] = [];
+  let faults = 0;
+  const hear = (fields: LogFields, message: string, isWarning: boolean): void => {
+    if (fields['code'] !== 'PROVIDER_UNAVAILABLE' && fields['code'] !== 'STORAGE_UNAVAILABLE') return;
+    faults++;
+    if (isWarning) warned.push(message);
+  };
+  const overrides = {
+    clock: {
+      now: () => Date.now() + skew,
+      elapsed: () => performance.now() + skew,
+      schedule: (ms: number, callback: () => void) => systemClock.schedule(soon(ms), callback),
+    },
+    logger: {
+      ...silentLogger,
+      debug: (fields: LogFields, message: string) => hear(fields, message, false),
+      warn: (fields: LogFields, message: string) => hear(fields, message, true),
+    },
+  };
+  beforeEach(() => {
+    skew = 0;
+    faults = 0;
+    warned.length = 0;
+  });
+
+  test('calls wait a few seconds and then get its fault; the run goes on when it is back', async () => {
+    await using fixture = await openFleet(overrides);
+    const { agent, conversation } = await fixture.newTalk();
+    const runId = await fixture.running(conversation);
+    fixture.provider.fault = gone();
+    fixture.provider.cut();
+    await until('the break is known', () => fixture.fleet.currentGuest(agent.id) === undefined);
+    const looked = fixture.fleet.findClient(agent);
+    const needed = fixture.fleet.ensureClient(agent);
+    const driven = fixture.fleet.reattach(agent);
+    await until('the engine is asked in vain', () => faults > 1);
+    skew = 10_000;
+    await expect(looked).rejects.toMatchObject({ code: 'PROVIDER_UNAVAILABLE' });
+    await expect(needed).rejects.toMatchObject({ code: 'PROVIDER_UNAVAILABLE' });
+    await expect(fixture.fleet.findClient(agent)).rejects.toMatchObject({ code: 'PROVIDER_UNAVAILABLE' });
+    expect(await fixture.domain.runs.get(runId)).toMatchObject({ state: 'running' });
+    fixture.provider.fault = undefined;
+    expect(await driven).toMatchObject({ incarnation: fixture.fleet.currentGuest(agent.id)?.incarnation });
+    expect(fixture.provider.stopped).toEqual([]);
+  });
+
+  test('the log tells at the first fault, and once a minute from then on', async () => {
+    await using fixture = await openFleet(overrides);
+    await fixture.newTalk();
+    fixture.provider.fault = gone();
+    fixture.provider.cut();
+    await until('the engine is asked in vain', () => faults > 3);
+    expect(warned).toEqual(['it is not known whether the sandbox lives; looking again']);
+    skew = 70_000;
+    const before = faults;
+    await until('it is asked some more', () => faults > before + 3);
+    expect(warned).toHaveLength(2);
+    fixture.provider.fault = new CaissonError('STORAGE_UNAVAILABLE', 'The disk is full.');
+    await until('another fault is told at once', () => warned.length === 3);
+  });
+});
+
+test.for([
+  [{ exitCode: 137, outOfMemory: true }, 'The sandbox was killed, after it ran out of memory.'],
+  [{ exitCode: 137, outOfMemory: false }, 'The sandbox ended with exit code 137 (killed).'],
+  [{ exitCode: 0, outOfMemory: true }, 'The sandbox ended with exit code 0.'],
+] as const)('how a sandbox ended is stored, told by an event and logged: %o', async ([ended, said]) => {
+  const logged: LogFields[] = [];
+  const info = (fields: LogFields): void => void logged.push(fields);
+  await using fixture = await openFleet({ domainLogger: { ...silentLogger, info } });
+  const { agent } = await fixture.newTalk();
+  await fixture.provider.end(agent.id, ended);
+  const lost = await until('the loss is stored', async () => {
+    const { sandbox } = await fixture.domain.agents.get(agent.id);
+    return sandbox.state === 'stopped' && sandbox;
+  });
+  expect(lost.reason).toBe(said);
+  const events = await fixture.domain.events.read({ agentId: agent.id, after: 0, limit: 100 });
+  expect(events.findLast(({ type }) => type === 'sandbox.status')).toMatchObject({ state: 'stopped', message: said });
+  expect(logged.map(({ state }) => state)).toEqual(['starting', 'running', 'stopped']);
+  expect(logged.at(-1)).toMatchObject({ agentId: agent.id, reason: said });
+});
+
+test('a sandbox that is stopped for its silence is said to be, also when its end cannot be stored at once', async () => {
+  let skew = 0;
+  let isFull = false;
+  let refused = 0;
+  await using fixture = await openFleet({
+    clock: {
+      now: () => Date.now() + skew,
+      elapsed: () => performance.now() + skew,
+      schedule: (ms, callback) => systemClock.schedule(soon(ms), callback),
+    },
+    observe: (real) => ({
+      applyJournal: (...args) => real.applyJournal(...args),
+      flushed: () => real.flushed(),
+      sandboxAttached: (...args) => real.sandboxAttached(...args),
+      sandboxStarting: (...args) => real.sandboxStarting(...args),
+      sandboxFailed: (...args) => real.sandboxFailed(...args),
+      sandboxLost: async (...args) => {
+        if (isFull) {
+          refused++;
+          throw new CaissonError('STORAGE_UNAVAILABLE', 'The disk is full.');
+        }
+        await real.sandboxLost(...args);
+      },
+    }),
+  });
+  const { agent } = await fixture.newTalk();
+  isFull = true;
+  fixture.provider.isDeaf = true;
+  fixture.provider.cut();
+  const { connects } = fixture.provider;
+  await until('it was called in vain', () => fixture.provider.connects > connects + 2);
+  skew = 70_000;
+  await until('its end could not be stored', () => refused > 1);
+  isFull = false;
+  const { sandbox } = await until('its end is stored', async () => {
+    const found = await fixture.domain.agents.get(agent.id);
+    return found.sandbox.state === 'stopped' && found;
+  });
+  expect(sandbox).toMatchObject({ reason: 'The sandbox did not answer for 60 s, and was stopped.' });
 });
 
 test('a fleet that is closed attaches to nothing more', async () => {

@@ -2,6 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { chmod, lstat, mkdir, readdir, readFile, readlink, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createCaissonClient } from '../../../src/client/index.ts';
+import { agentIdSchema } from '../../../src/kernel/ids.ts';
 import { until } from '../../until.ts';
 import { type RunningWorkspace, startWorkspace } from './running-workspace.ts';
 
@@ -319,7 +321,11 @@ describe('large files over HTTP', () => {
     const rest = (async () => {
       for (;;) if ((await reader.read()).done) return;
     })();
-    await expect(rest).rejects.toMatchObject({ code: 'CONTROL_PLANE_UNREACHABLE' });
+    await expect(rest).rejects.toMatchObject({
+      code: 'TRANSFER_BROKEN',
+      retryable: true,
+      message: expect.stringMatching(/^The transfer broke off after \d+ of 67108864 bytes\.$/),
+    });
   });
 });
 
@@ -415,6 +421,45 @@ describe('watching', () => {
       expect(item).toMatchObject({ type: 'ready', resumed: false });
       break;
     }
+  });
+
+  test('a watch that was open does not start a sandbox that was stopped, and goes on when it runs again', async () => {
+    let watches = 0;
+    const client = createCaissonClient({
+      url: workspace.url,
+      apiKey: workspace.apiKey,
+      fetch: (url, init) => {
+        if (new Request(url).url.includes('files.watch')) watches++;
+        return fetch(url, init);
+      },
+    });
+    const id = agentIdSchema.parse((await client.agents.create.mutate({ name: 'stopped', wait: true })).id);
+    const leave = new AbortController();
+    const items = client.files.watch({ agentId: id, path: '', signal: leave.signal });
+    expect((await items.next()).value).toMatchObject({ type: 'ready' });
+    const next = items.next();
+    const { provider } = workspace;
+    await provider.end(id);
+    await until('it asked again, and got an answer', () => watches > 3);
+    expect(provider.running.has(id)).toBe(false);
+    await client.files.list.query({ agentId: id }); // whoever works in it starts it
+    expect((await next).value).toMatchObject({ type: 'ready', resumed: false });
+    leave.abort();
+    await client.agents.delete.mutate({ agentId: id });
+  });
+
+  test('who comes with a cursor for a sandbox that does not run is told so', async () => {
+    const { client, provider } = workspace;
+    const id = agentIdSchema.parse((await client.agents.create.mutate({ name: 'asleep', wait: true })).id);
+    await provider.end(id);
+    await until('it is known', async () => {
+      const { sandbox } = await client.agents.get.query({ agentId: id });
+      return sandbox.state === 'stopped';
+    });
+    const watch = client.files.watch({ agentId: id, path: '', cursor: 'abcdef.7' });
+    await expect(watch.next()).rejects.toMatchObject({ code: 'SANDBOX_NOT_RUNNING' });
+    expect(provider.running.has(id)).toBe(false);
+    await client.agents.delete.mutate({ agentId: id });
   });
 
   test('a folder that is not there cannot be watched', async () => {

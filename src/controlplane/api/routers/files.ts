@@ -212,7 +212,7 @@ export const filesRouter = router({
    * What changes in a folder, or a tree, until the caller leaves; several changes of one name within 50 ms are one. The first
    * item is `ready`: all that happens after it is told. Each item has a cursor to go on from; when nothing is lost since,
    * `ready` says `resumed`, and else the tree must be read again. So it must after `overflow`. `incomplete` says that the
-   * tree has more folders than are watched (4,096).
+   * tree has more folders than are watched (4,096). Who goes on from a cursor starts no sandbox: SANDBOX_NOT_RUNNING.
    */
   watch: sandboxProcedure
     .input(
@@ -229,9 +229,11 @@ export const filesRouter = router({
     .subscription(async function* ({ ctx, input, signal }): AsyncGenerator<TrackedEnvelope<WatchItem>, void> {
       const { workspaces, subscriptions } = ctx.services;
       const { agentId, lastEventId, cursor, ...request } = input;
-      const guest = await workspaces.open(ctx.principal, agentId);
-      using place = subscriptions.enter(ctx.principal.keyId);
       const from = { ...request, cursor: lastEventId ?? cursor ?? null };
+      // Somebody may have stopped the sandbox to end what runs in it: a watch that comes back must not start it again.
+      const reach = from.cursor === null ? 'open' : 'running';
+      const guest = await workspaces[reach](ctx.principal, agentId);
+      using place = subscriptions.enter(ctx.principal.keyId);
       for await (const item of guest.files.watch(from, anyOf(signal, place.signal))) yield tracked(item.cursor, item);
       place.signal.throwIfAborted();
     }),

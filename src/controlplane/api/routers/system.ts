@@ -25,4 +25,23 @@ export const systemRouter = router({
       const { userId, userName, role } = ctx.principal;
       return { ...about, sandboxLimits, principal: { userId, userName, role } };
     }),
+
+  /**
+   * How many of the agents that the caller may see have a sandbox that runs, is stopped, or whose start has failed.
+   * `unattached` ones should be running and cannot be reached: they are being looked for.
+   */
+  sandboxes: procedure
+    .output(
+      z.object({
+        starting: z.int(),
+        running: z.int(),
+        unattached: z.int(),
+        stopped: z.int(),
+        failed: z.int(),
+      }),
+    )
+    .query(async ({ ctx }) => {
+      const { domain, access } = ctx.services;
+      return await domain.agents.sandboxTally(access.visibleOwner(ctx.principal));
+    }),
 });
