@@ -3,20 +3,24 @@ import { CaissonError } from '../../kernel/errors.ts';
 /** How much may be sent that the other end has not yet taken. One sender at a time. */
 export class ByteCredit {
   readonly #window: number;
+  readonly #signal: AbortSignal;
   #sent = 0;
   #taken = 0;
-  #isClosed = false;
   #wake: (() => void) | undefined;
 
-  constructor(window: number) {
+  /** `signal`: nobody takes any more. */
+  constructor(window: number, signal: AbortSignal) {
     this.#window = window;
+    this.#signal = signal;
+    signal.addEventListener('abort', () => this.#wake?.());
   }
 
-  /** Resolves when the window has room, and counts `bytes` as sent: they may overrun it once. At once when it is closed. */
+  /** Resolves when the window has room, and counts `bytes` as sent: they may overrun it once. Rejects as the signal aborts. */
   async take(bytes: number): Promise<void> {
-    while (this.#sent - this.#taken >= this.#window && !this.#isClosed) {
+    while (this.#sent - this.#taken >= this.#window && !this.#signal.aborted) {
       await new Promise<void>((resolve) => (this.#wake = resolve));
     }
+    this.#signal.throwIfAborted();
     this.#sent += bytes;
   }
 
@@ -26,12 +30,6 @@ export class ByteCredit {
       throw new CaissonError('BAD_REQUEST', `${taken} bytes cannot have been taken: ${this.#sent} were sent.`);
     }
     this.#taken = taken;
-    this.#wake?.();
-  }
-
-  /** Nobody takes any more: whoever waits goes on. */
-  close(): void {
-    this.#isClosed = true;
     this.#wake?.();
   }
 }

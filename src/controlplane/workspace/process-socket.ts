@@ -4,6 +4,7 @@ import { CaissonError, toCaissonError } from '../../kernel/errors.ts';
 import { agentIdSchema } from '../../kernel/ids.ts';
 import type { AttachedProcess } from '../../wire/attached-process.ts';
 import type { GuestClient } from '../../wire/guest-client.ts';
+import type { OutputPiece } from '../../wire/output-frames.ts';
 import {
   type AttachDownMessage,
   attachStartSchema,
@@ -12,6 +13,8 @@ import {
 } from '../api/schemas/process-socket.ts';
 import type { WebSocketRoute } from '../http/web-sockets.ts';
 import { ByteCredit } from './byte-credit.ts';
+import { InputRelay } from './input-relay.ts';
+import { PendingSignals } from './pending-signals.ts';
 import type { Workspaces } from './workspaces.ts';
 
 const tags = { stdout: Buffer.from([1]), stderr: Buffer.from([2]) } as const;
@@ -53,30 +56,26 @@ class ProcessSocket {
   readonly #guest: GuestClient;
   readonly #abort = new AbortController();
   readonly #signal: AbortSignal;
-  readonly #credit = new ByteCredit(attachWindows.output);
+  readonly #credit: ByteCredit;
   readonly #start = Promise.withResolvers<unknown>();
-  /** Input that came before the process was there: one window at most. */
-  #early: Buffer[] = [];
-  #hasEarlyEnd = false;
+  readonly #input = new InputRelay((bytes) => this.#taken(bytes));
+  readonly #signals = new PendingSignals();
   #isStarted = false;
-  #process: AttachedProcess | undefined;
   #received = 0;
-  #taken = 0;
+  #takenBytes = 0;
   #told = 0;
 
   constructor(socket: WebSocket, guest: GuestClient, signal: AbortSignal) {
     this.#socket = socket;
     this.#guest = guest;
     this.#signal = AbortSignal.any([signal, this.#abort.signal]);
+    this.#credit = new ByteCredit(attachWindows.output, this.#signal);
   }
 
   /** Resolves when all is over; never rejects. */
   async serve(): Promise<void> {
     const timer = setTimeout(() => this.#refuse('Nothing was said to start.'), startTimeoutMs);
-    this.#signal.addEventListener('abort', () => {
-      this.#credit.close();
-      this.#start.reject(this.#signal.reason);
-    });
+    this.#signal.addEventListener('abort', () => this.#start.reject(this.#signal.reason));
     this.#socket.on('message', (data, isBinary) => this.#hear(data, isBinary));
     try {
       const { type: _, ...request } = parse(attachStartSchema, await this.#start.promise);
@@ -87,9 +86,7 @@ class ProcessSocket {
         for (const piece of pieces) {
           if (piece.stream === 'gap') continue; // an attached process waits for its reader
           await this.#credit.take(piece.data.length);
-          // One message in two fragments: the bytes themselves are not copied.
-          this.#socket.send(tags[piece.stream], { binary: true, fin: false });
-          this.#socket.send(piece.data, { binary: true, fin: true });
+          await this.#send(piece);
         }
         this.#signal.throwIfAborted();
       }
@@ -103,13 +100,19 @@ class ProcessSocket {
     }
   }
 
-  #begin(process: AttachedProcess): void {
-    this.#process = process;
-    this.#tell({ type: 'started', process: process.info });
-    const early = this.#early;
-    this.#early = [];
-    for (const data of early) this.#feed(process, data);
-    if (this.#hasEarlyEnd) process.stdin.end();
+  #begin({ info, stdin }: AttachedProcess): void {
+    this.#tell({ type: 'started', process: info });
+    this.#input.begin(stdin);
+    this.#signals.begin((signal) => this.#guest.processes.signal(info.id, signal));
+  }
+
+  async #send({ stream, data }: Exclude<OutputPiece, { stream: 'gap' }>): Promise<void> {
+    // A client that says it took what it has not even read is waited for all the same.
+    const isBehind = this.#socket.bufferedAmount > 2 * attachWindows.output;
+    // One message in two fragments: the bytes themselves are not copied.
+    this.#socket.send(tags[stream], { binary: true, fin: false });
+    const gone = new Promise<unknown>((resolve) => this.#socket.send(data, { binary: true, fin: true }, resolve));
+    if (isBehind) await gone;
   }
 
   #hear(data: RawData, isBinary: boolean): void {
@@ -128,8 +131,7 @@ class ProcessSocket {
     if (!this.#isStarted || this.#received - this.#told > attachWindows.input) {
       throw new CaissonError('BAD_REQUEST', 'Input came before the start, or more than the window holds.');
     }
-    if (this.#process === undefined) this.#early.push(data);
-    else this.#feed(this.#process, data);
+    this.#input.write(data);
   }
 
   #takeMessage(value: unknown): void {
@@ -144,28 +146,19 @@ class ProcessSocket {
         this.#credit.give(message.bytes);
         return;
       case 'end':
-        if (this.#process === undefined) this.#hasEarlyEnd = true;
-        else this.#process.stdin.end();
+        this.#input.end();
         return;
       case 'signal':
-        // That the process has ended is being told already.
-        if (this.#process !== undefined) {
-          this.#guest.processes.signal(this.#process.info.id, message.signal).catch(() => undefined);
-        }
+        this.#signals.add(message.signal);
         return;
     }
   }
 
-  /** What the process no longer reads counts as taken: its end tells the client. */
-  #feed({ stdin }: AttachedProcess, data: Buffer): void {
-    const taken = (): void => {
-      this.#taken += data.length;
-      if (this.#taken - this.#told < takenEveryBytes) return;
-      this.#told = this.#taken;
-      this.#tell({ type: 'taken', bytes: this.#told });
-    };
-    if (stdin.writable) stdin.write(data, taken);
-    else taken();
+  #taken(bytes: number): void {
+    this.#takenBytes += bytes;
+    if (this.#takenBytes - this.#told < takenEveryBytes) return;
+    this.#told = this.#takenBytes;
+    this.#tell({ type: 'taken', bytes: this.#told });
   }
 
   #tell(message: AttachDownMessage): void {

@@ -1,8 +1,11 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { WebSocket as RawSocket } from 'ws';
+import { attachWindows } from '../../../src/controlplane/api/schemas/process-socket.ts';
 import {
   createCaissonClient,
   type ProcessLogPart,
@@ -470,6 +473,48 @@ describe('a socket that does not keep to what is agreed', () => {
     for (const message of messages) socket.send(message);
     expect(await told).toMatchObject({ type: 'failed', error: { code: 'BAD_REQUEST' } });
     expect(await closed).toBe(1008);
+  });
+
+  test('a signal that comes right behind the start is not lost', async () => {
+    const socket = await open();
+    const exited = new Promise<unknown>((resolve) =>
+      socket.addEventListener('message', ({ data }) => {
+        if (String(data).includes('"exited"')) resolve(JSON.parse(String(data)));
+      }),
+    );
+    socket.send(command('sleep', '60'));
+    socket.send('{"type":"signal","signal":"SIGTERM"}');
+    expect(await exited).toMatchObject({ signal: 'SIGTERM' });
+  });
+
+  test('and says nothing to start is closed', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const socket = await open();
+      const told = new Promise<string>((resolve) =>
+        socket.addEventListener('message', ({ data }) => resolve(String(data)), { once: true }),
+      );
+      vi.advanceTimersByTime(30_000);
+      expect(JSON.parse(await told)).toMatchObject({ error: { message: 'Nothing was said to start.' } });
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test('and says that it took what it does not read holds the process back, not memory', async () => {
+    const url = `${workspace.url.replace('http', 'ws')}/v1/agents/${agentId()}/processes/attach`;
+    const socket = new RawSocket(url, ['caisson.v1'], { headers: { authorization: `Bearer ${workspace.apiKey}` } });
+    await once(socket, 'open');
+    const script = 'head -c 64000000 /dev/zero; touch all-was-taken; exec sleep 60';
+    socket.send(JSON.stringify({ type: 'start', command: ['sh', '-c', script] }));
+    await once(socket, 'message');
+    socket.pause();
+    for (let bytes = 0; bytes < 64_000_000 && socket.readyState === socket.OPEN; bytes += 256 * 1024) {
+      socket.send(JSON.stringify({ type: 'taken', bytes })); // always a window less than can have been sent
+      for (let i = 0; i < 3; i++) await processes().list.query({ agentId: agentId() });
+    }
+    await expect(readFile(join(workspace.roots[0], 'all-was-taken'))).rejects.toMatchObject({ code: 'ENOENT' });
+    socket.terminate();
   });
 
   test('input and its end that come right behind the start are not lost', async () => {
