@@ -3,8 +3,8 @@ import { CaissonError, readErrorBody } from '../../kernel/errors.ts';
 import type { ProcessSignal } from '../api.ts';
 import type { Calls } from '../calls.ts';
 import { type Endpoint, unreachable } from '../endpoint.ts';
+import { OutputQueue } from '../output-queue.ts';
 import { InputSink } from './input-sink.ts';
-import { OutputQueue } from './output-queue.ts';
 import type { ProcessEnd, RemoteProcess, SpawnOptions } from './remote-process.ts';
 
 /** As the server has them: `attachWindows`. */
@@ -46,7 +46,7 @@ export function spawn(
     told = taken;
     tell({ type: 'taken', bytes: told });
   };
-  const outputs = { stdout: new OutputQueue(onTaken), stderr: new OutputQueue(onTaken) };
+  const outputs = { stdout: new OutputQueue(), stderr: new OutputQueue() };
   const input = new InputSink({
     window: inputWindowBytes,
     send: (bytes) => socket.send(copied(bytes)),
@@ -104,8 +104,9 @@ export function spawn(
     if (isSettled) return;
     if (typeof data === 'string') hear(JSON.parse(data) as AttachDownMessage);
     else if (data instanceof ArrayBuffer) {
-      const bytes = new Uint8Array(data);
-      outputs[bytes[0] === stderrTag ? 'stderr' : 'stdout'].push(bytes.subarray(1));
+      const [tag] = new Uint8Array(data, 0, 1);
+      const bytes = new Uint8Array(data, 1);
+      outputs[tag === stderrTag ? 'stderr' : 'stdout'].push(bytes, () => onTaken(bytes.length));
     }
   });
   let wasOpen = false;

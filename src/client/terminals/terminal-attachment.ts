@@ -2,8 +2,8 @@ import type { TerminalDownMessage } from '../../controlplane/api/schemas/termina
 import { CaissonError } from '../../kernel/errors.ts';
 import { Backoff, pause } from '../backoff.ts';
 import type { Endpoint } from '../endpoint.ts';
+import { OutputQueue } from '../output-queue.ts';
 import { InputWindow } from './input-window.ts';
-import { OutputQueue } from './output-queue.ts';
 import { TerminalConnection } from './terminal-connection.ts';
 
 export interface AttachTerminalOptions {
@@ -92,7 +92,7 @@ export class Attachment implements TerminalAttachment {
   readonly #dependencies: Dependencies;
   readonly #over = Promise.withResolvers<TerminalExit | null>();
   readonly #leave = new AbortController();
-  readonly #queue = new OutputQueue(() => void this.detach());
+  readonly #queue = new OutputQueue(() => this.#cancel());
   readonly #input = new InputWindow();
   readonly #token = randomToken();
   readonly #encoder = new TextEncoder();
@@ -104,6 +104,8 @@ export class Attachment implements TerminalAttachment {
   /** Whether the present connection has told who drives. */
   #isSettled = false;
   #isOver = false;
+  /** Whether `output` is wanted no more: what still waited counts as not given. */
+  #isCancelled = false;
   #size: { readonly cols: number; readonly rows: number } | undefined;
   #seated: (() => void)[] = [];
   /** Of the next byte from the network; undefined before the first connection. */
@@ -207,6 +209,11 @@ export class Attachment implements TerminalAttachment {
     await this.detach();
   }
 
+  #cancel(): void {
+    this.#isCancelled = true;
+    void this.detach();
+  }
+
   /** One connection after the other. */
   async #run(onAttached: () => void): Promise<TerminalExit | null> {
     const { reconnectForMs = 300_000, onEvent } = this.#options;
@@ -283,6 +290,7 @@ export class Attachment implements TerminalAttachment {
     const end = offset + bytes.length;
     this.#received = end;
     this.#queue.push(bytes, () => {
+      if (this.#isCancelled) return;
       this.#offset = end;
       if (connection !== this.#connection) return; // its window went with it
       this.#used += bytes.length;
@@ -305,7 +313,9 @@ export class Attachment implements TerminalAttachment {
       case 'lost': {
         const { from, to } = message;
         this.#received = to;
-        this.#queue.push(softReset, () => void (this.#offset = to));
+        this.#queue.push(softReset, () => {
+          if (!this.#isCancelled) this.#offset = to;
+        });
         onEvent?.({ type: 'lost', from, to });
         return;
       }

@@ -16,7 +16,7 @@ function slowInput() {
   return {
     stdin,
     writes,
-    async take(): Promise<void> {
+    take: async (): Promise<void> => {
       done?.();
       await new Promise((resolve) => setImmediate(resolve));
     },

@@ -14,7 +14,7 @@ function slowProcess() {
       answers.push(answer);
       return answer.promise;
     },
-    async answer(error?: Error): Promise<void> {
+    answer: async (error?: Error): Promise<void> => {
       const next = answers.shift();
       if (error === undefined) next?.resolve();
       else next?.reject(error);

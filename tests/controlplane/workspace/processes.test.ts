@@ -5,7 +5,6 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { WebSocket as RawSocket } from 'ws';
-import { attachWindows } from '../../../src/controlplane/api/schemas/process-socket.ts';
 import {
   createCaissonClient,
   type ProcessLogPart,

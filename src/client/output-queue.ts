@@ -1,16 +1,22 @@
+interface Chunk {
+  readonly bytes: Uint8Array;
+  readonly taken: () => void;
+}
+
 /**
  * Output between the network and its reader, as a stream that is read chunk by chunk. It holds what was sent and not read
- * yet, which the sender bounds: each chunk is reported when it is taken.
+ * yet, which the sender bounds: each chunk is reported when it is taken, or will never be, because the reader wants no more.
  */
 export class OutputQueue {
   readonly stream: ReadableStream<Uint8Array>;
-  #chunks: { readonly bytes: Uint8Array; readonly taken: () => void }[] = [];
+  readonly #chunks: Chunk[] = [];
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   #wanted: (() => void) | undefined;
   #end: { readonly error: unknown } | undefined;
+  #isCancelled = false;
 
-  /** `onCancel`: the reader wants no more. */
-  constructor(onCancel: () => void) {
+  /** `onCancel`: the reader wants no more. It is called before what still waits is reported. */
+  constructor(onCancel: () => void = () => undefined) {
     this.stream = new ReadableStream<Uint8Array>(
       {
         start: (controller) => void (this.#controller = controller),
@@ -20,8 +26,11 @@ export class OutputQueue {
             this.#pass();
           }),
         cancel: () => {
-          this.#chunks = [];
+          this.#isCancelled = true;
+          this.#controller = undefined;
           onCancel();
+          for (const { taken } of this.#chunks.splice(0)) taken();
+          this.#satisfy();
         },
       },
       { highWaterMark: 0 },
@@ -29,6 +38,7 @@ export class OutputQueue {
   }
 
   push(bytes: Uint8Array, taken: () => void): void {
+    if (this.#isCancelled) return taken();
     this.#chunks.push({ bytes, taken });
     this.#pass();
   }
@@ -40,33 +50,28 @@ export class OutputQueue {
   }
 
   #pass(): void {
-    if (this.#wanted === undefined) {
+    if (this.#chunks.length === 0) {
       // A stream that nobody reads would otherwise not learn of its end.
-      if (this.#end !== undefined && this.#chunks.length === 0) this.#finish();
+      if (this.#end !== undefined) this.#finish(this.#end.error);
       return;
     }
+    if (this.#wanted === undefined) return;
     const chunk = this.#chunks.shift();
-    if (chunk === undefined) {
-      if (this.#end !== undefined) this.#finish();
-      return;
-    }
-    const resolve = this.#wanted;
-    this.#wanted = undefined;
+    if (chunk === undefined) return;
     this.#controller?.enqueue(chunk.bytes);
     chunk.taken();
-    resolve();
+    this.#satisfy();
   }
 
-  #finish(): void {
+  #finish(error: unknown): void {
     const controller = this.#controller;
     this.#controller = undefined;
-    const error = this.#end?.error;
-    try {
-      if (error === undefined) controller?.close();
-      else controller?.error(error);
-    } catch {
-      // It was cancelled before.
-    }
+    if (error === undefined) controller?.close();
+    else controller?.error(error);
+    this.#satisfy();
+  }
+
+  #satisfy(): void {
     this.#wanted?.();
     this.#wanted = undefined;
   }
