@@ -47,7 +47,8 @@ test('a command runs as the agent, in the workspace, in the environment of a log
     expect.arrayContaining(['HOME=/home/agent', 'USER=agent', 'SHELL=/bin/bash', 'LANG=C.UTF-8', 'TERM=dumb']),
   );
   expect(lines.find((line) => line.startsWith('PATH='))).toContain('/usr/local/bin');
-  expect(lines.filter((line) => /^(CAISSON_|NODE_)/.test(line))).toEqual([]);
+  const own = lines.filter((line) => /^(CAISSON_|NODE_)/.test(line));
+  expect(own).toEqual([expect.stringMatching(/^CAISSON_PROCESS_ID=prc-/)]); // by which what it starts is found
 });
 
 test('the tree shows the harness, the guest, and what was started', async () => {
@@ -114,6 +115,21 @@ test('a client that goes in mid-stream takes its process along, and nobody elseâ
   await writer.write(new TextEncoder().encode('hello\n'));
   expect(await new Response(other.stdout).text()).toBe('hello\n');
   expect(await other.exit).toMatchObject({ exitCode: 0 });
+});
+
+test('what has made a session of its own and lost its parent is killed with the process that started it', async () => {
+  const { id: processId } = await client.processes.start.mutate({
+    agentId: agent.id,
+    command: ['sh', '-c', '(setsid sh -c "sleep 611; true" </dev/null >/dev/null 2>&1 &); sleep 600'],
+  });
+  const commands = async (): Promise<string[]> =>
+    (await client.processes.list.query({ agentId: agent.id })).tree
+      .filter(({ command, ppid }) => command === 'sleep 611' || (command.includes('sleep 611') && ppid === 1))
+      .map(({ command }) => command);
+  await until('it is an orphan', async () => (await commands()).length === 2);
+  const killed = await client.processes.kill.mutate({ agentId: agent.id, processId });
+  expect(killed).toEqual({ found: 4, left: [] });
+  expect(await commands()).toEqual([]);
 });
 
 test('a fork bomb fills the sandbox, and nothing else: the guest answers, and it is killed', async () => {

@@ -31,10 +31,11 @@ export class LogBudget {
 
   /** After something was added to a log. */
   keep(): void {
-    while (this.#bytes() > this.#limit) this.#giving()?.drop(stepBytes);
+    while (this.bytes > this.#limit) this.#giving()?.drop(stepBytes);
   }
 
-  #bytes(): number {
+  /** Of all logs that it knows. */
+  get bytes(): number {
     let bytes = 0;
     for (const log of this.#running) bytes += log.bytes;
     for (const log of this.#ended) bytes += log.bytes;

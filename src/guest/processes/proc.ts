@@ -66,11 +66,20 @@ export function readProcFile(pid: number | 'self', name: string): string | undef
   }
 }
 
+/** The processes of the session that `leader` made. */
+export function sessionOf(leader: number | undefined, entries: readonly ProcEntry[]): ProcEntry[] {
+  return entries.filter((entry) => entry.session === leader && isAlive(entry));
+}
+
 /**
- * The processes that belong to `pid`: itself, its session, its group, and what descends from any of them. Those that have
- * ended and wait to be reaped do not count.
+ * The processes that belong to `pid`: itself, its session, its group, `others`, and what descends from any of them. Those that
+ * have ended and wait to be reaped do not count.
  */
-export function familyOf(pid: number, entries: readonly ProcEntry[]): ProcEntry[] {
+export function familyOf(
+  pid: number | undefined,
+  entries: readonly ProcEntry[],
+  others: readonly ProcEntry[] = [],
+): ProcEntry[] {
   const children = new Map<number, ProcEntry[]>();
   for (const entry of entries) {
     const siblings = children.get(entry.ppid);
@@ -79,6 +88,7 @@ export function familyOf(pid: number, entries: readonly ProcEntry[]): ProcEntry[
   }
   const found = new Map<number, ProcEntry>();
   const queue = entries.filter((entry) => entry.pid === pid || entry.session === pid || entry.group === pid);
+  queue.push(...others);
   for (let entry = queue.pop(); entry !== undefined; entry = queue.pop()) {
     if (found.has(entry.pid)) continue;
     found.set(entry.pid, entry);

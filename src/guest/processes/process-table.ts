@@ -13,11 +13,13 @@ import {
   type SignalName,
 } from '../../wire/contract/processes.ts';
 import { BackgroundOutput } from './background-output.ts';
+import { isReused, spared, targetOf } from './end-process.ts';
 import { killFamily } from './kill-family.ts';
 import { LogBudget } from './log-budget.ts';
 import { ManagedProcess, type OutputSink, sendSignal } from './managed-process.ts';
 import { readProcess } from './proc.ts';
 import { processEnvironment } from './process-environment.ts';
+import { markVariable } from './process-mark.ts';
 import type { ProcessOwners } from './process-owners.ts';
 import { readProcessTree } from './process-tree.ts';
 import { readSandboxLimits } from './sandbox-limits.ts';
@@ -30,6 +32,8 @@ export interface ProcessTableOptions {
   readonly roots: readonly string[];
   readonly owners: ProcessOwners;
   readonly clock: Clock;
+  /** What the logs of background processes may take together. */
+  readonly budget?: LogBudget;
 }
 
 interface LaunchRequest {
@@ -61,7 +65,7 @@ interface Background {
 export class ProcessTable {
   readonly #options: ProcessTableOptions;
   readonly #roots: readonly string[];
-  readonly #budget = new LogBudget();
+  readonly #budget: LogBudget;
   readonly #running = new Map<ProcessId, ManagedProcess>();
   readonly #background = new Map<ProcessId, Background>();
   #starting = 0;
@@ -69,6 +73,7 @@ export class ProcessTable {
   constructor(options: ProcessTableOptions) {
     this.#options = options;
     this.#roots = options.roots.map(real);
+    this.#budget = options.budget ?? new LogBudget();
   }
 
   /**
@@ -87,9 +92,9 @@ export class ProcessTable {
     this.#starting++;
     try {
       using directory = openWorkingDirectory(request.cwd, this.#roots);
-      const environment = processEnvironment(process.env, request.env);
-      const child = await spawnChild({ command: request.command, environment, directory });
       const id = newProcessId();
+      const environment = { ...processEnvironment(process.env, request.env), ...markVariable(id) };
+      const child = await spawnChild({ command: request.command, environment, directory });
       const { command } = request;
       const now = (): number => clock.now();
       const managed = new ManagedProcess({ id, kind, child, command, cwd: directory.path, keepInput, sink, now });
@@ -173,16 +178,14 @@ export class ProcessTable {
   /** Resolves when all that belongs to the target is gone, or does not go. A process that has ended is no error. */
   async kill({ target, signal, graceMs }: KillRequest): Promise<KillAnswer> {
     const { clock } = this.#options;
-    const spared = new Set([1, process.pid]);
     if ('pid' in target) {
       this.#requireForeign(target.pid);
       const managed = [...this.#running.values()].find(({ pid }) => pid === target.pid);
       if (managed === undefined && readProcess(target.pid) === undefined) throw this.#noPid(target.pid);
-      return await killFamily({ pid: target.pid, isLeader: managed !== undefined, signal, graceMs, clock, spared });
+      const killed = managed === undefined ? { pid: target.pid, isLeader: false } : targetOf(managed);
+      return await killFamily({ ...killed, signal, graceMs, clock, spared });
     }
-    const managed = this.get(target.id);
-    if (isReused(managed)) return { found: 0, left: [] };
-    return await killFamily({ pid: managed.pid, isLeader: true, signal, graceMs, clock, spared });
+    return await killFamily({ ...targetOf(this.get(target.id)), signal, graceMs, clock, spared });
   }
 
   /** Kills everything at once: the sandbox goes. */
@@ -219,14 +222,6 @@ export class ProcessTable {
       owned[Symbol.dispose]();
     }
   }
-}
-
-/**
- * Whether the pid of a process that has exited belongs to another one by now, so that it must not be signalled. While
- * members of its group or session live, the kernel gives the number to nobody: what is found under it is its own.
- */
-function isReused(process: ManagedProcess): boolean {
-  return process.hasExited && readProcess(process.pid) !== undefined;
 }
 
 function real(root: string): string {

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { LogBudget } from '../../../src/guest/processes/log-budget.ts';
 import { ProcessOwners } from '../../../src/guest/processes/process-owners.ts';
 import { ProcessTable } from '../../../src/guest/processes/process-table.ts';
 import type { Clock } from '../../../src/kernel/clock.ts';
@@ -13,10 +14,11 @@ import { until } from '../../until.ts';
 import { runGuest } from '../running-guest.ts';
 import { isAlive } from './outputs.ts';
 
-async function openTable(clock: Clock = systemClock) {
+async function openTable(clock: Clock = systemClock, budget = new LogBudget()) {
   const root = await mkdtemp(join(tmpdir(), 'caisson-table-'));
   const incarnation = newIncarnationId();
-  const table = new ProcessTable({ incarnation, roots: [root], owners: new ProcessOwners(() => undefined), clock });
+  const owners = new ProcessOwners(() => undefined);
+  const table = new ProcessTable({ incarnation, roots: [root], owners, clock, budget });
   return {
     table,
     incarnation,
@@ -42,10 +44,12 @@ test('the last 64 that have ended are remembered; those that run always are', as
 
 test('one that has ended is forgotten after an hour, with its output', async () => {
   const clock = new HandClock();
-  await using opened = await openTable(clock);
+  const budget = new LogBudget();
+  await using opened = await openTable(clock, budget);
   const { table, start, incarnation } = opened;
-  const { id } = await start('true');
+  const { id } = await start('echo', 'hello');
   await table.get(id).over;
+  expect(budget.bytes).toBe(6);
   clock.advance(3_599_000);
   expect(table.outputOf(id).isEnded).toBe(true);
   clock.advance(2_000);
@@ -53,6 +57,7 @@ test('one that has ended is forgotten after an hour, with its output', async () 
     expect.objectContaining({ code: 'PROCESS_NOT_FOUND', details: { processId: id, incarnation } }),
   );
   expect((await table.list()).processes).toEqual([]);
+  expect(budget.bytes).toBe(0);
 });
 
 test('what is only attached, or only awaited, is forgotten at its end and has no logs', async () => {
@@ -151,4 +156,42 @@ test('what has made a session of its own is found by its descent, and a process 
   const answer = await table.kill({ target: { pid }, signal: 'SIGTERM', graceMs: 20_000 });
   expect(answer).toEqual({ found: 2, left: [] });
   await until('they are dead', () => !isAlive(child.pid));
+});
+
+test('a process that has left its session and lost its parent is found by its mark, also after the end of the first', async () => {
+  await using opened = await openTable();
+  const { table, start } = opened;
+  const { id } = await start('sh', '-c', 'setsid sleep 612 </dev/null >/dev/null 2>&1 &');
+  await table.get(id).over;
+  const orphan = await until('it is an orphan', async () =>
+    (await table.list()).tree.find(({ command, ppid }) => command === 'sleep 612' && ppid === 1),
+  );
+  expect(await table.kill({ target: { id }, signal: 'SIGTERM', graceMs: 20_000 })).toEqual({ found: 1, left: [] });
+  await until('it is dead', () => !isAlive(orphan.pid));
+});
+
+test('where the number of a process belongs to another one by now, that one is not signalled', async () => {
+  await using opened = await openTable();
+  const { table, start } = opened;
+  const { id } = await start('true');
+  await table.get(id).over;
+  const other = await start('sleep', '60');
+  Object.defineProperty(table.get(id), 'pid', { value: other.pid });
+  expect(() => table.signal(id, 'SIGKILL')).toThrow(expect.objectContaining({ code: 'PROCESS_ENDED' }));
+  expect(await table.kill({ target: { id }, signal: 'SIGKILL', graceMs: 0 })).toEqual({ found: 0, left: [] });
+  expect(isAlive(other.pid)).toBe(true);
+});
+
+test('what a caller says of its own mark counts for nothing', async () => {
+  await using opened = await openTable();
+  const { table } = opened;
+  const env = { CAISSON_PROCESS_ID: 'prc-of-somebody-else' };
+  const { id } = await table.start({ command: ['sh', '-c', 'echo $CAISSON_PROCESS_ID'], env, keepInput: false });
+  await table.get(id).over;
+  expect(
+    table
+      .outputOf(id)
+      .log.read(0, 100)
+      .pieces.map(({ data }) => data.toString()),
+  ).toEqual([`${id}\n`]);
 });
