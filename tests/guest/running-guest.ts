@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Guest, startGuest } from '../../src/guest/guest.ts';
-import { systemClock } from '../../src/kernel/clock.ts';
+import { type Clock, systemClock } from '../../src/kernel/clock.ts';
 import { newAgentId } from '../../src/kernel/ids.ts';
 import { silentLogger } from '../../src/kernel/logger.ts';
 import { GuestClient } from '../../src/wire/guest-client.ts';
@@ -28,7 +28,7 @@ export interface RunningGuest extends AsyncDisposable {
   client(): Promise<GuestClient>;
 }
 
-export async function runGuest(): Promise<RunningGuest> {
+export async function runGuest({ clock = systemClock }: { readonly clock?: Clock } = {}): Promise<RunningGuest> {
   const runDirectory = await mkdtemp(join(tmpdir(), 'caisson-guest-'));
   const roots = await makeRoots(runDirectory);
   const harnesses: FakeHarness[] = [];
@@ -45,7 +45,7 @@ export async function runGuest(): Promise<RunningGuest> {
       harnesses.push(harness);
       return harness;
     },
-    clock: systemClock,
+    clock,
     logger: silentLogger,
   });
   const [harness] = harnesses;

@@ -1,15 +1,17 @@
 import { writeSync } from 'node:fs';
 import type { Clock } from '../../kernel/clock.ts';
 
-/** One write, so that none takes long. */
+/** One write, so that none takes long. What is smaller is put together. */
 const pieceBytes = 16 * 1024;
 
 /** How soon a terminal that is full is tried again: doubling from the first to the second figure. */
 const retryMs = { first: 2, longest: 64 } as const;
 
 interface Piece {
-  readonly bytes: Buffer;
-  readonly taken: () => void;
+  bytes: Buffer;
+  readonly taken: (bytes: number) => void;
+  /** Of `bytes`, what there is of input. */
+  length: number;
   written: number;
 }
 
@@ -39,26 +41,29 @@ export class PtyInput {
     return this.#pending;
   }
 
-  /** `taken` is called when the terminal has all of it, or never will. */
-  write(bytes: Buffer, taken: () => void): void {
-    this.#queue.push({ bytes, taken, written: 0 });
+  /** `taken` is called with how much the terminal has, or never will: for several writes of one caller together. */
+  write(bytes: Buffer, taken: (bytes: number) => void): void {
+    if (bytes.length === 0) return;
+    const last = this.#queue.at(-1);
+    if (last?.taken === taken && last.length + bytes.length <= pieceBytes) append(last, bytes);
+    else this.#queue.push({ bytes, taken, length: bytes.length, written: 0 });
     this.#pending += bytes.length;
     if (!this.#isWaiting) this.#flush();
   }
 
   #flush(): void {
     for (let [piece] = this.#queue; piece !== undefined; [piece] = this.#queue) {
-      const left = piece.bytes.length - piece.written;
+      const left = piece.length - piece.written;
       const written = this.#isOpen()
-        ? this.#put(piece.bytes.subarray(piece.written, piece.written + pieceBytes))
+        ? this.#put(piece.bytes.subarray(piece.written, piece.written + Math.min(left, pieceBytes)))
         : left;
-      if (written === 0 && left > 0) return this.#waitForRoom();
+      if (written === 0) return this.#waitForRoom();
       this.#delayMs = retryMs.first;
       piece.written += written;
       this.#pending -= written;
-      if (piece.written < piece.bytes.length) continue;
+      if (piece.written < piece.length) continue;
       this.#queue.shift();
-      piece.taken();
+      piece.taken(piece.length);
     }
   }
 
@@ -80,4 +85,15 @@ export class PtyInput {
     });
     this.#delayMs = Math.min(retryMs.longest, 2 * this.#delayMs);
   }
+}
+
+function append(piece: Piece, bytes: Buffer): void {
+  const needed = piece.length + bytes.length;
+  if (needed > piece.bytes.length) {
+    const larger = Buffer.allocUnsafeSlow(Math.min(pieceBytes, Math.max(256, 2 * needed)));
+    piece.bytes.copy(larger, 0, 0, piece.length);
+    piece.bytes = larger;
+  }
+  bytes.copy(piece.bytes, piece.length);
+  piece.length = needed;
 }

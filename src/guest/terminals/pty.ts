@@ -87,8 +87,8 @@ export class Pty {
     return this.#input.pending;
   }
 
-  /** `taken` is called when the terminal has it, or never will. */
-  write(input: Buffer, taken: () => void): void {
+  /** As `PtyInput.write`. */
+  write(input: Buffer, taken: (bytes: number) => void): void {
     this.#input.write(input, taken);
   }
 

@@ -40,8 +40,8 @@ export interface ReaderOptions {
   readonly stream: ServerHttp2Stream;
   readonly ring: OutputRing;
   readonly clock: Clock;
-  /** Input; `taken` is called once it was dealt with. */
-  readonly onInput: (input: Buffer, taken: () => void) => void;
+  /** Input; `taken` is told how much of it was dealt with. */
+  readonly onInput: (input: Buffer, taken: (bytes: number) => void) => void;
   readonly onRequest: (request: Exclude<TerminalUpMessage, { type: 'ack' }>) => void;
   /** It has taken output, so that more may be read. */
   readonly onProgress: () => void;
@@ -195,13 +195,16 @@ export class Reader {
     if (this.#received - this.#accepted > mostUnaccepted) {
       throw new CaissonError('LIMIT_REACHED', 'The program does not take its input, and more of it came than is kept.');
     }
-    this.#options.onInput(payload, () => {
-      this.#accepted += payload.length;
-      if (this.#accepted - this.#toldAccepted < acceptEveryBytes || this.#mode === 'over') return;
-      this.#toldAccepted = this.#accepted;
-      this.#send({ type: 'accepted', bytes: this.#accepted });
-    });
+    this.#options.onInput(payload, this.#accept);
   }
+
+  /** One function for all input, so that what waits of it can be put together. */
+  readonly #accept = (bytes: number): void => {
+    this.#accepted += bytes;
+    if (this.#accepted - this.#toldAccepted < acceptEveryBytes || this.#mode === 'over') return;
+    this.#toldAccepted = this.#accepted;
+    this.#send({ type: 'accepted', bytes: this.#accepted });
+  };
 
   #obey(message: TerminalUpMessage): void {
     if (message.type !== 'ack') return this.#options.onRequest(message);

@@ -43,6 +43,8 @@ export class Terminal {
   readonly #options: TerminalOptions;
   readonly #ring = new OutputRing(terminalBounds.scrollbackBytes);
   readonly #gate: BurstGate;
+  /** Who is there, drives and how large it is goes out no more often than output. */
+  readonly #news: BurstGate;
   readonly #createdAt: number;
   readonly #exited = Promise.withResolvers<void>();
   readonly #readers = new Map<number, Reader>();
@@ -60,6 +62,7 @@ export class Terminal {
     this.#size = options.size;
     this.#createdAt = options.clock.now();
     this.#gate = new BurstGate(options.clock, () => this.#deliver());
+    this.#news = new BurstGate(options.clock, () => this.#tellAll());
   }
 
   /** Rejects as `Pty.spawn` does. */
@@ -127,7 +130,7 @@ export class Terminal {
       this.#driver = reader;
     }
     if (this.#exit === undefined) {
-      this.#tellAll();
+      this.#news.schedule();
       this.#pace();
     } else {
       reader.tell({ type: 'situation', ...this.#situation() });
@@ -161,13 +164,13 @@ export class Terminal {
     if (!this.#readers.delete(reader.id)) return;
     if (this.#driver === reader) this.#driver = undefined;
     if (this.hasEnded) return; // nobody drives any more, which is no news
-    this.#tellAll();
+    this.#news.schedule();
     this.#pace();
   }
 
-  #input(reader: Reader, input: Buffer, taken: () => void): void {
+  #input(reader: Reader, input: Buffer, taken: (bytes: number) => void): void {
     const pty = this.#pty;
-    if (reader !== this.#driver || pty === undefined) return taken(); // an observer's keys go nowhere
+    if (reader !== this.#driver || pty === undefined) return taken(input.length); // an observer's keys go nowhere
     if (pty.pendingInput > mostPendingInput) {
       throw new CaissonError('LIMIT_REACHED', 'The program does not take its input.');
     }
@@ -180,11 +183,11 @@ export class Terminal {
     switch (message.type) {
       case 'take':
         this.#driver = reader;
-        return this.#tellAll();
+        return this.#news.schedule();
       case 'give':
         if (reader !== this.#driver) return;
         this.#driver = message.to === undefined ? undefined : this.#readers.get(message.to);
-        return this.#tellAll();
+        return this.#news.schedule();
       case 'resize':
         if (reader === this.#driver) this.#resize({ cols: message.cols, rows: message.rows });
     }
@@ -194,7 +197,7 @@ export class Terminal {
     if (size.cols === this.#size.cols && size.rows === this.#size.rows) return;
     this.#size = size;
     this.#pty?.resize(size);
-    this.#tellAll();
+    this.#news.schedule();
   }
 
   #situation() {

@@ -1,6 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { type Clock, systemClock } from '../../../src/kernel/clock.ts';
 import type { OpenTerminal, Terminal } from '../../../src/wire/contract/terminals.ts';
 import type { GuestClient } from '../../../src/wire/guest-client.ts';
 import { until } from '../../until.ts';
@@ -329,14 +330,69 @@ describe('hostile readers', () => {
     await good.shows('still here');
   });
 
-  test('input that nobody takes is bounded', async () => {
-    const terminal = await openShell('stty raw -echo; printf READY; exec sleep 60');
+  const deaf = 'stty raw -echo; printf READY; exec sleep 60';
+  const block = Buffer.alloc(60_000, 'x');
+
+  test('input of one reader that nobody takes is bounded', async () => {
+    const terminal = await openShell(deaf);
     const reader = await TerminalReader.attach(guest, terminal);
     await reader.shows('READY');
-    const block = Buffer.alloc(60_000, 'x');
-    for (let sent = 0; sent < 40; sent++) reader.channel.sendInput(block);
+    for (let sent = 0; sent < 12; sent++) reader.channel.sendInput(block); // 720,000 bytes, of 524,288
     expect(await reader.ended).toMatchObject({ code: 'LIMIT_REACHED' });
     const next = await TerminalReader.attach(guest, terminal, { as: 'driver' });
     await until('others are not held up', () => next.drives);
+  });
+
+  test('input of all readers together that nobody takes is bounded', async () => {
+    const terminal = await openShell(deaf);
+    for (const turn of ['first', 'second', 'third']) {
+      const reader = await TerminalReader.attach(guest, terminal, { as: 'driver' });
+      await reader.shows('READY');
+      await until('it drives', () => reader.drives);
+      for (let sent = 0; sent < 8; sent++) reader.channel.sendInput(block); // 480,000 bytes each: 1 MiB is passed in the third
+      if (turn === 'third') expect(await reader.ended).toMatchObject({ code: 'LIMIT_REACHED' });
+      else expect((await guest.terminals.get(terminal.id)).exit).toBeNull();
+    }
+  });
+
+  test('a flood of sizes and seats is told as it stands, not each of them to each reader', async () => {
+    const terminal = await openShell('exec cat');
+    const driver = await TerminalReader.attach(guest, terminal);
+    const observer = await TerminalReader.attach(guest, terminal);
+    await until('it drives', () => driver.drives);
+    for (let cols = 1; cols <= 999; cols++) {
+      driver.send({ type: 'resize', cols, rows: 10 });
+      driver.send({ type: 'give' });
+      driver.send({ type: 'take' });
+    }
+    await until('the last is told', () => observer.situation?.cols === 999 && observer.situation.driver === driver.id);
+    expect(observer.messages.length).toBeLessThan(1_500);
+  });
+
+  test('a reader that takes nothing for 30 s holds the program no more', async () => {
+    let passedMs = 0;
+    const clock: Clock = {
+      ...systemClock,
+      elapsed: () => systemClock.elapsed() + passedMs,
+      schedule: (delayMs, callback) => systemClock.schedule(Math.min(delayMs, 50), callback), // nobody waits for the next look
+    };
+    await using other = await runGuest({ clock });
+    const client = await other.client();
+    const terminal = await client.terminals.open({
+      command: ['bash', '-c', 'yes | head -c 5000000; echo END; sleep 60'],
+    });
+    const dead = await TerminalReader.attach(client, terminal, { isSlow: true });
+    const printed = async (): Promise<number> => (await client.terminals.get(terminal.id)).output.end;
+    let last = -1;
+    await until('the program waits', async () => {
+      const before = last;
+      last = await printed();
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      return last === before && dead.bytes === 256 * 1024;
+    });
+    expect(last).toBeLessThan(1024 * 1024);
+    passedMs = 31_000;
+    await until('it goes on', async () => (await printed()) > 5_000_000);
+    expect(dead.bytes).toBe(256 * 1024);
   });
 });
