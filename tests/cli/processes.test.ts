@@ -2,12 +2,13 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type RunningWorkspace, startWorkspace } from '../controlplane/workspace/running-workspace.ts';
 import { isAlive } from '../guest/processes/outputs.ts';
 import { until } from '../until.ts';
 import { closedAddress } from './closed-address.ts';
 import { caisson, CliProcess } from './command.ts';
+import { Person } from './person.ts';
 
 let workspace: RunningWorkspace;
 let environment: Record<string, string>;
@@ -19,6 +20,7 @@ beforeAll(async () => {
   environment = { CAISSON_URL: workspace.url, CAISSON_API_KEY: workspace.apiKey };
 });
 afterAll(() => workspace[Symbol.asyncDispose]());
+afterEach(() => Person.allLeave());
 
 describe('exec', () => {
   test('passes outputs and the exit code on', async () => {
@@ -90,6 +92,23 @@ describe('exec', () => {
     await command.says('caught');
     command.child.kill('SIGINT');
     expect((await command.ended()).exitCode).toBe(137);
+  });
+
+  test('Ctrl-C at a terminal is the command’s own, a second one kills it', async () => {
+    const script = 'trap "echo caught" INT; echo ready; while :; do sleep 0.1; done';
+    const person = new Person(['exec', 'worker', '--', 'sh', '-c', script], environment);
+    await person.sees('ready');
+    person.type('\u0003');
+    await person.sees('caught');
+    person.type('\u0003');
+    expect(await person.ended()).toBe(137);
+  });
+
+  test('a command that Ctrl-C ends gives the terminal back, with its exit code', async () => {
+    const person = new Person(['exec', 'worker', '--', 'sh', '-c', 'echo ready; exec sleep 60'], environment);
+    await person.sees('ready');
+    person.type('\u0003');
+    expect(await person.ended()).toBe(130);
   });
 
   test('the command dies with this one', async () => {

@@ -1,15 +1,10 @@
-import { tmpdir } from 'node:os';
-import { fileURLToPath } from 'node:url';
-import { spawn } from '@lydell/node-pty';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { DetachKeys, parseDetachKeys } from '../../src/cli/shell/detach-keys.ts';
 import { ScreenModes } from '../../src/cli/shell/screen-modes.ts';
 import { startCuttingRelay } from '../client/cutting-relay.ts';
 import { startWorkspace, type RunningWorkspace } from '../controlplane/workspace/running-workspace.ts';
-import { until } from '../until.ts';
 import { caisson } from './command.ts';
-
-const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+import { Person } from './person.ts';
 
 let workspace: RunningWorkspace;
 let environment: Record<string, string>;
@@ -19,65 +14,13 @@ beforeAll(async () => {
 });
 afterAll(() => workspace[Symbol.asyncDispose]());
 
-const open: Person[] = [];
-afterEach(() => {
-  for (const person of open.splice(0)) person.leave();
-});
-
-/** Somebody at a real terminal, in a shell whose settings tell whether it was put back. */
-class Person {
-  text = '';
-  exitCode: number | undefined;
-  readonly #pty: ReturnType<typeof spawn>;
-
-  constructor(args: readonly string[], env: Readonly<Record<string, string>> = environment) {
-    const command = [process.execPath, main, 'shell', ...args]
-      .map((word) => `'${word.replaceAll("'", String.raw`'\''`)}'`)
-      .join(' ');
-    // What stands between the marks is the state of the terminal after the command.
-    const script = `stty -a | grep -o -- '-\\?icanon\\|-\\?echo ' | xargs echo before; ${command}; code=$?; stty -a | grep -o -- '-\\?icanon\\|-\\?echo ' | xargs echo after; exit $code`;
-    this.#pty = spawn('bash', ['-c', script], {
-      cols: 90,
-      rows: 25,
-      cwd: tmpdir(),
-      env: { PATH: process.env['PATH'], TERM: 'xterm-256color', CAISSON_DATA_DIR: '/nonexistent', ...env },
-    });
-    this.#pty.onData((text) => (this.text += text));
-    this.#pty.onExit(({ exitCode }) => (this.exitCode = exitCode));
-    open.push(this);
-  }
-
-  type(text: string): void {
-    this.#pty.write(text);
-  }
-
-  resize(cols: number, rows: number): void {
-    this.#pty.resize(cols, rows);
-  }
-
-  async sees(text: string | RegExp): Promise<RegExpExecArray> {
-    const pattern =
-      typeof text === 'string' ? new RegExp(text.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`)) : text;
-    return await until(`${pattern} on the screen:\n${this.text}`, () => pattern.exec(this.text) ?? undefined);
-  }
-
-  /** Resolves with the exit code, when the terminal was put back as it was. */
-  async ended(): Promise<number> {
-    await until(`its end:\n${this.text}`, () => this.exitCode !== undefined);
-    const state = (when: string): string | undefined => new RegExp(`${when} (.*)\r\n`).exec(this.text)?.[1];
-    expect(state('after')).toBe(state('before'));
-    expect(state('before')).toContain('icanon');
-    return this.exitCode ?? -1;
-  }
-
-  leave(): void {
-    this.#pty.kill('SIGKILL');
-  }
-}
+const shell = (args: readonly string[], env: Readonly<Record<string, string>> = {}): Person =>
+  new Person(['shell', ...args], { ...environment, ...env });
+afterEach(() => Person.allLeave());
 
 describe('caisson shell', () => {
   test('opens a shell of the size of the screen, follows it, and passes its exit code on', async () => {
-    const person = new Person(['worker']);
+    const person = shell(['worker']);
     await person.sees(/trm-\w{26}\. Ctrl-P Ctrl-Q leaves it running/);
     await person.sees('# ');
     person.type('stty size\r');
@@ -91,14 +34,14 @@ describe('caisson shell', () => {
   });
 
   test('a line feed of a program goes down and not back, as full-screen programs need it', async () => {
-    const person = new Person(['worker', '--', 'bash', '-c', 'stty raw; printf "one\\ntwo\\nEND"; read x']);
+    const person = shell(['worker', '--', 'bash', '-c', 'stty raw; printf "one\\ntwo\\nEND"; read x']);
     await person.sees(/one\ntwo\nEND/);
     person.type('\r');
     person.leave();
   });
 
   test('runs a command, with variables and a folder', async () => {
-    const person = new Person([
+    const person = shell([
       'worker',
       '--env',
       'GREETING=hi there',
@@ -115,7 +58,7 @@ describe('caisson shell', () => {
   });
 
   test('keys and bytes go through as they are: Ctrl-C is for the program', async () => {
-    const person = new Person([
+    const person = shell([
       'worker',
       '--',
       'bash',
@@ -129,7 +72,7 @@ describe('caisson shell', () => {
   });
 
   test('is left with the detach keys, says how to come back, and comes back to what was printed', async () => {
-    const person = new Person([
+    const person = shell([
       'worker',
       '--',
       'bash',
@@ -142,7 +85,7 @@ describe('caisson shell', () => {
     expect(await person.ended()).toBe(0);
     expect(person.text).toContain(`Come back with: caisson shell worker --terminal ${id}`);
     expect(person.text).toContain('\u001B[?1049l\u001B[?25h'); // the alternate screen is left, the cursor shown
-    const back = new Person(['worker', '--terminal', id]);
+    const back = shell(['worker', '--terminal', id]);
     await back.sees(/before\r\n$/);
     back.type('again\r');
     await back.sees('got again');
@@ -151,7 +94,7 @@ describe('caisson shell', () => {
   });
 
   test('detach keys are a matter of choice', async () => {
-    const person = new Person(['worker', '--detach-keys', 'ctrl-],d', '--', 'cat']);
+    const person = shell(['worker', '--detach-keys', 'ctrl-],d', '--', 'cat']);
     await person.sees('Ctrl-] d leaves it running');
     person.type('\u0010\u0011 typed\r');
     await person.sees('typed');
@@ -160,9 +103,9 @@ describe('caisson shell', () => {
   });
 
   test('who comes second watches, and takes control with a key', async () => {
-    const first = new Person(['worker', '--', 'cat']);
+    const first = shell(['worker', '--', 'cat']);
     const [, id = ''] = await first.sees(/(trm-\w{26})/);
-    const second = new Person(['worker', '--terminal', id]);
+    const second = shell(['worker', '--terminal', id]);
     await second.sees('alice drives; you watch. Ctrl-P Ctrl-T takes control.');
     second.type('ignored\r');
     second.type('\u0010\u0014');
@@ -176,10 +119,10 @@ describe('caisson shell', () => {
   });
 
   test('who only watches leaves with Ctrl-C', async () => {
-    const first = new Person(['worker', '--', 'bash', '-c', 'echo something; exec cat']);
+    const first = shell(['worker', '--', 'bash', '-c', 'echo something; exec cat']);
     const [, id = ''] = await first.sees(/(trm-\w{26})/);
     await first.sees('something');
-    const watcher = new Person(['worker', '--observe', '--terminal', id]);
+    const watcher = shell(['worker', '--observe', '--terminal', id]);
     await watcher.sees('something');
     watcher.type('\u0003');
     expect(await watcher.ended()).toBe(0);
@@ -189,8 +132,7 @@ describe('caisson shell', () => {
 
   test('survives a connection that breaks', async () => {
     await using relay = await startCuttingRelay(workspace.url);
-    const person = new Person(['worker', '--', 'bash', '-c', 'echo ready; read x; echo "got $x"; read x'], {
-      ...environment,
+    const person = shell(['worker', '--', 'bash', '-c', 'echo ready; read x; echo "got $x"; read x'], {
       CAISSON_URL: relay.url,
     });
     await person.sees('ready');
@@ -205,7 +147,7 @@ describe('caisson shell', () => {
   });
 
   test('lists terminals, and closes one', async () => {
-    const person = new Person(['worker', '--', 'sleep', '600']);
+    const person = shell(['worker', '--', 'sleep', '600']);
     const [, id = ''] = await person.sees(/(trm-\w{26})/);
     const { stdout } = await caisson(['shell', 'worker', '--list'], environment);
     expect(stdout.split('\n').find((line) => line.startsWith(id))).toMatch(/running .*alice .*sleep 600/);
