@@ -72,7 +72,7 @@ console.log(JSON.stringify({ version, role: principal.role }));
 await controlPlane.close();
 `;
 
-/** A panel: makes an agent, follows its events, and opens a conversation once it listens. */
+/** A panel: makes an agent, follows its events, opens a conversation once it listens, and shows a terminal. */
 export const panelProgram = `
 import { CaissonError, createCaissonClient } from 'caisson';
 
@@ -99,5 +99,22 @@ async function codeOfRefusal(): Promise<string> {
   }
 }
 
-Object.assign(globalThis, { show, codeOfRefusal });
+/** Opens a terminal, types a line when it is asked for, and reads to the end of its program. */
+async function playTerminal(apiKey: string, agentId: string): Promise<object> {
+  const client = createCaissonClient({ url: location.origin, apiKey });
+  const command = ['bash', '-c', 'echo ready; read line; echo "got $line"; stty size; exit 5'];
+  const { id: terminalId } = await client.terminals.open.mutate({ agentId, command });
+  const attachment = await client.terminals.attach({ agentId, terminalId });
+  attachment.resize({ cols: 91, rows: 23 });
+  const decoder = new TextDecoder();
+  const reader = attachment.output.getReader();
+  let text = '';
+  for (let next = await reader.read(); !next.done; next = await reader.read()) {
+    text += decoder.decode(next.value, { stream: true });
+    if (text === 'ready\\r\\n') await attachment.write('h\u00e4llo\\r');
+  }
+  return { text, exit: await attachment.closed, offset: attachment.offset };
+}
+
+Object.assign(globalThis, { show, codeOfRefusal, playTerminal });
 `;

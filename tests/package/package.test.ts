@@ -5,6 +5,7 @@ import { type Browser, chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ensureChromium } from '../../scripts/chromium.ts';
 import { startServer } from '../controlplane/running-server.ts';
+import { startWorkspace } from '../controlplane/workspace/running-workspace.ts';
 import { codeBlocks } from '../docs/markdown.ts';
 import {
   browserCompilerOptions,
@@ -134,6 +135,22 @@ describe('the client in a browser', () => {
     expect(seen).toEqual(expect.arrayContaining(['agent.created', 'sandbox.status', 'conversation.opened']));
     expect(await page.evaluate('codeOfRefusal()')).toBe('UNAUTHORIZED');
     expect(complaints).toEqual([]);
+    await page.close();
+  });
+
+  test('it opens a terminal, types and resizes, and hears how the program ended', async () => {
+    await using workspace = await startWorkspace();
+    await using panel = await startPanelServer(script, workspace.url);
+    const page = await browser.newPage();
+    await page.goto(panel.url);
+    await page.waitForFunction('typeof playTerminal === "function"');
+    const args = [workspace.apiKey, workspace.agent.id].map((text) => JSON.stringify(text)).join();
+    const text = 'ready\r\nhällo\r\ngot hällo\r\n23 91\r\n';
+    expect(await page.evaluate(`playTerminal(${args})`)).toEqual({
+      text,
+      exit: { exitCode: 5, signal: null },
+      offset: Buffer.byteLength(text),
+    });
     await page.close();
   });
 
