@@ -505,13 +505,13 @@ describe('a socket that does not keep to what is agreed', () => {
     const url = `${workspace.url.replace('http', 'ws')}/v1/agents/${agentId()}/processes/attach`;
     const socket = new RawSocket(url, ['caisson.v1'], { headers: { authorization: `Bearer ${workspace.apiKey}` } });
     await once(socket, 'open');
-    const script = 'head -c 64000000 /dev/zero; touch all-was-taken; exec sleep 60';
+    const script = 'head -c 40000000 /dev/zero; touch all-was-taken; exec sleep 60';
     socket.send(JSON.stringify({ type: 'start', command: ['sh', '-c', script] }));
     await once(socket, 'message');
     socket.pause();
-    for (let bytes = 0; bytes < 64_000_000 && socket.readyState === socket.OPEN; bytes += 256 * 1024) {
+    for (let bytes = 0; bytes < 40_000_000 && socket.readyState === socket.OPEN; bytes += 256 * 1024) {
       socket.send(JSON.stringify({ type: 'taken', bytes })); // always a window less than can have been sent
-      for (let i = 0; i < 3; i++) await processes().list.query({ agentId: agentId() });
+      for (let i = 0; i < 8; i++) await workspace.client.agents.get.query({ agentId: agentId() });
     }
     await expect(readFile(join(workspace.roots[0], 'all-was-taken'))).rejects.toMatchObject({ code: 'ENOENT' });
     socket.terminate();

@@ -110,8 +110,9 @@ export const processesRouter = router({
     }),
 
   /**
-   * Ends a process with all that it started, as far as that stayed in its session or below it in the tree: first by `signal`,
-   * after `graceMs` by SIGKILL. Answers when they are gone, with how many there were; `left` are those that even SIGKILL did not
+   * Ends a process with all that it started: first by `signal`, after `graceMs` by SIGKILL. By `processId` also what has left
+   * its session and lost its parent is found, unless it has cleared `CAISSON_PROCESS_ID` from its environment; by `pid`, what is
+   * in its session or below it in the tree. Answers when they are gone, with how many there were; `left` are those that even SIGKILL did not
    * end in time.
    */
   kill: sandboxProcedure
