@@ -49,8 +49,12 @@ export class PortsClient {
         endStream: false,
         waitForTrailers: true,
       });
+      let connection: PortConnection | undefined;
+      stream.once('response', (headers) => {
+        if (headers[':status'] === 200) connection = new PortConnection(stream, options);
+      });
       const status = await responseStatus(stream, limit.signal);
-      if (status === 200) return new PortConnection(stream, options);
+      if (connection !== undefined) return connection;
       stream.end();
       throw await refusalOf(stream, status, limit.signal);
     } finally {

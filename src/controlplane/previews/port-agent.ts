@@ -47,6 +47,8 @@ export class PortAgent extends Agent {
       created(thrown instanceof Error ? thrown : new Error(errorText(thrown)), new Duplex());
       return;
     }
-    created(null, connection);
+    // Node waits for the end of a connection that it was given, also when that is past.
+    if (connection.destroyed) created(connection.errored ?? new Error('The connection was closed.'), connection);
+    else created(null, connection);
   }
 }
