@@ -14,7 +14,7 @@ import { splitUrl } from './preview-url.ts';
 import { appRequestHeaders, appUpgradeHeaders } from './request-headers.ts';
 
 interface PreviewGatewayOptions {
-  readonly previews: PreviewService;
+  readonly previews: Pick<PreviewService, 'admit' | 'exchange'>;
   readonly hosts: PreviewHosts;
   /** Addresses and networks of proxies whose X-Forwarded-For is believed. */
   readonly trustedProxies: readonly string[];

@@ -129,7 +129,10 @@ describe('a cookie', () => {
     const made = await link();
     const visitor = new Visitor(workspace.url);
     await visitor.open(made.url);
-    const planted = Array.from({ length: 100 }, (_, n) => `${n % 2 === 0 ? 'caisson-preview' : 'Caisson-Preview'}=${n}`);
+    const planted = Array.from(
+      { length: 100 },
+      (_, n) => `${n % 2 === 0 ? 'caisson-preview' : 'Caisson-Preview'}=${n}`,
+    );
     visitor.setCookie(made.url, [...planted, visitor.cookie(made.url), 'theme=dark'].join('; '));
     const answer = await visitor.visit(made.origin);
     expect(answer.status).toBe(200);
