@@ -13,7 +13,7 @@ const guestStreamWindowBytes = 4 * mebibyte;
  * The same the other way. It is what a reader that stalls holds in the memory of the control plane, which has many: the 64
  * connections of a preview 64 MiB. 1 MiB is 50 MB/s at 20 ms, and beside the guest no less than 4 MiB.
  */
-export const clientStreamWindowBytes = mebibyte;
+const clientStreamWindowBytes = mebibyte;
 
 /**
  * The same for a whole session: what may lie between the ends. Node gives this window back on arrival, so the stream
