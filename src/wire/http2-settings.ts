@@ -4,10 +4,16 @@ const kibibyte = 1024;
 const mebibyte = 1024 * kibibyte;
 
 /**
- * What a peer may send on one stream before the reader has read it. HTTP/2's default of 64 KiB throttles: a stream moves
- * at most one window a round trip, and 4 MiB are 200 MB/s at 20 ms.
+ * What the control plane may send on one stream before the guest has read it. HTTP/2's default of 64 KiB throttles: a stream
+ * moves at most one window a round trip, and 4 MiB are 200 MB/s at 20 ms.
  */
-const streamWindowBytes = 4 * mebibyte;
+const guestStreamWindowBytes = 4 * mebibyte;
+
+/**
+ * The same the other way. It is what a reader that stalls holds in the memory of the control plane, which has many: the 64
+ * connections of a preview 64 MiB. 1 MiB is 50 MB/s at 20 ms, and beside the guest no less than 4 MiB.
+ */
+const clientStreamWindowBytes = mebibyte;
 
 /**
  * The same for a whole session: what may lie between the ends. Node gives this window back on arrival, so the stream
@@ -30,7 +36,7 @@ const maxHeaderFields = 128;
 export const clientSessionOptions = {
   settings: {
     enablePush: false,
-    initialWindowSize: streamWindowBytes,
+    initialWindowSize: clientStreamWindowBytes,
     maxHeaderListSize: maxHeaderListBytes,
   },
   maxHeaderListPairs: maxHeaderFields,
@@ -55,7 +61,7 @@ const serverSessionOptions = (bounds: { readonly streams: number; readonly windo
  * connection to a previewed app that is let go is one.
  */
 export const inwardServerOptions = {
-  ...serverSessionOptions({ streams: 256, windowBytes: streamWindowBytes }),
+  ...serverSessionOptions({ streams: 256, windowBytes: guestStreamWindowBytes }),
   streamResetBurst: 1_000_000,
   streamResetRate: 1_000_000,
 } as const;

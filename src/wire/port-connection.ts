@@ -12,17 +12,19 @@ export interface PortConnectionOptions {
 /**
  * A connection to a server in a sandbox: bytes both ways with back-pressure, each half with an end of its own. A
  * connection that was cut, also by the loss of the wire, is destroyed with an error and never just ends. Destroying it
- * resets it at the server.
+ * resets it at the server. Its errors are heard here; users watch 'close'.
  *
  * It has the methods of a socket that HTTP clients call, which mean nothing on the wire.
  */
 export class PortConnection extends Duplex {
   readonly #stream: ClientHttp2Stream;
 
-  /** Takes over an answered CONNECT. */
+  /** Takes over a stream that is just being answered: from the event on, or what comes with the answer is missed. */
   constructor(stream: ClientHttp2Stream, { allowHalfOpen = true }: PortConnectionOptions = {}) {
     super({ allowHalfOpen });
     this.#stream = stream;
+    // Node's HTTP agent does not listen all the time to a connection that it keeps.
+    this.on('error', () => undefined);
     stream.on('data', (chunk: Buffer) => {
       if (!this.push(chunk)) stream.pause();
     });

@@ -1,6 +1,12 @@
 import type { ClientHttp2Session } from 'node:http2';
 import { deadline } from '../kernel/deadline.ts';
-import { type ListeningPort, portListSchema, portPaths } from './contract/ports.ts';
+import {
+  type ListeningPort,
+  mostPortConnections,
+  portListSchema,
+  portPaths,
+  tooManyConnections,
+} from './contract/ports.ts';
 import { PortConnection, type PortConnectionOptions } from './port-connection.ts';
 import { openStream, refusalOf, requestJson, responseStatus } from './requests.ts';
 
@@ -16,6 +22,8 @@ interface ConnectOptions extends PortConnectionOptions {
 /** The ports of a sandbox. */
 export class PortsClient {
   readonly #session: ClientHttp2Session;
+  /** The guest counts too, but what lies unread of each is held here. */
+  #open = 0;
 
   constructor(session: ClientHttp2Session) {
     this.#session = session;
@@ -35,9 +43,10 @@ export class PortsClient {
 
   /**
    * Connects to what listens on the port, on 127.0.0.1 or ::1. The caller destroys the connection.
-   * Errors: PORT_NOT_LISTENING; FORBIDDEN for the guest's own ports; LIMIT_REACHED; DEADLINE_EXCEEDED; WIRE_LOST.
+   * Errors: PORT_NOT_LISTENING; FORBIDDEN for the guest's own ports; LIMIT_REACHED above 128 at once; DEADLINE_EXCEEDED; WIRE_LOST.
    */
   async connect(port: number, { signal, ...options }: ConnectOptions = {}): Promise<PortConnection> {
+    if (this.#open >= mostPortConnections) throw tooManyConnections();
     using limit = deadline(connectTimeoutMs, `Connecting to port ${port}`, signal);
     const opening = new AbortController();
     const abort = (): void => opening.abort(limit.signal.reason);
@@ -49,8 +58,14 @@ export class PortsClient {
         endStream: false,
         waitForTrailers: true,
       });
+      this.#open++;
+      stream.once('close', () => this.#open--);
+      let connection: PortConnection | undefined;
+      stream.once('response', (headers) => {
+        if (headers[':status'] === 200) connection = new PortConnection(stream, options);
+      });
       const status = await responseStatus(stream, limit.signal);
-      if (status === 200) return new PortConnection(stream, options);
+      if (connection !== undefined) return connection;
       stream.end();
       throw await refusalOf(stream, status, limit.signal);
     } finally {

@@ -1,11 +1,12 @@
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { createCaissonClient } from '../../src/client/index.ts';
 import { agentIdSchema } from '../../src/kernel/ids.ts';
 import { until } from '../until.ts';
 import { Visitor } from '../controlplane/previews/visitor.ts';
@@ -86,6 +87,30 @@ describe('preview', () => {
     expect((await new Visitor(workspace.url).visit(made.stdout.trim())).status).toBe(410);
   });
 
+  test('opens the link in the browser, once the link is printed; without a browser it says so', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'caisson-browser-'));
+    const opened = join(directory, 'opened');
+    for (const name of ['open', 'xdg-open']) {
+      await writeFile(
+        join(directory, name),
+        `#!/bin/sh\necho "$#$@" >"${opened}.new"; mv "${opened}.new" "${opened}"\n`,
+        {
+          mode: 0o755,
+        },
+      );
+    }
+    const PATH = `${directory}:${process.env['PATH']}`;
+    const made = await caisson(['preview', 'worker', '8081', '--shared', '--open'], { ...environment, PATH });
+    expect(made.exitCode).toBe(0);
+    const url = await until('the browser', () => readFile(opened, 'utf8').catch(() => undefined));
+    expect(url).toBe(`1${made.stdout}`);
+    const without = await caisson(['preview', 'worker', '8081', '--open'], { ...environment, PATH: '/nonexistent' });
+    expect(without.exitCode).toBe(0);
+    expect(without.stdout).toMatch(/^http:\S+\n$/);
+    expect(without.stderr).toContain('Open the address yourself.');
+    await rm(directory, { recursive: true });
+  });
+
   test('says what is missing or wrong', async () => {
     expect(await cli('preview', 'worker')).toMatchObject({
       exitCode: 1,
@@ -139,8 +164,8 @@ describe('forward', () => {
     });
   });
 
-  async function start(remote: number): Promise<{ command: CliProcess; local: number }> {
-    const command = new CliProcess(['forward', 'worker', `0:${remote}`], environment);
+  async function start(remote: number, env = environment): Promise<{ command: CliProcess; local: number }> {
+    const command = new CliProcess(['forward', 'worker', `0:${remote}`], env);
     const local = await until('the address', () => /^127\.0\.0\.1:(\d+) /.exec(command.stdout)?.[1]);
     return { command, local: Number(local) };
   }
@@ -192,7 +217,24 @@ describe('forward', () => {
     expect(await command.ended()).toMatchObject({ exitCode: 0 });
   });
 
-  test('the route is refused to strangers and to keys that do not work, and ends with its key', async () => {
+  test('ends with its key: what is open is cut at both ends, and nothing is opened any more', async () => {
+    const admin = createCaissonClient({ url: workspace.url, apiKey: workspace.adminKey });
+    const { key, secret } = await admin.keys.create.mutate({ user: 'alice', role: 'member', name: 'laptop' });
+    const { command, local } = await start(port, { ...environment, CAISSON_API_KEY: secret });
+    const open = connect({ port: local, host: '127.0.0.1' });
+    const cut = expect(text(open)).rejects.toMatchObject({ code: 'ECONNRESET' });
+    open.write('x');
+    await until('it is there', () => sockets.size === 1);
+    await admin.keys.revoke.mutate({ keyId: key.id });
+    await cut;
+    await until('it is gone', () => sockets.size === 0);
+    await expect(text(connect({ port: local, host: '127.0.0.1' }))).rejects.toMatchObject({ code: 'ECONNRESET' });
+    await command.says(`connection failed: API key ${key.id} was revoked`);
+    command.child.kill('SIGTERM');
+    await command.ended();
+  });
+
+  test('the route is refused to strangers and to keys that do not work', async () => {
     const url = `${workspace.url.replace('http', 'ws')}/v1/agents/${workspace.agent.id}/ports/${port}/connect`;
     const open = (key: string): WebSocket =>
       new WebSocket(url, 'caisson.v1', { headers: { authorization: `Bearer ${key}` } });

@@ -1,4 +1,5 @@
 import { Agent, type ClientRequest, type ClientRequestArgs } from 'node:http';
+import { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { errorText } from '../../kernel/errors.ts';
 
@@ -22,7 +23,12 @@ export class PortAgent extends Agent {
     _options: ClientRequestArgs,
     created: (error: Error | null, connection: Duplex) => void = () => undefined,
   ): undefined {
-    void this.#create(created);
+    this.maxSockets--; // Node counts a connection only once it is there
+    void this.#create((error, connection) => {
+      this.maxSockets++;
+      created(error, connection);
+      if (error !== null) this.#refuseWaiting(error);
+    });
     return undefined;
   }
 
@@ -47,6 +53,21 @@ export class PortAgent extends Agent {
       created(thrown instanceof Error ? thrown : new Error(errorText(thrown)), new Duplex());
       return;
     }
-    created(null, connection);
+    // Node waits for the end of a connection that it was given, also when that is past.
+    if (connection.destroyed) created(connection.errored ?? new Error('The connection was closed.'), connection);
+    else created(null, connection);
+  }
+
+  /** Requests that wait for a connection are looked at when one is done. Where there is none, and none to come, nobody would. */
+  #refuseWaiting(error: Error): void {
+    const isUp = Object.values(this.sockets).some((connections = []) => connections.length > 0);
+    if (isUp || this.maxSockets < mostConnections) return;
+    for (const waiting of Object.values(this.requests)) {
+      for (const request of waiting?.splice(0) ?? []) {
+        const broken = new Socket().on('error', () => undefined);
+        request.onSocket(broken);
+        broken.destroy(error); // heard by the request in its turn
+      }
+    }
   }
 }

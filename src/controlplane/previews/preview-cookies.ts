@@ -5,25 +5,19 @@
 const secureName = '__Host-caisson-preview';
 const plainName = 'caisson-preview';
 
-/** Enough for one of ours beside some that were planted. */
-const mostValues = 8;
-
-export interface SplitCookies {
-  /** Values of our cookie. */
-  readonly ours: readonly string[];
-  /** The header without ours, as it is for the app; undefined when nothing is left. */
-  readonly rest: string | undefined;
+/** Values of our cookie, each once. Only ours is spelled just so. */
+export function previewCookies(header: string | undefined, { isSecure }: Pick<CookieOptions, 'isSecure'>): string[] {
+  const wanted = isSecure ? secureName : plainName;
+  const values = pairsOf(header).flatMap(([name, value]) =>
+    name.trim() === wanted ? [value.trim().replace(/^"(.*)"$/, '$1')] : [],
+  );
+  return [...new Set(values)];
 }
 
-export function splitCookies(header: string | undefined): SplitCookies {
-  const ours: string[] = [];
-  const rest: string[] = [];
-  for (const pair of header?.split(';') ?? []) {
-    const [name = '', value = ''] = pair.split(/=(.*)/s);
-    if (isOurs(name)) ours.push(value.trim().replace(/^"(.*)"$/, '$1'));
-    else if (pair.trim() !== '') rest.push(pair.trim());
-  }
-  return { ours: ours.slice(0, mostValues), rest: rest.length === 0 ? undefined : rest.join('; ') };
+/** The header as it is for the app: without ours, however it is spelled; undefined when nothing is left. */
+export function withoutPreviewCookies(header: string | undefined): string | undefined {
+  const rest = pairsOf(header).flatMap(([name, , pair]) => (isOurs(name) || pair.trim() === '' ? [] : [pair.trim()]));
+  return rest.length === 0 ? undefined : rest.join('; ');
 }
 
 interface CookieOptions {
@@ -45,6 +39,13 @@ export function appCookies(headers: readonly string[]): string[] {
       const [pair = '', ...attributes] = header.split(';');
       return [pair, ...attributes.filter((attribute) => !/^\s*domain\s*(=|$)/i.test(attribute))].join(';');
     });
+}
+
+function pairsOf(header: string | undefined): [name: string, value: string, pair: string][] {
+  return (header?.split(';') ?? []).map((pair) => {
+    const [name = '', value = ''] = pair.split(/=(.*)/s);
+    return [name, value, pair];
+  });
 }
 
 function isOurs(name: string): boolean {

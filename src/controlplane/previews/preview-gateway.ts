@@ -5,7 +5,7 @@ import { CaissonError } from '../../kernel/errors.ts';
 import type { Logger } from '../../kernel/logger.ts';
 import { isAllowedInitiator } from './initiator.ts';
 import type { LivePreview } from './live-preview.ts';
-import { previewCookie, splitCookies } from './preview-cookies.ts';
+import { previewCookie, previewCookies } from './preview-cookies.ts';
 import type { PreviewHosts, PreviewPlace } from './preview-hosts.ts';
 import { createPreviewProxy } from './preview-proxy.ts';
 import { answerRefusal, previewRefusal, writeRefusal } from './preview-refusals.ts';
@@ -14,7 +14,7 @@ import { splitUrl } from './preview-url.ts';
 import { appRequestHeaders, appUpgradeHeaders } from './request-headers.ts';
 
 interface PreviewGatewayOptions {
-  readonly previews: PreviewService;
+  readonly previews: Pick<PreviewService, 'admit' | 'exchange'>;
   readonly hosts: PreviewHosts;
   /** Addresses and networks of proxies whose X-Forwarded-For is believed. */
   readonly trustedProxies: readonly string[];
@@ -45,26 +45,25 @@ export function createPreviewGateway(options: PreviewGatewayOptions): PreviewGat
   const headerOptions = { isSecure: hosts.isSecure, trustedProxies: blockList(options.trustedProxies) };
   const visits = new WeakMap<IncomingMessage, LivePreview>();
 
-  const answerFor = async (
-    reason: Error,
-    request: IncomingMessage,
-    response: ServerResponse | Socket,
-  ): Promise<void> => {
+  const answerFor = (reason: Error, request: IncomingMessage, response: ServerResponse | Socket): void => {
     const live = visits.get(request);
+    const port = live?.preview.port;
     logger.debug({ previewId: live?.preview.id, err: reason }, 'an app gave no answer');
-    const refusal = await explain(reason, live);
-    if (response instanceof Socket) writeRefusal(response, refusal);
-    else answerRefusal(request, response, refusal);
+    if (response instanceof Socket) return writeRefusal(response, previewRefusal(reason, port));
+    const isPortClosed = reason instanceof CaissonError && reason.code === 'PORT_NOT_LISTENING';
+    if (!isPortClosed || live === undefined) return answerRefusal(request, response, previewRefusal(reason, port));
+    // With the ports that would answer; the page is as true without them.
+    void listeningPorts(live)
+      .catch(() => undefined)
+      .then((ports) => answerRefusal(request, response, previewRefusal(reason, port, ports)));
   };
-  const proxy = createPreviewProxy({
-    onError: (reason, request, response) => void answerFor(reason, request, response),
-  });
+  const proxy = createPreviewProxy({ onError: answerFor });
 
   /** Lets a request in: the preview is the one that its cookie is for. */
   const admit = async (request: IncomingMessage): Promise<{ live: LivePreview; clean: string }> => {
     const place = placeOf(request);
     const { clean } = splitUrl(request.url ?? '/');
-    const live = await previews.admit(splitCookies(request.headers.cookie).ours, place);
+    const live = await previews.admit(previewCookies(request.headers.cookie, hosts), place);
     if (!isAllowedInitiator(request, place, hosts)) {
       throw new CaissonError('FORBIDDEN', 'A page of another origin has sent this request.', {
         hint: 'Only pages of the same agent may.',
@@ -102,7 +101,7 @@ export function createPreviewGateway(options: PreviewGatewayOptions): PreviewGat
     const { token, clean } = splitUrl(request.url ?? '/');
     if (token === undefined || (request.method !== 'GET' && request.method !== 'HEAD')) return false;
     const place = placeOf(request);
-    const held = splitCookies(request.headers.cookie).ours;
+    const held = previewCookies(request.headers.cookie, hosts);
     const isIn = await previews.admit(held, place).then(
       () => true,
       () => false, // the link decides
@@ -163,23 +162,10 @@ export function createPreviewGateway(options: PreviewGatewayOptions): PreviewGat
   };
 }
 
-/** What the visitor is told of an app that did not answer, with the ports that would. */
-async function explain(error: Error, live: LivePreview | undefined): Promise<ReturnType<typeof previewRefusal>> {
-  const port = live?.preview.port;
-  if (!(error instanceof CaissonError) || error.code !== 'PORT_NOT_LISTENING' || live === undefined) {
-    return previewRefusal(error, port);
-  }
-  try {
-    const guest = await live.guest();
-    const ports = await guest.ports.list(AbortSignal.timeout(portsTimeoutMs));
-    return previewRefusal(
-      error,
-      port,
-      ports.slice(0, mostPortsShown).map((each) => each.port),
-    );
-  } catch {
-    return previewRefusal(error, port); // the page is as true without them
-  }
+async function listeningPorts(live: LivePreview): Promise<number[]> {
+  const guest = await live.guest();
+  const ports = await guest.ports.list(AbortSignal.timeout(portsTimeoutMs));
+  return ports.slice(0, mostPortsShown).map((each) => each.port);
 }
 
 function toError(thrown: unknown): CaissonError {

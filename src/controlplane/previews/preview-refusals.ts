@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Duplex } from 'node:stream';
+import type { Socket } from 'node:net';
 import { CaissonError, errorText } from '../../kernel/errors.ts';
 import { errorTable } from '../../kernel/error-table.ts';
 import { pageHeader, pagePolicy, type PreviewPage, renderPage } from './preview-page.ts';
@@ -87,8 +87,8 @@ export function answerRefusal(request: IncomingMessage, response: ServerResponse
   response.end(request.method === 'HEAD' ? undefined : text);
 }
 
-/** The same for a request to become a WebSocket. */
-export function writeRefusal(socket: Duplex, { error, page }: PreviewRefusal): void {
+/** The same for a request to become a WebSocket. Closes the connection. */
+export function writeRefusal(socket: Socket, { error, page }: PreviewRefusal): void {
   if (!socket.writable) {
     socket.destroy();
     return;
@@ -102,6 +102,7 @@ export function writeRefusal(socket: Duplex, { error, page }: PreviewRefusal): v
     'connection: close',
   ];
   socket.end(`${head.join('\r\n')}\r\n\r\n${text}`);
+  socket.destroySoon(); // whether or not the visitor closes its half
 }
 
 function statusOf(code: CaissonError['code']): number {

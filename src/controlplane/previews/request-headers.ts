@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { BlockList } from 'node:net';
 import { endToEndHeaders } from '../../wire/end-to-end-headers.ts';
-import { splitCookies } from './preview-cookies.ts';
+import { withoutPreviewCookies } from './preview-cookies.ts';
 import { namesToken } from './preview-url.ts';
 
 interface RequestHeadersOptions {
@@ -26,7 +26,7 @@ export function appRequestHeaders(request: IncomingMessage, options: RequestHead
   const { headers } = request;
   const kept: IncomingHttpHeaders = {};
   for (const [name, value] of Object.entries(endToEndHeaders(headers))) if (!dropped.test(name)) kept[name] = value;
-  const cookie = splitCookies(headers.cookie).rest;
+  const cookie = withoutPreviewCookies(headers.cookie);
   if (cookie === undefined) delete kept.cookie;
   else kept.cookie = cookie;
   if (ownKey.test(headers.authorization ?? '')) delete kept.authorization;

@@ -2,7 +2,7 @@ import type { ServerHttp2Stream } from 'node:http2';
 import { constants } from 'node:http2';
 import type { Socket } from 'node:net';
 import { CaissonError } from '../../kernel/errors.ts';
-import { endTrailer, mostPortConnections } from '../../wire/contract/ports.ts';
+import { endTrailer, mostPortConnections, tooManyConnections } from '../../wire/contract/ports.ts';
 import { connectLoopback } from './loopback.ts';
 
 /** The connections from the control plane to servers in the sandbox. */
@@ -15,11 +15,7 @@ export class PortConnections {
    * Errors, before anything is answered: PORT_NOT_LISTENING, DEADLINE_EXCEEDED, LIMIT_REACHED above 128 at once.
    */
   async connect(stream: ServerHttp2Stream, port: number): Promise<void> {
-    if (this.#open >= mostPortConnections) {
-      throw new CaissonError('LIMIT_REACHED', `${mostPortConnections} connections into the sandbox are open already.`, {
-        hint: 'Close connections that you no longer need.',
-      });
-    }
+    if (this.#open >= mostPortConnections) throw tooManyConnections();
     this.#open++;
     const gone = new AbortController();
     stream.once('close', () => {

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { CaissonError } from '../../kernel/errors.ts';
 import { journalBounds } from './journal-bounds.ts';
 
 /**
@@ -27,6 +28,12 @@ export const mostListedPorts = 512;
 
 /** Connections into one sandbox at the same time: half of what one session carries, so that files and processes go on. */
 export const mostPortConnections = 128;
+
+export function tooManyConnections(): CaissonError {
+  return new CaissonError('LIMIT_REACHED', `${mostPortConnections} connections into the sandbox are open already.`, {
+    hint: 'Close connections that you no longer need.',
+  });
+}
 
 export const portSchema = z.int().min(1).max(65_535);
 

@@ -125,6 +125,20 @@ describe('a cookie', () => {
     expect(JSON.parse(answer.text)).toMatchObject({ headers: { cookie: 'theme=dark' } });
   });
 
+  test('is found behind any number of planted ones, also of names that differ in case only', async () => {
+    const made = await link();
+    const visitor = new Visitor(workspace.url);
+    await visitor.open(made.url);
+    const planted = Array.from(
+      { length: 100 },
+      (_, n) => `${n % 2 === 0 ? 'caisson-preview' : 'Caisson-Preview'}=${n}`,
+    );
+    visitor.setCookie(made.url, [...planted, visitor.cookie(made.url), 'theme=dark'].join('; '));
+    const answer = await visitor.visit(made.origin);
+    expect(answer.status).toBe(200);
+    expect(JSON.parse(answer.text)).toMatchObject({ headers: { cookie: 'theme=dark' } });
+  });
+
   test('of a preview that has expired is told so', async () => {
     const made = await link({ expiresIn: 1_000 });
     const visitor = new Visitor(workspace.url);
