@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { WebSocket } from 'ws';
-import { unreachable } from '../client/endpoint.ts';
+import { networkReason, unreachable } from '../client/endpoint.ts';
 import { SilenceWatch } from '../client/silence-watch.ts';
 import { CaissonError, readErrorBody } from '../kernel/errors.ts';
 import { SocketDuplex } from '../kernel/socket-duplex.ts';
