@@ -1,5 +1,4 @@
-import type { CaissonError } from '../kernel/errors.ts';
-import { unreachable } from './endpoint.ts';
+import { CaissonError } from '../kernel/errors.ts';
 
 /** A machine that slept, or was busy, finds one step over when it wakes, however long it was: what came meanwhile is heard. */
 const steps = 3;
@@ -30,7 +29,15 @@ export class SilenceWatch {
   #wait(left: number): void {
     this.#timer = setTimeout(() => {
       if (left > 1) this.#wait(left - 1);
-      else this.#onSilence(unreachable(this.#url, `nothing came for ${this.limitMs / 1000} s`));
+      else this.#onSilence(this.#silence());
     }, this.limitMs / steps);
+  }
+
+  #silence(): CaissonError {
+    const message = `No control plane answers at ${this.#url}: nothing came for ${this.limitMs / 1000} s.`;
+    return new CaissonError('CONTROL_PLANE_UNREACHABLE', message, {
+      hint: 'It may stand still, or the connection was silently cut: see whether it answers, and try again.',
+      details: { url: this.#url },
+    });
   }
 }
