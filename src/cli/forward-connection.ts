@@ -3,8 +3,13 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { WebSocket } from 'ws';
+import { networkReason, unreachable } from '../client/endpoint.ts';
+import { SilenceWatch } from '../client/silence-watch.ts';
 import { CaissonError, readErrorBody } from '../kernel/errors.ts';
 import { SocketDuplex } from '../kernel/socket-duplex.ts';
+
+/** To open a connection, and then for nothing to come: the control plane gives a sign of life every 20 s. */
+const silenceMs = 45_000;
 
 interface ForwardTarget {
   /** Of the control plane. */
@@ -22,7 +27,9 @@ export async function forwardConnection(local: Socket, target: ForwardTarget): P
   local.on('error', () => undefined); // also emits 'close'
   let remote: SocketDuplex;
   try {
-    remote = new SocketDuplex(await openSocket(local, target));
+    const socket = await openSocket(local, target);
+    remote = new SocketDuplex(socket);
+    endWhenSilent(socket, remote, target.url);
   } catch (thrown) {
     if (local.destroyed) return; // whoever asked has left
     local.resetAndDestroy();
@@ -51,20 +58,37 @@ async function openSocket(local: Socket, { url, apiKey, agentId, port }: Forward
   const socket = new WebSocket(address, 'caisson.v1', {
     headers: { authorization: `Bearer ${apiKey}` },
     perMessageDeflate: false,
-    handshakeTimeout: 30_000,
   });
   const refused = once(socket, 'unexpected-response').then(async ([, answer]) => {
     throw await refusalOf(answer as IncomingMessage);
   });
   refused.catch(() => undefined); // awaited below, unless the socket opens
+  const silent = Promise.withResolvers<never>();
+  const watch = new SilenceWatch(url, silenceMs, silent.reject);
+  watch.start();
   const leave = (): void => socket.terminate();
   local.once('close', leave);
   try {
-    await Promise.race([once(socket, 'open'), refused]);
+    await Promise.race([once(socket, 'open'), refused, silent.promise]);
     return socket;
+  } catch (thrown) {
+    socket.on('error', () => undefined).terminate();
+    throw thrown instanceof CaissonError ? thrown : unreachable(url, networkReason(thrown), thrown);
   } finally {
+    watch.stop();
     local.off('close', leave);
   }
+}
+
+/** Where nothing comes because nothing is read here, it is no silence. */
+function endWhenSilent(socket: WebSocket, remote: SocketDuplex, url: string): void {
+  const watch = new SilenceWatch(url, silenceMs, (error) => {
+    if (socket.isPaused) watch.start();
+    else remote.destroy(error);
+  });
+  watch.start();
+  socket.on('message', () => watch.start());
+  remote.once('close', () => watch.stop());
 }
 
 /** The control plane's own words. */

@@ -13,3 +13,5 @@ module.enableCompileCache();
 // Imported only now, so that the cache serves it and everything behind it.
 const { runCommandLine } = await import('./command-line.ts');
 process.exitCode = await runCommandLine(process.argv.slice(2));
+// A WebSocket that closes waits for its other end for ever, and a control plane that stands still never answers.
+setTimeout(() => process.exit(), 3_000).unref();

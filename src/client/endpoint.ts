@@ -1,4 +1,5 @@
 import { CaissonError, errorText } from '../kernel/errors.ts';
+import { defaultCallMs } from './call-limits.ts';
 
 export interface EndpointOptions {
   /** Where the control plane listens, e.g. `http://127.0.0.1:7070`. A path in front of it is kept. */
@@ -6,6 +7,11 @@ export interface EndpointOptions {
   readonly apiKey: string;
   /** Default: the platform's `fetch`. */
   readonly fetch?: typeof globalThis.fetch;
+  /**
+   * The longest that a call may take, in milliseconds, then DEADLINE_EXCEEDED. Calls that wait by design have what they wait for
+   * on top, and those that may have to start a sandbox two minutes. Default 60 s.
+   */
+  readonly callTimeoutMs?: number;
 }
 
 /** Where the control plane is and who is asking. Every request of the client goes through `fetch` here. */
@@ -13,6 +19,8 @@ export interface Endpoint {
   /** Without a slash at its end. */
   readonly url: string;
   readonly trpcUrl: string;
+  /** The longest that a plain call may take. */
+  readonly callMs: number;
   /** Adds the key, and turns a failure to reach the control plane into CONTROL_PLANE_UNREACHABLE. */
   fetch(url: string, init: RequestInit): Promise<Response>;
   /** Begins to open a WebSocket at a path of the control plane, with the key. */
@@ -26,6 +34,7 @@ export function createEndpoint(options: EndpointOptions): Endpoint {
   return {
     url,
     trpcUrl: `${url}/trpc`,
+    callMs: options.callTimeoutMs ?? defaultCallMs,
     async fetch(target, init) {
       const headers = new Headers(init.headers);
       headers.set('authorization', authorization);
@@ -80,11 +89,12 @@ const networkReasons: Readonly<Record<string, string>> = {
   EHOSTUNREACH: 'no route to host',
   ENETUNREACH: 'no route to network',
   UND_ERR_CONNECT_TIMEOUT: 'connection timed out',
+  UND_ERR_HEADERS_TIMEOUT: 'it did not answer as long as this platform waits',
   UND_ERR_SOCKET: 'connection closed',
 };
 
 // Node's fetch says only "fetch failed"; the reason is the `code` of its cause. Browsers tell no reason at all.
-function networkReason(thrown: unknown): string {
+export function networkReason(thrown: unknown): string {
   const cause = thrown instanceof Error ? (thrown.cause ?? thrown) : thrown;
   const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined;
   if (typeof code === 'string') return networkReasons[code] ?? code;

@@ -2,6 +2,7 @@ import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import { CaissonError } from '../kernel/errors.ts';
 import { callFailed, notCaisson, unreachable, type Endpoint } from './endpoint.ts';
 import { errorOfShape } from './call-error.ts';
+import { SilenceWatch } from './silence-watch.ts';
 
 /** One item of a subscription as it came: the id that tRPC's `tracked()` gave to it, and its JSON. */
 export interface StreamedItem {
@@ -31,8 +32,10 @@ const defaultSilenceMs = 30_000;
  * that is what it sent.
  */
 export async function* openSseStream(endpoint: Endpoint, request: SseRequest): AsyncGenerator<StreamedItem[]> {
-  const silence = new SilenceWatch(endpoint.url);
-  const signal = AbortSignal.any([request.signal, silence.signal]);
+  const silent = new AbortController();
+  // Runs only while a read is under way: a slow consumer is no silence.
+  const silence = new SilenceWatch(endpoint.url, defaultSilenceMs, (error) => silent.abort(error));
+  const signal = AbortSignal.any([request.signal, silent.signal]);
   let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   try {
     silence.start();
@@ -54,7 +57,7 @@ export async function* openSseStream(endpoint: Endpoint, request: SseRequest): A
       if (frames.returned) return;
     }
   } catch (thrown) {
-    if (silence.signal.aborted) throw silence.signal.reason;
+    if (silent.signal.aborted) throw silent.signal.reason;
     throw callFailed(endpoint.url, thrown, request.signal);
   } finally {
     silence.stop();
@@ -137,31 +140,4 @@ function inactivityOf(json: string): number | undefined {
   if (typeof options !== 'object' || options === null || !('reconnectAfterInactivityMs' in options)) return undefined;
   const { reconnectAfterInactivityMs } = options;
   return typeof reconnectAfterInactivityMs === 'number' ? reconnectAfterInactivityMs : undefined;
-}
-
-/** Aborts when a read takes longer than `limitMs`. Runs only while a read is under way: a slow consumer is no silence. */
-class SilenceWatch {
-  limitMs = defaultSilenceMs;
-  readonly #url: string;
-  readonly #controller = new AbortController();
-  #timer: ReturnType<typeof setTimeout> | undefined;
-
-  constructor(url: string) {
-    this.#url = url;
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  start(): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      this.#controller.abort(unreachable(this.#url, `nothing came for ${this.limitMs / 1000} s`));
-    }, this.limitMs);
-  }
-
-  stop(): void {
-    clearTimeout(this.#timer);
-  }
 }

@@ -7,6 +7,8 @@ export interface SseSubscription {
   readonly input: unknown;
   /** Ends the iteration, without an error. */
   readonly signal?: AbortSignal | undefined;
+  /** As in `SseRequest`. */
+  readonly onAlive?: (() => void) | undefined;
 }
 
 /**
@@ -19,10 +21,10 @@ export interface SseSubscription {
  */
 export async function* sse<Item>(
   endpoint: Endpoint,
-  { path, input, signal = new AbortController().signal }: SseSubscription,
+  { path, input, signal = new AbortController().signal, onAlive = () => undefined }: SseSubscription,
 ): AsyncGenerator<Item, void, undefined> {
   try {
-    for await (const batch of openSseStream(endpoint, { path, input, signal })) {
+    for await (const batch of openSseStream(endpoint, { path, input, signal, onAlive })) {
       for (const { json } of batch) {
         yield JSON.parse(json) as Item;
         if (signal.aborted) return;

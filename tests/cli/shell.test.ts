@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { DetachKeys, parseDetachKeys } from '../../src/cli/shell/detach-keys.ts';
 import { ScreenModes } from '../../src/cli/shell/screen-modes.ts';
 import { startCuttingRelay } from '../client/cutting-relay.ts';
+import { startFreezableWorkspace } from '../client/frozen/freezable-workspace.ts';
 import { startWorkspace, type RunningWorkspace } from '../controlplane/workspace/running-workspace.ts';
 import { caisson } from './command.ts';
 import { Person } from './person.ts';
@@ -91,6 +92,19 @@ describe('caisson shell', () => {
     await back.sees('got again');
     back.type('\r');
     expect(await back.ended()).toBe(0);
+  });
+
+  test('is left while the control plane stands still: a socket that cannot be closed does not hold it', async () => {
+    await using frozen = await startFreezableWorkspace();
+    const person = new Person(['worker', '--', 'bash', '-c', 'echo ready; read x'], {
+      CAISSON_URL: frozen.url,
+      CAISSON_API_KEY: frozen.apiKey,
+    });
+    await person.sees(/ready\r\n$/);
+    frozen.freeze();
+    person.type('\u0010\u0011');
+    expect(await person.ended()).toBe(0);
+    expect(person.text).toContain('Left the terminal; it goes on.');
   });
 
   test('detach keys are a matter of choice', async () => {

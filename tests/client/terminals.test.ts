@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { WebSocket as RawSocket } from 'ws';
 import {
   type CaissonClient,
@@ -154,6 +154,22 @@ describe('connections that break', () => {
     expect(await attachment.closed).toEqual({ exitCode: 0, signal: null });
     await screen.done;
     expect(screen.text).toBe(`\r\n${numbers(20_000).repeat(5)}`);
+  });
+
+  test('the time to reconnect counts from the break, not from when it was attached', async () => {
+    await using relay = await startCuttingRelay(workspace.url);
+    const cut = createCaissonClient({ url: relay.url, apiKey: workspace.apiKey });
+    const terminal = await openShell('exec cat');
+    await using attachment = await cut.terminals.attach(terminal);
+    const screen = new Screen(attachment);
+    const now = performance.now.bind(performance);
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + 3_600_000);
+    relay.cutAll();
+    await until('it drives no more', () => !attachment.isDriver);
+    await until('it drives again', () => attachment.isDriver);
+    clock.mockRestore();
+    await attachment.write('again\r');
+    await screen.shows('again');
   });
 
   test('what left the scrollback meanwhile is told, and followed by a soft reset', async () => {

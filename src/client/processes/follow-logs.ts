@@ -54,13 +54,13 @@ export async function* followLogs(
   let next = after;
   let wasHeard = false;
   let awaySince = performance.now();
+  const onAlive = (): void => void (awaySince = performance.now());
   while (!signal.aborted) {
     let broken = unreachable(endpoint.url, 'it ended the log');
     try {
       const input = { agentId, processId, after: next, follow };
-      for await (const batch of sse<Batch>(endpoint, { path: 'processes.logs', input, signal })) {
+      for await (const batch of sse<Batch>(endpoint, { path: 'processes.logs', input, signal, onAlive })) {
         wasHeard = true;
-        awaySince = performance.now();
         backoff.reset();
         yield* partsOf(batch, next);
         next = batch.next;

@@ -2,7 +2,9 @@ import type { AttachDownMessage, AttachStart, AttachUpMessage } from '../../cont
 import { CaissonError, readErrorBody } from '../../kernel/errors.ts';
 import type { ProcessSignal } from '../api.ts';
 import type { Calls } from '../calls.ts';
+import { sandboxStartMs } from '../call-limits.ts';
 import { type Endpoint, unreachable } from '../endpoint.ts';
+import { LiveSocket } from '../live-socket.ts';
 import { OutputQueue } from '../output-queue.ts';
 import { InputSink } from './input-sink.ts';
 import type { ProcessEnd, RemoteProcess, SpawnOptions } from './remote-process.ts';
@@ -32,11 +34,7 @@ export function spawn(
     started.reject(left());
     return started.promise;
   }
-  const socket = endpoint.openWebSocket(`/v1/agents/${encodeURIComponent(agentId)}/processes/attach`);
-  socket.binaryType = 'arraybuffer';
-  const tell = (message: AttachUpMessage | AttachStart): void => {
-    if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
-  };
+  const tell = (message: AttachUpMessage | AttachStart): void => socket.send(JSON.stringify(message));
 
   let taken = 0;
   let told = 0;
@@ -85,6 +83,8 @@ export function spawn(
           [Symbol.asyncDispose]: async () => leave(),
         });
         return;
+      case 'alive':
+        return;
       case 'taken':
         input.taken(message.bytes);
         return;
@@ -99,23 +99,25 @@ export function spawn(
         return;
     }
   };
-  socket.addEventListener('open', () => tell({ ...request, command: [...request.command], type: 'start' }));
-  socket.addEventListener('message', ({ data }: { readonly data: unknown }) => {
-    if (isSettled) return;
-    if (typeof data === 'string') hear(JSON.parse(data) as AttachDownMessage);
-    else if (data instanceof ArrayBuffer) {
-      const [tag] = new Uint8Array(data, 0, 1);
-      const bytes = new Uint8Array(data, 1);
-      outputs[tag === stderrTag ? 'stderr' : 'stdout'].push(bytes, () => onTaken(bytes.length));
-    }
-  });
-  let wasOpen = false;
-  socket.addEventListener('open', () => (wasOpen = true));
-  socket.addEventListener('close', ({ code, reason }) => {
-    if (isSettled) return;
-    const broken = unreachable(endpoint.url, 'the connection to the process broke off');
-    if (wasOpen) settle(closeError(code, reason) ?? broken);
-    else void whyRefused(calls, agentId, broken).then(settle);
+  const socket = new LiveSocket(endpoint, {
+    path: `/v1/agents/${encodeURIComponent(agentId)}/processes/attach`,
+    openWithinMs: sandboxStartMs,
+    onOpen: () => tell({ ...request, command: [...request.command], type: 'start' }),
+    onText: (text) => {
+      if (!isSettled) hear(JSON.parse(text) as AttachDownMessage);
+    },
+    onBytes: (data) => {
+      if (isSettled) return;
+      const bytes = new Uint8Array(data);
+      const payload = bytes.subarray(1);
+      outputs[bytes[0] === stderrTag ? 'stderr' : 'stdout'].push(payload, () => onTaken(payload.length));
+    },
+    onEnd: ({ code, reason, wasOpen, silence }) => {
+      if (isSettled) return;
+      const broken = silence ?? unreachable(endpoint.url, 'the connection to the process broke off');
+      if (wasOpen || silence !== undefined) settle(closeError(code, reason) ?? broken);
+      else void whyRefused(calls, agentId, broken).then(settle);
+    },
   });
   return started.promise;
 }

@@ -222,16 +222,19 @@ export class Attachment implements TerminalAttachment {
     let awaySince = performance.now();
     let hasAttached = false;
     while (!signal.aborted) {
+      let wasAttached = false;
       const attached = (): void => {
+        wasAttached = true;
         hasAttached = true;
-        awaySince = performance.now();
         backoff.reset();
         onAttached();
       };
-      let broken = await this.#connectOnce(attached);
+      const { error, isExplained } = await this.#connectOnce(attached);
+      let broken = error;
+      if (wasAttached) awaySince = performance.now();
       if (signal.aborted) break;
       if (broken === undefined) return this.#exit ?? { exitCode: null, signal: null };
-      if (broken.code === 'CONTROL_PLANE_UNREACHABLE' || broken.code === 'UNAUTHORIZED') {
+      if (!isExplained && (broken.code === 'CONTROL_PLANE_UNREACHABLE' || broken.code === 'UNAUTHORIZED')) {
         broken = (await this.#reason()) ?? broken;
       }
       if (hasAttached && broken.code === 'SANDBOX_NOT_RUNNING') throw goneWithSandbox(broken);
@@ -254,8 +257,8 @@ export class Attachment implements TerminalAttachment {
     }
   }
 
-  /** Resolves when the connection is over; with undefined when the program is. */
-  #connectOnce(onAttached: () => void): Promise<CaissonError | undefined> {
+  /** Resolves when the connection is over; without an error when the program is. */
+  #connectOnce(onAttached: () => void): Promise<{ error: CaissonError | undefined; isExplained: boolean }> {
     return new Promise((resolve) => {
       this.#used = 0;
       this.#acknowledged = 0;
@@ -267,12 +270,12 @@ export class Attachment implements TerminalAttachment {
           this.#isSettled = true;
           onAttached();
         },
-        onClose: (error) => {
+        onClose: (error, isExplained) => {
           this.#connection = undefined;
           this.#isDriving = false;
           this.#isSettled = false;
           this.#input.disconnect();
-          resolve(error);
+          resolve({ error, isExplained });
         },
       });
       this.#connection = connection;
@@ -307,6 +310,8 @@ export class Attachment implements TerminalAttachment {
         this.#reader = message.reader;
         this.#received = message.from;
         onEvent?.({ type: 'attached', end: message.end });
+        return;
+      case 'alive':
         return;
       case 'situation':
         return this.#seat(connection, message);

@@ -1,6 +1,7 @@
 import type { TerminalDownMessage, TerminalUpMessage } from '../../controlplane/api/schemas/terminal.ts';
 import { CaissonError, readErrorBody } from '../../kernel/errors.ts';
 import { type Endpoint, unreachable } from '../endpoint.ts';
+import { LiveSocket } from '../live-socket.ts';
 
 /** Of the offset in front of output. */
 const offsetBytes = 8;
@@ -8,43 +9,46 @@ const offsetBytes = 8;
 export interface TerminalConnectionHandlers {
   readonly onOutput: (offset: number, bytes: Uint8Array) => void;
   readonly onMessage: (message: TerminalDownMessage) => void;
-  /** Called once: with what ended it, or undefined when the program has and all output came. */
-  readonly onClose: (error: CaissonError | undefined) => void;
+  /**
+   * Called once: with what ended it, or undefined when the program has and all output came. `isExplained`: nobody needs to be
+   * asked why.
+   */
+  readonly onClose: (error: CaissonError | undefined, isExplained: boolean) => void;
 }
 
 /** One WebSocket to a terminal. What is sent when it is not open is dropped. */
 export class TerminalConnection {
-  readonly #socket: WebSocket;
+  readonly #socket: LiveSocket;
   #ending: CaissonError | 'exited' | undefined;
 
   constructor(endpoint: Endpoint, path: string, handlers: TerminalConnectionHandlers) {
-    const socket = endpoint.openWebSocket(path);
-    socket.binaryType = 'arraybuffer';
-    socket.addEventListener('message', (event) => {
-      const data: unknown = event.data;
-      if (data instanceof ArrayBuffer) {
+    this.#socket = new LiveSocket(endpoint, {
+      path,
+      onBytes: (data) => {
         const offset = new DataView(data).getBigUint64(0);
-        return handlers.onOutput(Number(offset), new Uint8Array(data, offsetBytes));
-      }
-      // What the control plane sends is its promise, as with every answer in tRPC.
-      const message = JSON.parse(String(data)) as TerminalDownMessage;
-      if (message.type === 'exited') this.#ending = 'exited';
-      if (message.type === 'ended') this.#ending = readErrorBody(message.error);
-      else handlers.onMessage(message);
+        handlers.onOutput(Number(offset), new Uint8Array(data, offsetBytes));
+      },
+      onText: (text) => {
+        // What the control plane sends is its promise, as with every answer in tRPC.
+        const message = JSON.parse(text) as TerminalDownMessage;
+        if (message.type === 'exited') this.#ending = 'exited';
+        if (message.type === 'ended') this.#ending = readErrorBody(message.error);
+        else handlers.onMessage(message);
+      },
+      onEnd: ({ code, silence }) => {
+        if (this.#ending === 'exited') return handlers.onClose(undefined, true);
+        const told = this.#ending ?? silence;
+        handlers.onClose(told ?? closedWith(endpoint.url, code), told !== undefined);
+      },
     });
-    socket.addEventListener('close', ({ code }) => {
-      if (this.#ending === 'exited') return handlers.onClose(undefined);
-      handlers.onClose(this.#ending ?? closedWith(endpoint.url, code));
-    });
-    this.#socket = socket;
   }
 
   sendInput(bytes: Uint8Array<ArrayBuffer>): void {
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(bytes);
+    this.#socket.send(bytes);
   }
 
   send(message: TerminalUpMessage): void {
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+    this.#socket.send(JSON.stringify(message));
   }
 
   close(): void {

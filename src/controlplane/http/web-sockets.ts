@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { CaissonError, toCaissonError } from '../../kernel/errors.ts';
 import type { Logger } from '../../kernel/logger.ts';
+import type { AliveMessage } from '../api/schemas/alive.ts';
 import type { Subscriptions } from '../api/subscriptions.ts';
 import type { Principal } from '../auth/identity.ts';
 import { refusalOf, writeRefusal } from './refusals.ts';
@@ -13,7 +14,7 @@ const keyProtocolPrefix = 'base64url.bearer.authorization.caisson.';
 
 /** Largest message of a client. */
 const maxPayloadBytes = 1024 * 1024;
-/** A client that leaves a ping unanswered until the next one is gone. */
+/** A client that leaves a ping unanswered until the next one is gone. Programs see no pings: `alive` is for them. */
 const defaultPingEveryMs = 20_000;
 
 /** A request to become a WebSocket, of a caller who is known. */
@@ -133,7 +134,9 @@ function decoded(segment: string): string {
   }
 }
 
-/** Ends a socket whose other end is gone without a word. */
+const alive = JSON.stringify({ type: 'alive' } satisfies AliveMessage);
+
+/** Ends a socket whose other end is gone without a word, and gives signs of life. */
 function keepAlive(socket: WebSocket, pingEveryMs: number): void {
   let isAlive = true;
   socket.on('pong', () => (isAlive = true));
@@ -142,6 +145,7 @@ function keepAlive(socket: WebSocket, pingEveryMs: number): void {
     if (!isAlive && !socket.isPaused && socket.bufferedAmount === 0) return socket.terminate();
     isAlive = false;
     socket.ping();
+    if (socket.bufferedAmount === 0) socket.send(alive); // else there is enough to hear
   }, pingEveryMs);
   socket.once('close', () => clearInterval(timer));
 }

@@ -173,6 +173,16 @@ describe('an open socket', () => {
     expect(alive.readyState).toBe(WebSocket.OPEN);
   });
 
+  test('hears signs of life, since programs see no pings', async () => {
+    server.close();
+    await serve({ pingEveryMs: 100 });
+    const socket = await open('/v1/echo/a/end');
+    for (let heard = 0; heard < 2; heard++) {
+      const [data, isBinary] = (await once(socket, 'message')) as [Buffer, boolean];
+      expect([data.toString(), isBinary]).toEqual(['{"type":"alive"}', false]);
+    }
+  });
+
   test('lets go of its route when its client leaves', async () => {
     const socket = await open('/v1/echo/a/end');
     socket.terminate();

@@ -299,10 +299,10 @@ describe('the end', () => {
   test('what left the session goes on', async () => {
     const flag = join(running.roots[0], 'went-on');
     const terminal = await openShell(
-      `setsid sh -c 'while [ ! -e ${flag}.go ]; do sleep 0.05; done; touch ${flag}' & echo begun; exec cat`,
+      `setsid sh -c 'echo left; while [ ! -e ${flag}.go ]; do sleep 0.05; done; touch ${flag}' & exec cat`,
     );
     const reader = await TerminalReader.attach(guest, terminal);
-    await reader.shows('begun');
+    await reader.shows('left');
     await guest.terminals.close(terminal.id);
     await writeFile(`${flag}.go`, '');
     await until(

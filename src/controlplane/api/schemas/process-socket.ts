@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { ErrorBody } from '../../../kernel/errors.ts';
 import { type ProcessExit, type ProcessInfo, signalSchema } from '../../../wire/contract/processes.ts';
+import type { AliveMessage } from './alive.ts';
 import { commandFields } from './process.ts';
 
 /**
@@ -41,6 +42,7 @@ export const attachUpMessageSchema = z.discriminatedUnion('type', [
 export type AttachUpMessage = z.infer<typeof attachUpMessageSchema>;
 
 export type AttachDownMessage =
+  | AliveMessage
   | z.infer<typeof takenSchema>
   | { readonly type: 'started'; readonly process: ProcessInfo }
   | ({ readonly type: 'exited' } & ProcessExit)
