@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { CaissonError, toCaissonError } from '../../kernel/errors.ts';
 import type { Logger } from '../../kernel/logger.ts';
-import type { Subscriptions } from '../api/subscriptions.ts';
+import type { OpenCalls } from '../api/open-calls.ts';
 import type { Principal } from '../auth/identity.ts';
 import { refusalOf, writeRefusal } from './refusals.ts';
 
@@ -39,7 +39,7 @@ interface WebSocketsOptions {
   /** Requests that come before it resolves wait for it. */
   readonly ready: Promise<void>;
   /** Each socket takes a place among the caller's subscriptions. */
-  readonly subscriptions: Subscriptions;
+  readonly subscriptions: OpenCalls;
   readonly logger: Logger;
   /** Default 20 s. */
   readonly pingEveryMs?: number;
@@ -72,16 +72,15 @@ export function serveWebSockets(
     const [route, params] = findRoute(routes, pathname);
     await options.ready;
     const principal = await options.authenticate(authorizationOf(request));
-    await using stack = new AsyncDisposableStack();
-    const place = stack.use(subscriptions.enter(principal.keyId));
+    if (socket.destroyed) return;
     const closed = new AbortController();
-    const call = { principal, params, query, signal: AbortSignal.any([closed.signal, place.signal]) };
     socket.once('close', () => closed.abort(new CaissonError('ABORTED', 'The socket was closed.')));
-    const serve = await route.accept(call);
-    call.signal.throwIfAborted();
-    const held = stack.move();
+    const place = subscriptions.enter(principal.keyId, closed.signal);
+    // Whatever becomes of the handshake: who is refused, here or by `ws`, has its socket closed.
+    socket.once('close', () => place[Symbol.dispose]());
+    const serve = await route.accept({ principal, params, query, signal: place.signal });
+    place.signal.throwIfAborted();
     sockets.handleUpgrade(request, socket, head, (webSocket) => {
-      webSocket.once('close', () => void held.disposeAsync());
       webSocket.on('error', (error) => logger.debug({ path: pathname, err: error }, 'a web socket failed'));
       place.signal.addEventListener('abort', () => {
         const { code, message } = toCaissonError(place.signal.reason);

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type ClientOptions, WebSocket } from 'ws';
-import { Subscriptions } from '../../../src/controlplane/api/subscriptions.ts';
+import { OpenCalls } from '../../../src/controlplane/api/open-calls.ts';
 import type { Principal } from '../../../src/controlplane/auth/identity.ts';
 import { serveWebSockets, type WebSocketRoute } from '../../../src/controlplane/http/web-sockets.ts';
 import { CaissonError } from '../../../src/kernel/errors.ts';
@@ -16,7 +16,7 @@ const carrier = `base64url.bearer.authorization.caisson.${Buffer.from(key).toStr
 
 let server: Server;
 let url: string;
-let subscriptions: Subscriptions;
+let subscriptions: OpenCalls;
 let signals: AbortSignal[];
 let seen: { params: unknown; query: string; principal: Principal }[];
 
@@ -33,7 +33,7 @@ const echo: WebSocketRoute = {
 
 async function serve(options: { readonly pingEveryMs?: number; readonly ready?: Promise<void> } = {}): Promise<void> {
   server = createServer();
-  subscriptions = new Subscriptions({ perKey: 2, inAll: 10 });
+  subscriptions = new OpenCalls({ what: 'subscriptions', limits: { perKey: 2, inAll: 10 } });
   signals = [];
   seen = [];
   server.on(
