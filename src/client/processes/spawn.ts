@@ -2,7 +2,7 @@ import type { AttachDownMessage, AttachStart, AttachUpMessage } from '../../cont
 import { CaissonError, readErrorBody } from '../../kernel/errors.ts';
 import type { ProcessSignal } from '../api.ts';
 import type { Calls } from '../calls.ts';
-import { type Endpoint, unreachable } from '../endpoint.ts';
+import { type Endpoint, socketClosed, socketRefused, unreachable } from '../endpoint.ts';
 import { InputSink } from './input-sink.ts';
 import { OutputQueue } from './output-queue.ts';
 import type { ProcessEnd, RemoteProcess, SpawnOptions } from './remote-process.ts';
@@ -112,9 +112,9 @@ export function spawn(
   socket.addEventListener('open', () => (wasOpen = true));
   socket.addEventListener('close', ({ code, reason }) => {
     if (isSettled) return;
-    const broken = unreachable(endpoint.url, 'the connection to the process broke off');
-    if (wasOpen) settle(closeError(code, reason) ?? broken);
-    else void whyRefused(calls, agentId, broken).then(settle);
+    if (wasOpen)
+      settle(socketClosed(code, reason) ?? unreachable(endpoint.url, 'the connection to the process broke off'));
+    else void whyRefused(calls, agentId, socketRefused(endpoint.url)).then(settle);
   });
   return started.promise;
 }
@@ -131,13 +131,6 @@ async function whyRefused(
   } catch (thrown) {
     return thrown instanceof CaissonError ? thrown : otherwise;
   }
-}
-
-/** Why the control plane closes a socket of its own accord. */
-function closeError(code: number, reason: string): CaissonError | undefined {
-  if (code === 1001) return new CaissonError('DRAINING', reason);
-  if (code === 1008) return new CaissonError('UNAUTHORIZED', reason);
-  return undefined;
 }
 
 function left(): CaissonError {

@@ -1,6 +1,6 @@
 import type { TerminalDownMessage, TerminalUpMessage } from '../../controlplane/api/schemas/terminal.ts';
 import { CaissonError, readErrorBody } from '../../kernel/errors.ts';
-import { type Endpoint, unreachable } from '../endpoint.ts';
+import { type Endpoint, socketClosed, unreachable } from '../endpoint.ts';
 
 /** Of the offset in front of output. */
 const offsetBytes = 8;
@@ -32,9 +32,10 @@ export class TerminalConnection {
       if (message.type === 'ended') this.#ending = readErrorBody(message.error);
       else handlers.onMessage(message);
     });
-    socket.addEventListener('close', ({ code }) => {
+    socket.addEventListener('close', ({ code, reason }) => {
       if (this.#ending === 'exited') return handlers.onClose(undefined);
-      handlers.onClose(this.#ending ?? closedWith(endpoint.url, code));
+      const broken = unreachable(endpoint.url, `the connection to the terminal was closed (${code})`);
+      handlers.onClose(this.#ending ?? socketClosed(code, reason) ?? broken);
     });
     this.#socket = socket;
   }
@@ -50,10 +51,4 @@ export class TerminalConnection {
   close(): void {
     this.#socket.close();
   }
-}
-
-/** 1008 is what the control plane closes with when the key is revoked. */
-function closedWith(url: string, code: number): CaissonError {
-  if (code === 1008) return new CaissonError('UNAUTHORIZED', 'The API key is no longer accepted.');
-  return unreachable(url, `the connection to the terminal was closed (${code})`);
 }

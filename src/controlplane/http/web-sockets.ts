@@ -48,7 +48,8 @@ interface WebSocketsOptions {
 /**
  * Serves WebSockets. The key comes as `Authorization: Bearer <key>`, or from browsers as a second subprotocol beside
  * `caisson.v1`: `base64url.bearer.authorization.caisson.<key as base64url>`, as Kubernetes has it. Sockets are closed with
- * 1008 when their key is revoked, and with 1001 when the control plane shuts down.
+ * 1008 when their key is revoked, with 1001 when the control plane shuts down, and those of browsers with 1013 when too many
+ * are open.
  */
 export function serveWebSockets(
   options: WebSocketsOptions,
@@ -97,7 +98,15 @@ export function serveWebSockets(
     upgrade(request, socket, head).catch((thrown: unknown) => {
       const refusal = refusalOf(thrown);
       if (refusal.error.code === 'INTERNAL') logger.error({ err: thrown }, 'a web socket could not be opened');
-      writeRefusal(socket, refusal);
+      if (refusal.error.code !== 'TOO_MANY_CONNECTIONS' || request.headers.authorization !== undefined) {
+        writeRefusal(socket, refusal);
+        return;
+      }
+      // A browser does not learn why a handshake was refused, and what would help is to try again.
+      sockets.handleUpgrade(request, socket, head, (webSocket) => {
+        webSocket.on('error', () => undefined); // also emits 'close'
+        webSocket.close(1013, refusal.error.message.slice(0, 120));
+      });
     });
   };
 }
