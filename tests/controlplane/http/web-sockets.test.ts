@@ -132,7 +132,7 @@ describe('a handshake', () => {
     ["somebody else's thing", '/v1/echo/a/end?refuse', ['caisson.v1'], withKey, 404, 'AGENT_NOT_FOUND'],
   ])('with %s is refused with the error of the API', async (_what, path, protocols, options, status, code) => {
     expect(await refusal(path, protocols, options)).toEqual({ status, code });
-    expect(subscriptions.count).toBe(0);
+    await expect.poll(() => subscriptions.count, { timeout: 20_000 }).toBe(0);
   });
 
   test('takes a place of its key, and is refused when there is none', async () => {
