@@ -1,5 +1,5 @@
 import type { TerminalDownMessage, TerminalUpMessage } from '../../controlplane/api/schemas/terminal.ts';
-import { CaissonError, readErrorBody } from '../../kernel/errors.ts';
+import { type CaissonError, readErrorBody } from '../../kernel/errors.ts';
 import { type Endpoint, socketClosed, unreachable } from '../endpoint.ts';
 
 /** Of the offset in front of output. */
