@@ -70,6 +70,22 @@ export function unreachable(url: string, why: string, cause?: unknown): CaissonE
   });
 }
 
+/** Why the control plane closes a WebSocket of its own accord, where it says so. */
+export function socketClosed(code: number, reason: string): CaissonError | undefined {
+  if (code === 1001) return new CaissonError('DRAINING', reason || 'The control plane is shutting down.');
+  if (code === 1008) return new CaissonError('UNAUTHORIZED', reason || 'The API key is no longer accepted.');
+  if (code === 1013) return new CaissonError('TOO_MANY_CONNECTIONS', reason || 'Too many connections are open.');
+  return undefined;
+}
+
+/** A control plane that answers calls and refuses WebSockets, which tell nobody why. */
+export function socketRefused(url: string): CaissonError {
+  return new CaissonError('CONTROL_PLANE_UNREACHABLE', `The control plane at ${url} answers, but not to a WebSocket.`, {
+    hint: 'A proxy in front of it has to pass WebSockets on.',
+    details: { url },
+  });
+}
+
 /** An answer that Caisson would not give: another program, or a proxy in front of a control plane that is down. */
 export function notCaisson(url: string, response: Response): CaissonError {
   const type = response.headers.get('content-type')?.split(';')[0] ?? 'no content type';

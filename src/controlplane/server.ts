@@ -6,7 +6,7 @@ import { CaissonError, errorText } from '../kernel/errors.ts';
 import type { Logger } from '../kernel/logger.ts';
 import type { ApiServices } from './api/services.ts';
 import { defaultStallMs } from './api/sse/send-subscription.ts';
-import { Subscriptions, type SubscriptionLimits } from './api/subscriptions.ts';
+import { type OpenCallLimits, OpenCalls } from './api/open-calls.ts';
 import { acceptedHosts } from './http/accepted-hosts.ts';
 import { serveFiles } from './http/file-routes.ts';
 import { boundBodyTime } from './http/body-time.ts';
@@ -36,8 +36,11 @@ export interface ServerOptions {
   /** Requests that come before it resolves wait for it. Default: none waits. */
   readonly ready?: Promise<void>;
   readonly logger: Logger;
-  readonly subscriptionLimits?: SubscriptionLimits;
-  /** How long a subscriber may take nothing. Default 60 s. */
+  /** Default: 64 of a key, 1,024 in all. */
+  readonly subscriptionLimits?: OpenCallLimits;
+  /** Uploads and downloads under way. Default: 32 of a key, 128 in all. */
+  readonly transferLimits?: OpenCallLimits;
+  /** How long the reader of a stream may take nothing, and the sender of one bring nothing. Default 60 s. */
   readonly stallMs?: number;
   /** How long `close` waits for requests under way. Default 5 s. */
   readonly closeTimeoutMs?: number;
@@ -74,8 +77,20 @@ export function createServer(options: ServerOptions): Server {
     closeTimeoutMs = 5_000,
   } = options;
   const draining = new AbortController();
-  const subscriptions = new Subscriptions(options.subscriptionLimits);
-  const forgetKeys = services.keys.onRevoked((keyId) => subscriptions.endKey(keyId));
+  const subscriptions = new OpenCalls({
+    what: 'subscriptions',
+    limits: options.subscriptionLimits ?? { perKey: 64, inAll: 1_024 },
+  });
+  // Each may hold a window of the wire, 4 MiB, for a reader who is slow.
+  const transfers = new OpenCalls({
+    what: 'uploads and downloads',
+    limits: options.transferLimits ?? { perKey: 32, inAll: 128 },
+  });
+  // Known only so that they can be ended: connections bound them.
+  const calls = new OpenCalls({ what: 'calls', limits: { perKey: Infinity, inAll: Infinity } });
+  const forgetKeys = services.keys.onRevoked((keyId) => {
+    for (const open of [subscriptions, transfers, calls]) open.endKey(keyId);
+  });
   const isAcceptedHost = acceptedHosts(settings);
   const webSocketRoutes: readonly WebSocketRoute[] = [
     processSocketRoute(services.workspaces),
@@ -163,10 +178,10 @@ export function createServer(options: ServerOptions): Server {
   });
   app.all<TrpcRoute>(
     '/trpc/:path',
-    trpcRoute({ services: { ...services, subscriptions, draining: draining.signal }, logger, stallMs }),
+    trpcRoute({ services: { ...services, subscriptions, draining: draining.signal }, calls, logger, stallMs }),
   );
 
-  serveFiles(app, services);
+  serveFiles(app, { ...services, transfers, stallMs });
 
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {

@@ -274,7 +274,7 @@ export const errorTable = {
     trpc: 'TOO_MANY_REQUESTS',
     http: 429,
     retryable: true,
-    hint: 'Close a subscription that you no longer need.',
+    hint: 'Close one that you no longer need, or wait for one to end.',
   },
   LIMIT_REACHED: {
     trpc: 'TOO_MANY_REQUESTS',

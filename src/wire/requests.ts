@@ -93,7 +93,10 @@ export interface StreamRequest {
   readonly waitForTrailers?: boolean;
 }
 
-/** Opens a stream. Its errors are heard here; users watch 'close' or read it. Throws WIRE_LOST on a dead session. */
+/**
+ * Opens a stream. Its errors are heard here; users watch 'close' or read it. Throws WIRE_LOST on a dead session; a session
+ * that refuses streams is ended.
+ */
 export function openStream(session: ClientHttp2Session, request: StreamRequest): ClientHttp2Stream {
   const { signal, trailers, waitForTrailers = trailers !== undefined } = request;
   signal?.throwIfAborted();
@@ -107,6 +110,11 @@ export function openStream(session: ClientHttp2Session, request: StreamRequest):
     throw new CaissonError('WIRE_LOST', 'The wire to the sandbox is down.', { cause: thrown });
   }
   stream.on('error', () => undefined); // also emits 'close'
+  stream.once('close', () => {
+    if (stream.rstCode !== constants.NGHTTP2_ENHANCE_YOUR_CALM) return;
+    // One that refuses a stream so refuses all that follow (`maxSessionMemory`): a new session has to take its place.
+    session.destroy(new CaissonError('WIRE_LOST', 'The wire to the sandbox takes no more streams.'));
+  });
   if (trailers !== undefined) stream.once('wantTrailers', () => stream.sendTrailers(trailers));
   if (signal !== undefined) {
     const abort = (): void => {

@@ -1,9 +1,13 @@
-import { connect } from 'node:http2';
+import { once } from 'node:events';
+import { truncate, writeFile } from 'node:fs/promises';
+import { connect, constants } from 'node:http2';
+import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
 import { newConversationId, newPermissionId, newRunId } from '../../src/kernel/ids.ts';
 import type { errorTable } from '../../src/kernel/error-table.ts';
 import type { SessionSpec, TurnRequest } from '../../src/wire/contract/turn.ts';
+import { filePaths } from '../../src/wire/contract/files.ts';
 import { guestProtocol } from '../../src/wire/contract/guest-api.ts';
 import { type RunningGuest, runGuest } from './running-guest.ts';
 
@@ -158,4 +162,29 @@ test('2,000 requests at once are all answered', async () => {
   const client = await running.client();
   const answers = await Promise.all(Array.from({ length: 2_000 }, () => client.health()));
   expect(answers).toHaveLength(2_000);
+});
+
+// Node 24.21 never takes off a session's account what a stream still had to send when it was given up.
+test('downloads that are left in mid-stream, however many, do not end their session', async () => {
+  await using running = await runGuest();
+  const big = join(running.roots[0], 'big');
+  await writeFile(big, '');
+  await truncate(big, 4 * 1024 * 1024);
+  const socket = await running.socket('inward');
+  const session = connect('http://guest', {
+    createConnection: () => socket,
+    settings: { initialWindowSize: 16 * 1024 }, // all else waits in the guest
+  });
+  for (let round = 0; round < 8; round++) {
+    const streams = Array.from({ length: 25 }, () => session.request({ ':path': `${filePaths.content}?path=big` }));
+    await Promise.all(streams.map((stream) => once(stream, 'response')));
+    await Promise.all(streams.map((stream) => once(stream, 'readable')));
+    const closed = streams.map((stream) => once(stream, 'close'));
+    for (const stream of streams) stream.close(constants.NGHTTP2_CANCEL);
+    for (const stream of streams) stream.resume();
+    await Promise.all(closed);
+  }
+  const stream = session.request({ ':path': `${filePaths.stat}?path=big` });
+  expect(await json(stream)).toMatchObject({ size: 4 * 1024 * 1024 });
+  session.destroy();
 });

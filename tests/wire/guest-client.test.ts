@@ -48,6 +48,13 @@ test('a reset answer is a lost one, and the session lives on', async () => {
   await expect(guest.client.turnStatus(newRunId())).resolves.toMatchObject({ state: 'active' });
 });
 
+test('a session that refuses a stream for want of memory is given up, so that another takes its place', async () => {
+  await using guest = fakeGuest((stream) => stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM));
+  await expect(guest.client.health()).rejects.toMatchObject({ code: 'WIRE_LOST' });
+  await guest.client.closed;
+  expect(guest.client.isOpen).toBe(false);
+});
+
 test('every open call is rejected with WIRE_LOST when the wire breaks', async () => {
   let open = 0;
   await using guest = fakeGuest((stream) => {

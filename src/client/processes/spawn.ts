@@ -3,7 +3,7 @@ import { CaissonError, readErrorBody } from '../../kernel/errors.ts';
 import type { ProcessSignal } from '../api.ts';
 import type { Calls } from '../calls.ts';
 import { sandboxStartMs } from '../call-limits.ts';
-import { type Endpoint, unreachable } from '../endpoint.ts';
+import { type Endpoint, socketClosed, socketRefused, unreachable } from '../endpoint.ts';
 import { LiveSocket } from '../live-socket.ts';
 import { OutputQueue } from '../output-queue.ts';
 import { InputSink } from './input-sink.ts';
@@ -114,9 +114,9 @@ export function spawn(
     },
     onEnd: ({ code, reason, wasOpen, silence }) => {
       if (isSettled) return;
-      const broken = silence ?? unreachable(endpoint.url, 'the connection to the process broke off');
-      if (wasOpen || silence !== undefined) settle(closeError(code, reason) ?? broken);
-      else void whyRefused(calls, agentId, broken).then(settle);
+      if (silence !== undefined) return settle(silence);
+      if (!wasOpen) return void whyRefused(calls, agentId, socketRefused(endpoint.url)).then(settle);
+      settle(socketClosed(code, reason) ?? unreachable(endpoint.url, 'the connection to the process broke off'));
     },
   });
   return started.promise;
@@ -134,13 +134,6 @@ async function whyRefused(
   } catch (thrown) {
     return thrown instanceof CaissonError ? thrown : otherwise;
   }
-}
-
-/** Why the control plane closes a socket of its own accord. */
-function closeError(code: number, reason: string): CaissonError | undefined {
-  if (code === 1001) return new CaissonError('DRAINING', reason);
-  if (code === 1008) return new CaissonError('UNAUTHORIZED', reason);
-  return undefined;
 }
 
 function left(): CaissonError {

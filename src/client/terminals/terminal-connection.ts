@@ -1,6 +1,6 @@
 import type { TerminalDownMessage, TerminalUpMessage } from '../../controlplane/api/schemas/terminal.ts';
-import { CaissonError, readErrorBody } from '../../kernel/errors.ts';
-import { type Endpoint, unreachable } from '../endpoint.ts';
+import { type CaissonError, readErrorBody } from '../../kernel/errors.ts';
+import { type Endpoint, socketClosed, unreachable } from '../endpoint.ts';
 import { LiveSocket } from '../live-socket.ts';
 
 /** Of the offset in front of output. */
@@ -35,10 +35,11 @@ export class TerminalConnection {
         if (message.type === 'ended') this.#ending = readErrorBody(message.error);
         else handlers.onMessage(message);
       },
-      onEnd: ({ code, silence }) => {
+      onEnd: ({ code, reason, silence }) => {
         if (this.#ending === 'exited') return handlers.onClose(undefined, true);
-        const told = this.#ending ?? silence;
-        handlers.onClose(told ?? closedWith(endpoint.url, code), told !== undefined);
+        const told = this.#ending ?? silence ?? socketClosed(code, reason);
+        const broken = unreachable(endpoint.url, `the connection to the terminal was closed (${code})`);
+        handlers.onClose(told ?? broken, told !== undefined);
       },
     });
   }
@@ -54,10 +55,4 @@ export class TerminalConnection {
   close(): void {
     this.#socket.close();
   }
-}
-
-/** 1008 is what the control plane closes with when the key is revoked. */
-function closedWith(url: string, code: number): CaissonError {
-  if (code === 1008) return new CaissonError('UNAUTHORIZED', 'The API key is no longer accepted.');
-  return unreachable(url, `the connection to the terminal was closed (${code})`);
 }

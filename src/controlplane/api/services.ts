@@ -5,7 +5,7 @@ import type { KeyService } from '../auth/key-service.ts';
 import type { PreviewHosts } from '../previews/preview-hosts.ts';
 import type { PreviewService } from '../previews/preview-service.ts';
 import type { Workspaces } from '../workspace/workspaces.ts';
-import type { Subscriptions } from './subscriptions.ts';
+import type { OpenCalls } from './open-calls.ts';
 
 /** What this control plane is, for people and clients. */
 export interface About {
@@ -33,7 +33,7 @@ export interface ApiServices {
   readonly about: About;
   /** The default and the ceiling of an agent's sandbox. */
   readonly sandboxLimits: AgentLimits;
-  readonly subscriptions: Subscriptions;
+  readonly subscriptions: OpenCalls;
   /** Aborts, with a DRAINING error, when the control plane shuts down. */
   readonly draining: AbortSignal;
 }

@@ -1,4 +1,3 @@
-import { CaissonError } from '../../kernel/errors.ts';
 import type { RunId } from '../../kernel/ids.ts';
 import type { WaitOutcome } from './schemas/run.ts';
 import type { ApiServices } from './services.ts';
@@ -7,11 +6,11 @@ interface Wait {
   readonly runId: RunId;
   /** 0 looks once. */
   readonly timeoutMs: number;
-  /** Aborts when the caller leaves. */
+  /** Aborts when the caller leaves, or its key is revoked. */
   readonly signal: AbortSignal | undefined;
 }
 
-/** Waits for the end of a run. The end of the wait never ends the run. Rejects with DRAINING or ABORTED. */
+/** Waits for the end of a run. The end of the wait never ends the run. Rejects with DRAINING, or the signal's reason. */
 export async function waitForRun({ domain, draining }: ApiServices, wait: Wait): Promise<WaitOutcome> {
   const { runId, timeoutMs, signal } = wait;
   const over = new AbortController();
@@ -22,7 +21,7 @@ export async function waitForRun({ domain, draining }: ApiServices, wait: Wait):
     const run = await domain.runs.wait(runId, AbortSignal.any(signals));
     if (run === undefined) {
       draining.throwIfAborted();
-      if (signal?.aborted === true) throw new CaissonError('ABORTED', 'The caller left before the run was over.');
+      signal?.throwIfAborted();
       return { status: 'timeout', runId };
     }
     const { startedAt, endedAt } = run;

@@ -3,7 +3,7 @@ import { writeRawRefusal } from './refusals.ts';
 
 /** From a request's headers to the end of its body. */
 const longestMs = 60_000;
-/** Bodies of these may take as long as they like, as long as they bring something: their routes see to it. */
+/** Uploads may take as long as they like, as long as they bring something: their routes see to it. */
 const streamed = /^\/v1\/agents\/[^/]+\/(file|archive)(\?|$)/;
 
 /**
@@ -11,9 +11,9 @@ const streamed = /^\/v1\/agents\/[^/]+\/(file|archive)(\?|$)/;
  * they like: waits and subscriptions do.
  */
 export function boundBodyTime(request: IncomingMessage): void {
-  const { headers, url = '' } = request;
+  const { headers, method, url = '' } = request;
   const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
-  if (!hasBody || streamed.test(url)) return;
+  if (!hasBody || (method === 'PUT' && streamed.test(url))) return;
   const late = setTimeout(() => {
     writeRawRefusal(request.socket, Object.assign(new Error('late'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' }));
   }, longestMs);

@@ -1,5 +1,3 @@
-import { pipeline } from 'node:stream/promises';
-import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { CaissonError } from '../../kernel/errors.ts';
 import { pathFromBytes } from '../../kernel/file-path.ts';
@@ -8,6 +6,8 @@ import { queryBytes } from '../../kernel/percent-bytes.ts';
 import type { FileInfo } from '../../wire/contract/files.ts';
 import { type Upload, wholeOf } from '../../wire/files-client.ts';
 import type { GuestClient } from '../../wire/guest-client.ts';
+import type { OpenCalls } from '../api/open-calls.ts';
+import { readerRoom } from '../api/sse/reader-room.ts';
 import type { KeyService } from '../auth/key-service.ts';
 import type { Workspaces } from '../workspace/workspaces.ts';
 import { safeContentHeaders } from './content-headers.ts';
@@ -15,12 +15,21 @@ import { safeContentHeaders } from './content-headers.ts';
 interface FileRoutesOptions {
   readonly workspaces: Pick<Workspaces, 'open'>;
   readonly keys: Pick<KeyService, 'authenticate'>;
+  /** Each request takes a place. */
+  readonly transfers: OpenCalls;
+  /** A reader who takes nothing, and a body that brings nothing, for this long is given up. */
+  readonly stallMs: number;
 }
 
 type AgentRequest = FastifyRequest<{ Params: { agentId: string } }>;
 
-/** A body that brings nothing for this long is given up. */
-const idleMs = 60_000;
+/** What a request is about, when its caller and its agent are known. */
+interface Opened {
+  readonly guest: GuestClient;
+  readonly path: Uint8Array;
+  /** Aborts when the caller leaves, or its key is revoked. */
+  readonly signal: AbortSignal;
+}
 
 /**
  * Files and folders of any size, as streams, under the API's keys:
@@ -31,7 +40,8 @@ const idleMs = 60_000;
  *   there, in the sandbox.
  *
  * `path` is percent-encoded bytes. What is sent is an attachment of no type that a browser would show: nothing of a sandbox
- * is rendered on this origin. Never is more in memory than the windows of the wire.
+ * is rendered on this origin. Never is more in memory than the windows of the wire. TOO_MANY_CONNECTIONS where too many are
+ * under way; whoever stalls, and whoever's key is revoked, is cut off.
  */
 export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): void {
   void app.register(async (scope) => {
@@ -39,8 +49,12 @@ export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): vo
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser('*', (_request, _body, done) => done(null));
 
-    const open = async (request: AgentRequest): Promise<readonly [GuestClient, Uint8Array]> => {
+    const { stallMs } = options;
+    const open = async (request: AgentRequest, reply: FastifyReply): Promise<Opened> => {
+      const gone = leaving(reply);
       const principal = await options.keys.authenticate(request.headers.authorization);
+      const place = options.transfers.enter(principal.keyId, gone);
+      gone.addEventListener('abort', () => place[Symbol.dispose]());
       const agentId = agentIdSchema.safeParse(request.params.agentId);
       if (!agentId.success) throw new CaissonError('BAD_REQUEST', 'This is not the id of an agent.');
       const path = queryBytes(request.url.split('?', 2)[1] ?? '', 'path');
@@ -49,20 +63,19 @@ export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): vo
           hint: 'Give the bytes of the path, percent-encoded: ?path=src/main.ts',
         });
       }
-      return [await options.workspaces.open(principal, agentId.data), path];
+      return { guest: await options.workspaces.open(principal, agentId.data), path, signal: place.signal };
     };
 
     scope.head<{ Params: { agentId: string } }>('/v1/agents/:agentId/file', async (request, reply) => {
-      const [guest, path] = await open(request);
-      const file = await guest.files.stat(path);
+      const { guest, path, signal } = await open(request, reply);
+      const file = await guest.files.stat(path, { signal });
       if (file.type !== 'file') throw notAFile(file);
       void reply.headers({ ...fileHeaders(file), 'content-length': file.size });
       return await reply.send();
     });
 
     scope.get<{ Params: { agentId: string } }>('/v1/agents/:agentId/file', async (request, reply) => {
-      const [guest, path] = await open(request);
-      const leave = leaving(reply);
+      const { guest, path, signal } = await open(request, reply);
       const { range, 'if-range': ifRange, ...headers } = request.headers;
       const conditions = {
         range,
@@ -71,7 +84,7 @@ export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): vo
         ifNoneMatch: headers['if-none-match'],
       };
       const { status, file, length, contentRange, content } = await guest.files
-        .open(path, conditions, leave)
+        .open(path, conditions, signal)
         .catch((thrown: unknown) => {
           const isRange = thrown instanceof CaissonError && thrown.code === 'RANGE_NOT_SATISFIABLE';
           if (isRange) void reply.header('content-range', `bytes */${Number(thrown.details['size'])}`);
@@ -85,11 +98,12 @@ export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): vo
         content.destroy();
         return await reply.code(304).headers(described).send();
       }
-      await sendStream(reply, status, { ...described, 'content-length': length }, wholeOf(content, length));
+      const whole = { ...described, 'content-length': length };
+      await sendStream(reply, { status, headers: whole, chunks: wholeOf(content, length), signal, stallMs });
     });
 
     scope.put<{ Params: { agentId: string } }>('/v1/agents/:agentId/file', async (request, reply) => {
-      const [guest, path] = await open(request);
+      const { guest, path, signal } = await open(request, reply);
       const query = new URL(request.url, 'http://caisson').searchParams;
       const upload = guest.files.put(path, {
         ifMatch: request.headers['if-match'],
@@ -97,8 +111,9 @@ export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): vo
         mode: modeOf(query.get('mode')),
         parents: query.get('parents') === '1',
         length: lengthOf(request),
+        signal,
       });
-      const written = await take(request, reply, upload);
+      const written = await take(request, upload, stallMs);
       return await reply
         .code(written.created ? 201 : 200)
         .header('etag', written.file.etag)
@@ -106,69 +121,80 @@ export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): vo
     });
 
     scope.get<{ Params: { agentId: string } }>('/v1/agents/:agentId/archive', async (request, reply) => {
-      const [guest, path] = await open(request);
+      const { guest, path, signal } = await open(request, reply);
       const format = new URL(request.url, 'http://caisson').searchParams.get('format') ?? 'tar';
       if (format !== 'tar' && format !== 'zip') throw new CaissonError('BAD_REQUEST', '`format` is tar or zip.');
-      const stream = await guest.files.openArchive(path, format, leaving(reply));
+      const stream = await guest.files.openArchive(path, format, signal);
       const name = `${lastName(pathFromBytes(path)) || 'workspace'}.${format}`;
-      await sendStream(reply, 200, safeContentHeaders(name), wholeOf(stream, undefined));
+      const chunks = wholeOf(stream, undefined);
+      await sendStream(reply, { status: 200, headers: safeContentHeaders(name), chunks, signal, stallMs });
     });
 
     scope.put<{ Params: { agentId: string } }>('/v1/agents/:agentId/archive', async (request, reply) => {
-      const [guest, path] = await open(request);
-      return await reply.send(await take(request, reply, guest.files.unpack(path)));
+      const { guest, path, signal } = await open(request, reply);
+      return await reply.send(await take(request, guest.files.unpack(path, signal), stallMs));
     });
   });
 }
 
+interface Content {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | number>>;
+  readonly chunks: AsyncIterable<Buffer>;
+  readonly signal: AbortSignal;
+  readonly stallMs: number;
+}
+
 /** Answers with a stream that is cut, for all to see, where it cannot be finished. */
-async function sendStream(
-  reply: FastifyReply,
-  status: number,
-  headers: Readonly<Record<string, string | number>>,
-  chunks: AsyncIterable<Buffer>,
-): Promise<void> {
+async function sendStream(reply: FastifyReply, { status, headers, chunks, signal, stallMs }: Content): Promise<void> {
   for (const [name, value] of Object.entries({ ...reply.getHeaders(), ...headers })) {
     if (value !== undefined) reply.raw.setHeader(name, value);
   }
   reply.hijack();
-  reply.raw.writeHead(status);
+  const { raw } = reply;
+  const cut = (): void => void raw.destroy(); // the length that was announced, or the missing last chunk, tells the reader
+  signal.addEventListener('abort', cut);
   try {
-    await pipeline(Readable.from(chunks, { objectMode: false, highWaterMark: 256 * 1024 }), reply.raw);
+    raw.writeHead(status);
+    for await (const chunk of chunks) {
+      if (!raw.write(chunk)) await readerRoom(raw, stallMs);
+      signal.throwIfAborted();
+    }
+    raw.end();
+    await readerRoom(raw, stallMs, 'finish');
   } catch {
-    reply.raw.destroy(); // the length that was announced, or the missing last chunk, tells the reader
+    cut();
+  } finally {
+    signal.removeEventListener('abort', cut);
   }
 }
 
 /** Sends the body of a request on, and resolves with the answer. What the guest refuses is known before all was sent. */
-async function take<Answer>(request: FastifyRequest, reply: FastifyReply, upload: Upload<Answer>): Promise<Answer> {
-  const { body, answer } = upload;
+async function take<Answer>(
+  request: FastifyRequest,
+  { body, answer }: Upload<Answer>,
+  stallMs: number,
+): Promise<Answer> {
   const { raw } = request;
   let idle = setTimeout(() => undefined, 0);
   const watchIdle = (): void => {
     clearTimeout(idle);
     idle = setTimeout(
-      () => body.destroy(new CaissonError('DEADLINE_EXCEEDED', 'The upload brought nothing for 60 s.')),
-      idleMs,
+      () => body.destroy(new CaissonError('DEADLINE_EXCEEDED', `The upload brought nothing for ${stallMs / 1_000} s.`)),
+      stallMs,
     );
   };
   watchIdle();
   raw.on('data', watchIdle).pause();
-  const cut = (): void => {
-    if (!raw.complete) body.close(8 /* NGHTTP2_CANCEL */);
-  };
-  raw.once('close', cut);
   try {
-    const sent = pipeline(raw, body);
-    sent.catch(() => undefined); // `answer` says why
+    raw.pipe(body); // not `pipeline`: it destroys a stream that is being reset before the reset is on its way
     return await answer;
   } catch (thrown) {
     body.destroy();
-    void reply.header('connection', 'close'); // what is left of the body has no reader
     throw thrown;
   } finally {
     clearTimeout(idle);
-    raw.off('data', watchIdle).off('close', cut);
+    raw.off('data', watchIdle);
   }
 }
 
@@ -184,7 +210,9 @@ function fileHeaders(file: FileInfo): Record<string, string> {
 /** Aborts when the caller leaves before its answer is complete. */
 function leaving(reply: FastifyReply): AbortSignal {
   const leave = new AbortController();
-  reply.raw.once('close', () => leave.abort(new CaissonError('ABORTED', 'The caller has left.')));
+  const abort = (): void => leave.abort(new CaissonError('ABORTED', 'The caller has left.'));
+  if (reply.raw.closed) abort();
+  else reply.raw.once('close', abort);
   return leave.signal;
 }
 

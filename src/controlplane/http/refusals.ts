@@ -32,8 +32,12 @@ export function refusalOf(thrown: unknown): Refusal {
   };
 }
 
-/** In the form in which procedures refuse as well, so that a client reads every error alike. */
+/**
+ * In the form in which procedures refuse as well, so that a client reads every error alike. Where the request has not come
+ * in whole, the connection is closed: what is left of it has no reader, and nothing would bound it.
+ */
 export async function sendRefusal(reply: FastifyReply, { status, error }: Refusal): Promise<void> {
+  if (!reply.request.raw.complete) void reply.header('connection', 'close');
   await reply.code(status).type('application/json; charset=utf-8').send(refusalText({ status, error }));
 }
 
@@ -61,6 +65,7 @@ export function writeRefusal(socket: Duplex, { status, error }: Refusal): void {
     `content-length: ${Buffer.byteLength(text)}`,
     'connection: close',
   ];
+  socket.once('finish', () => socket.destroy()); // whatever the other end still sends, and whether or not it ends
   socket.end(`${head.join('\r\n')}\r\n\r\n${text}`);
 }
 

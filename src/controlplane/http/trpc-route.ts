@@ -5,6 +5,7 @@ import { CaissonError } from '../../kernel/errors.ts';
 import type { Logger } from '../../kernel/logger.ts';
 import { appRouter } from '../api/app-router.ts';
 import { isDefect } from '../api/error-mapping.ts';
+import type { OpenCalls } from '../api/open-calls.ts';
 import type { ApiServices } from '../api/services.ts';
 import { sendSubscription } from '../api/sse/send-subscription.ts';
 import { ApiContext } from '../api/api-context.ts';
@@ -19,6 +20,8 @@ type TrpcRequest = FastifyRequest<TrpcRoute>;
 
 interface TrpcRouteOptions {
   readonly services: ApiServices;
+  /** Those under way; subscriptions count themselves. */
+  readonly calls: OpenCalls;
   readonly logger: Logger;
   readonly stallMs: number;
 }
@@ -35,10 +38,10 @@ export const subscriptionPaths: ReadonlySet<string> = new Set([
 ]);
 
 /** Serves `/trpc/:path`: subscriptions by our own stream of events, all else by tRPC. */
-export function trpcRoute({ services, logger, stallMs }: TrpcRouteOptions) {
+export function trpcRoute({ services, calls, logger, stallMs }: TrpcRouteOptions) {
+  const authenticate = (request: TrpcRequest) => services.keys.authenticate(request.headers.authorization);
   return async (request: TrpcRequest, reply: FastifyReply): Promise<void> => {
     const { path } = request.params;
-    const context = contextOf(request, services);
     const onError = ({ error, path = '' }: { readonly error: TRPCError; readonly path?: string | undefined }): void => {
       const fields = { requestId: request.id, path, err: error.cause ?? error };
       if (isDefect(error)) logger.error(fields, 'a procedure failed');
@@ -54,6 +57,7 @@ export function trpcRoute({ services, logger, stallMs }: TrpcRouteOptions) {
       }
       for (const [name, value] of Object.entries(reply.getHeaders())) reply.raw.setHeader(name, value ?? '');
       reply.hijack();
+      const context = new ApiContext(request.id, services, () => authenticate(request));
       await sendSubscription({
         router: appRouter,
         path,
@@ -66,10 +70,19 @@ export function trpcRoute({ services, logger, stallMs }: TrpcRouteOptions) {
       });
       return;
     }
+    const over = new AbortController();
+    reply.raw.once('close', () => over.abort(new CaissonError('ABORTED', 'The caller has left.')));
+    using call = new DisposableStack();
+    const context = new ApiContext(request.id, services, async () => {
+      const principal = await authenticate(request);
+      const { signal } = call.use(calls.enter(principal.keyId, over.signal));
+      signal.addEventListener('abort', () => over.abort(signal.reason));
+      return principal;
+    });
     const response = await resolveResponse({
       router: appRouter,
       createContext: async () => context,
-      req: webRequest(request, reply),
+      req: webRequest(request, over.signal),
       path,
       error: null,
       maxBatchSize,
@@ -84,12 +97,8 @@ export function trpcRoute({ services, logger, stallMs }: TrpcRouteOptions) {
   };
 }
 
-/** What tRPC reads: its signal aborts when the caller leaves before it has its answer. */
-function webRequest(request: TrpcRequest, { raw }: FastifyReply): Request {
-  const left = new AbortController();
-  raw.once('close', () => {
-    if (!raw.writableEnded) left.abort(new CaissonError('ABORTED', 'The caller has left.'));
-  });
+/** What tRPC reads: its signal aborts when the caller leaves before it has its answer, or its key is revoked. */
+function webRequest(request: TrpcRequest, signal: AbortSignal): Request {
   const headers = new Headers();
   for (const [name, value] of Object.entries(request.headers)) {
     for (const each of [value ?? []].flat()) headers.append(name, each);
@@ -100,12 +109,8 @@ function webRequest(request: TrpcRequest, { raw }: FastifyReply): Request {
     method,
     headers,
     body: hasBody ? body : null,
-    signal: left.signal,
+    signal,
   });
-}
-
-function contextOf(request: TrpcRequest, services: ApiServices): ApiContext {
-  return new ApiContext(request.id, services, () => services.keys.authenticate(request.headers.authorization));
 }
 
 /** As tRPC reads it: JSON in `input`, with the last id that a reconnecting client received. */

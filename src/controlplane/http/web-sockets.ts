@@ -3,8 +3,8 @@ import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { CaissonError, toCaissonError } from '../../kernel/errors.ts';
 import type { Logger } from '../../kernel/logger.ts';
+import type { OpenCalls } from '../api/open-calls.ts';
 import type { AliveMessage } from '../api/schemas/alive.ts';
-import type { Subscriptions } from '../api/subscriptions.ts';
 import type { Principal } from '../auth/identity.ts';
 import { refusalOf, writeRefusal } from './refusals.ts';
 
@@ -40,7 +40,7 @@ interface WebSocketsOptions {
   /** Requests that come before it resolves wait for it. */
   readonly ready: Promise<void>;
   /** Each socket takes a place among the caller's subscriptions. */
-  readonly subscriptions: Subscriptions;
+  readonly subscriptions: OpenCalls;
   readonly logger: Logger;
   /** Default 20 s. */
   readonly pingEveryMs?: number;
@@ -49,7 +49,8 @@ interface WebSocketsOptions {
 /**
  * Serves WebSockets. The key comes as `Authorization: Bearer <key>`, or from browsers as a second subprotocol beside
  * `caisson.v1`: `base64url.bearer.authorization.caisson.<key as base64url>`, as Kubernetes has it. Sockets are closed with
- * 1008 when their key is revoked, and with 1001 when the control plane shuts down.
+ * 1008 when their key is revoked, with 1001 when the control plane shuts down, and those of browsers with 1013 when too many
+ * are open.
  */
 export function serveWebSockets(
   options: WebSocketsOptions,
@@ -73,16 +74,15 @@ export function serveWebSockets(
     const [route, params] = findRoute(routes, pathname);
     await options.ready;
     const principal = await options.authenticate(authorizationOf(request));
-    await using stack = new AsyncDisposableStack();
-    const place = stack.use(subscriptions.enter(principal.keyId));
+    if (socket.destroyed) return;
     const closed = new AbortController();
-    const call = { principal, params, query, signal: AbortSignal.any([closed.signal, place.signal]) };
     socket.once('close', () => closed.abort(new CaissonError('ABORTED', 'The socket was closed.')));
-    const serve = await route.accept(call);
-    call.signal.throwIfAborted();
-    const held = stack.move();
+    const place = subscriptions.enter(principal.keyId, closed.signal);
+    // Whatever becomes of the handshake: who is refused, here or by `ws`, has its socket closed.
+    socket.once('close', () => place[Symbol.dispose]());
+    const serve = await route.accept({ principal, params, query, signal: place.signal });
+    place.signal.throwIfAborted();
     sockets.handleUpgrade(request, socket, head, (webSocket) => {
-      webSocket.once('close', () => void held.disposeAsync());
       webSocket.on('error', (error) => logger.debug({ path: pathname, err: error }, 'a web socket failed'));
       place.signal.addEventListener('abort', () => {
         const { code, message } = toCaissonError(place.signal.reason);
@@ -99,7 +99,15 @@ export function serveWebSockets(
     upgrade(request, socket, head).catch((thrown: unknown) => {
       const refusal = refusalOf(thrown);
       if (refusal.error.code === 'INTERNAL') logger.error({ err: thrown }, 'a web socket could not be opened');
-      writeRefusal(socket, refusal);
+      if (refusal.error.code !== 'TOO_MANY_CONNECTIONS' || request.headers.authorization !== undefined) {
+        writeRefusal(socket, refusal);
+        return;
+      }
+      // A browser does not learn why a handshake was refused, and what would help is to try again.
+      sockets.handleUpgrade(request, socket, head, (webSocket) => {
+        webSocket.on('error', () => undefined); // also emits 'close'
+        webSocket.close(1013, refusal.error.message.slice(0, 120));
+      });
     });
   };
 }

@@ -2,7 +2,7 @@ import type { ProcessId } from '../../kernel/ids.ts';
 import type { GuestClient } from '../../wire/guest-client.ts';
 import type { OutputPiece } from '../../wire/output-frames.ts';
 import type { LogBatch } from '../api/schemas/process.ts';
-import { encodeBytes } from './process-bytes.ts';
+import { encodeBytes } from './encoded-bytes.ts';
 
 interface LogRequest {
   readonly processId: ProcessId;

@@ -1,13 +1,16 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, type IncomingMessage, request, type Server } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type ClientOptions, WebSocket } from 'ws';
-import { Subscriptions } from '../../../src/controlplane/api/subscriptions.ts';
+import type { Calls } from '../../../src/client/calls.ts';
+import { createEndpoint } from '../../../src/client/endpoint.ts';
+import { spawn } from '../../../src/client/processes/spawn.ts';
+import { OpenCalls } from '../../../src/controlplane/api/open-calls.ts';
 import type { Principal } from '../../../src/controlplane/auth/identity.ts';
 import { serveWebSockets, type WebSocketRoute } from '../../../src/controlplane/http/web-sockets.ts';
 import { CaissonError } from '../../../src/kernel/errors.ts';
-import { newKeyId, newUserId } from '../../../src/kernel/ids.ts';
+import { newAgentId, newKeyId, newUserId } from '../../../src/kernel/ids.ts';
 import { silentLogger } from '../../../src/kernel/logger.ts';
 
 const key = 'ck_test-key_0123';
@@ -16,9 +19,15 @@ const carrier = `base64url.bearer.authorization.caisson.${Buffer.from(key).toStr
 
 let server: Server;
 let url: string;
-let subscriptions: Subscriptions;
+let subscriptions: OpenCalls;
 let signals: AbortSignal[];
 let seen: { params: unknown; query: string; principal: Principal }[];
+
+/** A process that never starts. */
+const attach: WebSocketRoute = {
+  path: '/v1/agents/:agentId/processes/attach',
+  accept: async () => () => undefined,
+};
 
 /** Sends back what it is sent. */
 const echo: WebSocketRoute = {
@@ -33,13 +42,13 @@ const echo: WebSocketRoute = {
 
 async function serve(options: { readonly pingEveryMs?: number; readonly ready?: Promise<void> } = {}): Promise<void> {
   server = createServer();
-  subscriptions = new Subscriptions({ perKey: 2, inAll: 10 });
+  subscriptions = new OpenCalls({ what: 'subscriptions', limits: { perKey: 2, inAll: 10 } });
   signals = [];
   seen = [];
   server.on(
     'upgrade',
     serveWebSockets({
-      routes: [echo],
+      routes: [echo, attach],
       isAcceptedHost: (host) => host?.startsWith('127.0.0.1') === true,
       authenticate: async (authorization) => {
         if (authorization === `Bearer ${key}`) return alice;
@@ -123,7 +132,7 @@ describe('a handshake', () => {
     ["somebody else's thing", '/v1/echo/a/end?refuse', ['caisson.v1'], withKey, 404, 'AGENT_NOT_FOUND'],
   ])('with %s is refused with the error of the API', async (_what, path, protocols, options, status, code) => {
     expect(await refusal(path, protocols, options)).toEqual({ status, code });
-    expect(subscriptions.count).toBe(0);
+    await expect.poll(() => subscriptions.count, { timeout: 20_000 }).toBe(0);
   });
 
   test('takes a place of its key, and is refused when there is none', async () => {
@@ -135,7 +144,59 @@ describe('a handshake', () => {
     await expect.poll(() => subscriptions.count, { timeout: 20_000 }).toBe(1);
     await open('/v1/echo/c/end');
   });
+
+  test('that has no place tells a browser, and so the client, that there are too many', async () => {
+    await open('/v1/echo/a/end');
+    await open('/v1/echo/b/end');
+    const socket = new WebSocket(`${url}/v1/echo/c/end`, ['caisson.v1', carrier]);
+    const [code] = (await once(socket, 'close')) as [number];
+    expect(code).toBe(1013);
+    const endpoint = createEndpoint({ url: url.replace('ws', 'http'), apiKey: key });
+    const agents = {} as Calls['agents']; // nothing is asked
+    const started = spawn(endpoint, { agents }, { agentId: newAgentId(), command: ['true'] });
+    await expect(started).rejects.toMatchObject({ code: 'TOO_MANY_CONNECTIONS' });
+    expect(subscriptions.count).toBe(2);
+  });
+
+  test.each([
+    ['a version that nobody speaks', { 'sec-websocket-version': '7' }],
+    ['a key that is none', { 'sec-websocket-key': 'no' }],
+  ])('with %s is refused, and gives its place back', async (_what, wrong) => {
+    const asked = request(`${url.replace('ws', 'http')}/v1/echo/a/end`, {
+      headers: {
+        authorization: `Bearer ${key}`,
+        connection: 'upgrade',
+        upgrade: 'websocket',
+        'sec-websocket-version': '13',
+        'sec-websocket-key': 'MDEyMzQ1Njc4OWFiY2RlZg==',
+        ...wrong,
+      },
+    });
+    asked.end();
+    const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+    expect(answer.statusCode).toBe(400);
+    answer.resume();
+    expect(signals).toHaveLength(1); // it had been let in
+    await expect.poll(() => subscriptions.count, { timeout: 20_000 }).toBe(0);
+    expect(signals[0]?.aborted).toBe(true);
+  });
+
+  test('that is refused does not keep its connection, though the other end does not close it', async () => {
+    const socket = connect({ port: Number(new URL(url).port), host: '127.0.0.1', allowHalfOpen: true });
+    socket.on('error', () => undefined);
+    socket.write('GET /v1/echo/a/end HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n');
+    const [said] = (await once(socket, 'data')) as [Buffer];
+    expect(String(said)).toMatch(/^HTTP\/1.1 401 /);
+    await expect.poll(() => openSockets(), { timeout: 20_000 }).toBe(0);
+    socket.destroy();
+  });
 });
+
+function openSockets(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.getConnections((error, count) => (error === null ? resolve(count) : reject(error)));
+  });
+}
 
 describe('an open socket', () => {
   test('is closed with 1008 when its key is revoked', async () => {

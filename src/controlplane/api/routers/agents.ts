@@ -62,7 +62,7 @@ export const agentsRouter = router({
       if (!input.wait) return await access.withOwner(agent);
       using limit = deadline(readyTimeoutMs, `The start of agent ${agent.name}`, anyOf(signal, draining));
       const ready = await domain.agents.whenReady(agent.id, limit.signal).catch((thrown: unknown) => {
-        if (signal?.aborted === true) throw new CaissonError('ABORTED', 'The caller left before the agent was ready.');
+        signal?.throwIfAborted();
         throw namingAgent(thrown, agent.id);
       });
       return await access.withOwner(ready);

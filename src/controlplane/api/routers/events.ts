@@ -25,12 +25,12 @@ export const eventsRouter = router({
     )
     .subscription(async function* ({ ctx, input, signal }): AsyncGenerator<TrackedEnvelope<AgentEvent>, void> {
       const { domain, access, subscriptions } = ctx.services;
+      using place = subscriptions.enter(ctx.principal.keyId, signal);
       await access.agent(ctx.principal, input.agentId);
-      using place = subscriptions.enter(ctx.principal.keyId);
       const batches = domain.events.subscribe({
         agentId: input.agentId,
         after: input.lastEventId == null ? input.after : Number(input.lastEventId),
-        signal: signal === undefined ? place.signal : AbortSignal.any([signal, place.signal]),
+        signal: place.signal,
       });
       for await (const batch of batches) {
         for (const event of batch) yield tracked(String(event.seq), event);

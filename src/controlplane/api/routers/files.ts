@@ -10,6 +10,7 @@ import {
   type SearchItem,
   type WatchItem,
 } from '../../../wire/contract/files.ts';
+import { decodeBytes } from '../../workspace/encoded-bytes.ts';
 import { pieceOfText, readInline } from '../../workspace/inline-content.ts';
 import { bytesOf, etagSchema, fileEncodingSchema, filePathSchema, maxInlineBytes } from '../schemas/file.ts';
 import { router, sandboxProcedure } from '../trpc.ts';
@@ -23,7 +24,7 @@ const transferInput = z.strictObject({
   overwrite: z.boolean().default(false),
 });
 
-/** What one subscription may be idle for is bounded by pings; how many there are, by `Subscriptions`. */
+/** What one subscription may be idle for is bounded by pings; how many there are, by `OpenCalls`. */
 export const filesRouter = router({
   /**
    * What a folder holds, in the order of the bytes of the names, a page at a time; with `recursive` all that is below it,
@@ -202,9 +203,9 @@ export const filesRouter = router({
     .subscription(async function* ({ ctx, input, signal }): AsyncGenerator<SearchItem, void> {
       const { workspaces, subscriptions } = ctx.services;
       const { agentId, lastEventId: _, ...request } = input;
+      using place = subscriptions.enter(ctx.principal.keyId, signal);
       const guest = await workspaces.open(ctx.principal, agentId);
-      using place = subscriptions.enter(ctx.principal.keyId);
-      yield* guest.files.search(request, anyOf(signal, place.signal));
+      yield* guest.files.search(request, place.signal);
       place.signal.throwIfAborted();
     }),
 
@@ -229,26 +230,18 @@ export const filesRouter = router({
     .subscription(async function* ({ ctx, input, signal }): AsyncGenerator<TrackedEnvelope<WatchItem>, void> {
       const { workspaces, subscriptions } = ctx.services;
       const { agentId, lastEventId, cursor, ...request } = input;
+      using place = subscriptions.enter(ctx.principal.keyId, signal);
       const from = { ...request, cursor: lastEventId ?? cursor ?? null };
       // Somebody may have stopped the sandbox to end what runs in it: a watch that comes back must not start it again.
       const reach = from.cursor === null ? 'open' : 'running';
       const guest = await workspaces[reach](ctx.principal, agentId);
-      using place = subscriptions.enter(ctx.principal.keyId);
-      for await (const item of guest.files.watch(from, anyOf(signal, place.signal))) yield tracked(item.cursor, item);
+      for await (const item of guest.files.watch(from, place.signal)) yield tracked(item.cursor, item);
       place.signal.throwIfAborted();
     }),
 });
 
 function decodeContent(content: string, encoding: z.infer<typeof fileEncodingSchema>): Buffer {
-  if (encoding === 'utf8' && !content.isWellFormed()) {
-    throw new CaissonError('BAD_REQUEST', 'The content is not well-formed text.', {
-      hint: 'Send bytes with `encoding: "base64"`.',
-    });
-  }
-  if (encoding === 'base64' && !/^[A-Za-z0-9+/]*={0,2}$/.test(content)) {
-    throw new CaissonError('BAD_REQUEST', 'The content is not base64.');
-  }
-  const bytes = Buffer.from(content, encoding);
+  const bytes = decodeBytes({ data: content, encoding });
   if (bytes.length <= maxInlineBytes) return bytes;
   throw new CaissonError(
     'BODY_TOO_LARGE',
@@ -257,8 +250,4 @@ function decodeContent(content: string, encoding: z.infer<typeof fileEncodingSch
       hint: 'Use PUT /v1/agents/:agentId/file, or `client.files.upload`.',
     },
   );
-}
-
-function anyOf(signal: AbortSignal | undefined, other: AbortSignal): AbortSignal {
-  return signal === undefined ? other : AbortSignal.any([signal, other]);
 }

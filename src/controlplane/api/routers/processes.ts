@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { CaissonError } from '../../../kernel/errors.ts';
 import { agentIdSchema, processIdSchema } from '../../../kernel/ids.ts';
 import { inputAnswerSchema, killAnswerSchema } from '../../../wire/contract/processes.ts';
-import { decodeBytes } from '../../workspace/process-bytes.ts';
+import { decodeBytes } from '../../workspace/encoded-bytes.ts';
 import { readProcessLogs } from '../../workspace/process-logs.ts';
 import {
   bytesInputSchema,
@@ -159,14 +159,14 @@ export const processesRouter = router({
     )
     .subscription(async function* ({ ctx, input, signal }): AsyncGenerator<TrackedEnvelope<LogBatch>, void> {
       const { workspaces, subscriptions } = ctx.services;
+      using place = subscriptions.enter(ctx.principal.keyId, signal);
       const guest = await workspaces.running(ctx.principal, input.agentId);
-      using place = subscriptions.enter(ctx.principal.keyId);
       const { processId, follow } = input;
       const batches = readProcessLogs(guest, {
         processId,
         follow,
         after: input.lastEventId == null ? input.after : Number(input.lastEventId),
-        signal: signal === undefined ? place.signal : AbortSignal.any([signal, place.signal]),
+        signal: place.signal,
       });
       for await (const batch of batches) yield tracked(String(batch.next), batch);
       place.signal.throwIfAborted();

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { readerRoom } from './reader-room.ts';
 
 /** Frames that are joined into one write. More makes no difference to throughput. */
 const batchBytes = 64 * 1_024;
@@ -8,10 +9,6 @@ interface FrameWriterOptions {
   readonly stallMs: number;
   readonly pingMs: number;
   readonly ping: string;
-}
-
-export class SubscriberStalled extends Error {
-  override readonly name = 'SubscriberStalled';
 }
 
 /**
@@ -45,20 +42,9 @@ export class FrameWriter implements Disposable {
     return !this.#response.writableNeedDrain;
   }
 
-  /** Resolves when the reader has taken what was written, or has gone. Rejects with SubscriberStalled. */
-  async room(): Promise<void> {
-    if (!this.#response.writableNeedDrain || this.#response.closed) return;
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const stalled = setTimeout(() => {
-      reject(new SubscriberStalled(`The subscriber took nothing for ${this.#options.stallMs / 1_000} s.`));
-    }, this.#options.stallMs);
-    this.#response.once('drain', resolve).once('close', resolve);
-    try {
-      await promise;
-    } finally {
-      clearTimeout(stalled);
-      this.#response.off('drain', resolve).off('close', resolve);
-    }
+  /** Resolves when the reader has taken what was written, or has gone. Rejects with ReaderStalled. */
+  room(): Promise<void> {
+    return readerRoom(this.#response, this.#options.stallMs);
   }
 
   /** Writes what is left and ends the response. */

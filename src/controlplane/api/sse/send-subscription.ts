@@ -5,8 +5,9 @@ import { CaissonError } from '../../../kernel/errors.ts';
 import { toTrpcError } from '../error-mapping.ts';
 import type { RequestContext } from '../request-context.ts';
 import { subscriptionHeartbeat } from '../trpc.ts';
-import { FrameWriter, SubscriberStalled } from './frame-writer.ts';
+import { FrameWriter } from './frame-writer.ts';
 import { connectedFrame, errorFrame, itemFrame, pingFrame, returnFrame } from './frames.ts';
+import { ReaderStalled } from './reader-room.ts';
 
 /** A reader that takes nothing for this long is disconnected; it comes back with its cursor. */
 export const defaultStallMs = 60_000;
@@ -57,7 +58,7 @@ export async function sendSubscription(subscription: Subscription): Promise<void
     writer.end();
   } catch (thrown) {
     if (leave.signal.aborted) return;
-    if (thrown instanceof SubscriberStalled) {
+    if (thrown instanceof ReaderStalled) {
       subscription.onStall();
       response.destroy();
       return;

@@ -2,8 +2,13 @@ import { CaissonError } from '../../kernel/errors.ts';
 
 type Encoding = 'utf8' | 'base64';
 
-/** @throws BAD_REQUEST for base64 that is none. */
+/** @throws BAD_REQUEST for base64 that is none, and for text that has no UTF-8. */
 export function decodeBytes({ data, encoding }: { readonly data: string; readonly encoding: Encoding }): Buffer {
+  if (encoding === 'utf8' && !data.isWellFormed()) {
+    throw new CaissonError('BAD_REQUEST', 'The text is not well-formed.', {
+      hint: 'Send bytes with `encoding: "base64"`.',
+    });
+  }
   const bytes = Buffer.from(data, encoding);
   if (encoding === 'base64' && bytes.toString('base64').replace(/=+$/, '') !== data.replace(/=+$/, '')) {
     throw new CaissonError('BAD_REQUEST', 'The data is not base64.');

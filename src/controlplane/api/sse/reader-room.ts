@@ -1,0 +1,29 @@
+import type { ServerResponse } from 'node:http';
+
+export class ReaderStalled extends Error {
+  override readonly name = 'ReaderStalled';
+}
+
+/**
+ * Resolves when the reader of `response` has taken enough of what was written for more (`drain`), or all of it (`finish`), or
+ * has gone. Rejects with ReaderStalled when that takes longer than `stallMs`.
+ */
+export async function readerRoom(
+  response: ServerResponse,
+  stallMs: number,
+  event: 'drain' | 'finish' = 'drain',
+): Promise<void> {
+  const isThere = event === 'drain' ? !response.writableNeedDrain : response.writableFinished;
+  if (isThere || response.closed) return;
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const stalled = setTimeout(() => {
+    reject(new ReaderStalled(`The reader took nothing for ${stallMs / 1_000} s.`));
+  }, stallMs);
+  response.once(event, resolve).once('close', resolve);
+  try {
+    await promise;
+  } finally {
+    clearTimeout(stalled);
+    response.off(event, resolve).off('close', resolve);
+  }
+}

@@ -1,0 +1,139 @@
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { truncate, writeFile } from 'node:fs/promises';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { fastify, type FastifyInstance } from 'fastify';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { OpenCalls } from '../../../src/controlplane/api/open-calls.ts';
+import { serveFiles } from '../../../src/controlplane/http/file-routes.ts';
+import { refusalOf, sendRefusal } from '../../../src/controlplane/http/refusals.ts';
+import { CaissonError } from '../../../src/kernel/errors.ts';
+import { newAgentId, newKeyId, newUserId } from '../../../src/kernel/ids.ts';
+import { type RunningGuest, runGuest } from '../../guest/running-guest.ts';
+import { until } from '../../until.ts';
+
+const keyId = newKeyId();
+const size = 64 * 1024 * 1024;
+const path = `/v1/agents/${newAgentId()}/file?path=`;
+
+let guest: RunningGuest;
+let transfers: OpenCalls;
+let app: FastifyInstance;
+let sockets: Socket[];
+
+async function serve(stallMs: number): Promise<void> {
+  guest = await runGuest();
+  const client = await guest.client();
+  transfers = new OpenCalls({ what: 'uploads and downloads', limits: { perKey: 2, inAll: 2 } });
+  app = fastify({ forceCloseConnections: true });
+  app.setErrorHandler((thrown, _request, reply) => sendRefusal(reply, refusalOf(thrown)));
+  serveFiles(app, {
+    transfers,
+    stallMs,
+    keys: {
+      async authenticate(authorization) {
+        if (authorization === 'Bearer good') return { userId: newUserId(), userName: 'alice', role: 'member', keyId };
+        throw new CaissonError('UNAUTHORIZED', 'The request has no API key.');
+      },
+    },
+    workspaces: { open: async () => client },
+  });
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const big = join(guest.roots[0], 'big');
+  await writeFile(big, '');
+  await truncate(big, size);
+  sockets = [];
+}
+
+beforeEach(() => serve(60_000));
+afterEach(async () => {
+  for (const socket of sockets) socket.destroy();
+  await app.close();
+  await guest[Symbol.asyncDispose]();
+});
+
+/** Sends a head, and what there is of a body; what comes back is read only by whoever reads it. */
+function send(line: string, ...more: string[]): Socket {
+  const socket = connect((app.server.address() as AddressInfo).port, '127.0.0.1');
+  socket.on('error', () => undefined); // also emits 'close'
+  sockets.push(socket);
+  socket.write(`${line} HTTP/1.1\r\nhost: x\r\n${more.join('\r\n')}`);
+  return socket;
+}
+const key = 'authorization: Bearer good';
+const download = (name = 'big') => send(`GET ${path}${name}`, key, '', '');
+const upload = (...headers: string[]) =>
+  send(`PUT ${path}new`, ...headers, 'transfer-encoding: chunked', '', '5', 'hello', '');
+const begun = (socket: Socket) => once(socket, 'readable');
+const free = () => until('all places are free', () => transfers.count === 0);
+const names = () => readdirSync(guest.roots[0]).filter((name) => name !== 'big');
+
+test('a reader who takes nothing is cut off, and its place is free again', async () => {
+  await app.close();
+  await guest[Symbol.asyncDispose]();
+  await serve(100);
+  const socket = download();
+  await begun(socket);
+  expect(transfers.count).toBe(1);
+  await free();
+  let received = 0;
+  for await (const chunk of socket) received += (chunk as Buffer).length;
+  expect(received).toBeLessThan(size);
+});
+
+test('an upload that brings nothing more is given up, and leaves nothing', async () => {
+  await app.close();
+  await guest[Symbol.asyncDispose]();
+  await serve(100);
+  const answer = await text(upload(key));
+  expect(answer).toMatch(/^HTTP\/1.1 408 [^]*connection: close[^]*"DEADLINE_EXCEEDED"/i);
+  await free();
+  await until('its traces are gone', () => names().length === 0);
+});
+
+test('more of one key than may be are refused, until one ends', async () => {
+  const first = download();
+  await Promise.all([begun(first), begun(download())]);
+  expect(await text(send(`GET ${path}big`, key, 'connection: close', '', ''))).toMatch(
+    /^HTTP\/1.1 429 [^]*"TOO_MANY_CONNECTIONS"/,
+  );
+  first.destroy();
+  await until('its place is free', () => transfers.count === 1);
+  const ranged = send(`GET ${path}big`, key, 'range: bytes=0-0', 'connection: close', '', '');
+  expect(await text(ranged)).toMatch(/^HTTP\/1.1 206 /);
+});
+
+test('a key that is revoked ends its downloads', async () => {
+  const socket = download();
+  await begun(socket);
+  transfers.endKey(keyId);
+  let received = 0;
+  for await (const chunk of socket) received += (chunk as Buffer).length;
+  expect(received).toBeLessThan(size);
+  await free();
+});
+
+test('a key that is revoked ends its uploads, and nothing is written', async () => {
+  const socket = upload(key);
+  await until('the upload begins', () => names().length === 1);
+  transfers.endKey(keyId);
+  expect(await text(socket)).toMatch(/^HTTP\/1.1 401 [^]*connection: close[^]*"UNAUTHORIZED"/i);
+  await until('its traces are gone', () => names().length === 0);
+  await free();
+});
+
+test('a caller who leaves in mid-upload leaves nothing', async () => {
+  const socket = upload(key);
+  await until('the upload begins', () => names().length === 1);
+  socket.destroy();
+  await until('its traces are gone', () => names().length === 0);
+  await free();
+});
+
+test('a refusal closes the connection of a body that is still coming: nothing would bound it', async () => {
+  const socket = upload();
+  expect(await text(socket)).toMatch(/^HTTP\/1.1 401 [^]*connection: close/i);
+  expect(socket.readableEnded).toBe(true);
+});
