@@ -1,3 +1,4 @@
+import { posix } from 'node:path';
 import type { CaissonClient } from '../../client/index.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import { connect } from '../connection.ts';
@@ -35,8 +36,7 @@ function splitRemote(text: string): { readonly agent: string; readonly path: str
   return { agent, path };
 }
 
-/** The last name of a path. */
+/** The last name of a path, as its text has it: neither `.` nor `..`; empty for `/`. */
 export function lastName(path: string): string {
-  const trimmed = path.replace(/\/+$/, '');
-  return trimmed.slice(trimmed.lastIndexOf('/') + 1);
+  return posix.basename(posix.resolve('/workspace', path));
 }
