@@ -28,9 +28,13 @@ export interface RunningGuest extends AsyncDisposable {
   client(): Promise<GuestClient>;
 }
 
-export async function runGuest(): Promise<RunningGuest> {
+/** `prepare` is done before it starts. */
+export async function runGuest(
+  prepare: (roots: RunningGuest['roots']) => Promise<void> = async () => undefined,
+): Promise<RunningGuest> {
   const runDirectory = await mkdtemp(join(tmpdir(), 'caisson-guest-'));
   const roots = await makeRoots(runDirectory);
+  await prepare(roots);
   const harnesses: FakeHarness[] = [];
   const clients: GuestClient[] = [];
   const guest = await startGuest({

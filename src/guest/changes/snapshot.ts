@@ -1,5 +1,6 @@
 import { accessSync, constants, lstatSync, opendirSync, type Stats } from 'node:fs';
 import { CaissonError } from '../../kernel/errors.ts';
+import { temporaryNameGlob } from '../../kernel/temporary-name.ts';
 import { changesBounds, type LeftOut } from '../../wire/contract/changes.ts';
 import { type BytePath, nulSeparated, onDisk, parentOf, splitNul, toApiPath } from './byte-path.ts';
 import type { Git } from './git.ts';
@@ -117,7 +118,7 @@ export class SnapshotTaker {
   /** What git does not know, or knows otherwise. */
   async #list(signal: AbortSignal | undefined): Promise<BytePath[]> {
     const output = await this.#git.run({
-      args: ['ls-files', '-z', '--others', '--modified', '--exclude-standard'],
+      args: ['ls-files', '-z', '--others', '--modified', '--exclude-standard', `--exclude=${temporaryNameGlob}`],
       timeoutMs: listingTimeoutMs,
       signal,
     });
