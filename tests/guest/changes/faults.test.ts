@@ -200,3 +200,15 @@ test('what a guest that was killed left in the store is gone with the next one',
   const names = await readdir(directory, { recursive: true });
   expect(names.filter((name) => left.includes(name) || name.startsWith('rules-'))).toEqual([]);
 });
+
+test('a pipe in place of attributes holds git up nowhere: what is below it is left out', async () => {
+  await using workspace = await makeWorkspace();
+  await workspace.write('a', '1');
+  await workspace.write('sub/deep/b', '1');
+  execFileSync('mkfifo', [join(workspace.folder, 'sub/.gitattributes')]);
+  const runId = await workspace.run();
+  await workspace.write('a', '2');
+  const { changes, leftOut } = await workspace.status(runId);
+  expect(changes.map(({ path }) => path)).toEqual(['a']);
+  expect(leftOut).toEqual([{ path: 'sub/deep/b', reason: 'special' }]);
+});
