@@ -4,6 +4,7 @@ import type { AnyTRPCRouter } from '@trpc/server';
 import { z } from 'zod';
 import { appRouter } from '../../src/controlplane/api/app-router.ts';
 import { logBatchSchema } from '../../src/controlplane/api/schemas/process.ts';
+import { searchItemSchema, watchItemSchema } from '../../src/wire/contract/files.ts';
 import { repositoryRoot } from '../harness-install.ts';
 import { code, table } from './markdown.ts';
 import { schemaText } from './schema-text.ts';
@@ -29,6 +30,8 @@ const folder = join(repositoryRoot, 'src/controlplane/api/routers');
 const subscriptionItems: ReadonlyMap<string, string> = new Map([
   ['events.subscribe', 'each `Event`, as it comes'],
   ['processes.logs', `each ${code(schemaText(jsonSchema(logBatchSchema, 'output')))}`],
+  ['files.search', `each ${code(schemaText(jsonSchema(searchItemSchema, 'output')))}`],
+  ['files.watch', `each ${code(schemaText(jsonSchema(watchItemSchema, 'output')))}`],
 ]);
 
 /** One table a router: every procedure with what it takes, what it answers, and what its comment in the source says. */
@@ -40,8 +43,8 @@ export async function procedureTables(): Promise<string> {
   )) {
     const [routerName = '', name = ''] = path.split('.');
     const input = inputs[0] === undefined ? '' : schemaText(jsonSchema(inputs[0], 'input'));
-    const answer =
-      output === undefined ? (subscriptionItems.get(path) ?? '') : code(schemaText(jsonSchema(output, 'output')));
+    const answer = output === undefined ? subscriptionItems.get(path) : code(schemaText(jsonSchema(output, 'output')));
+    if (answer === undefined) throw new Error(`What ${path} sends is missing in subscriptionItems.`);
     const cells = [`${code(name)}<br>${type}`, code(input), answer, comments.get(path) ?? ''];
     rows.set(routerName, [...(rows.get(routerName) ?? []), cells]);
   }
@@ -56,7 +59,7 @@ export async function procedureComments(): Promise<ReadonlyMap<string, string>> 
   for (const file of await readdir(folder)) {
     const source = await readFile(join(folder, file), 'utf8');
     for (const [, comment = '', name = ''] of source.matchAll(
-      /^ {2}\/\*\*(.*?)\*\/\n {2}(\w+): \w*[pP]rocedure\b/gms,
+      /^ {2}\/\*\*((?:(?!\*\/).)*)\*\/\n {2}(\w+): \w*[pP]rocedure\b/gms,
     )) {
       comments.set(`${file.replace(/\.ts$/, '')}.${name}`, comment.replaceAll(/\s*\n\s*\*\s?/g, ' ').trim());
     }

@@ -15,6 +15,7 @@ import { Changes } from './changes/changes.ts';
 import { changesRoutes } from './changes/changes-routes.ts';
 import { Confinement } from './files/confinement.ts';
 import { fileRoutes } from './files/file-routes.ts';
+import { sweep } from './files/sweep.ts';
 import { Watches } from './files/watches.ts';
 import { harnessRoutes } from './harness-routes.ts';
 import { createInwardServer } from './inward-server.ts';
@@ -114,6 +115,11 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
   listenModelEndpoint(model, options.modelPort);
   const portWatch = options.watchPorts ? new PortWatch({ table: ports, journal, clock, logger }) : undefined;
   await Promise.all(servers.filter((server) => !server.listening).map((server) => once(server, 'listening')));
+  const stopped = new AbortController();
+  const { roots } = options;
+  // The age of a socket is told by the clock of the file systems, as that of files is.
+  const before = (await stat(join(options.runDirectory, 'inward.sock'), { bigint: true })).ctimeNs;
+  const sweeping = sweep({ confinement, roots, before, signal: stopped.signal, logger });
 
   return {
     incarnation,
@@ -123,8 +129,9 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
       journal.seal();
       table.stop();
       watches.close();
+      stopped.abort(new Error('the guest stops'));
       portWatch?.stop();
-      await Promise.all([harness.stop(), terminals.closeAll(), changes.stop()]);
+      await Promise.all([harness.stop(), terminals.closeAll(), changes.stop(), sweeping]);
       await new Promise((resolve) => setImmediate(resolve)); // its last words go out
       for (const server of servers) server.close();
       model.closeAllConnections();

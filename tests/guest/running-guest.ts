@@ -28,9 +28,16 @@ export interface RunningGuest extends AsyncDisposable {
   client(): Promise<GuestClient>;
 }
 
-export async function runGuest({ clock = systemClock }: { readonly clock?: Clock } = {}): Promise<RunningGuest> {
+interface RunGuestOptions {
+  readonly clock?: Clock;
+  /** Done before it starts. */
+  readonly prepare?: (roots: RunningGuest['roots']) => Promise<void>;
+}
+
+export async function runGuest({ clock = systemClock, prepare }: RunGuestOptions = {}): Promise<RunningGuest> {
   const runDirectory = await mkdtemp(join(tmpdir(), 'caisson-guest-'));
   const roots = await makeRoots(runDirectory);
+  await prepare?.(roots);
   const harnesses: FakeHarness[] = [];
   const clients: GuestClient[] = [];
   const guest = await startGuest({

@@ -5,7 +5,7 @@ export function filesCpCommand(): Command {
   return new Command('cp')
     .description('Copy a file, or a folder with all that is in it.')
     .argument('<agent:from>', 'what')
-    .argument('<to>', 'the new path, on the same agent')
+    .argument('<to>', 'the new path, on the same agent; ending with a slash: into that folder')
     .option('-f, --force', 'replace a file that is there')
     .action(cp);
 }

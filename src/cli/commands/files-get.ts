@@ -8,7 +8,7 @@ import { stderr } from '../output/sink.ts';
 export function filesGetCommand(): Command {
   return new Command('get')
     .description(
-      'Download a file, or a folder with all that is in it. Links that would lead out of the folder are left out.',
+      'Download a file, or a folder with all that is in it. Links that could lead out of the folder are left out.',
     )
     .argument('<agent:path>', 'file or folder')
     .argument('[local]', 'where to; default: its own name, here. - for stdout')
@@ -17,7 +17,9 @@ export function filesGetCommand(): Command {
 
 async function get(text: string, local: string | undefined): Promise<void> {
   const remote = await remotePath(text);
-  const { files, bytes, leftOut, to } = await download(remote, local ?? (lastName(remote.path) || 'workspace'));
-  for (const name of leftOut) await stderr.write(`Left out, since it leads out of the folder: ${oneLine(name)}\n`);
+  const { files, bytes, leftOut, leftOutTotal, to } = await download(remote, local ?? lastName(remote.path));
+  for (const name of leftOut) await stderr.write(`Left out, since it could lead out of the folder: ${oneLine(name)}\n`);
+  const more = leftOutTotal - leftOut.length;
+  if (more > 0) await stderr.write(`… and ${more} more\n`);
   if (to !== '-') await stderr.write(`Got ${files} ${files === 1 ? 'file' : 'files'}, ${sizeText(bytes)}, in ${to}\n`);
 }

@@ -5,7 +5,7 @@ export function filesMvCommand(): Command {
   return new Command('mv')
     .description('Rename or move a file or folder.')
     .argument('<agent:from>', 'what')
-    .argument('<to>', 'the new path, on the same agent')
+    .argument('<to>', 'the new path, on the same agent; ending with a slash: into that folder')
     .option('-f, --force', 'replace a file that is there')
     .action(mv);
 }

@@ -1,7 +1,8 @@
-import { createWriteStream } from 'node:fs';
-import { rename, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { CaissonError } from '../../kernel/errors.ts';
+import { HalfFile } from './half-file.ts';
 import { onThisMachine } from './local-error.ts';
 import { Progress } from './progress.ts';
 import { lastName, type RemotePath } from './remote-path.ts';
@@ -14,34 +15,42 @@ import { unpackFolder, type UnpackedHere } from './unpack-folder.ts';
 export async function get(remote: RemotePath, local: string): Promise<UnpackedHere & { readonly to: string }> {
   const { client, agentId, path } = remote;
   const info = await client.files.stat.query({ agentId, path });
-  if (info.type === 'directory') {
-    const progress = new Progress(path === '' ? '/workspace' : path);
-    const stream = await client.files.downloadArchive({ agentId, path });
-    const unpacked = await onThisMachine(() => unpackFolder(local, buffers(stream, progress)));
-    await progress.end();
-    return { ...unpacked, to: local };
-  }
-  const { stream, length } = await client.files.download({ agentId, path });
-  const progress = new Progress(path, length);
-  if (local === '-') {
-    await pipeline(buffers(stream, progress), process.stdout, { end: false });
-    return { files: 1, bytes: length, leftOut: [], to: local };
-  }
-  const isFolder = (await stat(local).catch(() => undefined))?.isDirectory() === true;
-  const to = isFolder ? join(local, lastName(info.path)) : local;
-  const half = `${to}.caisson-part`;
+  // However it ends, nothing is left that would keep this program waiting.
+  const over = new AbortController();
+  const { signal } = over;
+  const progress = new Progress(path === '' ? '/workspace' : path, info.type === 'directory' ? undefined : info.size);
   try {
-    await onThisMachine(async () => {
-      await pipeline(buffers(stream, progress), createWriteStream(half, { mode: info.mode & 0o777 }));
-      await rename(half, to);
+    if (info.type === 'directory') {
+      const stream = await client.files.downloadArchive({ agentId, path, signal });
+      const unpacked = await onThisMachine(() => unpackFolder(local, buffers(stream, progress)));
+      return { ...unpacked, to: local };
+    }
+    if (local === '-') {
+      const { stream, length } = await client.files.download({ agentId, path, signal });
+      await pipeline(buffers(stream, progress), process.stdout, { end: false });
+      return { files: 1, bytes: length, leftOut: [], leftOutTotal: 0, to: local };
+    }
+    return await onThisMachine(async () => {
+      const to = await placeFor(path, local);
+      const [folder, name] = [Buffer.from(dirname(to)), Buffer.from(basename(to))];
+      using half = new HalfFile({ folder, name, mode: info.mode });
+      const { stream, length } = await client.files.download({ agentId, path, signal });
+      for await (const piece of buffers(stream, progress)) half.write(piece);
+      half.commit();
+      return { files: 1, bytes: length, leftOut: [], leftOutTotal: 0, to };
     });
-  } catch (thrown) {
-    await rm(half, { force: true });
-    throw thrown;
   } finally {
+    over.abort();
     await progress.end();
   }
-  return { files: 1, bytes: length, leftOut: [], to };
+}
+
+/** Into a folder that is there, under its own name; else to `local` itself, in place of a file. */
+async function placeFor(path: string, local: string): Promise<string> {
+  const there = await stat(local).catch(() => undefined);
+  if (there?.isDirectory() === true) return join(local, lastName(path));
+  if (there === undefined || there.isFile()) return local;
+  throw new CaissonError('BAD_REQUEST', `${local} is a device or a pipe.`, { hint: 'Use - for stdout.' });
 }
 
 async function* buffers(stream: ReadableStream<Uint8Array>, progress: Progress): AsyncGenerator<Buffer, void> {

@@ -2,6 +2,7 @@ import { lstat, readdir } from 'node:fs/promises';
 import { watch } from 'node:fs';
 import { join } from 'node:path';
 import { CaissonError } from '../../kernel/errors.ts';
+import { oneLine } from '../output/printable.ts';
 import { stderr } from '../output/sink.ts';
 import { onThisMachine } from './local-error.ts';
 import { put } from './put.ts';
@@ -53,22 +54,54 @@ async function step(
   excluded: ReadonlySet<string>,
   mayDelete: boolean,
 ): Promise<void> {
-  const { client, agentId, path } = remote;
+  const { path } = remote;
   const here = new Map<string, Found>();
   await onThisMachine(() => collect(local, '', excluded, here));
   const there = await collectThere(remote, excluded);
+  // First, since a file may have become a folder, and a folder a file.
+  if (mayDelete) await removeSurplus(remote, here, there);
   for (const [name, found] of here) {
     const known = there.get(name);
     if (known !== undefined && known.size === found.size && known.modifiedAt >= found.modifiedAt) continue;
-    await put(join(local, name), { ...remote, path: joined(path, name) });
-    await stderr.write(`  put ${name}\n`);
+    try {
+      await put(join(local, name), { ...remote, path: joined(path, name) });
+    } catch (thrown) {
+      if (!isGone(thrown instanceof CaissonError ? thrown.cause : thrown)) throw thrown;
+      continue;
+    }
+    await stderr.write(`  put ${oneLine(name)}\n`);
   }
-  if (!mayDelete) return;
+}
+
+/** Files that are not here, and the folders that were left empty by that. */
+async function removeSurplus(
+  { client, agentId, path }: RemotePath,
+  here: ReadonlyMap<string, Found>,
+  there: ReadonlyMap<string, Found>,
+): Promise<void> {
+  const wanted = new Set([...here.keys()].flatMap(foldersOf));
+  const emptied = new Set<string>();
   for (const name of there.keys()) {
     if (here.has(name)) continue;
     await client.files.remove.mutate({ agentId, path: joined(path, name) });
-    await stderr.write(`  removed ${name}\n`);
+    await stderr.write(`  removed ${oneLine(name)}\n`);
+    for (const folder of foldersOf(name)) if (!wanted.has(folder)) emptied.add(folder);
   }
+  for (const folder of [...emptied].toSorted((one, other) => other.length - one.length)) {
+    try {
+      await client.files.remove.mutate({ agentId, path: joined(path, folder) });
+    } catch (thrown) {
+      // Something that is passed over is in it, or somebody was faster.
+      if (!(thrown instanceof CaissonError) || !['DIRECTORY_NOT_EMPTY', 'FILE_NOT_FOUND'].includes(thrown.code))
+        throw thrown;
+    }
+  }
+}
+
+/** Of `a/b/c`: `a`, `a/b`. */
+function foldersOf(name: string): string[] {
+  const parts = name.split('/').slice(0, -1);
+  return parts.map((_, at) => parts.slice(0, at + 1).join('/'));
 }
 
 async function collect(
@@ -77,14 +110,25 @@ async function collect(
   excluded: ReadonlySet<string>,
   into: Map<string, Found>,
 ): Promise<void> {
-  for (const entry of await readdir(join(folder, above), { withFileTypes: true })) {
+  const entries = await readdir(join(folder, above), { withFileTypes: true }).catch((thrown: unknown) => {
+    if (above === '' || !isGone(thrown)) throw thrown;
+    return [];
+  });
+  for (const entry of entries) {
     if (excluded.has(entry.name)) continue;
     const name = above === '' ? entry.name : `${above}/${entry.name}`;
     if (entry.isDirectory()) await collect(folder, name, excluded, into);
     if (!entry.isFile()) continue;
-    const { size, mtimeMs } = await lstat(join(folder, name));
-    into.set(name, { size, modifiedAt: mtimeMs });
+    const stats = await lstat(join(folder, name)).catch((thrown: unknown) => {
+      if (!isGone(thrown)) throw thrown;
+    });
+    if (stats?.isFile() === true) into.set(name, { size: stats.size, modifiedAt: stats.mtimeMs });
   }
+}
+
+/** Since it was seen: the next look knows. */
+function isGone(thrown: unknown): boolean {
+  return thrown instanceof Error && 'code' in thrown && (thrown.code === 'ENOENT' || thrown.code === 'ENOTDIR');
 }
 
 async function collectThere(remote: RemotePath, excluded: ReadonlySet<string>): Promise<Map<string, Found>> {

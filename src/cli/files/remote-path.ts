@@ -1,3 +1,4 @@
+import { posix } from 'node:path';
 import type { CaissonClient } from '../../client/index.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import { connect } from '../connection.ts';
@@ -18,10 +19,21 @@ export async function remotePath(text: string): Promise<RemotePath> {
   return { client, agentId, path };
 }
 
-/** A second path, on the same agent: `<agent>:` in front may be left out. */
+/**
+ * Where `first` goes on its agent: `<agent>:` in front may be left out; ending with a slash: into that folder, under its own
+ * name. BAD_REQUEST for another agent.
+ */
 export function sameAgent(first: string, second: string): string {
-  const { agent } = splitRemote(first);
-  return second.startsWith(`${agent}:`) ? second.slice(agent.length + 1) : second;
+  const { agent, path } = splitRemote(first);
+  const colon = second.indexOf(':');
+  const named = colon < 0 ? '' : second.slice(0, colon);
+  if (named !== '' && named !== agent && !named.includes('/')) {
+    throw new CaissonError('BAD_REQUEST', `${JSON.stringify(named)} is another agent than ${JSON.stringify(agent)}.`, {
+      hint: 'Use files get and files put between agents. A path with a colon in its first name begins with ./',
+    });
+  }
+  const to = named === agent ? second.slice(colon + 1) : second;
+  return to === '' || to.endsWith('/') ? `${to}${lastName(path)}` : to;
 }
 
 function splitRemote(text: string): { readonly agent: string; readonly path: string } {
@@ -35,8 +47,7 @@ function splitRemote(text: string): { readonly agent: string; readonly path: str
   return { agent, path };
 }
 
-/** The last name of a path. */
+/** The last name of a path, as its text has it: neither `.` nor `..`; empty for `/`. */
 export function lastName(path: string): string {
-  const trimmed = path.replace(/\/+$/, '');
-  return trimmed.slice(trimmed.lastIndexOf('/') + 1);
+  return posix.basename(posix.resolve('/workspace', path));
 }

@@ -1,61 +1,59 @@
-import {
-  closeSync,
-  futimesSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeSync,
-} from 'node:fs';
+import { lstatSync, mkdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { CaissonError } from '../../kernel/errors.ts';
 import { pathFromBytes } from '../../kernel/file-path.ts';
 import { ByteSource } from '../../kernel/byte-source.ts';
 import { readTarEntry, skipTarPadding } from '../../kernel/tar-decode.ts';
 import type { TarEntry } from '../../kernel/tar-entry.ts';
+import { temporaryName } from '../../kernel/temporary-name.ts';
+import { HalfFile, pathBelow } from './half-file.ts';
 
 /** Taken and written in pieces of this. */
 const pieceBytes = 256 * 1024;
+/** Links that are named; of more there is only the number. */
+const maxNamed = 100;
+/** Links on the way of one link: as many as Linux follows. */
+const maxHops = 40;
+/** Longer ones no system follows. */
+const maxTargetBytes = 4_095;
 
 export interface UnpackedHere {
   readonly files: number;
   readonly bytes: number;
-  /** Links that would lead out of the folder: left out. */
+  /** Links that could lead out of the folder: left out. At most 100 of them. */
   readonly leftOut: readonly string[];
+  readonly leftOutTotal: number;
 }
 
 /**
  * Unpacks what came out of a sandbox, which is not trusted, into a folder of this machine: nothing is written outside of it,
- * and through no link. PATH_FORBIDDEN for names with `..`, absolute ones, and devices. Links that lead out are left out. Bits
- * such as setuid are not taken over. Nobody else may be at work in the folder meanwhile. Writes without waiting, since a
- * hop to another thread takes longer than to write a small file.
+ * and through no link. PATH_FORBIDDEN for names with `..`, absolute ones, and devices. Links that could lead out are left out:
+ * through those that are made, nobody comes out either. Bits such as setuid are not taken over. Nobody else may be at work in
+ * the folder meanwhile. Writes without waiting, since a hop to another thread takes longer than to write a small file.
  */
 export async function unpackFolder(folder: string, content: AsyncIterable<Buffer>): Promise<UnpackedHere> {
   const source = new ByteSource(content);
   const root = Buffer.from(folder);
   const leftOut: string[] = [];
-  let [files, bytes] = [0, 0];
+  let [files, bytes, leftOutTotal] = [0, 0, 0];
   mkdirSync(root, { recursive: true });
   for (let entry = await readTarEntry(source); entry !== undefined; entry = await readTarEntry(source)) {
     const parts = safeParts(entry);
-    if (parts.length === 0) continue;
-    const parent = safeFolder(root, parts.slice(0, -1));
-    const path = below(parent, parts.at(-1) ?? root);
+    const name = parts.at(-1);
+    if (name === undefined) continue;
+    const above = parts.slice(0, -1);
+    const parent = safeFolder(root, above);
     switch (entry.type) {
       case 'directory':
         safeFolder(root, parts);
         break;
       case 'file':
-        await writeFile(path, entry, source);
+        await unpackFile(parent, name, entry, source);
         files += 1;
         bytes += entry.size;
         break;
       case 'symbolic-link':
-        if (staysInside(parts, entry.target)) {
-          rmSync(path, { force: true });
-          symlinkSync(entry.target ?? '', path);
-        } else leftOut.push(pathFromBytes(entry.name));
+        if (entry.target !== null && staysInside(root, above, entry.target)) makeLink(parent, name, entry.target);
+        else if (leftOutTotal++ < maxNamed) leftOut.push(pathFromBytes(entry.name));
         break;
       case 'hard-link':
       case 'device':
@@ -63,17 +61,18 @@ export async function unpackFolder(folder: string, content: AsyncIterable<Buffer
         throw refused(entry, 'is no file, folder or link');
     }
   }
-  return { files, bytes, leftOut };
+  return { files, bytes, leftOut, leftOutTotal };
 }
 
+/** None for the folder itself. */
 function safeParts(entry: TarEntry): readonly Buffer[] {
   const { name } = entry;
-  if (name[0] === slash[0]) throw refused(entry, 'has an absolute name');
+  if (name[0] === slash) throw refused(entry, 'has an absolute name');
   if (name.includes(0)) throw refused(entry, 'has a NUL byte in its name');
   const parts = split(name);
-  if (parts.some((part) => part.toString('latin1') === '..')) throw refused(entry, 'has ".." in its name');
-  if (process.platform === 'win32' && /[\\:]/.test(name.toString('latin1')))
-    throw refused(entry, 'has a name that means a path here');
+  if (parts.some(isUp)) throw refused(entry, 'has ".." in its name');
+  if (!parts.every(isPlainHere)) throw refused(entry, 'has a name that means something else here');
+  if (parts.length === 0 && entry.type !== 'directory') throw refused(entry, 'has no name');
   return parts;
 }
 
@@ -81,7 +80,7 @@ function safeParts(entry: TarEntry): readonly Buffer[] {
 function safeFolder(root: Buffer, parts: readonly Buffer[]): Buffer {
   let path = root;
   for (const part of parts) {
-    path = below(path, part);
+    path = pathBelow(path, part);
     const stats = lstatSync(path, { throwIfNoEntry: false });
     if (stats === undefined) mkdirSync(path);
     else if (!stats.isDirectory()) {
@@ -93,38 +92,80 @@ function safeFolder(root: Buffer, parts: readonly Buffer[]): Buffer {
   return path;
 }
 
-/** Beside its name first: what is cut leaves no half file under it. */
-async function writeFile(path: Buffer, entry: TarEntry, source: ByteSource): Promise<void> {
-  const half = Buffer.concat([path, Buffer.from('.caisson-part')]);
-  rmSync(half, { force: true });
-  const fd = openSync(half, 'wx', entry.mode & 0o777);
-  let isPending = true;
+async function unpackFile(folder: Buffer, name: Buffer, entry: TarEntry, source: ByteSource): Promise<void> {
+  using half = new HalfFile({ folder, name, mode: entry.mode });
+  for (let left = entry.size; left > 0;) {
+    const piece = await source.some(Math.min(left, pieceBytes));
+    if (piece.length === 0) throw new CaissonError('BAD_REQUEST', 'The archive breaks off.');
+    half.write(piece);
+    left -= piece.length;
+  }
+  await skipTarPadding(source, entry.size);
+  half.commit(entry.modifiedAt);
+}
+
+/** In place of a file or link of its name. */
+function makeLink(folder: Buffer, name: Buffer, target: Buffer): void {
+  const half = pathBelow(folder, temporaryName());
+  symlinkSync(target, half);
   try {
-    for (let left = entry.size; left > 0;) {
-      const piece = await source.some(Math.min(left, pieceBytes));
-      if (piece.length === 0) throw new CaissonError('BAD_REQUEST', 'The archive breaks off.');
-      for (let at = 0; at < piece.length;) at += writeSync(fd, piece, at);
-      left -= piece.length;
-    }
-    await skipTarPadding(source, entry.size);
-    futimesSync(fd, entry.modifiedAt, entry.modifiedAt);
-    renameSync(half, path);
-    isPending = false;
-  } finally {
-    closeSync(fd);
-    if (isPending) rmSync(half, { force: true });
+    renameSync(half, pathBelow(folder, name));
+  } catch (thrown) {
+    rmSync(half, { force: true });
+    throw thrown;
   }
 }
 
-/** Whether a link with this target, at this place of the folder, leads to something in it. */
-function staysInside(parts: readonly Buffer[], target: Buffer | null): boolean {
-  if (target === null || target.length === 0 || target[0] === slash[0]) return false;
-  let depth = parts.length - 1;
-  for (const part of split(target)) {
-    depth += part.toString('latin1') === '..' ? -1 : 1;
-    if (depth < 0) return false;
+/**
+ * Whether a link with this target, in the folder `above` (of real folders), stays in `root` whatever comes after it. It may go
+ * up only at its beginning, where it passes through real folders: after a name it could come to a link, whose `..` is
+ * another. So links of this kind lead to nothing but one another and what is in the folder. Those that were there before
+ * may be of another kind: none that leads out is passed through.
+ */
+function staysInside(root: Buffer, above: readonly Buffer[], target: Buffer): boolean {
+  if (isElsewhere(target)) return false;
+  const ahead = split(target);
+  const firstName = ahead.findIndex((part) => !isUp(part));
+  if (firstName >= 0 && ahead.slice(firstName).some(isUp)) return false;
+  const at = [...above];
+  let hops = 0;
+  for (let part = ahead.shift(); part !== undefined; part = ahead.shift()) {
+    if (isUp(part)) {
+      if (at.pop() === undefined) return false;
+      continue;
+    }
+    if (!isPlainHere(part)) return false;
+    const next = targetOf([...at, part].reduce(pathBelow, root));
+    if (next === undefined) at.push(part);
+    else if (isElsewhere(next) || ++hops > maxHops) return false;
+    else ahead.unshift(...split(next));
   }
   return true;
+}
+
+/** Undefined for what is no link. */
+function targetOf(path: Buffer): Buffer | undefined {
+  try {
+    return lstatSync(path).isSymbolicLink() ? readlinkSync(path, { encoding: 'buffer' }) : undefined;
+  } catch (thrown) {
+    const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    return Buffer.alloc(0); // it cannot be told: as good as one that leads out
+  }
+}
+
+/** By its first byte, or because nobody could follow it. */
+function isElsewhere(target: Buffer): boolean {
+  return target.length === 0 || target.length > maxTargetBytes || target[0] === slash;
+}
+
+function isUp(part: Buffer): boolean {
+  return part.toString('latin1') === '..';
+}
+
+/** Whether this machine takes a name for a name. Windows knows other separators, drives, streams, and dots that do not count. */
+function isPlainHere(part: Buffer): boolean {
+  return process.platform !== 'win32' || !/[\\:]|[. ]$/.test(part.toString('latin1'));
 }
 
 function split(path: Buffer): Buffer[] {
@@ -135,15 +176,11 @@ function split(path: Buffer): Buffer[] {
   return parts;
 }
 
-function below(folder: Buffer, name: Buffer): Buffer {
-  return Buffer.concat([folder, slash, name]);
-}
-
 function refused({ name }: TarEntry, why: string): CaissonError {
   return new CaissonError(
     'PATH_FORBIDDEN',
-    `What the sandbox sent was not unpacked further: ${JSON.stringify(pathFromBytes(name))} ${why}.`,
+    `What the sandbox sent was not unpacked further: ${JSON.stringify(pathFromBytes(name.subarray(0, 1_000)))} ${why}.`,
   );
 }
 
-const slash = Buffer.from('/');
+const slash = 0x2f;

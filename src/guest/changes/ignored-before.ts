@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { BlobReader } from './blob-reader.ts';
 import { type BytePath, nulSeparated, onDisk, parentOf, splitNul } from './byte-path.ts';
 import type { Git } from './git.ts';
+import { listingTimeoutMs } from './snapshot.ts';
 
 /** Before each path, so that a name with a colon in front is no pattern of git's. */
 const here = './';
@@ -38,6 +39,7 @@ export async function ignoredBefore({ git, tree, paths, directory }: Question): 
       input: nulSeparated(paths.map((path) => here + path)),
       environment: { GIT_WORK_TREE: folder },
       accepted: [0, 1], // 1: none is
+      timeoutMs: listingTimeoutMs,
     });
     return new Set(splitNul(output).map((path) => path.slice(here.length)));
   } finally {

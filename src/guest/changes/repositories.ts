@@ -18,13 +18,17 @@ export interface FoundRepository {
 export const emptyTree = '4b825dc642cb6eb9a060e54bf8d69288fbee4904';
 /** Folders that are looked at; in more, repositories are missed. */
 const maxFolders = 50_000;
+/** It takes some milliseconds, or hangs where its settings are a pipe. Checkpoints wait for it meanwhile. */
+const readTimeoutMs = 3_000;
+/** After this many that hang the others are not asked. */
+const maxHanging = 2;
 /** Folders looked at before others get their turn: 2 ms. */
 const slice = 300;
 
 /**
  * The repositories of the workspace: folders of `tree`, or the workspace itself, with a `.git`. They are only read, and
- * with none of their settings but where their objects are. One that git cannot read (broken, or of SHA-256) is passed
- * over. NO_REPOSITORY where there is none.
+ * with none of their settings but where their objects are. One that git cannot read (broken, of SHA-256, or with a
+ * pipe in it) is passed over. NO_REPOSITORY where there is none.
  */
 export async function findRepositories(
   git: Git,
@@ -37,12 +41,14 @@ export async function findRepositories(
   );
   const folders: BytePath[] = ['', ...listed.slice(0, maxFolders)];
   const found: FoundRepository[] = [];
+  let hanging = 0;
   for (const [index, folder] of folders.entries()) {
     if (index % slice === slice - 1) await new Promise((resolve) => setImmediate(resolve));
-    if (found.length === changesBounds.repositories) break;
+    if (found.length === changesBounds.repositories || hanging === maxHanging) break;
     if (!hasRepository(folder, workspace)) continue;
     const repository = await readRepository(git, folder, workspace, signal);
-    if (repository !== undefined) found.push(repository);
+    if (repository === 'hangs') hanging++;
+    else if (repository !== undefined) found.push(repository);
   }
   if (found.length === 0) throw new CaissonError('NO_REPOSITORY', 'The workspace holds no git repository.');
   return found;
@@ -72,7 +78,7 @@ async function readRepository(
   folder: BytePath,
   workspace: string,
   signal: AbortSignal | undefined,
-): Promise<FoundRepository | undefined> {
+): Promise<FoundRepository | 'hangs' | undefined> {
   const at = onDisk(folder, workspace).toString();
   const ask = async (...args: string[]): Promise<string[]> => {
     const settings = [
@@ -91,6 +97,7 @@ async function readRepository(
         GIT_DIR: onDisk(folder === '' ? '.git' : `${folder}/.git`, workspace).toString(),
         GIT_WORK_TREE: at,
       },
+      timeoutMs: readTimeoutMs,
       signal,
     });
     return output.toString().split('\n');
@@ -102,6 +109,7 @@ async function readRepository(
     return { folder, commit: commit === '' ? null : commit, tree: tree === '' ? emptyTree : tree, objects };
   } catch (thrown) {
     if (thrown instanceof CaissonError && thrown.code === 'GIT_FAILED') return undefined;
+    if (thrown instanceof CaissonError && thrown.code === 'DEADLINE_EXCEEDED') return 'hangs';
     throw thrown;
   }
 }

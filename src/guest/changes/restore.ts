@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { lstat, mkdir, open, rename, rm, rmdir, symlink, unlink } from 'node:fs/promises';
 import type { Stats } from 'node:fs';
 import { CaissonError } from '../../kernel/errors.ts';
+import { temporaryName } from '../../kernel/temporary-name.ts';
 import type { Kept } from '../../wire/contract/changes.ts';
 import { BlobReader } from './blob-reader.ts';
 import { type BytePath, onDisk, parentOf, toApiPath } from './byte-path.ts';
@@ -60,7 +61,6 @@ export async function putBack({ git, workspace, changes, keep }: RestoreParts): 
 /** The files of the workspace, as they are written here. */
 class WorkTree {
   readonly #workspace: string;
-  #made = 0;
 
   constructor(workspace: string) {
     this.#workspace = workspace;
@@ -100,7 +100,7 @@ class WorkTree {
       if (present?.isDirectory() === true) return 'in_the_way';
       const content = await blobs.read(side.object);
       const folder = parentOf(path);
-      const name = `.caisson-restore-${process.pid}-${this.#made++}`;
+      const name = temporaryName().toString();
       const temporary = onDisk(folder === '' ? name : `${folder}/${name}`, this.#workspace);
       try {
         if (side.mode === '120000') await symlink(content, temporary);

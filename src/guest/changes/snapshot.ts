@@ -1,5 +1,6 @@
 import { accessSync, constants, lstatSync, opendirSync, type Stats } from 'node:fs';
 import { CaissonError } from '../../kernel/errors.ts';
+import { temporaryNameGlob } from '../../kernel/temporary-name.ts';
 import { changesBounds, type LeftOut } from '../../wire/contract/changes.ts';
 import { type BytePath, nulSeparated, onDisk, parentOf, splitNul, toApiPath } from './byte-path.ts';
 import type { Git } from './git.ts';
@@ -18,8 +19,8 @@ export interface Snapshot {
 const maxBytes = 2 * 1024 * 1024 * 1024;
 /** Files that a snapshot may add or renew. */
 const maxFiles = 200_000;
-/** Two hundred thousand files take 2 s. It hangs where a `.gitignore` is a pipe. */
-const listingTimeoutMs = 30_000;
+/** Two hundred thousand files take 2 s. It hangs where a `.gitignore` is a pipe, and checkpoints wait for it meanwhile. */
+export const listingTimeoutMs = 10_000;
 /** Above this many files the objects go into one pack: ten times as fast as a file each. */
 const packFrom = 100;
 /** Files looked at before others get their turn: 2 ms. */
@@ -116,10 +117,21 @@ export class SnapshotTaker {
 
   /** What git does not know, or knows otherwise. */
   async #list(signal: AbortSignal | undefined): Promise<BytePath[]> {
-    const output = await this.#git.run({
-      args: ['ls-files', '-z', '--others', '--modified', '--exclude-standard'],
+    const listing = this.#git.run({
+      args: ['ls-files', '-z', '--others', '--modified', '--exclude-standard', `--exclude=${temporaryNameGlob}`],
       timeoutMs: listingTimeoutMs,
       signal,
+    });
+    const output = await listing.catch((thrown: unknown) => {
+      if (!(thrown instanceof CaissonError) || thrown.code !== 'DEADLINE_EXCEEDED') throw thrown;
+      throw new CaissonError(
+        'DEADLINE_EXCEEDED',
+        `To list the workspace took longer than ${listingTimeoutMs / 1_000} s.`,
+        {
+          hint: 'If a .gitignore in it is a pipe, git waits for it: find it with `find . -name .gitignore -type p`.',
+          cause: thrown,
+        },
+      );
     });
     const paths = [...new Set(splitNul(output))];
     if (paths.length > maxFiles) throw tooLarge(`more than ${maxFiles} files`);
@@ -156,6 +168,7 @@ export class SnapshotTaker {
     const leftOut: LeftOut[] = [];
     const bare = this.#bareRepositories(paths);
     const folders = new Map<BytePath, boolean>();
+    const hanging = new Map<BytePath, boolean>();
     let bytes = 0;
     const leave = (path: BytePath, reason: LeftOut['reason']): void => {
       absent.push(path);
@@ -168,6 +181,7 @@ export class SnapshotTaker {
       const stats = this.#isReachable(parentOf(path), folders) ? this.#look(path) : undefined;
       if (stats === 'denied') leave(path, 'unreadable');
       else if (stats === undefined || stats.isDirectory()) absent.push(path);
+      else if (this.#hangsGit(parentOf(path), hanging)) leave(path, 'special');
       else if (refusedName.test(path)) leave(path, 'name');
       else if (stats.isSymbolicLink() && refusedLink.test(path)) leave(path, 'name');
       else if (stats.isSymbolicLink()) present.push(path);
@@ -204,6 +218,19 @@ export class SnapshotTaker {
       known.set(folder, isReachable);
     }
     return isReachable;
+  }
+
+  /** Whether git would wait for the attributes of a folder, or of one above it, when it takes a file in. */
+  #hangsGit(folder: BytePath, known: Map<BytePath, boolean>): boolean {
+    let hangs = known.get(folder);
+    if (hangs === undefined) {
+      const attributes = this.#look(folder === '' ? '.gitattributes' : `${folder}/.gitattributes`);
+      hangs =
+        (typeof attributes === 'object' && attributes.isFIFO()) ||
+        (folder !== '' && this.#hangsGit(parentOf(folder), known));
+      known.set(folder, hangs);
+    }
+    return hangs;
   }
 
   #isFolder(path: BytePath): boolean {

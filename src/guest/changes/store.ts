@@ -33,6 +33,7 @@ export class CheckpointStore {
   readonly directory: string;
   readonly #workspace: string;
   #opening: Promise<void> | undefined;
+  #isSwept = false;
 
   constructor({ directory, workspace }: { readonly directory: string; readonly workspace: string }) {
     this.directory = directory;
@@ -136,12 +137,14 @@ export class CheckpointStore {
     await this.#replace('HEAD', 'ref: refs/heads/none\n');
     await this.#replace('config', configText(this.#workspace));
     await this.#replace(join('info', 'attributes'), attributesText);
-    await this.#replace(join('info', 'exclude'), '.caisson-restore-*\n');
-    for (const name of await readdir(this.directory)) {
-      if (!/^(rules|page-index)-/.test(name)) continue; // of a look that was cut off
-      await rm(join(this.directory, name), { recursive: true, force: true });
-    }
     await rm(join(this.directory, 'index.lock'), { force: true }); // only one of ours writes the index at a time
+    if (this.#isSwept) return;
+    for (const folder of ['', 'info', 'checkpoints', 'refs/caisson', 'objects/pack']) {
+      for (const name of await readdir(join(this.directory, folder))) {
+        if (unfinished.test(name)) await rm(join(this.directory, folder, name), { recursive: true, force: true });
+      }
+    }
+    this.#isSwept = true;
   }
 
   async #replace(name: string, content: string): Promise<void> {
@@ -150,6 +153,9 @@ export class CheckpointStore {
     await rename(`${path}.new`, path);
   }
 }
+
+/** What an earlier guest left that was killed: of a look, of a record, of a collection, of a pack. */
+const unfinished = /^(rules|page-index)-|\.new$|^gc\.pid|^\.?tmp[-_]/;
 
 /** Of the highest rank among attributes: every file is what its bytes are. */
 const attributesText = '* -text -eol -filter -ident -working-tree-encoding !diff !merge -export-subst !whitespace\n';

@@ -3,7 +3,7 @@ import type { ServerHttp2Stream } from 'node:http2';
 import type { Readable } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
 import { ZipFile } from 'yazl';
-import { temporaryNamePattern } from '../../wire/contract/files.ts';
+import { isTemporaryName } from '../../kernel/temporary-name.ts';
 import type { Pin } from './confinement.ts';
 import { errnoOf } from './errno.ts';
 import { typeOf } from './file-info.ts';
@@ -33,7 +33,7 @@ export async function packZip(folder: Pin, stream: ServerHttp2Stream, gone: Abor
     folder,
     {
       async enter(parent, name) {
-        if (temporaryNamePattern.test(name.toString('latin1'))) return false;
+        if (isTemporaryName(name)) return false;
         const packing = packOne(zip, parent, name, nameOf(parent, name));
         return await Promise.race([packing, failed, sent.then(() => false)]);
       },

@@ -5,7 +5,7 @@ import { readlinkSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { encodeTarHeader } from '../../kernel/tar-encode.ts';
 import { tarEnd, tarPadding } from '../../kernel/tar-entry.ts';
-import { temporaryNamePattern } from '../../wire/contract/files.ts';
+import { isTemporaryName } from '../../kernel/temporary-name.ts';
 import type { Pin } from './confinement.ts';
 import { errnoOf, fileError } from './errno.ts';
 import { typeOf } from './file-info.ts';
@@ -38,7 +38,7 @@ export async function packTar(folder: Pin, stream: ServerHttp2Stream, gone: Abor
     folder,
     {
       async enter(parent, name) {
-        if (temporaryNamePattern.test(name.toString('latin1'))) return false;
+        if (isTemporaryName(name)) return false;
         return await packOne(parent, name, nameOf(parent, name), out);
       },
     },

@@ -13,6 +13,7 @@ import {
 import { copyFile } from 'node:fs/promises';
 import { CaissonError } from '../../kernel/errors.ts';
 import { pathFromBytes } from '../../kernel/file-path.ts';
+import { temporaryName } from '../../kernel/temporary-name.ts';
 import type { FileInfo } from '../../wire/contract/files.ts';
 import { type Confinement, type Pin, Place } from './confinement.ts';
 import { errnoOf, fileError, onFile, onFileLater } from './errno.ts';
@@ -21,7 +22,6 @@ import { Pacer } from './pacer.ts';
 import { removePlace } from './remove.ts';
 import { isWithin, type SandboxPath } from './sandbox-path.ts';
 import { walk } from './walk.ts';
-import { temporaryName } from './write-file.ts';
 
 export interface Transfer {
   readonly from: SandboxPath;

@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { type FSWatcher, lstatSync, watch } from 'node:fs';
 import { EventEmitter } from 'node:events';
 import { pathFromBytes } from '../../kernel/file-path.ts';
-import { maxDepth, temporaryNamePattern, type WatchChange } from '../../wire/contract/files.ts';
+import { isTemporaryName } from '../../kernel/temporary-name.ts';
+import { maxDepth, type WatchChange } from '../../wire/contract/files.ts';
 import { ChangeRing } from './change-ring.ts';
 import type { Confinement } from './confinement.ts';
 import { typeOf } from './file-info.ts';
@@ -142,7 +143,7 @@ export class TreeWatcher extends EventEmitter<Events> {
   }
 
   #note(folder: Buffer, name: Buffer | null): void {
-    if (name === null || this.#isClosed || temporaryNamePattern.test(name.toString('latin1'))) return;
+    if (name === null || this.#isClosed || isTemporaryName(name)) return;
     this.#pend(Buffer.concat([folder, slash, name]));
   }
 

@@ -16,13 +16,14 @@ import { pathFromBytes } from '../../kernel/file-path.ts';
 import { ByteSource } from '../../kernel/byte-source.ts';
 import { readTarEntry, skipTarPadding } from '../../kernel/tar-decode.ts';
 import type { TarEntry } from '../../kernel/tar-entry.ts';
+import { temporaryName } from '../../kernel/temporary-name.ts';
 import { type FilesUnpacked, maxDepth, maxPathBytes } from '../../wire/contract/files.ts';
 import type { Confinement, Pin } from './confinement.ts';
 import { errnoOf, onFile } from './errno.ts';
 import { FolderChain } from './folder-chain.ts';
 import { Pacer } from './pacer.ts';
 import { splitPath } from './sandbox-path.ts';
-import { temporaryName, writeAll } from './write-file.ts';
+import { writeAll } from './write-file.ts';
 
 const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
 /** Content is taken in pieces of this. */

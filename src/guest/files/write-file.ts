@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import {
   accessSync,
   type BigIntStats,
@@ -14,6 +13,7 @@ import {
   writev,
 } from 'node:fs';
 import { promisify } from 'node:util';
+import { temporaryName } from '../../kernel/temporary-name.ts';
 import type { FileWritten } from '../../wire/contract/files.ts';
 import type { Confinement, Place } from './confinement.ts';
 import { errnoOf, onFile, onFileLater } from './errno.ts';
@@ -141,10 +141,6 @@ export function appendWhole(
   } finally {
     closeSync(fd);
   }
-}
-
-export function temporaryName(): Buffer {
-  return Buffer.from(`.caisson-${randomBytes(8).toString('hex')}.part`);
 }
 
 export function writeAll(fd: number, content: Uint8Array): void {

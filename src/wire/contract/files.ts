@@ -88,8 +88,6 @@ export type FileWritten = z.infer<typeof fileWrittenSchema>;
 
 /** Content up to this is written at once, from memory; more of it goes to a temporary file first. */
 export const maxWholeBytes = 1024 * 1024;
-/** Name of such a file, beside the one that it becomes. Never reported by watches, never put into archives. */
-export const temporaryNamePattern = /^\.caisson-[0-9a-f]{16}\.part$/;
 
 export const folderRequestSchema = z.object({ path: pathText, parents: z.boolean() });
 export type FolderRequest = z.infer<typeof folderRequestSchema>;

@@ -1,11 +1,12 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, rm, statfs, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, statfs, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { Git } from '../../../src/guest/changes/git.ts';
 import { CheckpointStore } from '../../../src/guest/changes/store.ts';
+import { temporaryName } from '../../../src/kernel/temporary-name.ts';
 import { makeWorkspace } from './workspace.ts';
 
 /** A file system of 16 MiB of its own; the tests run as root where they may mount. */
@@ -162,4 +163,52 @@ test('a git that somebody has stopped is ended all the same', async () => {
     process.env['PATH'] = path;
     await rm(root, { recursive: true });
   }
+});
+
+test('what is on its way into the workspace is in no checkpoint, whatever its rules say, and a restore leaves it', async () => {
+  await using workspace = await makeWorkspace();
+  await workspace.write('.gitignore', '!.*\n!*\n');
+  const runId = await workspace.run();
+  const half = `sub/${temporaryName().toString()}`;
+  await workspace.write(half, 'half an upload');
+  await workspace.write('sub/whole', '1');
+  expect((await workspace.status(runId)).changes.map(({ path }) => path)).toEqual(['sub/whole']);
+  await workspace.restore(runId);
+  expect(Object.keys(await workspace.tree())).toEqual(['.gitignore', half]);
+});
+
+test('what a guest that was killed left in the store is gone with the next one', async () => {
+  await using workspace = await makeWorkspace();
+  const directory = join(workspace.home, '.caisson', 'checkpoints');
+  const left = [
+    'rules-x/.gitignore',
+    'index.lock',
+    'gc.pid',
+    'HEAD.new',
+    'refs/caisson/x.new',
+    'checkpoints/x.json.new',
+    'objects/pack/tmp_pack_x',
+    'objects/pack/.tmp-1-pack-x.pack',
+  ];
+  for (const name of left) {
+    await mkdir(join(directory, name, '..'), { recursive: true });
+    await writeFile(join(directory, name), '');
+  }
+  await workspace.write('a', '1');
+  const runId = await workspace.run();
+  expect(await workspace.changes.checkpoints()).toMatchObject([{ id: runId, failure: null }]);
+  const names = await readdir(directory, { recursive: true });
+  expect(names.filter((name) => left.includes(name) || name.startsWith('rules-'))).toEqual([]);
+});
+
+test('a pipe in place of attributes holds git up nowhere: what is below it is left out', async () => {
+  await using workspace = await makeWorkspace();
+  await workspace.write('a', '1');
+  await workspace.write('sub/deep/b', '1');
+  execFileSync('mkfifo', [join(workspace.folder, 'sub/.gitattributes')]);
+  const runId = await workspace.run();
+  await workspace.write('a', '2');
+  const { changes, leftOut } = await workspace.status(runId);
+  expect(changes.map(({ path }) => path)).toEqual(['a']);
+  expect(leftOut).toEqual([{ path: 'sub/deep/b', reason: 'special' }]);
 });

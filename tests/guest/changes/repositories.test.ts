@@ -1,4 +1,5 @@
-import { chmod, mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { appendFile, chmod, mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { bytesOf, makeWorkspace, type TestWorkspace } from './workspace.ts';
@@ -175,4 +176,20 @@ test('nothing of a hostile repository is run, and every byte is kept as it is', 
   expect(await bytesOf(workspace.folder)).toEqual(before);
   expect((await workspace.status('commit')).repositories).toEqual([{ path: '', commit: head }]);
   expect((await readdir(workspace.home)).includes('mark')).toBe(false);
+});
+
+test('a repository whose settings are a pipe is passed over, and holds up neither the others nor checkpoints', async () => {
+  await using workspace = await makeWorkspace();
+  await workspace.write('hangs/a', '1');
+  await workspace.write('works/b', '1');
+  commit(workspace, 'hangs');
+  const head = commit(workspace, 'works');
+  execFileSync('mkfifo', [join(workspace.home, 'pipe')]);
+  await appendFile(
+    join(workspace.folder, 'hangs/.git/config'),
+    `[include]\n\tpath = ${join(workspace.home, 'pipe')}\n`,
+  );
+  const [status, runId] = await Promise.all([workspace.status('commit'), workspace.run()]);
+  expect(status.repositories).toEqual([{ path: 'works', commit: head }]);
+  expect(await workspace.changes.checkpoints()).toMatchObject([{ id: runId, failure: null }]);
 });
