@@ -1,4 +1,3 @@
-import type { ServerHttp2Stream } from 'node:http2';
 import { constants } from 'node:http2';
 import { CaissonError } from '../../kernel/errors.ts';
 import { queryBytes } from '../../kernel/percent-bytes.ts';
@@ -12,7 +11,7 @@ import {
   transferRequestSchema,
   watchRequestSchema,
 } from '../../wire/contract/files.ts';
-import { answerJson, type InwardCall, parseInput, readJsonBody, type Route } from '../inward-call.ts';
+import { answerJson, goneWith, type InwardCall, parseInput, readJsonBody, type Route } from '../inward-call.ts';
 import type { Confinement } from './confinement.ts';
 import { fileInfo } from './file-info.ts';
 import { ItemStream } from './item-stream.ts';
@@ -215,15 +214,6 @@ async function write(confinement: Confinement, path: SandboxPath, call: InwardCa
   for await (const chunks of body.batches()) await content.write(chunks);
   await body.finish();
   answerJson(call.stream, content.commit());
-}
-
-/** Aborts when the stream closes: nobody waits for the work any more. */
-function goneWith(stream: ServerHttp2Stream): AbortSignal {
-  const gone = new AbortController();
-  const abort = (): void => gone.abort(new CaissonError('ABORTED', 'The caller has gone.'));
-  stream.once('close', abort);
-  if (stream.destroyed) abort();
-  return gone.signal;
 }
 
 function conditionsOf(headers: InwardCall['headers']): {
