@@ -17,6 +17,7 @@ import { fileInfo } from './file-info.ts';
 import { ItemStream } from './item-stream.ts';
 import { listFolder } from './list-folder.ts';
 import { makeFolder, makeParents } from './make-folder.ts';
+import { NamesCache } from './names-cache.ts';
 import { packTar } from './pack.ts';
 import { packZip } from './pack-zip.ts';
 import { readFile } from './read-file.ts';
@@ -35,6 +36,7 @@ const maxArchives = 8;
 /** The routes of `contract/files.ts`. */
 export function fileRoutes(confinement: Confinement, watches: Watches): readonly Route[] {
   const searches = new Searches(confinement);
+  const names = new NamesCache();
   let archives = 0;
   const pathOf = (call: InwardCall): SandboxPath => confinement.parse(queryOf(call, 'path') ?? Buffer.alloc(0));
   const named = (path: string): SandboxPath => confinement.parse(bytesOfText(path));
@@ -77,7 +79,7 @@ export function fileRoutes(confinement: Confinement, watches: Watches): readonly
           limit: Math.min(numberOf(call, 'limit') ?? maxListEntries, maxListEntries),
           signal: goneWith(call.stream),
         };
-        answerJson(call.stream, await listFolder(confinement, pathOf(call), options));
+        answerJson(call.stream, await listFolder(confinement, names, pathOf(call), options));
       },
     },
     {
