@@ -68,7 +68,7 @@ export function answerError(stream: ServerHttp2Stream, error: ReturnType<typeof 
 }
 
 function send(stream: ServerHttp2Stream, status: number, value: unknown): void {
-  if (stream.destroyed || stream.headersSent) return;
+  if (stream.closed || stream.destroyed || stream.headersSent) return; // a stream that is reset is closed first
   stream.respond({ ':status': status, 'content-type': 'application/json' });
   stream.end(JSON.stringify(value));
   stream.resume(); // what is left of the request has no reader

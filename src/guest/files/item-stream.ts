@@ -18,7 +18,7 @@ export class ItemStream<Item> {
     stream.once('wantTrailers', () => {
       stream.sendTrailers(this.#failure === undefined ? {} : { [errorTrailer]: encodeHeaderJson(this.#failure) });
     });
-    if (!stream.destroyed) {
+    if (!stream.closed && !stream.destroyed) {
       stream.respond({ ':status': 200, 'content-type': 'application/x-ndjson' }, { waitForTrailers: true });
     }
   }
