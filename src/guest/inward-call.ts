@@ -50,6 +50,15 @@ export async function readJsonBody(stream: ServerHttp2Stream): Promise<unknown> 
   }
 }
 
+/** Aborts, with ABORTED, when the stream closes or is closed already: nobody waits for the work any more. */
+export function goneWith(stream: ServerHttp2Stream): AbortSignal {
+  const gone = new AbortController();
+  const abort = (): void => gone.abort(new CaissonError('ABORTED', 'The caller has gone.'));
+  stream.once('close', abort);
+  if (stream.destroyed) abort();
+  return gone.signal;
+}
+
 export function answerJson(stream: ServerHttp2Stream, value: unknown): void {
   send(stream, 200, value);
 }
@@ -59,7 +68,7 @@ export function answerError(stream: ServerHttp2Stream, error: ReturnType<typeof 
 }
 
 function send(stream: ServerHttp2Stream, status: number, value: unknown): void {
-  if (stream.destroyed || stream.headersSent) return;
+  if (stream.closed || stream.destroyed || stream.headersSent) return; // a stream that is reset is closed first
   stream.respond({ ':status': status, 'content-type': 'application/json' });
   stream.end(JSON.stringify(value));
   stream.resume(); // what is left of the request has no reader

@@ -182,12 +182,12 @@ export class FilesClient {
 
   /** Ends with an item that says whether there may be more. */
   search(request: SearchRequest, signal?: AbortSignal): AsyncGenerator<SearchItem, void> {
-    return this.#items(filePaths.search, request, searchItemSchema, signal);
+    return this.#items(filePaths.search, request, searchItemSchema, signal, ({ type }) => type === 'end');
   }
 
   /** Ends only by throwing: WIRE_LOST, the signal's reason, or why the folder is not watched. */
   watch(request: WatchRequest, signal?: AbortSignal): AsyncGenerator<WatchItem, void> {
-    return this.#items(filePaths.watch, request, watchItemSchema, signal);
+    return this.#items(filePaths.watch, request, watchItemSchema, signal, () => false);
   }
 
   /** All that is in a folder, as an archive. Must be read to its end (`wholeOf`) or destroyed. */
@@ -238,11 +238,13 @@ export class FilesClient {
     return { body, answer };
   }
 
+  /** What follows no item that `isLast` was cut, though Node ends it as if it were whole. */
   async *#items<Item>(
     path: string,
     request: unknown,
     schema: z.ZodType<Item>,
     signal: AbortSignal | undefined,
+    isLast: (item: Item) => boolean,
   ): AsyncGenerator<Item, void> {
     const stream = openStream(this.#session, {
       headers: { ':method': 'POST', ':path': path },
@@ -250,6 +252,7 @@ export class FilesClient {
       endStream: false,
     });
     let farewell: unknown;
+    let isOver = false;
     stream.once('trailers', (trailers) => (farewell = readErrorBody(decodeHeaderJson(trailers[errorTrailer]))));
     stream.end(JSON.stringify(request));
     try {
@@ -257,9 +260,14 @@ export class FilesClient {
       if (status !== 200) throw await refusalOf(stream, status, signal);
       const bounds = { maxLineBytes: maxItemLineBytes, maxLines: 64, maxBatchBytes: 1024 * 1024 };
       for await (const lines of lineBatches(streamChunks(stream, signal), bounds)) {
-        for (const line of lines) yield readItem(line, schema);
+        for (const line of lines) {
+          const item = readItem(line, schema);
+          isOver ||= isLast(item);
+          yield item;
+        }
       }
       if (farewell !== undefined) throw farewell;
+      if (!isOver) throw brokenStream(stream, signal);
     } catch (thrown) {
       if (thrown instanceof CaissonError) throw thrown;
       throw farewell ?? brokenStream(stream, signal);

@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, globSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -33,4 +33,12 @@ export function codexHarness(modelUrl: string): RunningHarness {
     model: null,
     environment: { PATH: `${programs}:${process.env['PATH'] ?? ''}`, HOME: home, CODEX_HOME: codexHome },
   });
+}
+
+/** Where the ripgrep is that comes with Codex, and which the image has on its PATH. */
+export function ripgrepFolder(): string {
+  const [program] = globSync(path.join(image, 'node_modules/@openai/codex-linux-*/vendor/*/codex-path/rg'));
+  if (program === undefined)
+    throw new Error('Codex is not installed: run `npm run setup`, or `npm ci` in images/sandbox.');
+  return path.dirname(program);
 }

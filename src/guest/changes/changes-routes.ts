@@ -1,5 +1,3 @@
-import type { ServerHttp2Stream } from 'node:http2';
-import { CaissonError } from '../../kernel/errors.ts';
 import type { RunId } from '../../kernel/ids.ts';
 import {
   changesPaths,
@@ -7,7 +5,7 @@ import {
   restoreRequestSchema,
   statusRequestSchema,
 } from '../../wire/contract/changes.ts';
-import { answerJson, parseInput, readJsonBody, type Route } from '../inward-call.ts';
+import { answerJson, goneWith, parseInput, readJsonBody, type Route } from '../inward-call.ts';
 import type { Changes } from './changes.ts';
 
 /** The table of `wire/contract/changes.ts`, as it is answered. `activeRun`: some run that is under way. */
@@ -23,7 +21,7 @@ export function changesRoutes(changes: Changes, activeRun: () => RunId | undefin
       path: changesPaths.status,
       handle: async ({ stream }) => {
         const request = parseInput(statusRequestSchema, await readJsonBody(stream), 'status request');
-        answerJson(stream, await changes.status(request, untilGone(stream)));
+        answerJson(stream, await changes.status(request, goneWith(stream)));
       },
     },
     {
@@ -31,7 +29,7 @@ export function changesRoutes(changes: Changes, activeRun: () => RunId | undefin
       path: changesPaths.diff,
       handle: async ({ stream }) => {
         const request = parseInput(diffRequestSchema, await readJsonBody(stream), 'diff request');
-        answerJson(stream, await changes.diff(request, untilGone(stream)));
+        answerJson(stream, await changes.diff(request, goneWith(stream)));
       },
     },
     {
@@ -43,11 +41,4 @@ export function changesRoutes(changes: Changes, activeRun: () => RunId | undefin
       },
     },
   ];
-}
-
-/** Aborts when the caller has gone: nobody hears the answer. */
-function untilGone(stream: ServerHttp2Stream): AbortSignal {
-  const gone = new AbortController();
-  stream.once('close', () => gone.abort(new CaissonError('ABORTED', 'The caller gave up.')));
-  return gone.signal;
 }

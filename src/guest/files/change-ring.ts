@@ -30,6 +30,12 @@ export class ChangeRing {
     this.#first += excess;
   }
 
+  /** Something changed that is not known: whoever has not read all by now is told so. */
+  lose(): void {
+    this.#first = this.last + 2;
+    this.#changes.length = 0;
+  }
+
   cursor(seq: number): string {
     return `${this.#name}.${seq}`;
   }

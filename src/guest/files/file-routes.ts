@@ -1,4 +1,3 @@
-import type { ServerHttp2Stream } from 'node:http2';
 import { constants } from 'node:http2';
 import { CaissonError } from '../../kernel/errors.ts';
 import { queryBytes } from '../../kernel/percent-bytes.ts';
@@ -12,12 +11,13 @@ import {
   transferRequestSchema,
   watchRequestSchema,
 } from '../../wire/contract/files.ts';
-import { answerJson, type InwardCall, parseInput, readJsonBody, type Route } from '../inward-call.ts';
+import { answerJson, goneWith, type InwardCall, parseInput, readJsonBody, type Route } from '../inward-call.ts';
 import type { Confinement } from './confinement.ts';
 import { fileInfo } from './file-info.ts';
 import { ItemStream } from './item-stream.ts';
 import { listFolder } from './list-folder.ts';
 import { makeFolder, makeParents } from './make-folder.ts';
+import { NamesCache } from './names-cache.ts';
 import { packTar } from './pack.ts';
 import { packZip } from './pack-zip.ts';
 import { readFile } from './read-file.ts';
@@ -36,6 +36,7 @@ const maxArchives = 8;
 /** The routes of `contract/files.ts`. */
 export function fileRoutes(confinement: Confinement, watches: Watches): readonly Route[] {
   const searches = new Searches(confinement);
+  const names = new NamesCache();
   let archives = 0;
   const pathOf = (call: InwardCall): SandboxPath => confinement.parse(queryOf(call, 'path') ?? Buffer.alloc(0));
   const named = (path: string): SandboxPath => confinement.parse(bytesOfText(path));
@@ -78,7 +79,7 @@ export function fileRoutes(confinement: Confinement, watches: Watches): readonly
           limit: Math.min(numberOf(call, 'limit') ?? maxListEntries, maxListEntries),
           signal: goneWith(call.stream),
         };
-        answerJson(call.stream, await listFolder(confinement, pathOf(call), options));
+        answerJson(call.stream, await listFolder(confinement, names, pathOf(call), options));
       },
     },
     {
@@ -215,15 +216,6 @@ async function write(confinement: Confinement, path: SandboxPath, call: InwardCa
   for await (const chunks of body.batches()) await content.write(chunks);
   await body.finish();
   answerJson(call.stream, content.commit());
-}
-
-/** Aborts when the stream closes: nobody waits for the work any more. */
-function goneWith(stream: ServerHttp2Stream): AbortSignal {
-  const gone = new AbortController();
-  const abort = (): void => gone.abort(new CaissonError('ABORTED', 'The caller has gone.'));
-  stream.once('close', abort);
-  if (stream.destroyed) abort();
-  return gone.signal;
 }
 
 function conditionsOf(headers: InwardCall['headers']): {

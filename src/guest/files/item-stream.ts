@@ -3,6 +3,7 @@ import type { ServerHttp2Stream } from 'node:http2';
 import type { CaissonError } from '../../kernel/errors.ts';
 import { errorTrailer } from '../../wire/contract/guest-api.ts';
 import { encodeHeaderJson } from '../../wire/header-json.ts';
+import { goneWith } from '../inward-call.ts';
 
 /** Items as lines of JSON down a stream, which waits for its reader; an error that comes later travels in the trailer. */
 export class ItemStream<Item> {
@@ -12,15 +13,12 @@ export class ItemStream<Item> {
   #failure: CaissonError | undefined;
 
   constructor(stream: ServerHttp2Stream) {
-    const gone = new AbortController();
-    this.gone = gone.signal;
+    this.gone = goneWith(stream);
     this.#stream = stream;
-    stream.once('close', () => gone.abort());
-    if (stream.destroyed) gone.abort();
     stream.once('wantTrailers', () => {
       stream.sendTrailers(this.#failure === undefined ? {} : { [errorTrailer]: encodeHeaderJson(this.#failure) });
     });
-    if (!stream.destroyed) {
+    if (!stream.closed && !stream.destroyed) {
       stream.respond({ ':status': 200, 'content-type': 'application/x-ndjson' }, { waitForTrailers: true });
     }
   }

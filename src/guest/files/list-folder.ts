@@ -4,6 +4,7 @@ import { type FileInfo, type FileList, maxDepth, maxListNameBytes } from '../../
 import type { Confinement, Pin } from './confinement.ts';
 import { fileInfo } from './file-info.ts';
 import { folderNames } from './folder-names.ts';
+import { identify, type NamesCache } from './names-cache.ts';
 import { Pacer } from './pacer.ts';
 import { splitPath, type SandboxPath } from './sandbox-path.ts';
 import { isGone } from './walk.ts';
@@ -20,9 +21,14 @@ export interface ListOptions {
  * One page of what a folder holds, in the order of the bytes of its names; recursively, each folder is followed by what is
  * in it. Links are listed, never followed. What changes between two pages may be missed or not, but nothing else is.
  */
-export async function listFolder(confinement: Confinement, path: SandboxPath, options: ListOptions): Promise<FileList> {
+export async function listFolder(
+  confinement: Confinement,
+  cache: NamesCache,
+  path: SandboxPath,
+  options: ListOptions,
+): Promise<FileList> {
   using folder = confinement.pin(path, { folder: true });
-  const page = new Page(options);
+  const page = new Page(options, cache);
   const after = options.after === undefined ? [] : splitPath(options.after);
   await page.add(folder, [], after);
   return { entries: page.entries, next: page.next };
@@ -33,27 +39,34 @@ class Page {
   /** Set when the page is full. */
   next: string | null = null;
   readonly #options: ListOptions;
+  readonly #cache: NamesCache;
   readonly #pacer: Pacer;
   #last: readonly Buffer[] = [];
   #bytes = 0;
 
-  constructor(options: ListOptions) {
+  constructor(options: ListOptions, cache: NamesCache) {
     this.#options = options;
+    this.#cache = cache;
     this.#pacer = new Pacer(options.signal);
   }
 
   /** Adds what comes after `after` in `folder`, whose place in the listed one is `above`. */
   async add(folder: Pin, above: readonly Buffer[], after: readonly Buffer[]): Promise<void> {
     const [begun, ...below] = after;
-    for (const name of await folderNames(folder)) {
-      const order = begun === undefined ? 1 : Buffer.compare(name, begun);
-      if (order < 0) continue;
+    const { state } = identify(folder);
+    const names = begun === undefined ? await folderNames(folder) : await this.#cache.continued(folder);
+    for (let at = begun === undefined ? 0 : placeOf(begun, names); at < names.length; at++) {
+      const name = names[at];
+      if (name === undefined) break;
+      const isBegun = begun?.equals(name) === true;
       const here = [...above, name];
-      const isFolder = order === 0 ? isDirectory(folder, name) : this.#take(folder, name, here);
-      if (this.next !== null) return;
-      if (isFolder && this.#options.recursive && here.length < maxDepth) {
-        await this.#descend(folder, name, here, order === 0 ? below : []);
-        if (this.next !== null) return;
+      const isFolder = isBegun ? isDirectory(folder, name) : this.#take(folder, name, here);
+      if (isFolder && this.next === null && this.#options.recursive && here.length < maxDepth) {
+        await this.#descend(folder, name, here, isBegun ? below : []);
+      }
+      if (this.next !== null) {
+        this.#cache.keep(folder, state, names);
+        return;
       }
       if (this.#pacer.isDue) await this.#pacer.rest();
     }
@@ -83,6 +96,17 @@ class Page {
       if (!isGone(thrown)) throw thrown; // removed, replaced, or not ours to read: its own entry is all that can be told
     }
   }
+}
+
+/** Where `name` is among sorted names, or would be. */
+function placeOf(name: Buffer, names: readonly Buffer[]): number {
+  let [low, high] = [0, names.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (Buffer.compare(names[middle] ?? name, name) < 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function isDirectory(folder: Pin, name: Buffer): boolean {

@@ -7,6 +7,7 @@ import { parseRange } from '../../kernel/byte-range.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import { fileHeader } from '../../wire/contract/files.ts';
 import { encodeHeaderJson } from '../../wire/header-json.ts';
+import { goneWith } from '../inward-call.ts';
 import type { Confinement } from './confinement.ts';
 import { onFile } from './errno.ts';
 import { etagOf, fileInfo } from './file-info.ts';
@@ -111,8 +112,7 @@ function fill(fd: number, content: Buffer, start: number): number {
 }
 
 async function send(fd: number, start: number, end: number, stream: ServerHttp2Stream): Promise<void> {
-  const gone = new AbortController();
-  stream.once('close', () => gone.abort());
+  const gone = goneWith(stream);
   try {
     for (let at = start; at < end;) {
       if (stream.destroyed) return;
@@ -124,11 +124,12 @@ async function send(fd: number, start: number, end: number, stream: ServerHttp2S
       }
       at += bytesRead;
       if (stream.destroyed) return;
-      if (!stream.write(piece.subarray(0, bytesRead))) await once(stream, 'drain', { signal: gone.signal });
+      if (!stream.write(piece.subarray(0, bytesRead))) await once(stream, 'drain', { signal: gone });
     }
     stream.end();
   } catch (thrown) {
-    if (!gone.signal.aborted) stream.close(http2.NGHTTP2_INTERNAL_ERROR);
-    if (!gone.signal.aborted) throw thrown;
+    if (gone.aborted) return;
+    stream.close(http2.NGHTTP2_INTERNAL_ERROR);
+    throw thrown;
   }
 }

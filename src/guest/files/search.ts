@@ -143,6 +143,7 @@ async function* readMatches(
   { by }: SearchRequest,
 ): AsyncGenerator<SearchMatch | 'pause', void> {
   let held: Buffer = Buffer.alloc(0);
+  let last: Buffer = Buffer.alloc(0);
   for await (const chunk of output as AsyncIterable<Buffer>) {
     held = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
     let start = 0;
@@ -157,7 +158,9 @@ async function* readMatches(
       }
       const end = held.indexOf(0x0a, zero);
       if (end < 0) break;
-      const match = lineMatch(fullPath(path, name), held.toString('utf8', zero + 1, end));
+      const file = afterWarning(name, last);
+      if (!file.equals(last)) last = Buffer.from(file);
+      const match = lineMatch(fullPath(path, file), held.toString('utf8', zero + 1, end));
       if (match !== undefined) yield match;
       start = end + 1;
     }
@@ -167,9 +170,22 @@ async function* readMatches(
   }
 }
 
+/**
+ * A file that turns out to be binary after matches were written ends with a line about it, on the same stream and with no
+ * NUL: to us it looks like the beginning of the next name.
+ */
+function afterWarning(name: Buffer, last: Buffer): Buffer {
+  if (last.length === 0 || !name.subarray(0, last.length).equals(last)) return name;
+  const [warning = ''] = binaryWarning.exec(name.toString('latin1', last.length)) ?? [];
+  return name.subarray(warning === '' ? 0 : last.length + warning.length);
+}
+
+const binaryWarning =
+  /^: WARNING: stopped searching binary file after match \(found "[^"\n]+" byte around offset \d+\)\n/;
+
 function lineMatch(path: string, text: string): SearchMatch | undefined {
   const [, line, column, shown = ''] = /^(\d+):(\d+):(.*)$/s.exec(text) ?? [];
-  if (line === undefined || column === undefined) return undefined; // "Binary file matches" has no line
+  if (line === undefined || column === undefined) return undefined; // it says something else
   return { path, line: Number(line), column: Number(column), text: shown.replace(/\r$/, '').slice(0, maxMatchText) };
 }
 

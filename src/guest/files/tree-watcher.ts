@@ -1,13 +1,16 @@
 import { randomBytes } from 'node:crypto';
-import { type FSWatcher, lstatSync, watch } from 'node:fs';
 import { EventEmitter } from 'node:events';
+import { type BigIntStats, type FSWatcher, lstatSync, watch } from 'node:fs';
+import { CaissonError } from '../../kernel/errors.ts';
 import { pathFromBytes } from '../../kernel/file-path.ts';
 import { isTemporaryName } from '../../kernel/temporary-name.ts';
-import { maxDepth, type WatchChange } from '../../wire/contract/files.ts';
+import { maxPathBytes, type WatchChange } from '../../wire/contract/files.ts';
 import { ChangeRing } from './change-ring.ts';
-import type { Confinement } from './confinement.ts';
+import type { Confinement, Pin } from './confinement.ts';
+import type { EventBurst } from './event-burst.ts';
 import { typeOf } from './file-info.ts';
 import { folderNames } from './folder-names.ts';
+import { HeldFolder } from './held-folder.ts';
 import { Pacer } from './pacer.ts';
 import { parentAndName, type SandboxPath } from './sandbox-path.ts';
 import { isGone } from './walk.ts';
@@ -16,42 +19,66 @@ import { isGone } from './walk.ts';
 const maxWatchedFolders = 4_096;
 /** Changes of one name within this time are one. */
 const debounceMs = 50;
-/** Names that changed within the debounce; above it watchers are told that changes were lost. */
+/** Names that changed and were not looked at yet; above it watchers are told that changes were lost. */
 const maxPending = 16_384;
 
 interface Events {
-  /** There is more in the ring, or `isIncomplete` has become true. */
+  /** There is more in the ring, or `isIncomplete` or `ended` has changed. */
   news: [];
+}
+
+export interface TreeWatcherOptions {
+  readonly recursive: boolean;
+  /** Names of folders that are not gone into. */
+  readonly exclude: readonly string[];
+  readonly burst: EventBurst;
+}
+
+interface WatchedFolder {
+  readonly watcher: FSWatcher;
+  readonly dev: bigint;
+  readonly ino: bigint;
+  /** The folder said of itself that it was removed or moved: its watch may be dead, or tell of another place. */
+  mayHaveLeft: boolean;
 }
 
 /**
  * Watches one folder, or a tree, by a watch on each folder (inotify). What it sees goes into a ring, debounced. Above 4,096
- * folders the rest of the tree is not watched, which `isIncomplete` says; the nearest to the top come first.
+ * folders the rest of the tree is not watched, which `isIncomplete` says; the nearest to the top come first. Where changes
+ * were lost the ring says so, and the tree is gone through again. When the watched folder itself is removed, `ended` says
+ * so. Nothing is looked at by its path alone: a folder that was exchanged for a link tells nothing of what that leads to.
  */
 export class TreeWatcher extends EventEmitter<Events> {
   readonly ring = new ChangeRing(randomBytes(6).toString('hex'));
   readonly #confinement: Confinement;
   readonly #root: SandboxPath;
+  readonly #rootKey: string;
   readonly #recursive: boolean;
   readonly #excluded: ReadonlySet<string>;
-  /** By path, in latin1: its bytes. */
-  readonly #watches = new Map<string, FSWatcher>();
-  readonly #pending = new Set<string>();
+  readonly #burst: EventBurst;
+  /** By path, in latin1: its bytes. So are the next two. */
+  readonly #watches = new Map<string, WatchedFolder>();
+  /** To be watched, or gone through again, in their order. */
+  readonly #toWatch = new Set<string>();
+  #pending = new Set<string>();
+  /** Where the root is, without links. */
+  #location: Buffer = Buffer.alloc(0);
+  #isStarted = false;
   #timer: NodeJS.Timeout | undefined;
+  #isSettling = false;
   #isClosed = false;
   #isIncomplete = false;
+  #ended: CaissonError | undefined;
 
-  constructor(
-    confinement: Confinement,
-    root: SandboxPath,
-    options: { recursive: boolean; exclude: readonly string[] },
-  ) {
+  constructor(confinement: Confinement, root: SandboxPath, { recursive, exclude, burst }: TreeWatcherOptions) {
     super();
     this.setMaxListeners(0);
     this.#confinement = confinement;
     this.#root = root;
-    this.#recursive = options.recursive;
-    this.#excluded = new Set(options.exclude);
+    this.#rootKey = root.bytes.toString('latin1');
+    this.#recursive = recursive;
+    this.#excluded = new Set(exclude);
+    this.#burst = burst;
   }
 
   get isIncomplete(): boolean {
@@ -62,73 +89,209 @@ export class TreeWatcher extends EventEmitter<Events> {
     return this.#watches.size;
   }
 
+  /** Why nothing will be told any more: FILE_NOT_FOUND, the watched folder is gone. */
+  get ended(): CaissonError | undefined {
+    return this.#ended;
+  }
+
   /** Resolves when the whole tree is watched, as far as it is. Throws where there is no such folder. */
   async start(): Promise<void> {
-    this.#confinement.pin(this.#root, { folder: true })[Symbol.dispose]();
-    await this.#watchBelow(this.#root.bytes, undefined);
+    {
+      using root = this.#confinement.pin(this.#root, { folder: true });
+      this.#location = root.location();
+    }
+    this.#burst.join(this.#lose);
+    this.#toWatch.add(this.#rootKey);
+    await this.#settle();
+    this.#isStarted = true;
   }
 
   close(): void {
     this.#isClosed = true;
+    this.#burst.leave(this.#lose);
     clearTimeout(this.#timer);
-    for (const watcher of this.#watches.values()) watcher.close();
+    for (const { watcher } of this.#watches.values()) watcher.close();
     this.#watches.clear();
     this.removeAllListeners();
   }
 
-  /** Breadth first. What is in a folder that came into being is told, since it may be older than its watch. */
-  async #watchBelow(top: Buffer, tell: ((path: Buffer) => void) | undefined): Promise<void> {
-    const queue: { readonly path: Buffer; readonly depth: number }[] = [{ path: top, depth: 0 }];
-    const pacer = new Pacer();
-    for (let at = 0; at < queue.length && !this.#isClosed; at++) {
-      const next = queue[at];
-      if (next === undefined || !this.#watchFolder(next.path)) continue;
-      if (pacer.isDue) await pacer.rest();
-      if (!this.#recursive && tell === undefined) return;
-      for (const name of await this.#namesIn(next.path)) {
-        if (this.#isClosed) return;
-        const path = Buffer.concat([next.path, slash, name]);
-        tell?.(path);
-        if (pacer.isDue) await pacer.rest();
-        const isFolder = lstatSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
-        if (!isFolder || !this.#recursive || next.depth >= maxDepth || this.#excluded.has(pathFromBytes(name)))
-          continue;
-        if (queue.length < 2 * maxWatchedFolders) queue.push({ path, depth: next.depth + 1 });
+  #note(folder: string, kind: string, name: Buffer | null): void {
+    this.#burst.count();
+    if (name === null || this.#isClosed) return;
+    if (!name.equals(itself)) {
+      if (isTold(name)) this.#pend(`${folder}/${name.toString('latin1')}`);
+      return;
+    }
+    // Mode and times of the folder itself are told by the watch on the one above it.
+    if (kind !== 'rename') return;
+    const watched = this.#watches.get(folder);
+    if (watched !== undefined) watched.mayHaveLeft = true;
+    this.#pend(folder);
+  }
+
+  #pend(key: string): void {
+    if (this.#pending.size >= maxPending) this.#lose();
+    else this.#pending.add(key);
+    this.#wake();
+  }
+
+  /** Changes were not seen: watchers are told, and the tree is gone through for folders that are new. */
+  readonly #lose = (): void => {
+    this.#pending.clear();
+    this.ring.lose();
+    this.#toWatch.add(this.#rootKey);
+    this.emit('news');
+    this.#wake();
+  };
+
+  #wake(): void {
+    if (this.#isSettling || this.#isClosed || this.#ended !== undefined) return;
+    this.#timer ??= setTimeout(() => void this.#settle(), debounceMs);
+  }
+
+  /** Looks at what has changed, and watches what is new, one after the other. Never rejects. */
+  async #settle(): Promise<void> {
+    this.#timer = undefined;
+    this.#isSettling = true;
+    try {
+      const pacer = new Pacer();
+      await this.#lookAtPending(pacer);
+      let lookedAt = performance.now();
+      for (;;) {
+        const [next] = this.#toWatch;
+        if (next === undefined || this.#isClosed) break;
+        this.#toWatch.delete(next);
+        await this.#watchFolder(next, pacer);
+        if (performance.now() - lookedAt < debounceMs) continue;
+        await this.#lookAtPending(pacer);
+        lookedAt = performance.now();
       }
+    } catch {
+      // Whatever it was, some folder may now be unwatched and some change untold: that is what watchers have to know.
+      this.#giveUp();
+      this.ring.lose();
+      this.emit('news');
+    }
+    this.#isSettling = false;
+    if (this.#pending.size > 0 || this.#toWatch.size > 0) this.#wake();
+  }
+
+  async #lookAtPending(pacer: Pacer): Promise<void> {
+    const pending = this.#pending;
+    this.#pending = new Set();
+    using held = new HeldFolder((path) => this.#pin(path));
+    const changes: WatchChange[] = [];
+    const tell = (): void => {
+      if (changes.length === 0) return;
+      this.ring.push(changes.splice(0));
+      this.emit('news');
+    };
+    for (const key of pending) {
+      if (pacer.isDue) {
+        tell();
+        held[Symbol.dispose]();
+        await pacer.rest();
+      }
+      if (this.#isClosed) return;
+      if (key === this.#rootKey) continue;
+      const change = this.#lookAt(key, held);
+      if (change !== undefined) changes.push(change);
+    }
+    tell();
+    this.#lookAtRoot();
+  }
+
+  #lookAt(key: string, held: HeldFolder): WatchChange | undefined {
+    const path = Buffer.from(key, 'latin1');
+    if (path.length > maxPathBytes) {
+      this.#giveUp(); // nobody could name it
+      return undefined;
+    }
+    const { parent, name } = parentAndName(path);
+    const folder = held.at(parent);
+    const stats = folder && lstatSync(folder.child(name), { bigint: true, throwIfNoEntry: false });
+    const type = stats === undefined ? null : typeOf(stats);
+    const watched = this.#watches.get(key);
+    if (watched !== undefined && (stats === undefined || !isStill(watched, stats))) this.#forgetTree(key);
+    if (stats?.isDirectory() === true && !this.#watches.has(key)) this.#queue(key, name);
+    return { path: pathFromBytes(path), kind: stats === undefined ? 'removed' : 'changed', type };
+  }
+
+  /** It may have been removed and made again, which no other watch tells. */
+  #lookAtRoot(): void {
+    const watched = this.#watches.get(this.#rootKey);
+    try {
+      using root = this.#pin(this.#root.bytes);
+      if (watched === undefined || isStill(watched, root.stat())) return;
+      this.#forgetTree(this.#rootKey);
+      this.#toWatch.add(this.#rootKey);
+    } catch (thrown) {
+      if (!isGone(thrown)) throw thrown;
+      this.#end();
     }
   }
 
-  async #namesIn(path: Buffer): Promise<readonly Buffer[]> {
+  #queue(key: string, name: Buffer): void {
+    if (!this.#recursive || this.#excluded.has(pathFromBytes(name))) return;
+    if (this.#watches.size + this.#toWatch.size < 2 * maxWatchedFolders) this.#toWatch.add(key);
+    else this.#giveUp();
+  }
+
+  /** Watches a folder, and queues those in it. What is in a new one is told, since it may be older than its watch. */
+  async #watchFolder(key: string, pacer: Pacer): Promise<void> {
+    const path = Buffer.from(key, 'latin1');
     try {
-      using pin = this.#confinement.pin({ bytes: path, text: pathFromBytes(path) }, { folder: true });
-      return await folderNames(pin);
+      using folder = this.#pin(path);
+      const { dev, ino } = folder.stat();
+      const known = this.#watches.get(key);
+      const isNew = known === undefined || !isStill(known, { dev, ino });
+      if (isNew && !this.#watchPinned(key, folder, { dev, ino })) return;
+      const tell = isNew && this.#isStarted;
+      if (!this.#recursive && !tell) return;
+      for (const name of await folderNames(folder)) {
+        if (this.#isClosed) return;
+        const stats = lstatSync(folder.child(name), { bigint: true, throwIfNoEntry: false });
+        if (stats === undefined || !isTold(name)) continue;
+        const below = Buffer.concat([path, slash, name]);
+        if (below.length > maxPathBytes) this.#giveUp();
+        else {
+          if (tell) this.ring.push([{ path: pathFromBytes(below), kind: 'changed', type: typeOf(stats) }]);
+          if (stats.isDirectory()) this.#queue(below.toString('latin1'), name);
+        }
+        if (!pacer.isDue) continue;
+        this.emit('news');
+        await pacer.rest();
+      }
     } catch (thrown) {
-      if (isGone(thrown)) return [];
-      throw thrown;
+      if (!isGone(thrown)) this.#giveUp(); // too many names in it, or too many files open
     }
+    this.emit('news');
   }
 
   /** Whether it is watched now. */
-  #watchFolder(path: Buffer): boolean {
-    const key = path.toString('latin1');
-    if (this.#watches.has(key)) return true;
+  #watchPinned(key: string, folder: Pin, identity: { readonly dev: bigint; readonly ino: bigint }): boolean {
+    if (this.#watches.has(key)) this.#forgetTree(key);
     if (this.#watches.size >= maxWatchedFolders) {
       this.#giveUp();
       return false;
     }
-    try {
-      using pin = this.#confinement.pin({ bytes: path, text: pathFromBytes(path) }, { folder: true });
-      const watcher = watch(pin.via, { persistent: false, encoding: 'buffer' }, (_kind, name) =>
-        this.#note(path, name),
-      );
-      watcher.on('error', () => this.#forget(key)); // the folder is gone
-      this.#watches.set(key, watcher);
-      return true;
-    } catch (thrown) {
-      if (isGone(thrown)) return false;
-      this.#giveUp(); // the machine's watches are used up
-      return false;
-    }
+    // The dot is how libuv names the folder in events of its own: no file in it has that name.
+    const watcher = watch(`${folder.via}/.`, { persistent: false, encoding: 'buffer' }, (kind, name) =>
+      this.#note(key, kind, name),
+    );
+    watcher.on('error', () => this.#forgetTree(key)); // the folder is gone
+    this.#watches.set(key, { watcher, ...identity, mayHaveLeft: false });
+    return true;
+  }
+
+  /** Pins a folder of the tree. Throws what `isGone` knows where it is not at its place, but behind a link. */
+  #pin(path: Buffer): Pin {
+    const text = pathFromBytes(path);
+    const pin = this.#confinement.pin({ bytes: path, text }, { folder: true });
+    const below = path.subarray(this.#root.bytes.length);
+    if (pin.location().equals(Buffer.concat([this.#location, below]))) return pin;
+    pin[Symbol.dispose]();
+    throw new CaissonError('FILE_NOT_FOUND', `${JSON.stringify(text)} is elsewhere.`);
   }
 
   #giveUp(): void {
@@ -137,53 +300,33 @@ export class TreeWatcher extends EventEmitter<Events> {
     this.emit('news');
   }
 
-  #forget(key: string): void {
-    this.#watches.get(key)?.close();
-    this.#watches.delete(key);
-  }
-
-  #note(folder: Buffer, name: Buffer | null): void {
-    if (name === null || this.#isClosed || isTemporaryName(name)) return;
-    this.#pend(Buffer.concat([folder, slash, name]));
-  }
-
-  #pend(path: Buffer): void {
-    if (this.#pending.size >= maxPending) this.#flush();
-    this.#pending.add(path.toString('latin1'));
-    this.#timer ??= setTimeout(() => this.#flush(), debounceMs);
-  }
-
-  #flush(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    const changes: WatchChange[] = [];
-    for (const key of this.#pending) {
-      const path = Buffer.from(key, 'latin1');
-      const stats = lstatSync(path, { throwIfNoEntry: false });
-      const type = stats === undefined ? null : typeOf(stats);
-      changes.push({ path: pathFromBytes(path), kind: stats === undefined ? 'removed' : 'changed', type });
-      if (type !== 'directory') this.#forgetTree(key);
-      else if (
-        this.#recursive &&
-        !this.#watches.has(key) &&
-        !this.#excluded.has(pathFromBytes(parentAndName(path).name))
-      ) {
-        void this.#watchBelow(path, (found) => this.#pend(found)).catch(() => this.#giveUp());
-      }
-    }
-    this.#pending.clear();
-    if (changes.length === 0) return;
-    this.ring.push(changes);
+  #end(): void {
+    const { text } = this.#root;
+    this.#forgetTree(this.#rootKey);
+    this.#toWatch.clear();
+    this.#ended = new CaissonError('FILE_NOT_FOUND', `${JSON.stringify(text)} was removed: it is watched no more.`, {
+      details: { path: text },
+    });
     this.emit('news');
   }
 
   /** A folder that was moved away would otherwise go on to be told of under its old name. */
   #forgetTree(key: string): void {
-    if (!this.#watches.has(key)) return;
-    for (const watched of this.#watches.keys()) {
-      if (watched === key || watched.startsWith(`${key}/`)) this.#forget(watched);
+    for (const [path, { watcher }] of this.#watches) {
+      if (path !== key && !path.startsWith(`${key}/`)) continue;
+      watcher.close();
+      this.#watches.delete(path);
     }
   }
 }
 
+function isStill(watched: WatchedFolder, { dev, ino }: Pick<BigIntStats, 'dev' | 'ino'>): boolean {
+  return !watched.mayHaveLeft && watched.dev === dev && watched.ino === ino;
+}
+
+function isTold(name: Buffer): boolean {
+  return !isTemporaryName(name);
+}
+
 const slash = Buffer.from('/');
+const itself = Buffer.from('.');

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { CaissonError, toCaissonError } from '../../kernel/errors.ts';
 import type { WatchItem, WatchRequest } from '../../wire/contract/files.ts';
 import type { Confinement } from './confinement.ts';
+import { EventBurst } from './event-burst.ts';
 import type { ItemStream } from './item-stream.ts';
 import type { SandboxPath } from './sandbox-path.ts';
 import { TreeWatcher } from './tree-watcher.ts';
@@ -12,6 +13,9 @@ const maxTrees = 8;
 const lingerMs = 60_000;
 /** Of one tree. */
 const maxReaders = 64;
+
+/** Where they go: an `ItemStream`. */
+export type WatchItems = Pick<ItemStream<WatchItem>, 'gone' | 'send' | 'end'>;
 
 interface Watched {
   readonly key: string;
@@ -25,13 +29,14 @@ interface Watched {
 export class Watches {
   readonly #confinement: Confinement;
   readonly #watched = new Map<string, Watched>();
+  readonly #burst = new EventBurst();
 
   constructor(confinement: Confinement) {
     this.#confinement = confinement;
   }
 
   /** Sends what changes, until the reader leaves. LIMIT_REACHED above 8 trees, or 64 readers of one. */
-  async run(path: SandboxPath, request: WatchRequest, open: () => ItemStream<WatchItem>): Promise<void> {
+  async run(path: SandboxPath, request: WatchRequest, open: () => WatchItems): Promise<void> {
     const watched = this.#enter(path, request);
     try {
       await watched.started;
@@ -52,6 +57,8 @@ export class Watches {
 
   #enter(path: SandboxPath, { recursive, exclude }: WatchRequest): Watched {
     const key = JSON.stringify([path.text, recursive, [...exclude].sort()]);
+    const there = this.#watched.get(key);
+    if (there?.tree.ended !== undefined) this.#close(there); // its folder may have been made again
     const known = this.#watched.get(key) ?? this.#begin(key, path, { recursive, exclude });
     if (known.readers >= maxReaders) {
       throw new CaissonError('LIMIT_REACHED', `${maxReaders} are watching ${JSON.stringify(path.text)} already.`);
@@ -70,7 +77,7 @@ export class Watches {
         details: { limit: maxTrees },
       });
     }
-    const tree = new TreeWatcher(this.#confinement, path, options);
+    const tree = new TreeWatcher(this.#confinement, path, { ...options, burst: this.#burst });
     const watched: Watched = { key, tree, started: tree.start(), readers: 0, leave: undefined };
     this.#watched.set(key, watched);
     watched.started.catch(() => this.#close(watched)); // each reader hears why
@@ -91,7 +98,7 @@ export class Watches {
   }
 }
 
-async function follow(tree: TreeWatcher, cursor: string | null, items: ItemStream<WatchItem>): Promise<void> {
+async function follow(tree: TreeWatcher, cursor: string | null, items: WatchItems): Promise<void> {
   const { ring } = tree;
   const resumed = ring.resume(cursor);
   let seq = resumed ?? ring.last;
@@ -103,8 +110,10 @@ async function follow(tree: TreeWatcher, cursor: string | null, items: ItemStrea
       await items.send({ type: 'incomplete', cursor: ring.cursor(seq), watchedFolders: tree.watchedFolders });
     }
     const next = ring.next(seq);
-    if (next === undefined) await once(tree, 'news', { signal: items.gone });
-    else {
+    if (next === undefined) {
+      if (tree.ended !== undefined) throw tree.ended;
+      await once(tree, 'news', { signal: items.gone });
+    } else {
       await items.send(next.item);
       ({ seq } = next);
     }

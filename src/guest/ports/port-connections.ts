@@ -1,8 +1,8 @@
 import type { ServerHttp2Stream } from 'node:http2';
 import { constants } from 'node:http2';
 import type { Socket } from 'node:net';
-import { CaissonError } from '../../kernel/errors.ts';
 import { endTrailer, mostPortConnections, tooManyConnections } from '../../wire/contract/ports.ts';
+import { goneWith } from '../inward-call.ts';
 import { connectLoopback } from './loopback.ts';
 
 /** The connections from the control plane to servers in the sandbox. */
@@ -17,12 +17,8 @@ export class PortConnections {
   async connect(stream: ServerHttp2Stream, port: number): Promise<void> {
     if (this.#open >= mostPortConnections) throw tooManyConnections();
     this.#open++;
-    const gone = new AbortController();
-    stream.once('close', () => {
-      this.#open--;
-      gone.abort(new CaissonError('ABORTED', 'The caller left.'));
-    });
-    const socket = await connectLoopback(port, gone.signal);
+    stream.once('close', () => void this.#open--);
+    const socket = await connectLoopback(port, goneWith(stream));
     if (stream.destroyed) socket.destroy();
     else join(stream, socket);
   }

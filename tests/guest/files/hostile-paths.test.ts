@@ -171,6 +171,7 @@ describe('archives', () => {
   const link = (name: string, target: string, type: 'symbolic-link' | 'hard-link' = 'symbolic-link'): Buffer =>
     encodeTarHeader({ ...about, name: bytes(name), type, target: bytes(target) });
   const file = (name: string): Buffer => encodeTarHeader({ ...about, name: bytes(name), type: 'file' });
+  const folder = (name: string): Buffer => encodeTarHeader({ ...about, name: bytes(name), type: 'directory' });
   const special = (flag: string): Buffer => {
     const header = file('special');
     header.write(flag, 156);
@@ -191,6 +192,8 @@ describe('archives', () => {
     ['a hard link to outside', [link('h', '../../secret', 'hard-link')]],
     ['a hard link to an absolute name', [link('h', '/etc/passwd', 'hard-link')]],
     ['a hard link through a link', [link('l', '.'), link('h', 'l/x', 'hard-link')]],
+    ['a hard link to a link', [link('l', 'x'), link('h', 'l', 'hard-link')]],
+    ['a hard link to a folder', [folder('d'), link('h', 'd', 'hard-link')]],
     ['a character device', [special('3')]],
     ['a block device', [special('4')]],
     ['a pipe', [special('6')]],

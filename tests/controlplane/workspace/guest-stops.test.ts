@@ -1,0 +1,42 @@
+import { mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { CaissonError } from '../../../src/kernel/errors.ts';
+import { agentIdSchema } from '../../../src/kernel/ids.ts';
+import { until } from '../../until.ts';
+import { type RunningWorkspace, startWorkspace } from './running-workspace.ts';
+
+let workspace: RunningWorkspace;
+beforeEach(async () => {
+  workspace = await startWorkspace();
+});
+afterEach(() => workspace[Symbol.asyncDispose]());
+
+const failureOf = async (work: Promise<unknown>): Promise<unknown> =>
+  await work.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+
+test('the sandbox stops during an upload and a watch: both end with a typed error, and the next call starts it again', async () => {
+  const { client, agent, provider, roots } = workspace;
+  const agentId = agent.id;
+  const folder = join(roots[0], 'd');
+  await mkdir(folder);
+  const watch = client.files.watch({ agentId, path: 'd' });
+  expect((await watch.next()).value).toMatchObject({ type: 'ready' });
+  const watched = failureOf(
+    (async () => {
+      for await (const item of watch) void item;
+    })(),
+  );
+  const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    pull: (controller) => controller.enqueue(new Uint8Array(256 * 1024)),
+  });
+  const uploaded = failureOf(client.files.upload({ agentId, path: 'd/f', body }));
+  await until('the upload begins', async () => (await readdir(folder)).length === 1);
+  await provider.stop(agentIdSchema.parse(agentId));
+  expect(await uploaded).toBeInstanceOf(CaissonError);
+  expect(await watched).toBeInstanceOf(CaissonError);
+  expect((await client.files.write.mutate({ agentId, path: 'again', content: 'x' })).created).toBe(true);
+});

@@ -1,0 +1,132 @@
+import { chmod, mkdir, mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { SearchMatch, SearchRequest } from '../../../src/wire/contract/files.ts';
+import type { FilesClient } from '../../../src/wire/files-client.ts';
+import { until } from '../../until.ts';
+import { ripgrepFolder } from '../../acp/codex-harness.ts';
+import { type RunningGuest, runGuest } from '../running-guest.ts';
+
+let guest: RunningGuest;
+let files: FilesClient;
+let folder = '';
+let count = 0;
+const path = process.env['PATH'];
+beforeAll(async () => {
+  guest = await runGuest();
+  files = (await guest.client()).files;
+});
+afterAll(() => guest[Symbol.asyncDispose]());
+beforeEach(async () => {
+  folder = join(guest.roots[0], `t${++count}`);
+  await mkdir(folder);
+});
+afterEach(() => {
+  process.env['PATH'] = path;
+});
+
+const request = (query: string, more: Partial<SearchRequest> = {}): SearchRequest => ({
+  path: folder,
+  query,
+  by: 'content',
+  literal: false,
+  ignoreCase: false,
+  globs: [],
+  includeIgnored: false,
+  limit: 10_000,
+  ...more,
+});
+
+describe('with the ripgrep of the image', () => {
+  beforeEach(() => {
+    process.env['PATH'] = `${ripgrepFolder()}:${path ?? ''}`;
+  });
+
+  const search = async (query: string, more: Partial<SearchRequest> = {}): Promise<SearchMatch[]> => {
+    const found: SearchMatch[] = [];
+    for await (const item of files.search(request(query, more)))
+      if (item.type === 'matches') found.push(...item.matches);
+    return found;
+  };
+
+  test('F8: files that turn out to be binary after matches do not become a part of the next name', async () => {
+    const names: string[] = [];
+    for (let at = 0; at < 30; at++) {
+      for (const name of [`m${at}.bin`, `n\n${at}.bin`]) {
+        await writeFile(join(folder, name), `needle\n${'y\n'.repeat(100_000)}\0\nneedle\n`);
+        names.push(name);
+      }
+      await writeFile(join(folder, `m${at}.txt`), 'needle\nneedle\n');
+      names.push(`m${at}.txt`);
+    }
+    const found = await search('needle');
+    expect(new Set(found.map(({ path }) => path.slice(folder.length + 1)))).toEqual(new Set(names));
+    expect(found).toHaveLength(30 * 4);
+  });
+
+  test('lines that are very long are cut, and names of any bytes are whole', async () => {
+    await writeFile(join(folder, 'long'), `${'y'.repeat(3_000_000)}needle${'y'.repeat(3_000_000)}`);
+    await writeFile(Buffer.concat([Buffer.from(`${folder}/`), Buffer.from([0xff, 0x0a, 0x3a])]), 'a needle\n');
+    const found = await search('needle');
+    expect(found.map(({ path, line, column }) => [path.slice(folder.length + 1), line, column])).toEqual(
+      expect.arrayContaining([
+        ['long', 1, 3_000_001],
+        ['\udcff\n:', 1, 3],
+      ]),
+    );
+    for (const { text } of found) expect(text?.length).toBeLessThanOrEqual(2_048);
+  });
+});
+
+describe('with a search that never ends', () => {
+  let programs: string;
+  beforeEach(async () => {
+    programs = await mkdtemp(join(tmpdir(), 'caisson-rg-'));
+    await writeFile(join(programs, 'rg'), `#!/bin/sh\necho > ${programs}/$$.pid\nexec sleep 100000\n`);
+    await chmod(join(programs, 'rg'), 0o755);
+    process.env['PATH'] = `${programs}:${path ?? ''}`;
+  });
+  afterEach(() => rm(programs, { recursive: true }));
+  const processes = async (): Promise<number[]> => {
+    const started = (await readdir(programs)).filter((name) => name.endsWith('.pid')).map((name) => parseInt(name, 10));
+    return started.filter((pid) => existsSync(`/proc/${pid}/exe`));
+  };
+
+  test('F14: its process is killed when the reader leaves, and above eight no more begins', async () => {
+    const readers = Array.from({ length: 8 }, () => new AbortController());
+    const searches = readers.map(({ signal }) => files.search(request('x'), signal).next());
+    await until('eight search', async () => (await processes()).length === 8);
+    await expect(files.search(request('x')).next()).rejects.toMatchObject({ code: 'LIMIT_REACHED' });
+    readers[0]?.abort();
+    await expect(searches[0]).rejects.toBeDefined();
+    await until('its process is gone', async () => (await processes()).length === 7);
+    for (const reader of readers) reader.abort();
+    await Promise.allSettled(searches);
+    await until('all processes are gone', async () => (await processes()).length === 0);
+    const last = new AbortController();
+    const again = files.search(request('x'), last.signal).next();
+    await until('another may search', async () => (await processes()).length === 1);
+    last.abort();
+    await expect(again).rejects.toBeDefined();
+    await until('it is gone too', async () => (await processes()).length === 0);
+  });
+});
+
+test('F14: eight archives are packed or unpacked at once, and no more', async () => {
+  await writeFile(join(folder, 'large'), '');
+  await truncate(join(folder, 'large'), 64 * 1024 * 1024);
+  const open = () => files.openArchive(Buffer.from(folder), 'tar');
+  const archives = await Promise.all(Array.from({ length: 7 }, open)); // nobody reads them
+  const upload = files.unpack(Buffer.from(`${folder}/into`));
+  await until('it is being unpacked', () => existsSync(`${folder}/into`));
+  const refused = { code: 'LIMIT_REACHED' };
+  await expect(open()).rejects.toMatchObject(refused);
+  await expect(files.unpack(Buffer.from(`${folder}/more`)).answer).rejects.toMatchObject(refused);
+  archives[0]?.destroy();
+  const again = await until('another may be packed', () => open().catch(() => undefined));
+  again.destroy();
+  upload.body.destroy();
+  for (const archive of archives) archive.destroy();
+});
