@@ -119,7 +119,7 @@ export class TreeWatcher extends EventEmitter<Events> {
     this.#burst.count();
     if (name === null || this.#isClosed) return;
     if (!name.equals(itself)) {
-      if (isTold(name)) this.#pend(`${folder}/${name.toString('latin1')}`);
+      if (!isTemporaryName(name)) this.#pend(`${folder}/${name.toString('latin1')}`);
       return;
     }
     // Mode and times of the folder itself are told by the watch on the one above it.
@@ -251,7 +251,7 @@ export class TreeWatcher extends EventEmitter<Events> {
       for (const name of await folderNames(folder)) {
         if (this.#isClosed) return;
         const stats = lstatSync(folder.child(name), { bigint: true, throwIfNoEntry: false });
-        if (stats === undefined || !isTold(name)) continue;
+        if (stats === undefined || isTemporaryName(name)) continue;
         const below = Buffer.concat([path, slash, name]);
         if (below.length > maxPathBytes) this.#giveUp();
         else {
@@ -322,10 +322,6 @@ export class TreeWatcher extends EventEmitter<Events> {
 
 function isStill(watched: WatchedFolder, { dev, ino }: Pick<BigIntStats, 'dev' | 'ino'>): boolean {
   return !watched.mayHaveLeft && watched.dev === dev && watched.ino === ino;
-}
-
-function isTold(name: Buffer): boolean {
-  return !isTemporaryName(name);
 }
 
 const slash = Buffer.from('/');
