@@ -181,7 +181,7 @@ export function createServer(options: ServerOptions): Server {
     trpcRoute({ services: { ...services, subscriptions, draining: draining.signal }, calls, logger, stallMs }),
   );
 
-  serveFiles(app, { ...services, transfers, stallMs });
+  serveFiles(app, { ...services, transfers, stallMs, logger });
 
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {

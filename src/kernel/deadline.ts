@@ -38,3 +38,8 @@ export async function orAbort<T>(work: Promise<T>, signal: AbortSignal): Promise
     signal.removeEventListener('abort', abort);
   }
 }
+
+/** Aborts with either of the two. */
+export function anyOf(signal: AbortSignal | undefined, other: AbortSignal): AbortSignal {
+  return signal === undefined ? other : AbortSignal.any([signal, other]);
+}

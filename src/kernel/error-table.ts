@@ -255,7 +255,7 @@ export const errorTable = {
     trpc: 'BAD_REQUEST',
     http: 400,
     retryable: false,
-    hint: 'The cursor lies after the last event. Use a `seq` that you received from this agent.',
+    hint: 'The cursor lies after the last that there is. Use one that you received from here.',
   },
   CAPABILITY_UNSUPPORTED: {
     trpc: 'PRECONDITION_FAILED',

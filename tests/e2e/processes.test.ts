@@ -155,6 +155,14 @@ test('a fork bomb fills the sandbox, and nothing else: the guest answers, and it
     ),
   );
   expect(refused).toMatchObject({ code: 'PROCESS_NOT_STARTED', details: { reason: 'EAGAIN' } });
+  const search = await until('no search can be started either', () => {
+    const items = client.files.search({ agentId, query: 'x', by: 'name' })[Symbol.asyncIterator]();
+    return items.next().then(
+      () => undefined,
+      (error: { code: string }) => error,
+    );
+  });
+  expect(search).toMatchObject({ code: 'LIMIT_REACHED' });
   expect((await exec(['true'])).exitCode).toBe(0); // in the other agent's sandbox
   const killed = await client.processes.kill.mutate({ agentId, processId: id, graceMs: 0, signal: 'SIGKILL' });
   expect(killed.left).toEqual([]);

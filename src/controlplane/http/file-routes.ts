@@ -3,6 +3,7 @@ import { CaissonError } from '../../kernel/errors.ts';
 import { pathFromBytes } from '../../kernel/file-path.ts';
 import { agentIdSchema } from '../../kernel/ids.ts';
 import { queryBytes } from '../../kernel/percent-bytes.ts';
+import type { Logger } from '../../kernel/logger.ts';
 import type { FileInfo } from '../../wire/contract/files.ts';
 import { type Upload, wholeOf } from '../../wire/files-client.ts';
 import type { GuestClient } from '../../wire/guest-client.ts';
@@ -19,6 +20,7 @@ interface FileRoutesOptions {
   readonly transfers: OpenCalls;
   /** A reader who takes nothing, and a body that brings nothing, for this long is given up. */
   readonly stallMs: number;
+  readonly logger: Logger;
 }
 
 type AgentRequest = FastifyRequest<{ Params: { agentId: string } }>;
@@ -49,7 +51,7 @@ export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): vo
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser('*', (_request, _body, done) => done(null));
 
-    const { stallMs } = options;
+    const { stallMs, logger } = options;
     const open = async (request: AgentRequest, reply: FastifyReply): Promise<Opened> => {
       const gone = leaving(reply);
       const principal = await options.keys.authenticate(request.headers.authorization);
@@ -99,7 +101,7 @@ export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): vo
         return await reply.code(304).headers(described).send();
       }
       const whole = { ...described, 'content-length': length };
-      await sendStream(reply, { status, headers: whole, chunks: wholeOf(content, length), signal, stallMs });
+      await sendStream(reply, { status, headers: whole, chunks: wholeOf(content, length), signal, stallMs, logger });
     });
 
     scope.put<{ Params: { agentId: string } }>('/v1/agents/:agentId/file', async (request, reply) => {
@@ -127,7 +129,8 @@ export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): vo
       const stream = await guest.files.openArchive(path, format, signal);
       const name = `${lastName(pathFromBytes(path)) || 'workspace'}.${format}`;
       const chunks = wholeOf(stream, undefined);
-      await sendStream(reply, { status: 200, headers: safeContentHeaders(name), chunks, signal, stallMs });
+      const headers = safeContentHeaders(name);
+      await sendStream(reply, { status: 200, headers, chunks, signal, stallMs, logger });
     });
 
     scope.put<{ Params: { agentId: string } }>('/v1/agents/:agentId/archive', async (request, reply) => {
@@ -143,10 +146,12 @@ interface Content {
   readonly chunks: AsyncIterable<Buffer>;
   readonly signal: AbortSignal;
   readonly stallMs: number;
+  readonly logger: Logger;
 }
 
 /** Answers with a stream that is cut, for all to see, where it cannot be finished. */
-async function sendStream(reply: FastifyReply, { status, headers, chunks, signal, stallMs }: Content): Promise<void> {
+async function sendStream(reply: FastifyReply, content: Content): Promise<void> {
+  const { status, headers, chunks, signal, stallMs, logger } = content;
   for (const [name, value] of Object.entries({ ...reply.getHeaders(), ...headers })) {
     if (value !== undefined) reply.raw.setHeader(name, value);
   }
@@ -162,7 +167,9 @@ async function sendStream(reply: FastifyReply, { status, headers, chunks, signal
     }
     raw.end();
     await readerRoom(raw, stallMs, 'finish');
-  } catch {
+  } catch (thrown) {
+    // A caller who has left, and one whose key was revoked, are no news.
+    if (!signal.aborted) logger.warn({ requestId: reply.request.id, err: thrown }, 'a download was cut');
     cut();
   } finally {
     signal.removeEventListener('abort', cut);
@@ -176,13 +183,19 @@ async function take<Answer>(
   stallMs: number,
 ): Promise<Answer> {
   const { raw } = request;
-  let idle = setTimeout(() => undefined, 0);
-  const watchIdle = (): void => {
+  const giveUp = (): void => {
+    body.destroy(new CaissonError('DEADLINE_EXCEEDED', `The upload brought nothing for ${stallMs / 1_000} s.`));
+  };
+  let idle: NodeJS.Timeout | undefined;
+  let judgement: NodeJS.Immediate | undefined;
+  const stopWatch = (): void => {
     clearTimeout(idle);
-    idle = setTimeout(
-      () => body.destroy(new CaissonError('DEADLINE_EXCEEDED', `The upload brought nothing for ${stallMs / 1_000} s.`)),
-      stallMs,
-    );
+    clearImmediate(judgement);
+  };
+  const watchIdle = (): void => {
+    stopWatch();
+    // Where this process itself stood still, bytes may lie unread in the socket: read before judging.
+    idle = setTimeout(() => (judgement = setImmediate(giveUp)), stallMs);
   };
   watchIdle();
   raw.on('data', watchIdle).pause();
@@ -193,7 +206,7 @@ async function take<Answer>(
     body.destroy();
     throw thrown;
   } finally {
-    clearTimeout(idle);
+    stopWatch();
     raw.off('data', watchIdle);
   }
 }

@@ -81,6 +81,8 @@ class ProcessSocket {
       const { type: _, ...request } = parse(attachStartSchema, await this.#start.promise);
       clearTimeout(timer);
       const process = await this.#guest.processes.attach(request, this.#signal);
+      // A sandbox that dies is told also while the client takes no output.
+      process.exit.catch((thrown: unknown) => this.#abort.abort(thrown));
       this.#begin(process);
       for await (const pieces of process.output) {
         for (const piece of pieces) {

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import { CaissonError, errorText, toCaissonError } from '../../kernel/errors.ts';
 import { pathFromBytes } from '../../kernel/file-path.ts';
 import { maxMatchText, type SearchItem, type SearchMatch, type SearchRequest } from '../../wire/contract/files.ts';
+import { errnoOf } from './errno.ts';
 import type { Confinement, Pin } from './confinement.ts';
 import type { ItemStream } from './item-stream.ts';
 import type { SandboxPath } from './sandbox-path.ts';
@@ -19,7 +20,7 @@ const maxErrorBytes = 2_048;
 
 type Ripgrep = ChildProcessByStdio<null, Readable, Readable>;
 
-/** Searches with ripgrep, which is in the image. CAPABILITY_UNSUPPORTED where it is not. */
+/** Searches with ripgrep, which is in the image. CAPABILITY_UNSUPPORTED where it is not, LIMIT_REACHED where no process can be started. */
 export class Searches {
   readonly #confinement: Confinement;
   #running = 0;
@@ -126,6 +127,12 @@ async function startRipgrep(folder: Pin, request: SearchRequest): Promise<Ripgre
     });
     return child;
   } catch (cause) {
+    if (['EAGAIN', 'ENOMEM'].includes(errnoOf(cause) ?? '')) {
+      throw new CaissonError('LIMIT_REACHED', `The search cannot be started: ${errorText(cause)}.`, {
+        hint: 'The sandbox is at its limit of processes or memory. End some: `caisson ps <agent>`.',
+        cause,
+      });
+    }
     throw new CaissonError('CAPABILITY_UNSUPPORTED', `The sandbox cannot search: ${errorText(cause)}.`, {
       hint: 'Put ripgrep (rg) into the image of the sandbox.',
       cause,

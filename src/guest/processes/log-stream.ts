@@ -19,12 +19,12 @@ interface LogStreamOptions {
 
 /**
  * Sends a background process's output from `after` on, in frames, and the process in the trailer. A reader that is too slow
- * is told what it lost. Throws BAD_REQUEST, before anything is sent, for a place that the output has not reached.
+ * is told what it lost. Throws CURSOR_AHEAD, before anything is sent, for a place that the output has not reached.
  */
 export function streamLog(stream: ServerHttp2Stream, { process, output, after, follow }: LogStreamOptions): void {
   const { log } = output;
   if (after > log.end) {
-    throw new CaissonError('BAD_REQUEST', `The output of ${process.id} has ${log.end} bytes, not ${after}.`, {
+    throw new CaissonError('CURSOR_AHEAD', `The output of ${process.id} has ${log.end} bytes, not ${after}.`, {
       details: { after, end: log.end },
     });
   }

@@ -10,6 +10,7 @@ import { OpenCalls } from '../../../src/controlplane/api/open-calls.ts';
 import { serveFiles } from '../../../src/controlplane/http/file-routes.ts';
 import { refusalOf, sendRefusal } from '../../../src/controlplane/http/refusals.ts';
 import { CaissonError } from '../../../src/kernel/errors.ts';
+import { silentLogger } from '../../../src/kernel/logger.ts';
 import { newAgentId, newKeyId, newUserId } from '../../../src/kernel/ids.ts';
 import { type RunningGuest, runGuest } from '../../guest/running-guest.ts';
 import { until } from '../../until.ts';
@@ -32,6 +33,7 @@ async function serve(stallMs: number): Promise<void> {
   serveFiles(app, {
     transfers,
     stallMs,
+    logger: silentLogger,
     keys: {
       async authenticate(authorization) {
         if (authorization === 'Bearer good') return { userId: newUserId(), userName: 'alice', role: 'member', keyId };

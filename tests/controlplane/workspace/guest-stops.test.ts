@@ -1,5 +1,6 @@
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as pass } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { CaissonError } from '../../../src/kernel/errors.ts';
 import { agentIdSchema } from '../../../src/kernel/ids.ts';
@@ -40,4 +41,28 @@ test('the sandbox stops during an upload and a watch: the upload ends, the watch
   expect((await client.files.write.mutate({ agentId, path: 'again', content: 'x' })).created).toBe(true);
   // This provider keeps no workspace, so the folder is gone with the sandbox.
   expect(await watched).toMatchObject({ code: 'FILE_NOT_FOUND' });
+});
+
+test('the sandbox stops while a program waits for its output to be read: who runs it is told', async () => {
+  const { client, agent, provider } = workspace;
+  const flood = await client.processes.spawn({ agentId: agent.id, command: ['yes'] });
+  const written = async (): Promise<string | undefined> =>
+    /^wchar: [1-9].*$/m.exec(await readFile(`/proc/${flood.process.pid}/io`, 'utf8'))?.[0];
+  await until('it waits', async () => {
+    const before = await written();
+    await pass(200);
+    return before !== undefined && before === (await written());
+  });
+  await provider.stop(agentIdSchema.parse(agent.id));
+  await expect(flood.exit).rejects.toMatchObject({ code: 'WIRE_LOST' });
+});
+
+test('the control plane shuts down: who waits for a process is told at once', async () => {
+  const { client, agent } = workspace;
+  const { id: processId } = await client.processes.start.mutate({ agentId: agent.id, command: ['sleep', '86410'] });
+  const wait = client.processes.wait.query({ agentId: agent.id, processId, timeoutMs: 600_000 });
+  wait.catch(() => undefined); // looked at below
+  await client.processes.get.query({ agentId: agent.id, processId });
+  await workspace[Symbol.asyncDispose]();
+  await expect(wait).rejects.toMatchObject({ code: 'DRAINING' });
 });

@@ -153,7 +153,7 @@ describe('background', () => {
     const rest = await partsOf({ processId: id, after: 6 });
     expect(rest[0]).toMatchObject({ offset: 6 });
     expect(rest.reduce((sum, part) => sum + (part.type === 'output' ? part.data.length : 0), 0)).toBe(8);
-    await expect(partsOf({ processId: id, after: 15 })).rejects.toMatchObject({ code: 'BAD_REQUEST' });
+    await expect(partsOf({ processId: id, after: 15 })).rejects.toMatchObject({ code: 'CURSOR_AHEAD' });
   });
 
   test('a follower sees what comes, and the end', async () => {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { AgentLimits } from '../../../agents/agent.ts';
-import { deadline } from '../../../kernel/deadline.ts';
+import { anyOf, deadline } from '../../../kernel/deadline.ts';
 import { CaissonError, toCaissonError } from '../../../kernel/errors.ts';
 import { agentIdSchema, conversationIdSchema, type AgentId, messageIdSchema } from '../../../kernel/ids.ts';
 import { agentNameSchema, agentSchema } from '../schemas/agent.ts';
@@ -218,10 +218,6 @@ function chooseLimits({ sandboxLimits }: ApiServices, wanted: z.infer<typeof lim
     memoryBytes: wanted.memoryBytes ?? sandboxLimits.memoryBytes,
     pids: wanted.pids ?? sandboxLimits.pids,
   };
-}
-
-function anyOf(signal: AbortSignal | undefined, other: AbortSignal): AbortSignal {
-  return signal === undefined ? other : AbortSignal.any([signal, other]);
 }
 
 /** The agent exists although its start failed: its id must not be lost with the error. */

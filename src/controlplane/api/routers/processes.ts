@@ -1,5 +1,6 @@
 import { tracked, type TrackedEnvelope } from '@trpc/server';
 import { z } from 'zod';
+import { anyOf } from '../../../kernel/deadline.ts';
 import { CaissonError } from '../../../kernel/errors.ts';
 import { agentIdSchema, processIdSchema } from '../../../kernel/ids.ts';
 import { inputAnswerSchema, killAnswerSchema } from '../../../wire/contract/processes.ts';
@@ -137,7 +138,8 @@ export const processesRouter = router({
     .output(processSchema)
     .query(async ({ ctx, input, signal }) => {
       const guest = await ctx.services.workspaces.running(ctx.principal, input.agentId);
-      return await guest.processes.wait(input.processId, input.timeoutMs, signal);
+      const over = anyOf(signal, ctx.services.draining);
+      return await guest.processes.wait(input.processId, input.timeoutMs, over);
     }),
 
   /**

@@ -16,9 +16,9 @@ export async function readerRoom(
   const isThere = event === 'drain' ? !response.writableNeedDrain : response.writableFinished;
   if (isThere || response.closed) return;
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const stalled = setTimeout(() => {
-    reject(new ReaderStalled(`The reader took nothing for ${stallMs / 1_000} s.`));
-  }, stallMs);
+  const giveUp = (): void => reject(new ReaderStalled(`The reader took nothing for ${stallMs / 1_000} s.`));
+  // Where this process itself stood still, room may have been made unseen: look before judging.
+  const stalled = setTimeout(() => setImmediate(giveUp), stallMs);
   response.once(event, resolve).once('close', resolve);
   try {
     await promise;
