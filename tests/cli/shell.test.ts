@@ -96,7 +96,7 @@ describe('caisson shell', () => {
 
   test('is left while the control plane stands still: a socket that cannot be closed does not hold it', async () => {
     await using frozen = await startFreezableWorkspace();
-    const person = new Person(['worker', '--', 'bash', '-c', 'echo ready; read x'], {
+    const person = shell(['worker', '--', 'bash', '-c', 'echo ready; read x'], {
       CAISSON_URL: frozen.url,
       CAISSON_API_KEY: frozen.apiKey,
     });
