@@ -55,3 +55,42 @@ test('a file with a name of 255 bytes comes into a folder; a pipe is not replace
   execFileSync('mkfifo', [join(local, 'pipe')]);
   await expect(get(remote(name), join(local, 'pipe'))).rejects.toMatchObject({ code: 'BAD_REQUEST' });
 });
+
+test('a folder goes into a folder that is there under its own name, and what is in it where that is asked for', async () => {
+  const [root] = workspace.roots;
+  mkdirSync(join(root, 'folder'));
+  writeFileSync(join(root, 'folder/x'), 'theirs');
+  const here = join(local, 'here');
+  mkdirSync(here);
+  writeFileSync(join(here, 'x'), 'mine');
+  for (const _ of [1, 2])
+    expect(await get(remote('folder'), here)).toMatchObject({ files: 1, to: join(here, 'folder') });
+  expect(readFileSync(join(here, 'x'), 'utf8')).toBe('mine');
+  expect(readFileSync(join(here, 'folder/x'), 'utf8')).toBe('theirs');
+  const fresh = join(local, 'fresh');
+  await get(remote('folder'), fresh);
+  expect(readdirSync(fresh)).toEqual(['x']);
+  for (const path of ['folder/', 'folder/.']) {
+    const to = mkdtempSync(join(local, 'contents-'));
+    await get(remote(path), to);
+    expect(readdirSync(to)).toEqual(['x']);
+  }
+});
+
+test('a folder is not unpacked through a link here, over a file, or to stdout', async () => {
+  const [root] = workspace.roots;
+  for (const name of ['linked', 'filed']) {
+    mkdirSync(join(root, name));
+    writeFileSync(join(root, name, 'mine'), 'EVIL');
+  }
+  const here = join(local, 'guarded');
+  mkdirSync(join(here, 'own'), { recursive: true });
+  writeFileSync(join(here, 'own/mine'), 'mine');
+  writeFileSync(join(here, 'filed'), 'mine');
+  symlinkSync('own', join(here, 'linked'));
+  await expect(get(remote('linked'), here)).rejects.toMatchObject({ code: 'BAD_REQUEST' });
+  await expect(get(remote('filed'), here)).rejects.toThrow('filed');
+  await expect(get(remote('linked'), '-')).rejects.toMatchObject({ code: 'IS_A_DIRECTORY' });
+  expect(readFileSync(join(here, 'own/mine'), 'utf8')).toBe('mine');
+  expect(readFileSync(join(here, 'filed'), 'utf8')).toBe('mine');
+});
