@@ -3,10 +3,15 @@ import { pathToBytes } from '../kernel/file-path.ts';
 import { percentEncodeBytes } from '../kernel/percent-bytes.ts';
 import type { ApiOutputs } from './api.ts';
 import { errorOfShape } from './call-error.ts';
+import { sandboxStartMs } from './call-limits.ts';
 import { callFailed, type Endpoint, notCaisson } from './endpoint.ts';
+import { SilenceWatch } from './silence-watch.ts';
 
 type Bytes = Uint8Array<ArrayBuffer>;
 type Body = ReadableStream<Bytes> | Blob | Uint8Array<ArrayBuffer> | string;
+
+/** How long a control plane may neither bring nor take anything of a transfer: as long as a sandbox may take to start. */
+const silenceMs = sandboxStartMs;
 
 interface Of {
   readonly agentId: string;
@@ -139,9 +144,14 @@ async function put(
   let failure: { readonly thrown: unknown } | undefined;
   const over = new AbortController();
   const gone = signal === undefined ? over.signal : AbortSignal.any([over.signal, signal]);
-  const source = body instanceof ReadableStream ? watched(body, gone, (thrown) => (failure ??= { thrown })) : body;
-  const init: RequestInit & { duplex?: 'half' } = { method: 'PUT', body: source, headers, signal: signal ?? null };
-  if (source instanceof ReadableStream) init.duplex = 'half';
+  const silence = new SilenceWatch(endpoint.url, silenceMs, (error) => over.abort(error));
+  const onFailure = (thrown: unknown): void => void (failure ??= { thrown });
+  const source = body instanceof ReadableStream ? watched(body, { gone, silence, onFailure }) : body;
+  const init: RequestInit & { duplex?: 'half' } = { method: 'PUT', body: source, headers, signal: gone };
+  if (source instanceof ReadableStream) {
+    init.duplex = 'half';
+    silence.start(); // of what the platform sends by itself, nobody tells how far it is
+  }
   try {
     const response = await request(endpoint, target, init);
     return await response.json();
@@ -149,19 +159,23 @@ async function put(
     if (failure !== undefined) throw failure.thrown;
     throw thrown;
   } finally {
+    silence.stop();
     over.abort();
   }
+}
+
+interface Watched {
+  readonly gone: AbortSignal;
+  /** Runs while nothing is asked for, not while the caller's stream has nothing to give. */
+  readonly silence: SilenceWatch;
+  readonly onFailure: (thrown: unknown) => void;
 }
 
 /**
  * Hands on what is read, one piece at a time, and tells why it failed. Ends when `gone` aborts: Node's fetch would go on to read
  * a body that nobody takes any more.
  */
-function watched(
-  body: ReadableStream<Bytes>,
-  gone: AbortSignal,
-  onFailure: (thrown: unknown) => void,
-): ReadableStream<Bytes> {
+function watched(body: ReadableStream<Bytes>, { gone, silence, onFailure }: Watched): ReadableStream<Bytes> {
   const reader = body.getReader();
   return new ReadableStream<Bytes>(
     {
@@ -172,7 +186,9 @@ function watched(
           return;
         }
         try {
+          silence.stop();
           const { done, value } = await reader.read();
+          if (!gone.aborted) silence.start();
           if (done) controller.close();
           else controller.enqueue(value);
         } catch (thrown) {
@@ -207,16 +223,23 @@ function streamOf(
   signal: AbortSignal | undefined,
 ): ReadableStream<Bytes> {
   const reader = response.body?.getReader();
+  const silent = Promise.withResolvers<never>();
+  silent.promise.catch(() => undefined); // nobody may be reading
+  const silence = new SilenceWatch(endpoint.url, silenceMs, (error) => silent.reject(error));
   let received = 0;
   return new ReadableStream<Bytes>(
     {
       async pull(controller) {
         let piece: Bytes | undefined;
         try {
-          piece = (await reader?.read())?.value;
+          silence.start();
+          piece = reader === undefined ? undefined : (await Promise.race([reader.read(), silent.promise])).value;
         } catch (thrown) {
+          reader?.cancel(thrown).catch(() => undefined); // one that is broken off rejects
           const failure = callFailed(endpoint.url, thrown, signal);
           throw failure.code === 'CONTROL_PLANE_UNREACHABLE' ? brokenOff(received, length, thrown) : failure;
+        } finally {
+          silence.stop();
         }
         if (piece !== undefined) {
           received += piece.length;

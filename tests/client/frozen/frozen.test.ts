@@ -156,4 +156,40 @@ describe('a control plane that stands still', () => {
     await until('both are reset', () => open.local.closed && early.local.closed);
     for (const server of [app, near]) server.close();
   });
+
+  test('a download and an upload end after 120 s, and a caller who is slow is no silence', async () => {
+    const piece = new Uint8Array(1024 * 1024);
+    await client.files.upload({ agentId, path: 'large', body: new Blob(Array.from({ length: 32 }, () => piece)) });
+    const { stream } = await client.files.download({ agentId, path: 'large' });
+    const reader = stream.getReader();
+    await reader.read();
+    const slow = Promise.withResolvers<void>();
+    let isAsked = false;
+    const waiting = rejection(
+      client.files.upload({
+        agentId,
+        path: 'slow',
+        body: new ReadableStream({
+          async pull(controller) {
+            isAsked = true;
+            await slow.promise;
+            controller.enqueue(piece);
+          },
+        }),
+      }),
+    );
+    await until('the upload waits for its caller', () => isAsked);
+    await pass(300_000);
+    expect(waiting).toEqual({});
+    workspace.freeze();
+    slow.resolve();
+    const drained = rejection(
+      (async () => {
+        while (!(await reader.read()).done);
+      })(),
+    );
+    await passUntil('both have ended', () => drained.error !== undefined && waiting.error !== undefined);
+    expect(drained.error).toMatchObject({ code: 'TRANSFER_BROKEN' });
+    expect(waiting.error).toMatchObject({ code: 'CONTROL_PLANE_UNREACHABLE' });
+  });
 });
