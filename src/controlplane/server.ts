@@ -42,6 +42,8 @@ export interface ServerOptions {
   readonly transferLimits?: OpenCallLimits;
   /** How long the reader of a stream may take nothing, and the sender of one bring nothing. Default 60 s. */
   readonly stallMs?: number;
+  /** How long a call may take without a sign of life. Default 30 s. */
+  readonly pulseMs?: number;
   /** How long `close` waits for requests under way. Default 5 s. */
   readonly closeTimeoutMs?: number;
 }
@@ -61,6 +63,7 @@ const maxConnections = 4_096;
 /** For the path of a tRPC batch. */
 const maxPathLength = 2_048;
 const healthTimeoutMs = 2_000;
+const defaultPulseMs = 30_000;
 
 /**
  * The HTTP server: the API under `/trpc`, `/healthz`, and a page that says what this is, by bearer keys only: no cookies, no
@@ -74,6 +77,7 @@ export function createServer(options: ServerOptions): Server {
     checkHealth,
     ready = Promise.resolve(),
     stallMs = defaultStallMs,
+    pulseMs = defaultPulseMs,
     closeTimeoutMs = 5_000,
   } = options;
   const draining = new AbortController();
@@ -178,7 +182,7 @@ export function createServer(options: ServerOptions): Server {
   });
   app.all<TrpcRoute>(
     '/trpc/:path',
-    trpcRoute({ services: { ...services, subscriptions, draining: draining.signal }, calls, logger, stallMs }),
+    trpcRoute({ services: { ...services, subscriptions, draining: draining.signal }, calls, logger, stallMs, pulseMs }),
   );
 
   serveFiles(app, { ...services, transfers, stallMs, logger });

@@ -10,6 +10,7 @@ import type { ApiServices } from '../api/services.ts';
 import { sendSubscription } from '../api/sse/send-subscription.ts';
 import { ApiContext } from '../api/api-context.ts';
 import { sendRefusal } from './refusals.ts';
+import { sendWhenKnown } from './send-when-known.ts';
 
 /** The parameters of the route's pattern. */
 export interface TrpcRoute {
@@ -24,6 +25,8 @@ interface TrpcRouteOptions {
   readonly calls: OpenCalls;
   readonly logger: Logger;
   readonly stallMs: number;
+  /** A call that takes longer gives signs of life. */
+  readonly pulseMs: number;
 }
 
 /** Calls in one batch. */
@@ -38,7 +41,7 @@ export const subscriptionPaths: ReadonlySet<string> = new Set([
 ]);
 
 /** Serves `/trpc/:path`: subscriptions by our own stream of events, all else by tRPC. */
-export function trpcRoute({ services, calls, logger, stallMs }: TrpcRouteOptions) {
+export function trpcRoute({ services, calls, logger, stallMs, pulseMs }: TrpcRouteOptions) {
   const authenticate = (request: TrpcRequest) => services.keys.authenticate(request.headers.authorization);
   return async (request: TrpcRequest, reply: FastifyReply): Promise<void> => {
     const { path } = request.params;
@@ -79,7 +82,7 @@ export function trpcRoute({ services, calls, logger, stallMs }: TrpcRouteOptions
       signal.addEventListener('abort', () => over.abort(signal.reason));
       return principal;
     });
-    const response = await resolveResponse({
+    const answer = resolveResponse({
       router: appRouter,
       createContext: async () => context,
       req: webRequest(request, over.signal),
@@ -88,12 +91,7 @@ export function trpcRoute({ services, calls, logger, stallMs }: TrpcRouteOptions
       maxBatchSize,
       onError,
     });
-    // Whole, and so in one write: as a stream it would take three, and a few turns of the event loop.
-    const { status, headers } = response;
-    await reply
-      .status(status)
-      .headers(Object.fromEntries(headers))
-      .send(await response.text());
+    await sendWhenKnown(reply, answer, pulseMs);
   };
 }
 

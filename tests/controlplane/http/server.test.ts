@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createCaissonClient } from '../../../src/client/index.ts';
 import { acceptedHosts } from '../../../src/controlplane/http/accepted-hosts.ts';
 import { subscriptionPaths } from '../../../src/controlplane/http/trpc-route.ts';
 import { until } from '../../until.ts';
@@ -217,6 +218,40 @@ describe('healthz', () => {
     const response = await fetch(`${other.url}/healthz`);
     expect(response.status).toBe(503);
     expect(await response.text()).not.toContain('disk');
+  });
+});
+
+describe('a call that takes its time', () => {
+  test('shows that it is alive, and its outcome is in the body', async () => {
+    await using other = await startServer({ pulseMs: 20 });
+    const made = await other.mutate(other.alice, 'agents.create', { name: 'worker', wait: true });
+    const opened = await other.mutate(other.alice, 'conversations.open', { agentId: (made.data as { id: string }).id });
+    const { id: conversationId } = opened.data as { id: string };
+    const started = await other.mutate(other.alice, 'runs.start', { conversationId, message: 'hold' });
+    const { runId } = started.data as { runId: string };
+    const late = await other.query(other.alice, 'runs.wait', { runId, timeoutMs: 200 });
+    expect(late.text).toMatch(/^\n+\{/);
+    expect(late).toMatchObject({ status: 200, data: { status: 'timeout', runId } });
+    const client = createCaissonClient({ url: other.url, apiKey: other.alice.secret });
+    await expect(client.runs.wait.query({ runId, timeoutMs: 200 })).resolves.toMatchObject({ status: 'timeout' });
+    const response = await fetch(
+      `${other.url}/trpc/runs.wait?input=${encodeURIComponent(JSON.stringify({ runId, timeoutMs: 60_000 }))}`,
+      { headers: bearer(other.alice) },
+    ); // it has begun to answer
+    expect(response.headers.get('x-content-type-options')).toBe('nosniff');
+    let isWaiting = false;
+    const wait = other.domain.runs.wait.bind(other.domain.runs);
+    other.domain.runs.wait = (...call) => {
+      isWaiting = true;
+      return wait(...call);
+    };
+    const told = client.runs.wait.query({ runId, timeoutMs: 60_000 });
+    told.catch(() => undefined); // looked at below
+    await until('the wait', () => isWaiting);
+    const closed = other.close();
+    expect(await response.json()).toMatchObject({ error: { data: { caisson: { code: 'DRAINING' } } } });
+    await expect(told).rejects.toMatchObject({ code: 'DRAINING' });
+    await closed;
   });
 });
 
