@@ -22,7 +22,7 @@ export const debianPackages = [
   'openssh-client',
   'patch',
   'procps',
-  'python3-minimal',
+  'python3',
   'socat',
   'unzip',
   'xz-utils',

@@ -31,7 +31,8 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
     return exitCodes.ok;
   } catch (thrown) {
     if (!(thrown instanceof CommanderError)) return await reportFailure(thrown, command);
-    return thrown.exitCode === 0 ? exitCodes.ok : exitCodes.usage; // commander has said why
+    if (thrown.exitCode === 0) return exitCodes.ok;
+    return args[0] === 'exec' ? exitCodes.notRun : exitCodes.usage; // commander has said why
   }
 }
 
@@ -50,12 +51,31 @@ async function buildProgram(args: readonly string[]): Promise<Command> {
     command
       .exitOverride()
       .showSuggestionAfterError()
-      .configureHelp({ showGlobalOptions: false })
+      .configureHelp({ showGlobalOptions: false, subcommandTerm, subcommandDescription })
       .configureOutput({
-        outputError: (text, write) => write(`${text}hint: ${usageHint(pathOf(command), text)}\n`),
+        outputError: (text, write) =>
+          write(`${text.replace(commandersWords, '$1')}hint: ${usageHint(pathOf(command), text)}\n`),
       });
   }
   return program;
+}
+
+/** Its parser says "command-argument value 'x' is invalid for argument 'port'." */
+const commandersWords = /command-argument value ('.*' is invalid for argument)/;
+
+/** What there is to type, short enough for a column. */
+function subcommandTerm(command: Command): string {
+  const words = command.registeredArguments.map((argument) => {
+    const name = `${argument.name()}${argument.variadic ? '...' : ''}`;
+    return argument.required ? `<${name}>` : `[${name}]`;
+  });
+  return [command.name(), ...words].join(' ');
+}
+
+/** The first sentence. */
+function subcommandDescription(command: Command): string {
+  const text = command.summary() || command.description();
+  return /^.*?\.(?=\s|$)/s.exec(text)?.[0] ?? text;
 }
 
 function* everyCommand(command: Command): Generator<Command> {

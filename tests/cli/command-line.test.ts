@@ -42,7 +42,7 @@ describe('the command line itself', () => {
   test('help of everything goes to stdout', async () => {
     const { exitCode, stdout } = await cli('help', 'agents');
     expect(exitCode).toBe(0);
-    expect(stdout).toContain('delete [options] <agent>');
+    expect(stdout).toContain('delete <agent>');
     expect((await cli('help', 'agents', 'create')).stdout).toBe((await cli('agents', 'create', '--help')).stdout);
   });
 
@@ -85,9 +85,9 @@ describe('the command line itself', () => {
     [['agents', 'list', '--jsn'], "error: unknown option '--jsn'"],
     [['events', 'x', '--after', '-1'], 'It must be a whole number'],
     [['send', 'x', 'y', '--timeout', 'soon'], 'It must be a time such as 90s'],
-    [['exec', 'x', '--timeout', '0', '--', 'true'], "option '--timeout <time>' argument '0' is invalid"],
+    [['shell', 'x', '--timeout'], "error: unknown option '--timeout'"],
+    [['preview', 'x', '99999'], "error: '99999' is invalid for argument 'port'. It must be a whole number"],
     [['kill', 'x', '1', '--grace', '61s'], 'at most 60s'],
-    [['exec', 'x', 'ls', '-l'], 'hint: What is run stands after --: `caisson exec <agent> -- ls -l`'],
     [['shell', 'x', 'ls', '-l'], 'hint: What is run stands after --: `caisson shell <agent> -- ls -l`'],
     [['permissions', 'answer', 'x', '--allow', '--reject'], 'cannot be used with option'],
   ] as const)('a wrong usage ends with 2 and a hint: %j', async ([args, message]) => {
@@ -95,6 +95,21 @@ describe('the command line itself', () => {
     expect([exitCode, stdout]).toEqual([2, '']);
     expect(stderr).toContain(message);
     expect(stderr).toMatch(/\nhint: .*`caisson /);
+  });
+
+  test.for([
+    [['exec', 'x', '--timeout', '0', '--', 'true'], "option '--timeout <time>' argument '0' is invalid"],
+    [['exec', 'x', 'ls', '-l'], 'hint: What is run stands after --: `caisson exec <agent> -- ls -l`'],
+    [['exec', 'x'], "error: missing required argument 'command'"],
+  ] as const)('a wrong usage of exec ends with 125, since 2 is what programs end with: %j', async ([args, message]) => {
+    const { exitCode, stderr } = await cli(...args);
+    expect(exitCode).toBe(125);
+    expect(stderr).toContain(message);
+  });
+
+  test('helps with long arguments are 80 columns wide at most', async () => {
+    const { stdout } = await cli('files', '--help');
+    expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
   });
 
   test('an error is two lines on stderr and ends with 1', async () => {

@@ -83,6 +83,8 @@ describe('preview', () => {
     const [{ id, state }] = JSON.parse(listed.stdout) as [{ id: string; state: string }];
     expect(state).toBe('active');
     expect((await cli('preview', 'worker', '--list')).stdout).toContain(id);
+    expect((await cli('preview', 'worker', '8080', '--list')).stdout).toContain(id);
+    expect((await cli('preview', 'worker', '8081', '--list')).stdout).not.toContain(id);
     expect((await cli('preview', 'worker', '--revoke', id)).stdout).toBe(`Revoked ${id} of port 8080\n`);
     expect((await new Visitor(workspace.url).visit(made.stdout.trim())).status).toBe(410);
   });

@@ -43,8 +43,8 @@ describe('exec', () => {
     ['no program', ['exec', 'worker', '--', '/etc/passwd'], 126],
     ['no such agent', ['exec', 'nobody', '--', 'true'], 125],
     ['a folder outside of the workspace', ['exec', 'worker', '--cwd', '/etc', '--', 'true'], 125],
-    ['an option that is none', ['exec', 'worker', 'ls', '-la'], 2],
-    ['a variable without a value', ['exec', 'worker', '--env', 'CI', '--', 'true'], 2],
+    ['an option that is none', ['exec', 'worker', 'ls', '-la'], 125],
+    ['a variable without a value', ['exec', 'worker', '--env', 'CI', '--', 'true'], 125],
   ] as const)('%s has its exit code', async ([, args, exitCode]) => {
     expect((await cli([...args])).exitCode).toBe(exitCode);
   });

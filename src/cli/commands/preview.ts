@@ -29,7 +29,7 @@ export function previewCommand(): Command {
     .option('--expires <time>', 'how long it lasts, e.g. 30m, 8h or 7d (default: 1h)', durationMs({ least: '1s' }))
     .option('--shared', 'for everyone who has the link')
     .option('--open', 'open it in the browser')
-    .option('--list', 'list the previews of the agent instead')
+    .option('--list', 'list the previews of the agent instead, or those of the port')
     .option('--revoke <id>', 'end a preview instead, with all that is open through it; `all` ends every one')
     .addOption(jsonOption('it'))
     .action(preview);
@@ -39,7 +39,7 @@ async function preview(nameOrId: string, port: number | undefined, options: Opti
   const client = await connect();
   const { id: agentId } = await findAgent(client, nameOrId);
   if (options.revoke !== undefined) return await revoke(client, agentId, options);
-  if (options.list === true) return await list(client, agentId, options);
+  if (options.list === true) return await list(client, agentId, port, options);
   if (port === undefined) {
     throw new CaissonError('BAD_REQUEST', 'Which port? None was given.', {
       hint: `\`caisson ports ${nameOrId}\` lists those that listen.`,
@@ -58,9 +58,15 @@ async function preview(nameOrId: string, port: number | undefined, options: Opti
   if (options.open === true) await openInBrowser(made.url);
 }
 
-async function list(client: CaissonClient, agentId: string, { json = false }: Options): Promise<void> {
+async function list(
+  client: CaissonClient,
+  agentId: string,
+  port: number | undefined,
+  { json = false }: Options,
+): Promise<void> {
   const { items } = await client.previews.list.query({ agentId });
-  await printListing({ rows: items, columns: columnsAt(Date.now()), json, empty: 'No previews.' });
+  const rows = items.filter((preview) => port === undefined || preview.port === port);
+  await printListing({ rows, columns: columnsAt(Date.now()), json, empty: 'No previews.' });
 }
 
 async function revoke(

@@ -1,5 +1,7 @@
+import { basename, dirname } from 'node:path';
 import { getSystemErrorMessage } from 'node:util';
 import { CaissonError, errorText } from '../../kernel/errors.ts';
+import { isTemporaryName } from '../../kernel/temporary-name.ts';
 
 /** Runs work on this machine's files; what the system refuses is the caller's to mend, not a defect. */
 export async function onThisMachine<Result>(work: () => Promise<Result>): Promise<Result> {
@@ -7,7 +9,7 @@ export async function onThisMachine<Result>(work: () => Promise<Result>): Promis
     return await work();
   } catch (thrown) {
     if (!isOfSystem(thrown)) throw thrown;
-    const what = thrown.path === undefined ? '' : `${JSON.stringify(thrown.path)}: `;
+    const what = thrown.path === undefined ? '' : `${JSON.stringify(asAsked(thrown.path))}: `;
     throw new CaissonError('BAD_REQUEST', `On this machine: ${what}${localErrorText(thrown)}.`, {
       hint: /^(?:ENOSPC|EDQUOT)$/.test(thrown.code ?? '')
         ? 'Make room on its disk.'
@@ -15,6 +17,11 @@ export async function onThisMachine<Result>(work: () => Promise<Result>): Promis
       cause: thrown,
     });
   }
+}
+
+/** Nobody has asked for a file under its temporary name: what is meant is its folder. */
+function asAsked(path: string): string {
+  return isTemporaryName(Buffer.from(basename(path))) ? dirname(path) : path;
 }
 
 /** What the operating system means by an error of Node, e.g. "address already in use". */

@@ -39,7 +39,7 @@ export function sameAgent(first: string, second: string): string {
 function splitRemote(text: string): { readonly agent: string; readonly path: string } {
   const colon = text.indexOf(':');
   const [agent, path] = colon < 0 ? [text, ''] : [text.slice(0, colon), text.slice(colon + 1)];
-  if (agent === '' || agent.includes('/')) {
+  if (!/^[a-z0-9][a-z0-9-]*$/.test(agent)) {
     throw new CaissonError('BAD_REQUEST', `${JSON.stringify(text)} names no agent.`, {
       hint: 'Write <agent>:<path>, such as alice:src/main.ts; the path begins in /workspace.',
     });

@@ -134,12 +134,15 @@ export type SearchItem = z.infer<typeof searchItemSchema>;
 /** Bound of one line of a search or watch on the wire. */
 export const maxItemLineBytes = 4 * 1024 * 1024;
 
+/** The name of what is remembered, and a number in it. */
+export const watchCursorSchema = z.string().regex(/^[0-9a-f]{1,64}\.\d{1,15}$/, 'must be the `cursor` of an item');
+
 export const watchRequestSchema = z.object({
   path: pathText,
   recursive: z.boolean(),
   /** Names of folders that are not watched. */
   exclude: z.array(z.string().min(1).max(255)).max(64),
-  cursor: z.string().max(100).nullable(),
+  cursor: watchCursorSchema.nullable(),
 });
 export type WatchRequest = z.infer<typeof watchRequestSchema>;
 
@@ -150,15 +153,14 @@ const watchChangeSchema = z.object({
   type: fileInfoSchema.shape.type.nullable(),
 });
 export type WatchChange = z.infer<typeof watchChangeSchema>;
-const watchCursor = z.string().max(100);
 export const watchItemSchema = z.discriminatedUnion('type', [
   /** Everything is watched from here on. `resumed`: nothing was missed since the cursor that was given. */
-  z.object({ type: z.literal('ready'), cursor: watchCursor, resumed: z.boolean() }),
-  z.object({ type: z.literal('changes'), cursor: watchCursor, changes: z.array(watchChangeSchema).max(256) }),
+  z.object({ type: z.literal('ready'), cursor: watchCursorSchema, resumed: z.boolean() }),
+  z.object({ type: z.literal('changes'), cursor: watchCursorSchema, changes: z.array(watchChangeSchema).max(256) }),
   /** Changes were lost: read the tree again. */
-  z.object({ type: z.literal('overflow'), cursor: watchCursor }),
+  z.object({ type: z.literal('overflow'), cursor: watchCursorSchema }),
   /** The tree has more folders than are watched: changes below the others are not seen. */
-  z.object({ type: z.literal('incomplete'), cursor: watchCursor, watchedFolders: z.int() }),
+  z.object({ type: z.literal('incomplete'), cursor: watchCursorSchema, watchedFolders: z.int() }),
 ]);
 export type WatchItem = z.infer<typeof watchItemSchema>;
 

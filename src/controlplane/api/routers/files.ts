@@ -9,6 +9,7 @@ import {
   maxSearchMatches,
   type SearchItem,
   type WatchItem,
+  watchCursorSchema,
 } from '../../../wire/contract/files.ts';
 import { decodeBytes } from '../../workspace/encoded-bytes.ts';
 import { pieceOfText, readInline } from '../../workspace/inline-content.ts';
@@ -223,7 +224,7 @@ export const filesRouter = router({
         recursive: z.boolean().default(true),
         /** Names of folders that are not watched. */
         exclude: z.array(z.string().min(1).max(255)).max(64).default(['.git', 'node_modules']),
-        cursor: z.string().max(100).nullish(),
+        cursor: watchCursorSchema.nullish(),
         lastEventId: z.string().max(100).nullish(),
       }),
     )
