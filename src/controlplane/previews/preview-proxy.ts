@@ -1,5 +1,6 @@
 import { type ClientRequest, type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
+import { Readable } from 'node:stream';
 import { createProxyServer } from 'httpxy';
 import { CaissonError, errorText } from '../../kernel/errors.ts';
 import type { LivePreview } from './live-preview.ts';
@@ -12,9 +13,9 @@ interface PreviewProxyOptions {
 
 export interface PreviewProxy {
   /** `request` must have the headers and the path that the app is to get. */
-  web(request: IncomingMessage, response: ServerResponse, live: LivePreview): void;
+  web(request: IncomingMessage, response: ServerResponse, live: Pick<LivePreview, 'connections'>): void;
   /** The same for a request to become a WebSocket. */
-  upgrade(request: IncomingMessage, socket: Socket, head: Buffer, live: LivePreview): void;
+  upgrade(request: IncomingMessage, socket: Socket, head: Buffer, live: Pick<LivePreview, 'connections'>): void;
 }
 
 /** How long an app may take from the end of a request to the first byte of its answer. */
@@ -93,7 +94,8 @@ export function createPreviewProxy({ onError }: PreviewProxyOptions): PreviewPro
   });
 
   const web: PreviewProxy['web'] = (request, response, live) => {
-    proxy.web(request, response, { agent: live.connections }).catch(() => response.destroy()); // the visitor's side broke
+    const body = isFramed(request) ? {} : { buffer: emptyBody() };
+    proxy.web(request, response, { agent: live.connections, ...body }).catch(() => response.destroy()); // the visitor's side broke
   };
   return {
     web(request, response, live) {
@@ -133,6 +135,23 @@ function unsoundStatus(status: number): CaissonError {
 
 function unsound(message: string): CaissonError {
   return new CaissonError('GUEST_PROTOCOL', message, { hint: "Look at the app's own log." });
+}
+
+/** Whether the app can tell where the body ends. */
+function isFramed({ headers }: IncomingMessage): boolean {
+  return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
+}
+
+/**
+ * In place of a body without framing. Node would write one as it comes for some methods, and the app take it for the next
+ * request on a connection that all visitors share.
+ */
+function emptyBody(): Readable {
+  return new Readable({
+    read() {
+      this.push(null);
+    },
+  });
 }
 
 /** Without a body, of which a part may be gone. */
