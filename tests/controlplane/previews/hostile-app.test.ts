@@ -63,6 +63,7 @@ describe('an app that answers with', () => {
     ['/early-hints', 200],
     ['/trailers', 200],
     ['/names-of-objects', 200],
+    ['/all-headers-hop-by-hop', 200],
     ['/body-of-204', 204],
     ['/header-flood', 502],
   ])('%s is answered with %i to a visitor', async (path, status) => {
@@ -73,6 +74,8 @@ describe('an app that answers with', () => {
     if (status === 502) expect(JSON.parse(answer.text)).toMatchObject({ error: { code: 'GUEST_PROTOCOL' } });
     else expect(answer.text).toBe(status === 204 ? '' : 'ok');
     expect(JSON.stringify(answer.headers)).not.toContain('upgrade');
+    // One that has no content has no length, either.
+    expect(status === 204 && 'content-length' in answer.headers).toBe(false);
   });
 
   test.each([
@@ -113,7 +116,7 @@ describe('an answer to an upgrade request', () => {
   ].join('\r\n');
 
   test.each([
-    ['101 Sw\x01', 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: abc\r\n'],
+    ['101 Sw\x01', 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: abc\r\nContent-Length: 5\r\n'],
     ['200 OK', 'Content-Length: 0\r\n'],
     ['404 Not\x01', 'Content-Length: 0\r\n'],
   ])('of status %s passes the same filter as any other', async (status, more) => {
@@ -128,6 +131,7 @@ describe('an answer to an upgrade request', () => {
     expect(answer).not.toMatch(/junk|domain=|alt-svc|caisson-preview-page/i);
     expect(answer).not.toContain('\x01');
     expect(answer.includes('sec-websocket-accept: abc\r\n')).toBe(status.startsWith('101'));
+    expect(answer.includes('content-length: 5\r\n')).toBe(false);
     expect(/connection: upgrade\r\nupgrade: websocket/i.test(answer)).toBe(status.startsWith('101'));
   });
 
