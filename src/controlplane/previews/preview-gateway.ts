@@ -66,7 +66,7 @@ export function createPreviewGateway(options: PreviewGatewayOptions): PreviewGat
     const live = await previews.admit(previewCookies(request.headers.cookie, hosts), place);
     if (!isAllowedInitiator(request, place, hosts)) {
       throw new CaissonError('FORBIDDEN', 'A page of another origin has sent this request.', {
-        hint: 'Only pages of the same agent may.',
+        hint: 'Only pages of the same agent may. One that shows another port in a frame must send a Referer.',
       });
     }
     return { live, clean };

@@ -122,6 +122,34 @@ describe('what passes to the app', () => {
     expect(await ask({ origin: sibling, 'sec-fetch-site': 'same-site', 'sec-fetch-mode': 'cors' }, 'POST')).toBe(200);
   });
 
+  test.each(['iframe', 'frame', 'object', 'embed', 'fencedframe'])(
+    'a visit into an %s does not, unless a page of the same agent or one that is no preview asks for it',
+    async (dest) => {
+      const { visitor, origin } = await visit(app);
+      const foreign = origin.replace(workspace.agent.id, `agt-${'0'.repeat(26)}`);
+      const sibling = origin.replace(/\/\/\d+/, '//4321');
+      const ask = async (site: string, headers: Record<string, string>): Promise<number> => {
+        const sent = { 'sec-fetch-site': site, 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': dest, ...headers };
+        return (await visitor.visit(origin, { headers: sent })).status;
+      };
+      // A redirect of another site makes a frame of a neighbour cross-site, and browsers send the cookie all the same.
+      for (const site of ['same-site', 'cross-site']) {
+        for (const from of [foreign, new URL(foreign).origin.replace(/\d+-agt-\w+\./, ''), 'null', 'about:srcdoc']) {
+          expect(await ask(site, { referer: `${from}/` })).toBe(403);
+          expect(await ask(site, { origin: from, referer: 'https://panel.example/' })).toBe(403);
+        }
+        expect(await ask(site, {})).toBe(403);
+        expect(await ask(site, { referer: 'https://panel.example/' })).toBe(200);
+      }
+      expect(await ask('same-site', { referer: `${sibling}/` })).toBe(200);
+      expect(await ask('same-site', { origin: sibling })).toBe(200);
+      expect(await ask('same-origin', {})).toBe(200);
+      expect(await ask('none', {})).toBe(200);
+      // A link that a person follows, also from a neighbour.
+      expect(await ask('same-site', { referer: `${foreign}/`, 'sec-fetch-dest': 'document' })).toBe(200);
+    },
+  );
+
   test('connections are used again', async () => {
     const { visitor, origin } = await visit(app);
     const before = app.connections.count;
