@@ -118,7 +118,7 @@ export function createServer(options: ServerOptions): Server {
     exposeHeadRoutes: false,
     genReqId: () => randomUUID(),
     frameworkErrors: (error, _request, reply) => void sendRefusal(reply, refusalOf(error)),
-    clientErrorHandler: (error, socket: Socket) => writeRawRefusal(socket, error),
+    clientErrorHandler: (error, socket: Socket) => writeRawRefusal(socket, error, services.previewHosts),
   });
   app.server.maxConnections = maxConnections;
   const connections = new OpenConnections(app.server);

@@ -128,7 +128,7 @@ export const settingsSchema = z.object({
     .regex(domainName, 'a domain name')
     .optional()
     .describe(
-      'Previews are at `<port>-<agent id>.<this domain>`. Take one that holds nothing else. Default: `preview.localhost`, which browsers find by themselves.',
+      'Previews are at `<port>-<agent id>.<this domain>`. Take one that holds nothing else, and put it on the Public Suffix List: apps cannot then set cookies for each other. Default: `preview.localhost`, which browsers find by themselves.',
     ),
   CAISSON_PREVIEW_URL: httpOrigin()
     .optional()

@@ -7,6 +7,7 @@ import { errorTable } from '../../kernel/error-table.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import { appRouter } from '../api/app-router.ts';
 import { toTrpcError } from '../api/error-mapping.ts';
+import type { PreviewHosts } from '../previews/preview-hosts.ts';
 
 /** An answer to a request that does not reach a procedure. */
 export interface Refusal {
@@ -41,32 +42,49 @@ export async function sendRefusal(reply: FastifyReply, { status, error }: Refusa
   await reply.code(status).type('application/json; charset=utf-8').send(refusalText({ status, error }));
 }
 
-/** For bytes that are not HTTP, or came too late. */
-export function writeRawRefusal(socket: Socket, error: Error): void {
+/** For bytes that are not HTTP, or came too late. `hosts`: of previews, for a request whose headers are too large. */
+export function writeRawRefusal(socket: Socket, error: Error, hosts?: Pick<PreviewHosts, 'covers' | 'domain'>): void {
   if (socket.destroyed || !socket.writable || ('code' in error && error.code === 'ECONNRESET')) {
     socket.destroy();
     return;
   }
   const code = 'code' in error ? error.code : undefined;
+  if (code === 'HPE_HEADER_OVERFLOW' && hosts !== undefined && hosts.covers(hostIn(error) ?? hosts.domain)) {
+    const text = `The headers of the request are too large. In a browser, delete the cookies of ${hosts.domain}: an app has set too many for all previews.\n`;
+    writeAnswer(socket, { status: 431, type: 'text/plain', text });
+    return;
+  }
   const status = code === 'HPE_HEADER_OVERFLOW' ? 431 : code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400;
   writeRefusal(socket, { status, error: new CaissonError('BAD_REQUEST', 'The request is not valid HTTP.') });
 }
 
 /** Where there is no reply to send it with, such as a request to upgrade. */
 export function writeRefusal(socket: Duplex, { status, error }: Refusal): void {
+  writeAnswer(socket, { status, type: 'application/json', text: refusalText({ status, error }) });
+}
+
+function writeAnswer(
+  socket: Duplex,
+  { status, type, text }: { readonly status: number; readonly type: string; readonly text: string },
+): void {
   if (!socket.writable) {
     socket.destroy();
     return;
   }
-  const text = refusalText({ status, error });
   const head = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
-    'content-type: application/json; charset=utf-8',
+    `content-type: ${type}; charset=utf-8`,
     `content-length: ${Buffer.byteLength(text)}`,
     'connection: close',
   ];
   socket.once('finish', () => socket.destroy()); // whatever the other end still sends, and whether or not it ends
   socket.end(`${head.join('\r\n')}\r\n\r\n${text}`);
+}
+
+/** The host that a broken request names, as far as its last packet tells. Cookies that fill several come behind it. */
+function hostIn(error: Error): string | undefined {
+  const packet = 'rawPacket' in error && Buffer.isBuffer(error.rawPacket) ? error.rawPacket.toString('latin1') : '';
+  return /^host:[ \t]*(\S+)/im.exec(packet)?.[1];
 }
 
 function refusalText({ status, error }: Refusal): string {

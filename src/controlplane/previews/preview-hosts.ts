@@ -15,12 +15,13 @@ interface HostSettings {
 
 /** The names of previews: `<port>-<agent id>.<domain>`. */
 export class PreviewHosts {
-  readonly #domain: string;
+  /** That all previews are in, in lower case. */
+  readonly domain: string;
   readonly #publicUrl: URL | null;
   #ownPort = 80;
 
   constructor({ domain, publicUrl }: HostSettings) {
-    this.#domain = domain;
+    this.domain = domain;
     this.#publicUrl = publicUrl === null ? null : new URL(publicUrl);
   }
 
@@ -37,12 +38,12 @@ export class PreviewHosts {
   /** Whether a Host header names the preview domain or anything in it: then nothing but a preview may answer. */
   covers(host: string | undefined): boolean {
     const name = nameOf(host);
-    return name === this.#domain || name.endsWith(`.${this.#domain}`);
+    return name === this.domain || name.endsWith(`.${this.domain}`);
   }
 
   /** Undefined for names in the domain that stand for nothing. */
   placeOf(host: string | undefined): PreviewPlace | undefined {
-    const label = nameOf(host).slice(0, -this.#domain.length - 1);
+    const label = nameOf(host).slice(0, -this.domain.length - 1);
     const [, port = '', agent = ''] = /^([1-9]\d{0,4})-(agt-[a-z0-9]+)$/.exec(label) ?? [];
     const agentId = agentIdSchema.safeParse(agent);
     if (!agentId.success || Number(port) > 65_535 || /\.(?::|$)/.test(host ?? '')) return undefined;
@@ -52,7 +53,7 @@ export class PreviewHosts {
   /** Without a slash at its end. */
   originOf({ agentId, port }: PreviewPlace): string {
     const url = new URL(this.#publicUrl ?? `http://caisson:${this.#ownPort}`);
-    url.hostname = `${port}-${agentId}.${this.#domain}`;
+    url.hostname = `${port}-${agentId}.${this.domain}`;
     return url.origin;
   }
 }

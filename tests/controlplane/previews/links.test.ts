@@ -183,6 +183,17 @@ describe('hosts', () => {
     expect(answer.text).not.toContain(workspace.apiKey);
   });
 
+  test('of previews say what to do about more cookies than headers can hold', async () => {
+    const made = await link();
+    const { host } = new URL(made.origin);
+    // As apps plant them: for the whole domain, 4 KB each.
+    const cookies = Array.from({ length: 17 }, (_, n) => `c${n}=${'x'.repeat(4_090)}`).join('; ');
+    const bytes = `GET / HTTP/1.1\r\nHost: ${host}\r\nCookie: ${cookies}\r\n\r\n`;
+    expect(await new Visitor(workspace.url).raw(bytes)).toMatch(
+      /^HTTP\/1\.1 431 [^]*text\/plain[^]*delete the cookies of preview\.localhost/,
+    );
+  });
+
   test('of the API do not reach previews, and foreign names reach nothing', async () => {
     const visitor = new Visitor(workspace.url);
     expect((await visitor.visit(`${workspace.url}/`, { headers: { host: 'evil.example' } })).status).toBe(403);
