@@ -10,8 +10,11 @@ interface RequestHeadersOptions {
   readonly trustedProxies: BlockList;
 }
 
-/** Ours, and what only we may say: whatever a client sends of these is dropped. */
-const dropped = /^(caisson-|x-forwarded-|forwarded$|x-real-ip$|proxy-)/;
+/**
+ * Ours, and what only we may say: whatever a client sends of these is dropped. Names with underscores too, as nginx does by
+ * default: CGI and WSGI apps take `x_forwarded_for` for `x-forwarded-for`.
+ */
+const dropped = /_|^(caisson-|x-forwarded-|forwarded$|x-real-ip$|proxy-)/;
 
 /** A key of ours in a header of the caller. */
 const ownKey = /^bearer +ck_/i;

@@ -62,6 +62,7 @@ describe('what passes to the app', () => {
         'x-forwarded-port': '1',
         'x-forwarded-prefix': '/evil',
         'x-real-ip': '1.2.3.4',
+        X_Forwarded_For: '1.2.3.4',
         forwarded: 'for=1.2.3.4',
         referer: `${origin}/?caisson-preview=cpv_x`,
         te: 'trailers',
