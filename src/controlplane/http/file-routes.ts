@@ -65,7 +65,8 @@ export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): vo
           hint: 'Give the bytes of the path, percent-encoded: ?path=src/main.ts',
         });
       }
-      return { guest: await options.workspaces.open(principal, agentId.data), path, signal: place.signal };
+      const { signal } = place;
+      return { guest: await options.workspaces.open(principal, agentId.data, signal), path, signal };
     };
 
     scope.head<{ Params: { agentId: string } }>('/v1/agents/:agentId/file', async (request, reply) => {

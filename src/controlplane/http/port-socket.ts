@@ -17,7 +17,7 @@ export function portSocketRoute(workspaces: Pick<Workspaces, 'running'>): WebSoc
     async accept({ principal, params, signal }) {
       const agentId = agentIdSchema.safeParse(params['agentId']);
       if (!agentId.success) throw new CaissonError('AGENT_NOT_FOUND', 'There is no such agent.');
-      const guest = await workspaces.running(principal, agentId.data);
+      const guest = await workspaces.running(principal, agentId.data, signal);
       const port = portSchema.safeParse(Number(params['port']));
       if (!port.success) throw new CaissonError('BAD_REQUEST', 'A port is a number from 1 to 65535.');
       const connection = await guest.ports.connect(port.data, { signal });

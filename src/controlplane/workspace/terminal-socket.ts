@@ -27,7 +27,7 @@ export function terminalSocketRoute(workspaces: Workspaces): WebSocketRoute {
         querySchema.safeParse(given(query)),
       ];
       if (!agentId.success) throw new CaissonError('BAD_REQUEST', 'The address names no agent.');
-      const guest = await workspaces.running(principal, agentId.data);
+      const guest = await workspaces.running(principal, agentId.data, signal);
       if (!terminalId.success) throw new CaissonError('BAD_REQUEST', 'The address names no terminal.');
       if (!request.success) {
         throw new CaissonError('BAD_REQUEST', `The query is not valid: ${request.error.issues[0]?.message ?? ''}.`);

@@ -15,7 +15,8 @@ interface WorkspacesOptions {
 
 /**
  * The one way from a caller to the inside of an agent's sandbox: files, processes, terminals, ports. All methods reject
- * with AGENT_NOT_FOUND for an agent that the caller may not use.
+ * with AGENT_NOT_FOUND for an agent that the caller may not use, and with the signal's reason when it has aborted before
+ * the guest is there: for a caller who has left, or whose key was revoked meanwhile, nothing is begun.
  */
 export class Workspaces {
   readonly #options: WorkspacesOptions;
@@ -25,20 +26,28 @@ export class Workspaces {
   }
 
   /** The agent's guest; its sandbox is brought up where needed. Rejects with what kept it from starting. */
-  async open(principal: Principal, agentId: AgentId): Promise<GuestClient> {
+  async open(principal: Principal, agentId: AgentId, signal: AbortSignal | undefined): Promise<GuestClient> {
     const agent = await this.#options.access.agent(principal, agentId);
-    return await this.#options.guests.ensureClient(agent);
+    const guest = await this.#options.guests.ensureClient(agent);
+    signal?.throwIfAborted();
+    return guest;
   }
 
   /** The agent's guest as it is; undefined where the sandbox does not run. */
-  async find(principal: Principal, agentId: AgentId): Promise<GuestClient | undefined> {
+  async find(
+    principal: Principal,
+    agentId: AgentId,
+    signal: AbortSignal | undefined,
+  ): Promise<GuestClient | undefined> {
     const agent = await this.#options.access.agent(principal, agentId);
-    return await this.#options.guests.findClient(agent);
+    const guest = await this.#options.guests.findClient(agent);
+    signal?.throwIfAborted();
+    return guest;
   }
 
   /** The same for what makes no sense in a sandbox that was not running: else SANDBOX_NOT_RUNNING. */
-  async running(principal: Principal, agentId: AgentId): Promise<GuestClient> {
-    const guest = await this.find(principal, agentId);
+  async running(principal: Principal, agentId: AgentId, signal: AbortSignal | undefined): Promise<GuestClient> {
+    const guest = await this.find(principal, agentId, signal);
     if (guest === undefined) throw new CaissonError('SANDBOX_NOT_RUNNING', `The sandbox of ${agentId} is not running.`);
     return guest;
   }

@@ -1,7 +1,10 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { Agent } from '../../../src/agents/agent.ts';
 import { type CaissonClient, createCaissonClient } from '../../../src/client/index.ts';
+import { Fleet } from '../../../src/controlplane/fleet/fleet.ts';
+import { newCheckpointId, newProcessId, newTerminalId } from '../../../src/kernel/ids.ts';
 import { until } from '../../until.ts';
 import { type RunningWorkspace, startWorkspace } from './running-workspace.ts';
 
@@ -85,4 +88,52 @@ test('ends its uploads: what it began to write is not there', async () => {
   await expect(upload).rejects.toMatchObject({ code: 'UNAUTHORIZED' });
   await until('its traces are gone', async () => !(await hasPart()));
   expect((await workspace.client.files.read.query({ agentId, path: 'kept' })).content).toBe('old');
+});
+
+describe('while its sandbox starts, has nothing done there: ', () => {
+  /** What an act comes to whose key is revoked after it asked for the sandbox, and before it has it. */
+  async function outcome(act: () => Promise<unknown>): Promise<string> {
+    const [asked, started] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const { ensureClient, findClient } = Fleet.prototype;
+    const slowly = <Guest>(find: (this: Fleet, agent: Agent) => Promise<Guest>) =>
+      async function (this: Fleet, agent: Agent): Promise<Guest> {
+        asked.resolve();
+        await started.promise;
+        return await find.call(this, agent);
+      };
+    const spies = [
+      vi.spyOn(Fleet.prototype, 'ensureClient').mockImplementation(slowly(ensureClient)),
+      vi.spyOn(Fleet.prototype, 'findClient').mockImplementation(slowly(findClient)),
+    ];
+    const acting = act().then(
+      () => 'done',
+      ({ code }: { code: string }) => code,
+    );
+    await Promise.race([asked.promise, acting]);
+    for (const spy of spies) spy.mockRestore();
+    await revoke();
+    started.resolve();
+    return await acting;
+  }
+  const [processId, terminalId, checkpointId] = [newProcessId(), newTerminalId(), newCheckpointId()];
+
+  test.each([
+    ['processes.exec', () => client.processes.exec.mutate({ agentId, command: ['true'] })],
+    ['processes.start', () => client.processes.start.mutate({ agentId, command: ['true'] })],
+    ['processes.write', () => client.processes.write.mutate({ agentId, processId, end: true })],
+    ['processes.signal', () => client.processes.signal.mutate({ agentId, processId, signal: 'SIGTERM' })],
+    ['processes.kill', () => client.processes.kill.mutate({ agentId, processId })],
+    ['terminals.open', () => client.terminals.open.mutate({ agentId, command: ['true'] })],
+    ['terminals.resize', () => client.terminals.resize.mutate({ agentId, terminalId, cols: 80, rows: 24 })],
+    ['terminals.close', () => client.terminals.close.mutate({ agentId, terminalId })],
+    ['changes.restore', () => client.changes.restore.mutate({ agentId, checkpointId })],
+    ['files.write', () => client.files.write.mutate({ agentId, path: 'written', content: '' })],
+    ['files.mkdir', () => client.files.mkdir.mutate({ agentId, path: 'made' })],
+    ['files.move', () => client.files.move.mutate({ agentId, from: 'kept', to: 'moved' })],
+    ['files.copy', () => client.files.copy.mutate({ agentId, from: 'kept', to: 'copied' })],
+    ['files.remove', () => client.files.remove.mutate({ agentId, path: 'kept' })],
+  ])('%s', async (_name, act) => {
+    // The guest would say that there is no such process, terminal, checkpoint or file, or do it.
+    expect(await outcome(act)).toBe('UNAUTHORIZED');
+  });
 });

@@ -1,4 +1,8 @@
 import { beforeAll, afterAll, expect, test } from 'vitest';
+import type { Principal } from '../../../src/controlplane/auth/identity.ts';
+import { Workspaces } from '../../../src/controlplane/workspace/workspaces.ts';
+import { CaissonError } from '../../../src/kernel/errors.ts';
+import { newAgentId, newKeyId, newUserId } from '../../../src/kernel/ids.ts';
 import { startWorkspace, type RunningWorkspace } from './running-workspace.ts';
 
 let workspace: RunningWorkspace;
@@ -13,3 +17,19 @@ test('an agent is created with its sandbox up, and a stranger does not see it', 
     code: 'AGENT_NOT_FOUND',
   });
 });
+
+test.each(['open', 'find', 'running'] as const)(
+  'whoever has left before the sandbox is there, has nothing done by %s',
+  async (how) => {
+    const caller = new AbortController();
+    const left = new CaissonError('ABORTED', 'The caller has left.');
+    const start = (): Promise<never> => {
+      caller.abort(left);
+      return Promise.resolve('a guest' as never);
+    };
+    const agent = () => Promise.resolve('an agent' as never);
+    const workspaces = new Workspaces({ access: { agent }, guests: { ensureClient: start, findClient: start } });
+    const principal: Principal = { userId: newUserId(), userName: 'alice', role: 'member', keyId: newKeyId() };
+    await expect(workspaces[how](principal, newAgentId(), caller.signal)).rejects.toBe(left);
+  },
+);

@@ -32,7 +32,7 @@ export const changesRouter = router({
     .output(statusAnswerSchema)
     .query(async ({ ctx, input, signal }) => {
       const { agentId, since, cursor, ...request } = input;
-      const guest = await ctx.services.workspaces.open(ctx.principal, agentId);
+      const guest = await ctx.services.workspaces.open(ctx.principal, agentId, signal);
       const asked = { ...request, since: toWireSince(since), after: cursor };
       const { changes, nextAfter, ...page } = await guest.changes.status(asked, signal);
       return { ...page, items: changes, nextCursor: nextAfter };
@@ -56,7 +56,7 @@ export const changesRouter = router({
     .output(diffAnswerSchema)
     .query(async ({ ctx, input, signal }) => {
       const { agentId, since, cursor, ...request } = input;
-      const guest = await ctx.services.workspaces.open(ctx.principal, agentId);
+      const guest = await ctx.services.workspaces.open(ctx.principal, agentId, signal);
       const asked = { ...request, since: toWireSince(since), after: cursor };
       const { files, nextAfter, ...page } = await guest.changes.diff(asked, signal);
       return { ...page, items: files, nextCursor: nextAfter };
@@ -70,7 +70,7 @@ export const changesRouter = router({
     .input(z.strictObject({ agentId: agentIdSchema }))
     .output(checkpointListSchema)
     .query(async ({ ctx, input, signal }) => {
-      const guest = await ctx.services.workspaces.open(ctx.principal, input.agentId);
+      const guest = await ctx.services.workspaces.open(ctx.principal, input.agentId, signal);
       return { items: await guest.changes.checkpoints(signal) };
     }),
 
@@ -88,14 +88,14 @@ export const changesRouter = router({
       ]),
     )
     .output(restoreAnswerSchema)
-    .mutation(async ({ ctx, input }) => {
+    .mutation(async ({ ctx, input, signal }) => {
       const { access, workspaces, domain } = ctx.services;
       const { paths, force } = input;
       const [agentId, checkpoint] =
         'runId' in input
           ? [(await access.run(ctx.principal, input.runId)).agentId, input.runId]
           : [input.agentId, input.checkpointId];
-      const guest = await workspaces.open(ctx.principal, agentId);
+      const guest = await workspaces.open(ctx.principal, agentId, signal);
       const report = await guest.changes.restore({ checkpoint, paths, force });
       const { undo, written, removed } = report;
       await domain.agents.workspaceRestored(agentId, { by: ctx.principal.userId, checkpoint, undo, written, removed });

@@ -45,7 +45,7 @@ export const filesRouter = router({
     )
     .output(z.object({ items: z.array(fileInfoSchema), nextCursor: filePathSchema.nullable() }))
     .query(async ({ ctx, input, signal }) => {
-      const guest = await ctx.services.workspaces.open(ctx.principal, input.agentId);
+      const guest = await ctx.services.workspaces.open(ctx.principal, input.agentId, signal);
       const { path, recursive, cursor, limit } = input;
       const after = cursor == null ? undefined : bytesOf(cursor);
       const { entries, next } = await guest.files.list(bytesOf(path), { recursive, limit, after, signal });
@@ -57,7 +57,7 @@ export const filesRouter = router({
     .input(z.strictObject({ ...fileIn, follow: z.boolean().default(true) }))
     .output(fileInfoSchema)
     .query(async ({ ctx, input, signal }) => {
-      const guest = await ctx.services.workspaces.open(ctx.principal, input.agentId);
+      const guest = await ctx.services.workspaces.open(ctx.principal, input.agentId, signal);
       return await guest.files.stat(bytesOf(input.path), { follow: input.follow, signal });
     }),
 
@@ -89,7 +89,7 @@ export const filesRouter = router({
     )
     .query(async ({ ctx, input, signal }) => {
       const { offset, length, encoding, ifNoneMatch } = input;
-      const guest = await ctx.services.workspaces.open(ctx.principal, input.agentId);
+      const guest = await ctx.services.workspaces.open(ctx.principal, input.agentId, signal);
       const path = bytesOf(input.path);
       const range = `bytes=${offset}-${offset + length - 1}`;
       const opened = await guest.files.open(path, { range, ifNoneMatch }, signal).catch((thrown: unknown) => {
@@ -139,7 +139,7 @@ export const filesRouter = router({
     .mutation(async ({ ctx, input, signal }) => {
       const { agentId, path, content, encoding, ...options } = input;
       const bytes = decodeContent(content, encoding);
-      const guest = await ctx.services.workspaces.open(ctx.principal, agentId);
+      const guest = await ctx.services.workspaces.open(ctx.principal, agentId, signal);
       return await guest.files.write(bytesOf(path), bytes, { ...options, signal });
     }),
 
@@ -148,7 +148,7 @@ export const filesRouter = router({
     .input(z.strictObject({ ...fileIn, parents: z.boolean().default(false) }))
     .output(fileInfoSchema)
     .mutation(async ({ ctx, input: { agentId, ...request }, signal }) => {
-      const guest = await ctx.services.workspaces.open(ctx.principal, agentId);
+      const guest = await ctx.services.workspaces.open(ctx.principal, agentId, signal);
       return await guest.files.makeFolder(request, signal);
     }),
 
@@ -157,7 +157,7 @@ export const filesRouter = router({
     .input(transferInput)
     .output(fileInfoSchema)
     .mutation(async ({ ctx, input: { agentId, ...request }, signal }) => {
-      const guest = await ctx.services.workspaces.open(ctx.principal, agentId);
+      const guest = await ctx.services.workspaces.open(ctx.principal, agentId, signal);
       return await guest.files.move(request, signal);
     }),
 
@@ -166,7 +166,7 @@ export const filesRouter = router({
     .input(transferInput)
     .output(fileInfoSchema)
     .mutation(async ({ ctx, input: { agentId, ...request }, signal }) => {
-      const guest = await ctx.services.workspaces.open(ctx.principal, agentId);
+      const guest = await ctx.services.workspaces.open(ctx.principal, agentId, signal);
       return await guest.files.copy(request, signal);
     }),
 
@@ -175,7 +175,7 @@ export const filesRouter = router({
     .input(z.strictObject({ ...fileIn, recursive: z.boolean().default(false) }))
     .output(z.object({}))
     .mutation(async ({ ctx, input: { agentId, ...request }, signal }) => {
-      const guest = await ctx.services.workspaces.open(ctx.principal, agentId);
+      const guest = await ctx.services.workspaces.open(ctx.principal, agentId, signal);
       await guest.files.remove(request, signal);
       return {};
     }),
@@ -205,7 +205,7 @@ export const filesRouter = router({
       const { workspaces, subscriptions } = ctx.services;
       const { agentId, lastEventId: _, ...request } = input;
       using place = subscriptions.enter(ctx.principal.keyId, signal);
-      const guest = await workspaces.open(ctx.principal, agentId);
+      const guest = await workspaces.open(ctx.principal, agentId, place.signal);
       yield* guest.files.search(request, place.signal);
       place.signal.throwIfAborted();
     }),
@@ -235,7 +235,7 @@ export const filesRouter = router({
       const from = { ...request, cursor: lastEventId ?? cursor ?? null };
       // Somebody may have stopped the sandbox to end what runs in it: a watch that comes back must not start it again.
       const reach = from.cursor === null ? 'open' : 'running';
-      const guest = await workspaces[reach](ctx.principal, agentId);
+      const guest = await workspaces[reach](ctx.principal, agentId, place.signal);
       for await (const item of guest.files.watch(from, place.signal)) yield tracked(item.cursor, item);
       place.signal.throwIfAborted();
     }),

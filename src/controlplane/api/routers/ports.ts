@@ -12,7 +12,7 @@ export const portsRouter = router({
     .input(z.strictObject({ agentId: agentIdSchema }))
     .output(z.object({ items: z.array(listeningPortSchema).readonly() }))
     .query(async ({ ctx, input, signal }) => {
-      const guest = await ctx.services.workspaces.running(ctx.principal, input.agentId);
+      const guest = await ctx.services.workspaces.running(ctx.principal, input.agentId, signal);
       return { items: await guest.ports.list(signal) };
     }),
 });

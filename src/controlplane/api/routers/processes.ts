@@ -35,7 +35,7 @@ export const processesRouter = router({
     .mutation(async ({ ctx, input, signal }) => {
       const { agentId, encoding, input: given, ...request } = input;
       const read = given === undefined ? {} : { input: decodeBytes(given).toString('base64') };
-      const guest = await ctx.services.workspaces.open(ctx.principal, agentId);
+      const guest = await ctx.services.workspaces.open(ctx.principal, agentId, signal);
       const { stdout, stderr, ...end } = await guest.processes.exec({ ...request, ...read }, signal);
       const textOf = (base64: string): string =>
         encoding === 'base64' ? base64 : Buffer.from(base64, 'base64').toString('utf8');
@@ -62,9 +62,9 @@ export const processesRouter = router({
       }),
     )
     .output(processSchema)
-    .mutation(async ({ ctx, input }) => {
+    .mutation(async ({ ctx, input, signal }) => {
       const { agentId, ...request } = input;
-      return await (await ctx.services.workspaces.open(ctx.principal, agentId)).processes.start(request);
+      return await (await ctx.services.workspaces.open(ctx.principal, agentId, signal)).processes.start(request);
     }),
 
   /**
@@ -75,15 +75,17 @@ export const processesRouter = router({
     .input(z.strictObject(ofAgent))
     .output(processesSchema)
     .query(async ({ ctx, input, signal }) => {
-      return await (await ctx.services.workspaces.running(ctx.principal, input.agentId)).processes.list(signal);
+      return await (await ctx.services.workspaces.running(ctx.principal, input.agentId, signal)).processes.list(signal);
     }),
 
   /** A process that was started through the API. */
   get: sandboxProcedure
     .input(byId)
     .output(processSchema)
-    .query(async ({ ctx, input }) => {
-      return await (await ctx.services.workspaces.running(ctx.principal, input.agentId)).processes.get(input.processId);
+    .query(async ({ ctx, input, signal }) => {
+      return await (
+        await ctx.services.workspaces.running(ctx.principal, input.agentId, signal)
+      ).processes.get(input.processId);
     }),
 
   /**
@@ -93,8 +95,8 @@ export const processesRouter = router({
   write: sandboxProcedure
     .input(byId.extend({ input: bytesInputSchema.prefault({ data: '' }), end: z.boolean().default(false) }))
     .output(inputAnswerSchema)
-    .mutation(async ({ ctx, input }) => {
-      const guest = await ctx.services.workspaces.running(ctx.principal, input.agentId);
+    .mutation(async ({ ctx, input, signal }) => {
+      const guest = await ctx.services.workspaces.running(ctx.principal, input.agentId, signal);
       return await guest.processes.write(input.processId, decodeBytes(input.input), input.end);
     }),
 
@@ -102,8 +104,8 @@ export const processesRouter = router({
   signal: sandboxProcedure
     .input(z.strictObject({ ...ofAgent, ...targetFields, signal: signalSchema }))
     .output(z.object({}))
-    .mutation(async ({ ctx, input }) => {
-      const { processes } = await ctx.services.workspaces.running(ctx.principal, input.agentId);
+    .mutation(async ({ ctx, input, signal }) => {
+      const { processes } = await ctx.services.workspaces.running(ctx.principal, input.agentId, signal);
       const target = oneTarget(input);
       if ('id' in target) await processes.signal(target.id, input.signal);
       else await processes.signalPid(target.pid, input.signal);
@@ -126,10 +128,9 @@ export const processesRouter = router({
       }),
     )
     .output(killAnswerSchema)
-    .mutation(async ({ ctx, input }) => {
-      const { processes } = await ctx.services.workspaces.running(ctx.principal, input.agentId);
-      const { signal, graceMs } = input;
-      return await processes.kill({ target: oneTarget(input), signal, graceMs });
+    .mutation(async ({ ctx, input, signal }) => {
+      const { processes } = await ctx.services.workspaces.running(ctx.principal, input.agentId, signal);
+      return await processes.kill({ target: oneTarget(input), signal: input.signal, graceMs: input.graceMs });
     }),
 
   /** Waits for the end of a process. A time-out ends the wait, never the process; `state` of the answer tells. */
@@ -137,7 +138,7 @@ export const processesRouter = router({
     .input(byId.extend({ timeoutMs: z.int().min(0).max(600_000).default(30_000) }))
     .output(processSchema)
     .query(async ({ ctx, input, signal }) => {
-      const guest = await ctx.services.workspaces.running(ctx.principal, input.agentId);
+      const guest = await ctx.services.workspaces.running(ctx.principal, input.agentId, signal);
       const over = anyOf(signal, ctx.services.draining);
       return await guest.processes.wait(input.processId, input.timeoutMs, over);
     }),
@@ -162,7 +163,7 @@ export const processesRouter = router({
     .subscription(async function* ({ ctx, input, signal }): AsyncGenerator<TrackedEnvelope<LogBatch>, void> {
       const { workspaces, subscriptions } = ctx.services;
       using place = subscriptions.enter(ctx.principal.keyId, signal);
-      const guest = await workspaces.running(ctx.principal, input.agentId);
+      const guest = await workspaces.running(ctx.principal, input.agentId, place.signal);
       const { processId, follow } = input;
       const batches = readProcessLogs(guest, {
         processId,

@@ -15,8 +15,8 @@ export const terminalsRouter = router({
   open: sandboxProcedure
     .input(openTerminalSchema.extend(ofAgent))
     .output(terminalSchema)
-    .mutation(async ({ ctx, input: { agentId, ...request } }) => {
-      const guest = await ctx.services.workspaces.open(ctx.principal, agentId);
+    .mutation(async ({ ctx, input: { agentId, ...request }, signal }) => {
+      const guest = await ctx.services.workspaces.open(ctx.principal, agentId, signal);
       return await guest.terminals.open(request);
     }),
 
@@ -27,8 +27,8 @@ export const terminalsRouter = router({
   list: sandboxProcedure
     .input(z.strictObject(ofAgent))
     .output(z.object({ items: z.array(terminalSchema).readonly() }))
-    .query(async ({ ctx, input: { agentId } }) => {
-      const guest = await ctx.services.workspaces.find(ctx.principal, agentId);
+    .query(async ({ ctx, input: { agentId }, signal }) => {
+      const guest = await ctx.services.workspaces.find(ctx.principal, agentId, signal);
       return { items: guest === undefined ? [] : await guest.terminals.list() };
     }),
 
@@ -36,8 +36,8 @@ export const terminalsRouter = router({
   get: sandboxProcedure
     .input(byId)
     .output(terminalSchema)
-    .query(async ({ ctx, input: { agentId, terminalId } }) => {
-      const guest = await ctx.services.workspaces.running(ctx.principal, agentId);
+    .query(async ({ ctx, input: { agentId, terminalId }, signal }) => {
+      const guest = await ctx.services.workspaces.running(ctx.principal, agentId, signal);
       return await guest.terminals.get(terminalId);
     }),
 
@@ -45,8 +45,8 @@ export const terminalsRouter = router({
   resize: sandboxProcedure
     .input(terminalSizeSchema.extend(byId.shape))
     .output(terminalSchema)
-    .mutation(async ({ ctx, input: { agentId, terminalId, ...size } }) => {
-      const guest = await ctx.services.workspaces.running(ctx.principal, agentId);
+    .mutation(async ({ ctx, input: { agentId, terminalId, ...size }, signal }) => {
+      const guest = await ctx.services.workspaces.running(ctx.principal, agentId, signal);
       return await guest.terminals.resize(terminalId, size);
     }),
 
@@ -57,8 +57,8 @@ export const terminalsRouter = router({
   close: sandboxProcedure
     .input(byId)
     .output(terminalSchema)
-    .mutation(async ({ ctx, input: { agentId, terminalId } }) => {
-      const guest = await ctx.services.workspaces.running(ctx.principal, agentId);
+    .mutation(async ({ ctx, input: { agentId, terminalId }, signal }) => {
+      const guest = await ctx.services.workspaces.running(ctx.principal, agentId, signal);
       return await guest.terminals.close(terminalId);
     }),
 });
