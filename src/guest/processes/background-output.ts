@@ -24,8 +24,7 @@ export class BackgroundOutput implements OutputSink {
   }
 
   write(stream: OutputStream, chunk: Buffer): boolean {
-    this.log.push(stream, chunk);
-    this.#budget.keep();
+    this.#budget.push(this.log, stream, chunk);
     this.#tell();
     return true;
   }

@@ -1,4 +1,5 @@
 import { maxLogBytesInAll } from '../../wire/contract/processes.ts';
+import type { OutputStream } from '../../wire/output-frames.ts';
 import type { OutputLog } from './output-log.ts';
 
 /** What is taken at a time from the log that must give. */
@@ -10,11 +11,13 @@ export class LogBudget {
   readonly #running = new Set<OutputLog>();
   /** In the order in which they ended. */
   readonly #ended = new Set<OutputLog>();
+  #bytes = 0;
 
   constructor(limit = maxLogBytesInAll) {
     this.#limit = limit;
   }
 
+  /** An empty one. From now on it grows by `push` alone. */
   add(log: OutputLog): void {
     this.#running.add(log);
   }
@@ -25,21 +28,28 @@ export class LogBudget {
   }
 
   remove(log: OutputLog): void {
-    this.#running.delete(log);
-    this.#ended.delete(log);
+    if (this.#running.delete(log) || this.#ended.delete(log)) this.#bytes -= log.bytes;
   }
 
-  /** After something was added to a log. */
-  keep(): void {
-    while (this.bytes > this.#limit) this.#giving()?.drop(stepBytes);
+  /** Adds to a log that it knows, and takes from others, or from it, what is too much. */
+  push(log: OutputLog, stream: OutputStream, chunk: Buffer): void {
+    this.#change(log, () => log.push(stream, chunk));
+    while (this.#bytes > this.#limit) {
+      const giving = this.#giving();
+      if (giving === undefined) return;
+      this.#change(giving, () => giving.drop(stepBytes));
+    }
   }
 
   /** Of all logs that it knows. */
   get bytes(): number {
-    let bytes = 0;
-    for (const log of this.#running) bytes += log.bytes;
-    for (const log of this.#ended) bytes += log.bytes;
-    return bytes;
+    return this.#bytes;
+  }
+
+  #change(log: OutputLog, change: () => void): void {
+    const before = log.bytes;
+    change();
+    this.#bytes += log.bytes - before;
   }
 
   #giving(): OutputLog | undefined {

@@ -9,9 +9,11 @@ import type { ProcEntry } from './proc.ts';
  */
 const variable = 'CAISSON_PROCESS_ID';
 
-/** What is read of an environment, and how many between two turns of the event loop. */
-const longestBytes = 64 * 1024;
+/** What is read of an environment at a time, and how often between two turns of the event loop. */
+const pieceBytes = 64 * 1024;
 const lot = 32;
+/** A program is started with no more than this in arguments and environment, whatever its limits are. */
+const longestBytes = 6 * 1024 * 1024;
 
 export function markOf(id: ProcessId): string {
   return `${variable}=${id}`;
@@ -21,23 +23,32 @@ export function markVariable(id: ProcessId): Readonly<Record<string, string>> {
   return { [variable]: id };
 }
 
-/** Those that bear the mark among the processes that were left to init. */
+/**
+ * Those that bear the mark among the processes that were left to init. It stands anywhere in an environment: a shell orders
+ * that anew.
+ */
 export async function markedOrphans(mark: string, entries: readonly ProcEntry[]): Promise<ProcEntry[]> {
-  const environment = Buffer.allocUnsafe(longestBytes);
+  const piece = Buffer.allocUnsafe(pieceBytes);
   const marked: ProcEntry[] = [];
-  const orphans = entries.filter(({ ppid }) => ppid === 1);
-  for (const [index, entry] of orphans.entries()) {
-    if (index % lot === lot - 1) await nextTurn();
-    if (readEnvironment(entry.pid, environment).includes(mark)) marked.push(entry);
+  let reads = 0;
+  for (const entry of entries) {
+    if (entry.ppid !== 1) continue;
+    for (let at = 0; at < longestBytes; at += pieceBytes - mark.length) {
+      if (++reads % lot === 0) await nextTurn();
+      const read = readEnvironment(entry.pid, at, piece);
+      const isMarked = read.includes(mark);
+      if (isMarked) marked.push(entry);
+      if (isMarked || read.length < pieceBytes) break;
+    }
   }
   return marked;
 }
 
-function readEnvironment(pid: number, into: Buffer): Buffer {
+function readEnvironment(pid: number, at: number, into: Buffer): Buffer {
   try {
     const fd = openSync(`/proc/${pid}/environ`, 'r');
     try {
-      return into.subarray(0, readSync(fd, into));
+      return into.subarray(0, readSync(fd, into, 0, into.length, at));
     } finally {
       closeSync(fd);
     }

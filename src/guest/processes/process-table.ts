@@ -114,7 +114,11 @@ export class ProcessTable {
   async start(request: LaunchRequest & { readonly keepInput: boolean }): Promise<ProcessInfo> {
     const output = new BackgroundOutput(this.#budget);
     const { keepInput } = request;
-    const process = await this.launch(request, { kind: 'background', keepInput, sink: output });
+    const launched = this.launch(request, { kind: 'background', keepInput, sink: output });
+    const process = await launched.catch((thrown: unknown) => {
+      output.forget();
+      throw thrown;
+    });
     const owned = this.#options.owners.add(process.pid, { kind: 'process', id: process.id });
     const entry: Background = { process, output, owned, overAt: null };
     this.#background.set(process.id, entry);

@@ -90,9 +90,9 @@ test('all logs together stay below the limit, and those that have ended give fir
       const bytes = (): number => logs.reduce((sum, log) => sum + log.bytes, 0);
       for (const [index, size] of pushes) {
         const before = logs.map((log) => log.bytes);
-        logs[index]?.push('stdout', Buffer.alloc(size));
-        budget.keep();
+        budget.push(logs[index] as OutputLog, 'stdout', Buffer.alloc(size));
         expect(bytes()).toBeLessThanOrEqual(400_000);
+        expect(budget.bytes).toBe(bytes());
         const gave = logs.some((log, at) => at !== 0 && at !== index && log.bytes < (before[at] ?? 0));
         if (gave) expect(logs[0]?.bytes).toBe(0);
       }

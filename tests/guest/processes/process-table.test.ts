@@ -1,8 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { LogBudget } from '../../../src/guest/processes/log-budget.ts';
+import type { OutputLog } from '../../../src/guest/processes/output-log.ts';
 import { ProcessOwners } from '../../../src/guest/processes/process-owners.ts';
 import { ProcessTable } from '../../../src/guest/processes/process-table.ts';
 import type { Clock } from '../../../src/kernel/clock.ts';
@@ -75,6 +76,24 @@ test('what is only attached, or only awaited, is forgotten at its end and has no
       (error: { code: string }) => error.code === 'PROCESS_NOT_FOUND',
     ),
   );
+});
+
+test('a start that fails leaves nothing behind: no log, and no place', async () => {
+  const budget = new LogBudget();
+  const known = new Set<OutputLog>();
+  const [add, remove] = [budget.add.bind(budget), budget.remove.bind(budget)];
+  vi.spyOn(budget, 'add').mockImplementation((log) => add((known.add(log), log)));
+  vi.spyOn(budget, 'remove').mockImplementation((log) => remove((known.delete(log), log)));
+  await using opened = await openTable(systemClock, budget);
+  const { table, start } = opened;
+  for (let i = 0; i < 65; i++) {
+    await expect(start('no-such-program')).rejects.toMatchObject({ code: 'PROCESS_NOT_STARTED' });
+    const lost = table.start({ command: ['true'], cwd: 'missing', keepInput: false });
+    await expect(lost).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
+  }
+  expect(known.size).toBe(0);
+  await start('true');
+  expect(known.size).toBe(1);
 });
 
 test('processes of one guest are nothing to another', async () => {
@@ -168,6 +187,22 @@ test('a process that has left its session and lost its parent is found by its ma
   );
   expect(await table.kill({ target: { id }, signal: 'SIGTERM', graceMs: 20_000 })).toEqual({ found: 1, left: [] });
   await until('it is dead', () => !isAlive(orphan.pid));
+});
+
+test.each([
+  ['by the process itself', ['setsid', '-f', 'sleep', '613']],
+  ['by a shell, which has an order of its own', ['bash', '-c', 'setsid -f sleep 613; true']],
+])('an orphan is found by its mark also in an environment of 200 KB, given %s', async (_who, command) => {
+  await using opened = await openTable();
+  const { table } = opened;
+  const long = 'x'.repeat(100_000);
+  const { id } = await table.start({ command, env: { 1: long, A_LONG: long }, keepInput: false });
+  const orphan = await until('it is an orphan', async () =>
+    (await table.list()).tree.find((row) => row.command === 'sleep 613' && row.ppid === 1),
+  );
+  const answer = await table.kill({ target: { id }, signal: 'SIGKILL', graceMs: 0 });
+  if (answer.found === 0) process.kill(orphan.pid, 'SIGKILL');
+  expect(answer).toEqual({ found: 1, left: [] });
 });
 
 test('where the number of a process belongs to another one by now, that one is not signalled', async () => {
