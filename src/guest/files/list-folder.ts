@@ -53,7 +53,7 @@ class Page {
   /** Adds what comes after `after` in `folder`, whose place in the listed one is `above`. */
   async add(folder: Pin, above: readonly Buffer[], after: readonly Buffer[]): Promise<void> {
     const [begun, ...below] = after;
-    const { state } = identify(folder);
+    const identity = identify(folder);
     const names = begun === undefined ? await folderNames(folder) : await this.#cache.continued(folder);
     for (let at = begun === undefined ? 0 : placeOf(begun, names); at < names.length; at++) {
       const name = names[at];
@@ -65,7 +65,7 @@ class Page {
         await this.#descend(folder, name, here, isBegun ? below : []);
       }
       if (this.next !== null) {
-        this.#cache.keep(folder, state, names);
+        this.#cache.keep(identity, names);
         return;
       }
       if (this.#pacer.isDue) await this.#pacer.rest();

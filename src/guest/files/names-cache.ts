@@ -33,12 +33,10 @@ export class NamesCache {
     return kept.names;
   }
 
-  /** `names` were read when the folder was as `state` says. */
-  keep(folder: Pin, state: string, names: readonly Buffer[]): void {
-    const now = identify(folder);
-    if (now.state !== state) return;
-    this.#forget(now.key);
-    this.#put(now.key, state, names);
+  /** The folder was as `state` says before `names` were read: what changed it since is seen by `continued`. */
+  keep({ key, state }: FolderIdentity, names: readonly Buffer[]): void {
+    this.#forget(key);
+    this.#put(key, state, names);
   }
 
   #put(key: string, state: string, names: readonly Buffer[]): void {
@@ -61,8 +59,13 @@ export class NamesCache {
   }
 }
 
+interface FolderIdentity {
+  readonly key: string;
+  readonly state: string;
+}
+
 /** Which folder it is, and how it is: both change when something else is in its place or in it. */
-export function identify(folder: Pin): { readonly key: string; readonly state: string } {
+export function identify(folder: Pin): FolderIdentity {
   const { dev, ino, mtimeNs, ctimeNs } = folder.stat();
   return { key: `${dev}:${ino}`, state: `${mtimeNs}:${ctimeNs}` };
 }

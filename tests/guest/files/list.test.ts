@@ -112,19 +112,19 @@ describe('the names that are kept for the next page', () => {
     using pin = pinned('same');
     const cache = new NamesCache();
     const kept = [Buffer.from('kept')];
-    cache.keep(pin, identify(pin).state, kept);
+    cache.keep(identify(pin), kept);
     expect(await cache.continued(pin)).toBe(kept);
     expect(await cache.continued(pin)).toBe(kept);
     execFileSync('touch', [join(outer, 'same/new')]);
     expect(await cache.continued(pin)).toEqual([Buffer.from('new')]);
   });
 
-  test('are not kept where the folder changed while it was read', async () => {
+  test('are not used where the folder changed while it was read', async () => {
     using pin = pinned('changed');
     const cache = new NamesCache();
-    const { state } = identify(pin);
+    const before = identify(pin);
     execFileSync('touch', [join(outer, 'changed/new')]);
-    cache.keep(pin, state, []);
+    cache.keep(before, []);
     expect(await cache.continued(pin)).toEqual([Buffer.from('new')]);
   });
 
@@ -134,9 +134,9 @@ describe('the names that are kept for the next page', () => {
     using three = pinned('three');
     const cache = new NamesCache();
     const many = (length: number): Buffer[] => Array.from({ length }, () => Buffer.from('kept'));
-    for (const pin of [one, two]) cache.keep(pin, identify(pin).state, many(200_000));
+    for (const pin of [one, two]) cache.keep(identify(pin), many(200_000));
     await cache.continued(one);
-    cache.keep(three, identify(three).state, many(200_000));
+    cache.keep(identify(three), many(200_000));
     expect(await cache.continued(one)).toHaveLength(200_000);
     expect(await cache.continued(two)).toEqual([]);
     expect(await cache.continued(three)).toHaveLength(200_000);
