@@ -1,8 +1,8 @@
 import { createReadStream, readlinkSync } from 'node:fs';
-import type { ServerHttp2Stream } from 'node:http2';
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
 import { ZipFile } from 'yazl';
+import { orAbort } from '../../kernel/deadline.ts';
 import { isTemporaryName } from '../../kernel/temporary-name.ts';
 import type { Pin } from './confinement.ts';
 import { errnoOf } from './errno.ts';
@@ -20,12 +20,12 @@ const regularFile = 0o100000;
  * Sends what is in `folder` as a zip archive, as `packTar` does, for people without tar. Zip has text for names: bytes that are
  * no UTF-8 become U+FFFD, and backslashes, which other systems take for folders, become `_`.
  */
-export async function packZip(folder: Pin, stream: ServerHttp2Stream, gone: AbortSignal): Promise<void> {
+export async function packZip(folder: Pin, stream: Writable, gone: AbortSignal): Promise<void> {
   const zip = new ZipFile();
-  const failed = new Promise<never>((_, reject) => zip.once('error', reject));
-  failed.catch(() => undefined); // heard below, where something waits for it
+  const failed = new AbortController();
+  zip.on('error', (reason) => failed.abort(reason));
   const sent = pipeline(zip.outputStream, stream, { end: false, signal: gone });
-  sent.catch(() => undefined); // the same
+  sent.catch((reason: unknown) => failed.abort(reason));
   const depthOfRoot = splitPath(folder.path.bytes).length;
   const nameOf = (parent: Pin, name: Buffer): string =>
     [...splitPath(parent.path.bytes).slice(depthOfRoot), name].map(zipName).join('/');
@@ -34,14 +34,13 @@ export async function packZip(folder: Pin, stream: ServerHttp2Stream, gone: Abor
     {
       async enter(parent, name) {
         if (isTemporaryName(name)) return false;
-        const packing = packOne(zip, parent, name, nameOf(parent, name));
-        return await Promise.race([packing, failed, sent.then(() => false)]);
+        return await orAbort(packOne(zip, parent, name, nameOf(parent, name)), failed.signal);
       },
     },
     new Pacer(gone),
   );
   zip.end();
-  await Promise.race([sent, failed]);
+  await orAbort(sent, failed.signal);
 }
 
 /** Resolves when all of it went into the archive; returns whether it is a folder. */

@@ -56,6 +56,7 @@ export class ManagedProcess {
   readonly #options: ManagedProcessOptions;
   readonly #startedAt: number;
   readonly #outputs: readonly Readable[];
+  readonly #awaiting = new Set<() => void>();
   #endedAt: number | null = null;
   #exit: ProcessExit = { exitCode: null, signal: null, timedOut: false };
   #timedOut = false;
@@ -95,6 +96,7 @@ export class ManagedProcess {
         this.#isInputOpen = false;
         child.stdin.destroy();
         resolve();
+        for (const onExit of this.#awaiting) onExit();
       });
     });
     this.over = this.#waitForEnd();
@@ -127,6 +129,13 @@ export class ManagedProcess {
       input: this.#isInputOpen ? 'open' : 'closed',
       output: { start: sink.kept.start, end: sink.kept.end, open: !this.isOver },
     };
+  }
+
+  /** As `exited` tells, for who may not wait so long: the returned function takes `onExit` back. */
+  awaitExit(onExit: () => void): () => void {
+    if (this.hasExited) onExit();
+    else this.#awaiting.add(onExit);
+    return () => this.#awaiting.delete(onExit);
   }
 
   /** Reads on after the sink had enough. */

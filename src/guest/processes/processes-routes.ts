@@ -84,7 +84,10 @@ export function processesRoutes(services: { readonly table: ProcessTable; readon
         const { promise, resolve } = Promise.withResolvers<void>();
         const cancel = clock.schedule(timeoutMs, resolve);
         call.stream.once('close', resolve);
-        await Promise.race([process.exited, promise]);
+        // Not a race with `exited`: that would hold each wait that is over for as long as the process runs.
+        const forget = process.awaitExit(resolve);
+        await promise;
+        forget();
         cancel();
         answerJson(call.stream, process.info());
       },

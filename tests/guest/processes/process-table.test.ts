@@ -11,6 +11,7 @@ import { systemClock } from '../../../src/kernel/clock.ts';
 import { newIncarnationId, newProcessId } from '../../../src/kernel/ids.ts';
 import type { OutputPiece } from '../../../src/wire/output-frames.ts';
 import { HandClock } from '../../acp/hand-clock.ts';
+import { livePromises } from '../../live-promises.ts';
 import { until } from '../../until.ts';
 import { runGuest } from '../running-guest.ts';
 import { isAlive } from './outputs.ts';
@@ -94,6 +95,16 @@ test('a start that fails leaves nothing behind: no log, and no place', async () 
   expect(known.size).toBe(0);
   await start('true');
   expect(known.size).toBe(1);
+});
+
+test('a wait that is over is not held until the process is', async () => {
+  await using running = await runGuest();
+  const { processes } = await running.client();
+  const { id } = await processes.start({ command: ['sleep', '60'], keepInput: false });
+  await processes.wait(id, 0);
+  const before = livePromises();
+  for (let i = 0; i < 300; i++) expect((await processes.wait(id, 0)).state).toBe('running');
+  expect(livePromises()).toBeLessThan(before + 100);
 });
 
 test('processes of one guest are nothing to another', async () => {

@@ -1,0 +1,41 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { Confinement } from '../../../src/guest/files/confinement.ts';
+import { packZip } from '../../../src/guest/files/pack-zip.ts';
+import { livePromises } from '../../live-promises.ts';
+
+let directory: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'caisson-zip-'));
+});
+afterEach(() => rm(directory, { recursive: true }));
+
+async function pack(stream: Writable): Promise<void> {
+  const confinement = new Confinement([directory]);
+  using folder = confinement.pin(confinement.parse(Buffer.from(directory)), { folder: true });
+  await packZip(folder, stream, new AbortController().signal);
+}
+
+test('what has been packed is not held until all is', async () => {
+  for (let i = 0; i < 500; i++) await mkdir(join(directory, `folder-${i}`));
+  const before = livePromises();
+  let held: number | undefined;
+  await pack(
+    new Writable({
+      write(chunk: Buffer, _encoding, done) {
+        if (chunk.includes('PK\x01\x02')) held ??= livePromises(); // the list at the end has begun
+        done();
+      },
+    }),
+  );
+  expect(held).toBeLessThan(before + 100);
+});
+
+test('an archive that can go nowhere any more is an error, and not a wait', async () => {
+  await mkdir(join(directory, 'folder'));
+  const broken = new Error('nobody takes it');
+  await expect(pack(new Writable({ write: (_chunk, _encoding, done) => done(broken) }))).rejects.toBe(broken);
+});
