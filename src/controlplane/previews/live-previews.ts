@@ -19,11 +19,18 @@ const believedMs = 1_000;
 /** Beyond this, those that nobody uses are let go. */
 const mostKept = 1_024;
 
+/** One question to the store, for all who wait for its answer. */
+interface Question {
+  /** What was ended for good since it was asked, which the store may not have known yet. */
+  readonly ended: Set<PreviewId | KeyId>;
+  readonly answer: Promise<LivePreview | undefined>;
+}
+
 /** The previews in use. Each ends by itself when its time is over. */
 export class LivePreviews {
   readonly #options: LivePreviewsOptions;
   readonly #live = new Map<PreviewId, { readonly live: LivePreview; readonly cancelExpiry: () => void }>();
-  #generation = 0;
+  readonly #questions = new Map<PreviewId, Question>();
   #isClosed = false;
 
   constructor(options: LivePreviewsOptions) {
@@ -32,23 +39,51 @@ export class LivePreviews {
 
   /** Undefined when it may not be used any more. */
   async find(id: PreviewId): Promise<LivePreview | undefined> {
-    const { clock } = this.#options;
     const known = this.#live.get(id)?.live;
-    if (known !== undefined && clock.elapsed() - known.checkedAt < believedMs) return known;
-    const generation = this.#generation;
-    const found = await this.#options.load(id);
-    if (this.#isClosed) throw new CaissonError('DRAINING', 'The control plane is shutting down.');
-    if (generation !== this.#generation) return await this.find(id); // something was ended while the store was asked
-    const now = this.#live.get(id)?.live;
-    if (found === undefined) this.end(id);
-    else if (now === undefined) return this.#keep(found);
-    else now.checkedAt = clock.elapsed();
-    return found && now;
+    if (known !== undefined && this.#options.clock.elapsed() - known.checkedAt < believedMs) return known;
+    const question = this.#questions.get(id) ?? this.#ask(id);
+    return await question.answer;
   }
 
-  /** Ends one, with all that is open through it. */
+  /** Ends one for good, with all that is open through it. The store knows it by now. */
   end(id: PreviewId): void {
-    this.#generation++;
+    this.#questions.get(id)?.ended.add(id);
+    this.#drop(id);
+  }
+
+  /** The same for all that were made with a key. */
+  endKey(keyId: KeyId): void {
+    for (const { ended } of this.#questions.values()) ended.add(keyId);
+    for (const [id, { live }] of this.#live) if (live.preview.keyId === keyId) this.#drop(id);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const id of this.#live.keys()) this.#drop(id);
+  }
+
+  #ask(id: PreviewId): Question {
+    const ended = new Set<PreviewId | KeyId>();
+    const answer = this.#load(id, ended).finally(() => this.#questions.delete(id));
+    const question = { ended, answer };
+    this.#questions.set(id, question);
+    return question;
+  }
+
+  async #load(id: PreviewId, ended: Question['ended']): Promise<LivePreview | undefined> {
+    const found = await this.#options.load(id);
+    if (this.#isClosed) throw new CaissonError('DRAINING', 'The control plane is shutting down.');
+    if (found === undefined || ended.has(id) || ended.has(found.preview.keyId)) {
+      this.#drop(id);
+      return undefined;
+    }
+    const now = this.#live.get(id)?.live;
+    if (now === undefined) return this.#keep(found);
+    now.checkedAt = this.#options.clock.elapsed();
+    return now;
+  }
+
+  #drop(id: PreviewId): void {
     const kept = this.#live.get(id);
     if (kept === undefined) return;
     this.#live.delete(id);
@@ -56,20 +91,10 @@ export class LivePreviews {
     kept.live.end();
   }
 
-  endKey(keyId: KeyId): void {
-    this.#generation++;
-    for (const [id, { live }] of this.#live) if (live.preview.keyId === keyId) this.end(id);
-  }
-
-  close(): void {
-    this.#isClosed = true;
-    for (const id of this.#live.keys()) this.end(id);
-  }
-
   #keep({ preview, agent }: { readonly preview: Preview; readonly agent: Agent }): LivePreview {
     const { clock, findGuest } = this.#options;
     if (this.#live.size >= mostKept) {
-      for (const [id, { live: other }] of this.#live) if (!other.isInUse) this.end(id);
+      for (const [id, { live: other }] of this.#live) if (!other.isInUse) this.#drop(id);
     }
     const live = new LivePreview({
       preview,
@@ -77,7 +102,7 @@ export class LivePreviews {
       checkedAt: clock.elapsed(),
       findGuest: () => findGuest(agent),
     });
-    const cancelExpiry = clock.schedule(preview.expiresAt - clock.now(), () => this.end(preview.id));
+    const cancelExpiry = clock.schedule(preview.expiresAt - clock.now(), () => this.#drop(preview.id));
     this.#live.set(preview.id, { live, cancelExpiry });
     return live;
   }

@@ -50,19 +50,42 @@ describe('a preview that is ended while the store is asked about it', () => {
   test.each(['end', 'endKey'] as const)('by %s is not let in with what the store said before', async (how) => {
     const clock = new HandClock();
     const preview = previewOf(clock);
-    const answers: ((found: { preview: Preview; agent: Agent } | undefined) => void)[] = [];
+    const loaded = Promise.withResolvers<{ preview: Preview; agent: Agent }>();
     const previews = new LivePreviews({
-      load: () => new Promise((resolve) => answers.push(resolve)),
+      load: () => loaded.promise,
       findGuest: () => Promise.resolve(undefined),
       clock,
     });
     const finding = previews.find(preview.id);
     if (how === 'end') previews.end(preview.id);
     else previews.endKey(preview.keyId);
-    answers[0]?.({ preview, agent });
-    await expect.poll(() => answers.length).toBe(2);
-    answers[1]?.(undefined);
+    loaded.resolve({ preview, agent });
     expect(await finding).toBeUndefined();
+  });
+
+  test('keeps nobody else waiting, and the store is asked once for all who visit it', async () => {
+    const clock = new HandClock();
+    const [ended, live] = [previewOf(clock), previewOf(clock)];
+    const asked: string[] = [];
+    const answer = Promise.withResolvers<void>();
+    const previews = new LivePreviews({
+      load: async (id) => {
+        asked.push(id);
+        await answer.promise;
+        return id === live.id ? { preview: live, agent } : undefined;
+      },
+      findGuest: () => Promise.resolve(undefined),
+      clock,
+    });
+    const finding = previews.find(live.id);
+    const visits = Promise.all(Array.from({ length: 10 }, () => previews.find(ended.id)));
+    previews.end(ended.id);
+    previews.endKey(ended.keyId);
+    answer.resolve();
+    expect(await visits).toEqual(Array(10).fill(undefined));
+    expect((await finding)?.preview).toBe(live);
+    await previews.find(ended.id);
+    expect(asked).toEqual([live.id, ended.id, ended.id]);
   });
 
   test('by the end of the control plane is let in no more', async () => {
