@@ -21,6 +21,8 @@ let server: Server;
 let url: string;
 let subscriptions: OpenCalls;
 let signals: AbortSignal[];
+/** Accepts the handshakes that wait for it. */
+let accepted: PromiseWithResolvers<void>;
 let seen: { params: unknown; query: string; principal: Principal }[];
 
 /** A process that never starts. */
@@ -36,6 +38,7 @@ const echo: WebSocketRoute = {
     if (query.get('refuse') !== null) throw new CaissonError('AGENT_NOT_FOUND', 'There is no agent here.');
     signals.push(signal);
     seen.push({ params, query: query.toString(), principal });
+    if (query.get('later') !== null) await accepted.promise;
     return (socket) => socket.on('message', (data, binary) => socket.send(data, { binary }));
   },
 };
@@ -44,6 +47,7 @@ async function serve(options: { readonly pingEveryMs?: number; readonly ready?: 
   server = createServer();
   subscriptions = new OpenCalls({ what: 'subscriptions', limits: { perKey: 2, inAll: 10 } });
   signals = [];
+  accepted = Promise.withResolvers();
   seen = [];
   server.on(
     'upgrade',
@@ -132,6 +136,15 @@ describe('a handshake', () => {
     ["somebody else's thing", '/v1/echo/a/end?refuse', ['caisson.v1'], withKey, 404, 'AGENT_NOT_FOUND'],
   ])('with %s is refused with the error of the API', async (_what, path, protocols, options, status, code) => {
     expect(await refusal(path, protocols, options)).toEqual({ status, code });
+    await expect.poll(() => subscriptions.count, { timeout: 20_000 }).toBe(0);
+  });
+
+  test('whose key is revoked before it is accepted is refused', async () => {
+    const refused = refusal('/v1/echo/a/end?later');
+    await expect.poll(() => signals.length, { timeout: 20_000 }).toBe(1);
+    subscriptions.endKey(alice.keyId);
+    accepted.resolve();
+    expect(await refused).toEqual({ status: 401, code: 'UNAUTHORIZED' });
     await expect.poll(() => subscriptions.count, { timeout: 20_000 }).toBe(0);
   });
 
