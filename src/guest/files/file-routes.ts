@@ -1,4 +1,3 @@
-import { constants } from 'node:http2';
 import { CaissonError } from '../../kernel/errors.ts';
 import { queryBytes } from '../../kernel/percent-bytes.ts';
 import {
@@ -171,7 +170,8 @@ export function fileRoutes(confinement: Confinement, watches: Watches): readonly
             await pack(folder, stream, gone);
             stream.end();
           } catch (thrown) {
-            if (!gone.aborted) stream.close(constants.NGHTTP2_INTERNAL_ERROR); // the reader must not take this for all
+            // Not `close`: what ends a stream that has nothing left to send, before it resets it, looks complete to the reader.
+            stream.destroy(thrown instanceof Error ? thrown : new Error(String(thrown)));
             throw thrown;
           }
         }),
