@@ -264,8 +264,11 @@ describe('background', () => {
     expect(ended).toMatchObject({ state: 'exited', exitCode: 0, output: { open: true } });
     const pid = Number(textOf(await partsOf({ processId: id }), 'stdout'));
     expect(isAlive(pid)).toBe(true);
-    const { tree } = await processes().list.query({ agentId: agentId() });
-    expect(tree.find((row) => row.pid === pid)).toMatchObject({ owner: { kind: 'process', id }, command: 'sleep 60' });
+    const left = await until('the shell has become the program', async () => {
+      const { tree } = await processes().list.query({ agentId: agentId() });
+      return tree.find((row) => row.pid === pid && row.command === 'sleep 60');
+    });
+    expect(left.owner).toEqual({ kind: 'process', id });
     expect(await processes().kill.mutate({ agentId: agentId(), processId: id })).toEqual({ found: 1, left: [] });
     await until('it is dead', () => !isAlive(pid));
     const over = await until('its output has ended', async () => {

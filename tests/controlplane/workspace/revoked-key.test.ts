@@ -94,16 +94,19 @@ describe('while its sandbox starts, has nothing done there: ', () => {
   /** What an act comes to whose key is revoked after it asked for the sandbox, and before it has it. */
   async function outcome(act: () => Promise<unknown>): Promise<string> {
     const [asked, started] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-    const { ensureClient, findClient } = Fleet.prototype;
-    const slowly = <Guest>(find: (this: Fleet, agent: Agent) => Promise<Guest>) =>
-      async function (this: Fleet, agent: Agent): Promise<Guest> {
-        asked.resolve();
-        await started.promise;
-        return await find.call(this, agent);
-      };
+    const wait = async (): Promise<void> => {
+      asked.resolve();
+      await started.promise;
+    };
     const spies = [
-      vi.spyOn(Fleet.prototype, 'ensureClient').mockImplementation(slowly(ensureClient)),
-      vi.spyOn(Fleet.prototype, 'findClient').mockImplementation(slowly(findClient)),
+      vi.spyOn(Fleet.prototype, 'ensureClient').mockImplementation(async function (this: Fleet, agent: Agent) {
+        await wait();
+        return await this.ensureClient(agent); // the real one by now
+      }),
+      vi.spyOn(Fleet.prototype, 'findClient').mockImplementation(async function (this: Fleet, agent: Agent) {
+        await wait();
+        return await this.findClient(agent);
+      }),
     ];
     const acting = act().then(
       () => 'done',

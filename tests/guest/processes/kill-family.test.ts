@@ -40,12 +40,9 @@ async function kill(next: () => void) {
   await vi.waitUntil(() => world.sent.length > 0, { timeout: 20_000 });
   next();
   world.sent = [];
-  let isOver = false;
-  void killing.finally(() => (isOver = true));
-  while (!isOver) {
-    clock.advance(1_000);
-    await new Promise(setImmediate);
-  }
+  const over = killing.then(() => true);
+  const turn = () => new Promise<boolean>((resolve) => setImmediate(resolve, false));
+  while (!(await Promise.race([over, turn()]))) clock.advance(1_000);
   return { answer: await killing, sent: world.sent };
 }
 
