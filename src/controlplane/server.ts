@@ -38,6 +38,8 @@ export interface ServerOptions {
   readonly logger: Logger;
   /** Default: 64 of a key, 1,024 in all. */
   readonly subscriptionLimits?: OpenCallLimits;
+  /** Queries and mutations under way, each call of a batch. Default: 1,024 of a key, 4,096 in all. */
+  readonly callLimits?: OpenCallLimits;
   /** Uploads and downloads under way. Default: 32 of a key, 128 in all. */
   readonly transferLimits?: OpenCallLimits;
   /** How long the reader of a stream may take nothing, and the sender of one bring nothing. Default 60 s. */
@@ -90,8 +92,8 @@ export function createServer(options: ServerOptions): Server {
     what: 'uploads and downloads',
     limits: options.transferLimits ?? { perKey: 32, inAll: 128 },
   });
-  // Known only so that they can be ended: connections bound them.
-  const calls = new OpenCalls({ what: 'calls', limits: { perKey: Infinity, inAll: Infinity } });
+  // Each takes some 40 KiB while it waits. One key is often that of a program with many users.
+  const calls = new OpenCalls({ what: 'calls', limits: options.callLimits ?? { perKey: 1_024, inAll: 4_096 } });
   const forgetKeys = services.keys.onRevoked((keyId) => {
     for (const open of [subscriptions, transfers, calls]) open.endKey(keyId);
   });
@@ -109,10 +111,11 @@ export function createServer(options: ServerOptions): Server {
     logger,
   });
 
+  const connections = new OpenConnections();
   const app = fastify({
     bodyLimit: settings.maxBodyBytes,
     routerOptions: { maxParamLength: maxPathLength },
-    serverFactory: (api) => createHttpServer({ api, previews }),
+    serverFactory: (api) => createHttpServer({ api, previews, connections }),
     forceCloseConnections: false, // `OpenConnections` closes them
     return503OnClosing: false, // the hook below says it in our own form
     exposeHeadRoutes: false,
@@ -121,7 +124,6 @@ export function createServer(options: ServerOptions): Server {
     clientErrorHandler: (error, socket: Socket) => writeRawRefusal(socket, error, services.previewHosts),
   });
   app.server.maxConnections = maxConnections;
-  const connections = new OpenConnections(app.server);
   const upgradeSocket = serveWebSockets({
     routes: webSocketRoutes,
     isAcceptedHost,

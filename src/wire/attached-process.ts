@@ -40,6 +40,7 @@ export async function attachProcess(
 ): Promise<AttachedProcess> {
   const stream = openStream(session, {
     headers: { ':method': 'POST', ':path': processPaths.attach, [attachHeader]: encodeHeaderJson(request) },
+    use: 'wait',
     signal,
     endStream: false,
   });

@@ -248,6 +248,7 @@ export class FilesClient {
   ): AsyncGenerator<Item, void> {
     const stream = openStream(this.#session, {
       headers: { ':method': 'POST', ':path': path },
+      use: 'wait',
       signal,
       endStream: false,
     });

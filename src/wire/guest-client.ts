@@ -126,7 +126,7 @@ export class GuestClient {
   }
 
   #ask<Answer>(request: JsonRequest<Answer>): Promise<Answer> {
-    return requestJson(this.#wire.session, request);
+    return requestJson(this.#wire.session, { ...request, use: 'own' });
   }
 
   async #drive<Answer>(request: JsonRequest<Answer>): Promise<Answer> {

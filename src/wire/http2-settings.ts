@@ -61,12 +61,18 @@ const serverSessionOptions = (bounds: { readonly streams: number; readonly windo
   }) as const satisfies ServerSessionOptions;
 
 /**
- * The guest answers: concurrent requests of one session; more wait at the asking end. Its peer may give up as many of them
+ * Concurrent requests of one session that the guest answers: more than one key may have under way (`server.ts`), and as many
+ * again as may wait. `stream-places.ts` says who gets them.
+ */
+export const inwardStreams = 1_344;
+
+/**
+ * The guest answers. Its peer may give up as many of them
  * as it likes: by default a session ends (GOAWAY 2) at 1,000 resets in a burst, refilled by 33 a second, and every
  * connection to a previewed app that is let go is one.
  */
 export const inwardServerOptions = {
-  ...serverSessionOptions({ streams: 256, windowBytes: guestStreamWindowBytes }),
+  ...serverSessionOptions({ streams: inwardStreams, windowBytes: guestStreamWindowBytes }),
   streamResetBurst: 1_000_000,
   streamResetRate: 1_000_000,
 } as const;

@@ -39,6 +39,7 @@ export async function* readJournalStream(
 ): AsyncGenerator<readonly JournalEntry[], never> {
   const stream = openStream(session, {
     headers: { ':path': `${guestPaths.journal}?after=${after}`, [leaseHeader]: epoch },
+    use: 'own',
     signal,
     endStream: true,
   });

@@ -54,6 +54,7 @@ export class PortsClient {
     try {
       const stream = openStream(this.#session, {
         headers: { ':method': 'POST', ':path': portPaths.stream(port) },
+        use: 'wait',
         signal: opening.signal,
         endStream: false,
         waitForTrailers: true,

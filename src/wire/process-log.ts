@@ -23,6 +23,7 @@ export async function openProcessLog(
   const { after, follow, signal } = options;
   const stream = openStream(session, {
     headers: { ':path': `${processPaths.logs(id)}?after=${after}&follow=${follow}` },
+    use: 'wait',
     signal,
     endStream: true,
   });

@@ -44,6 +44,7 @@ export class ProcessesClient {
     return await this.#ask({
       method: 'POST',
       path: processPaths.exec,
+      use: 'wait',
       body: request,
       answer: execResultSchema,
       timeoutMs: timeoutMs + extraMs,
@@ -74,7 +75,14 @@ export class ProcessesClient {
   /** The process at its end, or as it is after `timeoutMs`. */
   wait(id: ProcessId, timeoutMs: number, signal?: AbortSignal): Promise<ProcessInfo> {
     const path = `${processPaths.wait(id)}?timeoutMs=${timeoutMs}`;
-    return this.#ask({ method: 'GET', path, answer: processInfoSchema, timeoutMs: timeoutMs + extraMs, signal });
+    return this.#ask({
+      method: 'GET',
+      path,
+      use: 'wait',
+      answer: processInfoSchema,
+      timeoutMs: timeoutMs + extraMs,
+      signal,
+    });
   }
 
   /** Writes to its input, then ends that where `end` says so. Resolves with the bytes that it has not read yet. */

@@ -10,6 +10,7 @@ import type { z } from 'zod';
 import { deadline } from '../kernel/deadline.ts';
 import { CaissonError, errorText, readErrorBody } from '../kernel/errors.ts';
 import { hasJsonShape, type JsonBounds } from './json-shape.ts';
+import { type StreamUse, takePlace } from './stream-places.ts';
 
 const defaultTimeoutMs = 30_000;
 const defaultMaxAnswerBytes = 64 * 1024;
@@ -24,6 +25,8 @@ export interface JsonRequest<Answer> {
   readonly headers?: OutgoingHttpHeaders;
   readonly answer: z.ZodType<Answer>;
   readonly signal?: AbortSignal | undefined;
+  /** Default `call`. */
+  readonly use?: StreamUse | undefined;
   /** Default 30 s, then DEADLINE_EXCEEDED. */
   readonly timeoutMs?: number;
   /** Default 64 KiB, then GUEST_PROTOCOL. */
@@ -34,7 +37,7 @@ export interface JsonRequest<Answer> {
 
 /**
  * One request with JSON both ways. Rejects with the error that the peer sent, WIRE_LOST when the answer broke off,
- * GUEST_PROTOCOL when it is outside the contract, DEADLINE_EXCEEDED, or the signal's reason.
+ * GUEST_PROTOCOL when it is outside the contract, DEADLINE_EXCEEDED, LIMIT_REACHED (`stream-places.ts`), or the signal's reason.
  */
 export async function requestJson<Answer>(session: ClientHttp2Session, request: JsonRequest<Answer>): Promise<Answer> {
   const { timeoutMs = defaultTimeoutMs, maxAnswerBytes = defaultMaxAnswerBytes } = request;
@@ -42,6 +45,7 @@ export async function requestJson<Answer>(session: ClientHttp2Session, request: 
   const stream = openStream(session, {
     headers: { ...request.headers, ':method': request.method, ':path': request.path },
     signal: limit.signal,
+    use: request.use,
     endStream: request.body === undefined,
   });
   if (request.body !== undefined) stream.end(JSON.stringify(request.body));
@@ -83,6 +87,8 @@ export async function readAnswer<Answer>(
 
 export interface StreamRequest {
   readonly headers: OutgoingHttpHeaders;
+  /** Default `call`. */
+  readonly use?: StreamUse | undefined;
   /** Ends the stream, in both directions, when it aborts. */
   readonly signal?: AbortSignal | undefined;
   /** True where the request has no body. */
@@ -94,12 +100,13 @@ export interface StreamRequest {
 }
 
 /**
- * Opens a stream. Its errors are heard here; users watch 'close' or read it. Throws WIRE_LOST on a dead session; a session
- * that refuses streams is ended.
+ * Opens a stream. Its errors are heard here; users watch 'close' or read it. Throws WIRE_LOST on a dead session, and
+ * LIMIT_REACHED where the session has no place for it; a session that refuses streams is ended.
  */
 export function openStream(session: ClientHttp2Session, request: StreamRequest): ClientHttp2Stream {
-  const { signal, trailers, waitForTrailers = trailers !== undefined } = request;
+  const { signal, use = 'call', trailers, waitForTrailers = trailers !== undefined } = request;
   signal?.throwIfAborted();
+  const leave = takePlace(session, use);
   let stream: ClientHttp2Stream;
   try {
     stream = session.request(request.headers, {
@@ -107,9 +114,11 @@ export function openStream(session: ClientHttp2Session, request: StreamRequest):
       waitForTrailers,
     });
   } catch (thrown) {
+    leave();
     throw new CaissonError('WIRE_LOST', 'The wire to the sandbox is down.', { cause: thrown });
   }
   stream.on('error', () => undefined); // also emits 'close'
+  stream.once('close', leave);
   stream.once('close', () => {
     if (stream.rstCode !== constants.NGHTTP2_ENHANCE_YOUR_CALM) return;
     // One that refuses a stream so refuses all that follow (`maxSessionMemory`): a new session has to take its place.

@@ -82,6 +82,7 @@ export class TerminalsClient {
     for (const [name, value] of Object.entries(request)) if (value !== undefined) query.set(name, String(value));
     const stream = openStream(this.#session, {
       headers: { ':method': 'POST', ':path': `${terminalPaths.attach(id)}?${query.toString()}` },
+      use: 'wait',
       signal,
       endStream: false,
     });

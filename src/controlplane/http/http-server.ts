@@ -1,20 +1,24 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { PreviewGateway } from '../previews/preview-gateway.ts';
+import type { OpenConnections } from './open-connections.ts';
 
 interface HttpServerOptions {
   readonly api: RequestListener;
   readonly previews: PreviewGateway;
+  readonly connections: OpenConnections;
 }
 
 /**
  * One server for the API and for previews. The Host header tells them apart before anything else of a request is looked at:
  * neither is reachable under the other's names.
  */
-export function createHttpServer({ api, previews }: HttpServerOptions): Server {
+export function createHttpServer({ api, previews, connections }: HttpServerOptions): Server {
   // Node's own bound of the time to receive a request would cut long uploads; `boundBodyTime` holds calls to theirs.
   const options = { requestTimeout: 0, headersTimeout: 15_000, keepAliveTimeout: 30_000, maxHeaderSize: 64 * 1_024 };
-  return createServer(options, (request, response) => {
+  const server = createServer(options);
+  connections.serve(server, (request, response) => {
     if (previews.covers(request.headers.host)) return previews.handle(request, response);
     api(request, response);
   });
+  return server;
 }

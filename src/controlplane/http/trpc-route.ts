@@ -73,13 +73,16 @@ export function trpcRoute({ services, calls, logger, stallMs, pulseMs }: TrpcRou
       });
       return;
     }
+    const size = query.get('batch') === '1' ? Math.min(path.split(',').length, maxBatchSize) : 1;
     const over = new AbortController();
     reply.raw.once('close', () => over.abort(new CaissonError('ABORTED', 'The caller has left.')));
     using call = new DisposableStack();
     const context = new ApiContext(request.id, services, async () => {
       const principal = await authenticate(request);
-      const { signal } = call.use(calls.enter(principal.keyId, over.signal));
-      signal.addEventListener('abort', () => over.abort(signal.reason));
+      for (let each = 0; each < size; each++) {
+        const { signal } = call.use(calls.enter(principal.keyId, over.signal));
+        signal.addEventListener('abort', () => over.abort(signal.reason));
+      }
       return principal;
     });
     const answer = resolveResponse({

@@ -26,7 +26,7 @@ export const endTrailer = 'caisson-end';
 /** Ports of one sandbox that are told of; further ones are not. */
 export const mostListedPorts = 512;
 
-/** Connections into one sandbox at the same time: half of what one session carries, so that files and processes go on. */
+/** Connections into one sandbox at the same time: half of what may wait in one session, so that processes and terminals go on. */
 export const mostPortConnections = 128;
 
 export function tooManyConnections(): CaissonError {

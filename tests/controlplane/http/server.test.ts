@@ -255,6 +255,48 @@ describe('a call that takes its time', () => {
   });
 });
 
+describe('calls that wait', () => {
+  test('are bounded for a key and in all, each of a batch for itself; a place that was left is free again', async () => {
+    await using other = await startServer({ callLimits: { perKey: 3, inAll: 4 } });
+    const made = await other.mutate(other.alice, 'agents.create', { name: 'worker', wait: true });
+    const { id: agentId } = made.data as { id: string };
+    const opened = await other.mutate(other.alice, 'conversations.open', { agentId });
+    const { id: conversationId } = opened.data as { id: string };
+    const started = await other.mutate(other.alice, 'runs.start', { conversationId, message: 'hold' });
+    const { runId } = started.data as { runId: string };
+    let waiting = 0;
+    const wait = other.domain.runs.wait.bind(other.domain.runs);
+    other.domain.runs.wait = async (...call) => {
+      waiting++;
+      return await wait(...call).finally(() => waiting--);
+    };
+    const batch = (caller: typeof other.alice, size: number, signal: AbortSignal | null = null): Promise<Response> => {
+      const paths = Array.from({ length: size }, () => 'runs.wait').join(',');
+      const inputs = Object.fromEntries(Array.from({ length: size }, (_, at) => [at, { runId, timeoutMs: 600_000 }]));
+      const url = `${other.url}/trpc/${paths}?batch=1&input=${encodeURIComponent(JSON.stringify(inputs))}`;
+      return fetch(url, { headers: bearer(caller), signal });
+    };
+    expect(await (await batch(other.alice, 4)).text()).toContain('"TOO_MANY_CONNECTIONS"');
+    const leave = new AbortController();
+    const left = batch(other.alice, 3, leave.signal);
+    left.catch(() => undefined); // looked at below
+    await until('three waits', () => waiting === 3);
+    expect(await other.query(other.alice, 'agents.list')).toMatchObject({
+      status: 429,
+      error: { code: 'TOO_MANY_CONNECTIONS', retryable: true, details: { limit: 3 } },
+    });
+    expect((await other.query(other.admin, 'agents.list')).status).toBe(200);
+    const last = batch(other.admin, 1);
+    await until('four waits', () => waiting === 4);
+    expect((await other.query(other.bob, 'agents.list')).error).toMatchObject({ details: { limit: 4 } });
+    leave.abort();
+    await expect(left).rejects.toThrow('aborted');
+    await until('a free place', async () => (await other.query(other.alice, 'agents.list')).status === 200);
+    await other.close();
+    await (await last).text();
+  });
+});
+
 describe('closing', () => {
   test('ends waits with DRAINING, lets other requests finish and takes no more', async () => {
     await using other = await startServer();
