@@ -1,9 +1,11 @@
 import { lstat, readdir } from 'node:fs/promises';
 import { watch } from 'node:fs';
-import { join } from 'node:path';
+import { setTimeout as pass } from 'node:timers/promises';
 import { CaissonError } from '../../kernel/errors.ts';
+import { pathFromBytes } from '../../kernel/file-path.ts';
 import { oneLine } from '../output/printable.ts';
 import { stderr } from '../output/sink.ts';
+import { pathBelow } from './half-file.ts';
 import { onThisMachine } from './local-error.ts';
 import { put } from './put.ts';
 import type { RemotePath } from './remote-path.ts';
@@ -19,7 +21,12 @@ const settleMs = 200;
 
 interface Found {
   readonly size: number;
+  /** In milliseconds since the epoch. */
   readonly modifiedAt: number;
+}
+
+interface FoundHere extends Found {
+  readonly place: Buffer;
 }
 
 /**
@@ -28,20 +35,31 @@ interface Found {
  */
 export async function keepInStep(local: string, remote: RemotePath, options: StepOptions): Promise<void> {
   const excluded = new Set(options.exclude);
-  await step(local, remote, excluded, options.mayDelete);
-  if (!options.watch) return;
-  await stderr.write(`Watching ${local} …\n`);
+  const look = (): Promise<void> => step(local, remote, excluded, options.mayDelete);
+  if (!options.watch) return await look();
   let changed = Promise.withResolvers<void>();
-  const watcher = watch(local, { recursive: true }, (_kind, name) => {
-    if (name === null || !name.split(/[\\/]/).some((part) => excluded.has(part))) changed.resolve();
+  let failure: Error | undefined;
+  // Before the first look, since what changes while its files go up has to come too.
+  const watcher = await onThisMachine(async () =>
+    watch(local, { recursive: true }, (_kind, name) => {
+      if (name === null || !name.split(/[\\/]/).some((part) => excluded.has(part))) changed.resolve();
+    }),
+  );
+  watcher.on('error', (error) => {
+    failure = error;
+    changed.resolve();
   });
-  watcher.on('error', (error) => changed.reject(error));
   try {
+    await look();
+    await stderr.write(`Watching ${local} …\n`);
     for (;;) {
-      await onThisMachine(() => changed.promise);
-      await new Promise((resolve) => setTimeout(resolve, settleMs));
+      await onThisMachine(async () => {
+        await changed.promise;
+        await pass(settleMs);
+        if (failure !== undefined) throw failure;
+      });
       changed = Promise.withResolvers();
-      await step(local, remote, excluded, options.mayDelete);
+      await look();
     }
   } finally {
     watcher.close();
@@ -55,16 +73,16 @@ async function step(
   mayDelete: boolean,
 ): Promise<void> {
   const { path } = remote;
-  const here = new Map<string, Found>();
-  await onThisMachine(() => collect(local, '', excluded, here));
+  const here = new Map<string, FoundHere>();
+  await onThisMachine(() => collect(Buffer.from(local), '', excluded, here));
   const there = await collectThere(remote, excluded);
   // First, since a file may have become a folder, and a folder a file.
   if (mayDelete) await removeSurplus(remote, here, there);
   for (const [name, found] of here) {
     const known = there.get(name);
-    if (known !== undefined && known.size === found.size && known.modifiedAt >= found.modifiedAt) continue;
+    if (known !== undefined && known.size === found.size && !isNewer(found, known)) continue;
     try {
-      await put(join(local, name), { ...remote, path: joined(path, name) });
+      await put(found.place, { ...remote, path: joined(path, name) });
     } catch (thrown) {
       if (!isGone(thrown instanceof CaissonError ? thrown.cause : thrown)) throw thrown;
       continue;
@@ -104,26 +122,34 @@ function foldersOf(name: string): string[] {
   return parts.map((_, at) => parts.slice(0, at + 1).join('/'));
 }
 
+/** By the names that the API has for them, since names are bytes. */
 async function collect(
-  folder: string,
+  folder: Buffer,
   above: string,
   excluded: ReadonlySet<string>,
-  into: Map<string, Found>,
+  into: Map<string, FoundHere>,
 ): Promise<void> {
-  const entries = await readdir(join(folder, above), { withFileTypes: true }).catch((thrown: unknown) => {
+  const entries = await readdir(folder, { withFileTypes: true, encoding: 'buffer' }).catch((thrown: unknown) => {
     if (above === '' || !isGone(thrown)) throw thrown;
     return [];
   });
   for (const entry of entries) {
-    if (excluded.has(entry.name)) continue;
-    const name = above === '' ? entry.name : `${above}/${entry.name}`;
-    if (entry.isDirectory()) await collect(folder, name, excluded, into);
+    const own = pathFromBytes(entry.name);
+    if (excluded.has(own)) continue;
+    const [name, place] = [`${above}${own}`, pathBelow(folder, entry.name)];
+    if (entry.isDirectory()) await collect(place, `${name}/`, excluded, into);
     if (!entry.isFile()) continue;
-    const stats = await lstat(join(folder, name)).catch((thrown: unknown) => {
+    const stats = await lstat(place).catch((thrown: unknown) => {
       if (!isGone(thrown)) throw thrown;
     });
-    if (stats?.isFile() === true) into.set(name, { size: stats.size, modifiedAt: stats.mtimeMs });
+    if (stats?.isFile() === true) into.set(name, { size: stats.size, modifiedAt: stats.mtimeMs, place });
   }
+}
+
+/** What came in an archive has whole seconds: of those that it had here, the rest is gone. */
+function isNewer(here: Found, there: Found): boolean {
+  const isWhole = there.modifiedAt % 1_000 === 0;
+  return (isWhole ? Math.floor(here.modifiedAt / 1_000) * 1_000 : here.modifiedAt) > there.modifiedAt;
 }
 
 /** Since it was seen: the next look knows. */

@@ -11,7 +11,7 @@ const blockBytes = 256 * 1024;
  * devices are left out. BAD_REQUEST where a file becomes shorter while it is read. Reads without waiting, since a hop to
  * another thread takes longer than to read a small file.
  */
-export async function* packFolder(folder: string): AsyncGenerator<Buffer, void> {
+export async function* packFolder(folder: string | Buffer): AsyncGenerator<Buffer, void> {
   let pieces: Buffer[] = [];
   let bytes = 0;
   for (const piece of packBelow(Buffer.from(folder), [])) {

@@ -14,7 +14,7 @@ export interface Put {
 }
 
 /** Uploads a file, a folder with all that is in it, or stdin (`-`), with its progress on stderr. */
-export async function put(local: string, { client, agentId, path }: RemotePath): Promise<Put> {
+export async function put(local: string | Buffer, { client, agentId, path }: RemotePath): Promise<Put> {
   if (local === '-') {
     const progress = new Progress('stdin');
     const { file } = await client.files.upload({
@@ -27,7 +27,7 @@ export async function put(local: string, { client, agentId, path }: RemotePath):
     return { files: 1, bytes: file.size };
   }
   const stats = await onThisMachine(() => stat(local));
-  const progress = new Progress(local, stats.isDirectory() ? undefined : stats.size);
+  const progress = new Progress(local.toString(), stats.isDirectory() ? undefined : stats.size);
   try {
     if (stats.isDirectory()) {
       const body = webStream(Readable.from(packFolder(local), { objectMode: false }), progress);

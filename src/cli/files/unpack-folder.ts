@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { lstatSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { CaissonError } from '../../kernel/errors.ts';
 import { pathFromBytes } from '../../kernel/file-path.ts';
 import { ByteSource } from '../../kernel/byte-source.ts';
@@ -6,15 +6,13 @@ import { readTarEntry, skipTarPadding } from '../../kernel/tar-decode.ts';
 import type { TarEntry } from '../../kernel/tar-entry.ts';
 import { temporaryName } from '../../kernel/temporary-name.ts';
 import { HalfFile, pathBelow } from './half-file.ts';
+import { InnerLinks } from './inner-links.ts';
+import { isPlainHere, isUp, slash, split } from './path-parts.ts';
 
 /** Taken and written in pieces of this. */
 const pieceBytes = 256 * 1024;
 /** Links that are named; of more there is only the number. */
 const maxNamed = 100;
-/** Links on the way of one link: as many as Linux follows. */
-const maxHops = 40;
-/** Longer ones no system follows. */
-const maxTargetBytes = 4_095;
 
 export interface UnpackedHere {
   readonly files: number;
@@ -35,7 +33,8 @@ export async function unpackFolder(folder: string, content: AsyncIterable<Buffer
   const root = Buffer.from(folder);
   const leftOut: string[] = [];
   let [files, bytes, leftOutTotal] = [0, 0, 0];
-  mkdirSync(root, { recursive: true });
+  const isNew = mkdirSync(root, { recursive: true }) !== undefined;
+  const links = new InnerLinks(root, isNew);
   for (let entry = await readTarEntry(source); entry !== undefined; entry = await readTarEntry(source)) {
     const parts = safeParts(entry);
     const name = parts.at(-1);
@@ -52,7 +51,7 @@ export async function unpackFolder(folder: string, content: AsyncIterable<Buffer
         bytes += entry.size;
         break;
       case 'symbolic-link':
-        if (entry.target !== null && staysInside(root, above, entry.target)) makeLink(parent, name, entry.target);
+        if (entry.target !== null && (await links.mayLead(above, entry.target))) makeLink(parent, name, entry.target);
         else if (leftOutTotal++ < maxNamed) leftOut.push(pathFromBytes(entry.name));
         break;
       case 'hard-link':
@@ -116,71 +115,9 @@ function makeLink(folder: Buffer, name: Buffer, target: Buffer): void {
   }
 }
 
-/**
- * Whether a link with this target, in the folder `above` (of real folders), stays in `root` whatever comes after it. It may go
- * up only at its beginning, where it passes through real folders: after a name it could come to a link, whose `..` is
- * another. So links of this kind lead to nothing but one another and what is in the folder. Those that were there before
- * may be of another kind: none that leads out is passed through.
- */
-function staysInside(root: Buffer, above: readonly Buffer[], target: Buffer): boolean {
-  if (isElsewhere(target)) return false;
-  const ahead = split(target);
-  const firstName = ahead.findIndex((part) => !isUp(part));
-  if (firstName >= 0 && ahead.slice(firstName).some(isUp)) return false;
-  const at = [...above];
-  let hops = 0;
-  for (let part = ahead.shift(); part !== undefined; part = ahead.shift()) {
-    if (isUp(part)) {
-      if (at.pop() === undefined) return false;
-      continue;
-    }
-    if (!isPlainHere(part)) return false;
-    const next = targetOf([...at, part].reduce(pathBelow, root));
-    if (next === undefined) at.push(part);
-    else if (isElsewhere(next) || ++hops > maxHops) return false;
-    else ahead.unshift(...split(next));
-  }
-  return true;
-}
-
-/** Undefined for what is no link. */
-function targetOf(path: Buffer): Buffer | undefined {
-  try {
-    return lstatSync(path).isSymbolicLink() ? readlinkSync(path, { encoding: 'buffer' }) : undefined;
-  } catch (thrown) {
-    const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined;
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    return Buffer.alloc(0); // it cannot be told: as good as one that leads out
-  }
-}
-
-/** By its first byte, or because nobody could follow it. */
-function isElsewhere(target: Buffer): boolean {
-  return target.length === 0 || target.length > maxTargetBytes || target[0] === slash;
-}
-
-function isUp(part: Buffer): boolean {
-  return part.toString('latin1') === '..';
-}
-
-/** Whether this machine takes a name for a name. Windows knows other separators, drives, streams, and dots that do not count. */
-function isPlainHere(part: Buffer): boolean {
-  return process.platform !== 'win32' || !/[\\:]|[. ]$/.test(part.toString('latin1'));
-}
-
-function split(path: Buffer): Buffer[] {
-  const parts: Buffer[] = [];
-  for (const part of path.toString('latin1').split('/')) {
-    if (part !== '' && part !== '.') parts.push(Buffer.from(part, 'latin1'));
-  }
-  return parts;
-}
-
 function refused({ name }: TarEntry, why: string): CaissonError {
   return new CaissonError(
     'PATH_FORBIDDEN',
     `What the sandbox sent was not unpacked further: ${JSON.stringify(pathFromBytes(name.subarray(0, 1_000)))} ${why}.`,
   );
 }
-
-const slash = 0x2f;

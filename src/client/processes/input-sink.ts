@@ -39,12 +39,15 @@ export class InputSink {
     this.#wake?.();
   }
 
-  /** Nobody reads it any more: what is being written fails. */
-  close(failure = new CaissonError('PROCESS_ENDED', 'The process has ended.')): void {
+  /**
+   * Nobody reads it any more: what is being written fails, and so does what comes later. At the process's own end, which is
+   * without a failure, closing it still succeeds: whoever has no more to say need not be faster than the process.
+   */
+  close(failure?: CaissonError): void {
     if (this.#failure !== undefined) return;
-    this.#failure = failure;
+    this.#failure = failure ?? new CaissonError('PROCESS_ENDED', 'The process has ended.');
     this.#wake?.();
-    this.#controller?.error(failure);
+    if (failure !== undefined) this.#controller?.error(failure);
   }
 
   async #write(bytes: Uint8Array): Promise<void> {

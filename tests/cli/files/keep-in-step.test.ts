@@ -1,9 +1,135 @@
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import type * as Fs from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { keepInStep } from '../../../src/cli/files/keep-in-step.ts';
-import { startWorkspace } from '../../controlplane/workspace/running-workspace.ts';
+import { put } from '../../../src/cli/files/put.ts';
+import type { RemotePath } from '../../../src/cli/files/remote-path.ts';
+import { pathBelow } from '../../../src/cli/files/half-file.ts';
+import type { CaissonClient } from '../../../src/client/index.ts';
+import { until } from '../../until.ts';
+import { type RunningWorkspace, startWorkspace } from '../../controlplane/workspace/running-workspace.ts';
+
+const watchers: Fs.FSWatcher[] = [];
+vi.mock('node:fs', async (original) => {
+  const fs = await original<typeof Fs>();
+  const watch = (...args: Parameters<typeof fs.watch>): Fs.FSWatcher => {
+    const watcher = fs.watch(...args);
+    watchers.push(watcher);
+    return watcher;
+  };
+  return { ...fs, watch };
+});
+
+const once = { mayDelete: false, watch: false, exclude: [] };
+
+/** Tells of each upload before it begins. */
+function observed({ client, agent }: RunningWorkspace, onUpload: (path: string) => Promise<void>): RemotePath {
+  const upload: CaissonClient['files']['upload'] = async (options) => {
+    await onUpload(options.path);
+    return await client.files.upload(options);
+  };
+  const files = new Proxy(client.files, {
+    get: (all, name) => (name === 'upload' ? upload : (Reflect.get(all, name) as unknown)),
+  });
+  return { client: { ...client, files }, agentId: agent.id, path: 'p' };
+}
+
+test('with --delete, files and folders whose names are not UTF-8 stay, and they go up', async () => {
+  await using workspace = await startWorkspace();
+  const local = await mkdtemp(join(tmpdir(), 'caisson-sync-'));
+  const remote = { client: workspace.client, agentId: workspace.agent.id, path: 'p' };
+  const top = join(workspace.roots[0], 'p/');
+  const there = async (): Promise<string[]> => {
+    const names: string[] = [];
+    for await (const { path } of workspace.client.files.listAll({
+      agentId: remote.agentId,
+      path: 'p',
+      recursive: true,
+    }))
+      names.push(path);
+    return names.map((path) => path.slice(top.length)).toSorted();
+  };
+  try {
+    const folder = pathBelow(Buffer.from(local), Buffer.from('caf\xe9', 'latin1'));
+    await mkdir(folder);
+    for (const name of ['r\xe9sum\xe9', 'b']) await writeFile(pathBelow(folder, Buffer.from(name, 'latin1')), 'mine');
+    await put(local, remote);
+    const all = ['caf\udce9', 'caf\udce9/b', 'caf\udce9/r\udce9sum\udce9'];
+    expect(await there()).toEqual(all);
+    await keepInStep(local, remote, { ...once, mayDelete: true });
+    expect(await there()).toEqual(all);
+    await writeFile(pathBelow(folder, Buffer.from('\xff', 'latin1')), 'new');
+    await keepInStep(local, remote, once);
+    expect(await there()).toEqual([...all, 'caf\udce9/\udcff']);
+  } finally {
+    await rm(local, { recursive: true, force: true });
+  }
+});
+
+test('what `put` has sent is not sent again, though archives have whole seconds; what has changed since is', async () => {
+  await using workspace = await startWorkspace();
+  const local = await mkdtemp(join(tmpdir(), 'caisson-sync-'));
+  const sent: string[] = [];
+  const remote = observed(workspace, async (path) => void sent.push(path));
+  try {
+    for (const name of ['a', 'b']) {
+      await writeFile(join(local, name), '1');
+      await utimes(join(local, name), 1_000.75, 1_000.75);
+    }
+    await put(local, remote);
+    await keepInStep(local, remote, once);
+    expect(sent).toEqual([]);
+    await utimes(join(local, 'b'), 1_001.25, 1_001.25);
+    await keepInStep(local, remote, once);
+    expect(sent).toEqual(['p/b']);
+  } finally {
+    await rm(local, { recursive: true, force: true });
+  }
+});
+
+test('with --watch, what changes during the first upload comes too', async () => {
+  await using workspace = await startWorkspace();
+  const local = await mkdtemp(join(tmpdir(), 'caisson-sync-'));
+  const sent: string[] = [];
+  const remote = observed(workspace, async (path) => {
+    sent.push(path);
+    if (sent.length === 2) await writeFile(join(local, sent[0]?.slice(2) ?? ''), 'saved meanwhile');
+  });
+  try {
+    for (const name of ['a', 'b']) await writeFile(join(local, name), '1');
+    const watching = keepInStep(local, remote, { ...once, watch: true });
+    const gone = expect(watching).rejects.toMatchObject({ code: 'BAD_REQUEST' });
+    await until('the change', async () => {
+      const now = await readFile(join(workspace.roots[0], sent[0] ?? 'p/a'), 'utf8').catch(() => undefined);
+      return now === 'saved meanwhile';
+    });
+    await rm(local, { recursive: true });
+    await gone;
+  } finally {
+    await rm(local, { recursive: true, force: true });
+  }
+});
+
+test('a watch that fails while files go up ends the command with the reason', async () => {
+  await using workspace = await startWorkspace();
+  const local = await mkdtemp(join(tmpdir(), 'caisson-sync-'));
+  const remote = observed(workspace, async () => {
+    const reason = Object.assign(new Error('no space'), { code: 'ENOSPC', errno: -28, syscall: 'watch' });
+    watchers.at(-1)?.emit('error', reason);
+  });
+  try {
+    await writeFile(join(local, 'a'), '1');
+    await expect(keepInStep(local, remote, { ...once, watch: true })).rejects.toMatchObject({
+      code: 'BAD_REQUEST',
+      message: 'On this machine: no space left on device.',
+    });
+    expect(await readFile(join(workspace.roots[0], 'p/a'), 'utf8')).toBe('1');
+  } finally {
+    await rm(local, { recursive: true, force: true });
+  }
+});
 
 test('with --delete a file may become a folder, and a folder a file; what is excluded stays', async () => {
   await using workspace = await startWorkspace();

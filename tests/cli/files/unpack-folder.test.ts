@@ -57,6 +57,8 @@ function scene(): { readonly folder: string; readonly outside: () => unknown } &
   }
   linkSync(join(base, 'notes'), join(base, folderAt, 'notes')); // another name of a file outside
   symlinkSync('../../../d', join(base, folderAt, 'd')); // a link of the user's own, which leads out
+  mkdirSync(join(base, folderAt, 'own'));
+  symlinkSync('..', join(base, folderAt, 'own/up')); // one that leads to where that one is
   const list = (path: string): unknown => {
     if (path === join(base, folderAt)) return undefined;
     const stats = lstatSync(path);
@@ -77,8 +79,8 @@ function writeThroughLinks(folder: string): void {
     const path = join(folder, name);
     const stats = lstatSync(path);
     if (stats.isDirectory()) writeThroughLinks(path);
-    if (!stats.isSymbolicLink() || readlinkSync(path) === '../../../d') continue;
-    for (const way of [path, join(path, 'c'), join(path, 'x')]) {
+    if (!stats.isSymbolicLink() || ['../../../d', '..'].includes(readlinkSync(path))) continue;
+    for (const way of ['', 'c', 'd', 'x', 'up/d'].map((name) => join(path, name))) {
       try {
         writeFileSync(way, 'through a link\n');
       } catch {
@@ -103,7 +105,10 @@ const entry = record({
     'symbolic-link',
     'hard-link',
   ),
-  target: oneof(path, constantFrom('.', '..', 'c/../notes', 'a/../x', 'b/../../c', 'c/../../../d')),
+  target: oneof(
+    path,
+    constantFrom('.', '..', 'own', 'b/d', 'b/up/d', 'c/../notes', 'a/../x', 'b/../../c', 'c/../../../d'),
+  ),
 });
 const hostile = record({ into: constantFrom('', 'b', 'c', 'b/c'), entries: array(entry, { maxLength: 12 }) });
 
@@ -122,7 +127,7 @@ test('no archives, one after another into the folder and below it, write or lead
     }),
     { numRuns: 400 },
   );
-});
+}, 180_000);
 
 test('a chain of links, each of which stays inside by its text, does not lead out', async () => {
   using place = scene();
@@ -137,7 +142,7 @@ test('a chain of links, each of which stays inside by its text, does not lead ou
       { name: 'endless', type: 'symbolic-link', target: 'a/'.repeat(3_000) },
     ]),
   );
-  expect(leftOut).toEqual(['out', 'b/up', 'mine', 'absolute', 'endless']);
+  expect(leftOut).toEqual(['u', 'out', 'b/up', 'mine', 'absolute', 'endless']);
 });
 
 test('a link that a later link would turn outwards is not made', async () => {
@@ -149,7 +154,46 @@ test('a link that a later link would turn outwards is not made', async () => {
       { name: 'u', type: 'symbolic-link', target: '.' },
     ]),
   );
-  expect(leftOut).toEqual(['out']);
+  expect(leftOut).toEqual(['out', 'u']);
+});
+
+test.for([
+  ['of one archive', 1, 'bb/d', '.'],
+  ['of two archives', 2, 'bb/d', '.'],
+  ['of two archives, through a link that stays inside', 2, 'bb/up/d', 'own'],
+  ['of a folder that is given by a link', 1, 'bb/d', '.'],
+] as const)(
+  'two links %s, of which the second turns the first to where a link of the user leads out',
+  async ([name, count, first, second]) => {
+    using place = scene();
+    const folder = name.endsWith('given by a link') ? join(place.folder, '../link') : place.folder;
+    if (folder !== place.folder) symlinkSync('a', folder);
+    const before = place.outside();
+    const links: Entry[] = [
+      { name: 'a1', type: 'symbolic-link', target: first },
+      { name: 'bb', type: 'symbolic-link', target: second },
+    ];
+    const archives = count === 1 ? [links] : links.map((link) => [link]);
+    const leftOut: string[] = [];
+    for (const entries of archives) leftOut.push(...(await unpackFolder(folder, archive(entries))).leftOut);
+    expect(leftOut).toEqual(['bb']);
+    expect(() => writeFileSync(join(place.folder, 'a1'), 'pwned')).toThrow('ENOENT');
+    expect(place.outside()).toEqual(before);
+  },
+);
+
+test('beside a link of the user that leads out, links to other folders are made, also a second time', async () => {
+  using place = scene();
+  const entries = [
+    { name: 'releases/1/x', type: 'file' },
+    { name: 'releases/1/self', type: 'symbolic-link', target: '.' },
+    { name: 'current', type: 'symbolic-link', target: 'releases/1' },
+    { name: 'all', type: 'symbolic-link', target: 'releases' },
+  ] as const;
+  for (const _ of [1, 2]) {
+    expect((await unpackFolder(place.folder, archive(entries))).leftOut).toEqual([]);
+    expect(readFileSync(join(place.folder, 'all/1/self/x'))).toEqual(content);
+  }
 });
 
 test('links inside are made, also to what comes later, through other links, and below a file', async () => {
@@ -172,7 +216,7 @@ test('names of 255 bytes, and names of half files, are names like others', async
   using place = scene();
   const names = ['x'.repeat(255), 'x', 'x.caisson-part'];
   await unpackFolder(place.folder, archive(names.toReversed().map((name) => ({ name, type: 'file' }))));
-  expect(readdirSync(place.folder).toSorted()).toEqual([...names, 'd', 'notes'].toSorted());
+  expect(readdirSync(place.folder).toSorted()).toEqual([...names, 'd', 'notes', 'own'].toSorted());
 });
 
 test('an archive that breaks off leaves no half file, and an interruption neither', async () => {
@@ -202,5 +246,5 @@ test('an archive that breaks off leaves no half file, and an interruption neithe
   expect(readdirSync(place.folder).filter((name) => isTemporaryName(Buffer.from(name)))).toHaveLength(1);
   child.kill('SIGINT');
   expect(await once(child, 'close')).toEqual([null, 'SIGINT']);
-  expect(readdirSync(place.folder).toSorted()).toEqual(['d', 'notes']);
+  expect(readdirSync(place.folder).toSorted()).toEqual(['d', 'notes', 'own']);
 });

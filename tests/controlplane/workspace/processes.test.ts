@@ -378,6 +378,15 @@ describe('spawn', () => {
     await failed;
   });
 
+  test('the input of a process that has ended already can be closed, and takes nothing more', async () => {
+    const child = await spawn(['true']);
+    await child.exit;
+    await child.stdin.close();
+    const other = await spawn(['true']);
+    await other.exit;
+    await expect(other.stdin.getWriter().write(Buffer.from('x'))).rejects.toMatchObject({ code: 'PROCESS_ENDED' });
+  });
+
   test('a signal reaches the whole group', async () => {
     const child = await spawn(['sh', '-c', 'trap "echo caught; exit 5" INT; echo ready; sleep 60 & wait']);
     const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();

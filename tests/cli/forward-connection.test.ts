@@ -1,0 +1,72 @@
+import { once } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { setImmediate as turn } from 'node:timers/promises';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { WebSocket, WebSocketServer } from 'ws';
+import { forwardConnection } from '../../src/cli/forward-connection.ts';
+
+const allBytes = 64 * 1024 * 1024;
+const silenceMs = 45_000;
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
+
+/** A control plane whose port says `allBytes` at once, and then nothing more. */
+async function talkative(): Promise<AsyncDisposable & { readonly url: string }> {
+  const server = createHttpServer();
+  const sockets = new WebSocketServer({ server, handleProtocols: () => 'caisson.v1' });
+  sockets.on('connection', (socket) => {
+    const piece = Buffer.alloc(1024 * 1024);
+    for (let sent = 0; sent < allBytes; sent += piece.length) socket.send(piece);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of sockets.clients) socket.terminate();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+async function pair(): Promise<Disposable & { readonly near: Socket; readonly far: Socket }> {
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const near = connect((server.address() as AddressInfo).port, '127.0.0.1').pause();
+  near.on('error', () => undefined); // it is reset in the end
+  const [far] = (await once(server, 'connection')) as [Socket];
+  server.close();
+  const end = (): void => void [near, far].map((socket) => socket.destroy());
+  return { near, far, [Symbol.dispose]: end };
+}
+
+test('a reader that takes its time is not taken for a silent control plane, which is told when all is read', async () => {
+  await using there = await talkative();
+  using sockets = await pair();
+  const paused = vi.spyOn(WebSocket.prototype, 'pause').mock.contexts as WebSocket[];
+  const target = { url: there.url, apiKey: 'ck_x', agentId: 'agt-x', port: 80 };
+  const over = forwardConnection(sockets.far, target);
+  const silent = expect(over).rejects.toMatchObject({ code: 'CONTROL_PLANE_UNREACHABLE' });
+  while (paused.at(-1)?.isPaused !== true) await turn();
+  vi.advanceTimersByTime(2 * silenceMs);
+  let bytes = 0;
+  const read = new Promise<void>((resolve) => {
+    sockets.near.once('close', resolve).on('data', (data) => {
+      bytes += data.length;
+      if (bytes === allBytes) resolve();
+    });
+  });
+  sockets.near.resume();
+  await read;
+  expect(bytes).toBe(allBytes);
+  while (paused.at(-1)?.isPaused === true) await turn();
+  vi.advanceTimersByTime(silenceMs);
+  await silent;
+});
