@@ -8,7 +8,6 @@ import {
   readlinkSync,
   renameSync,
   symlinkSync,
-  unlinkSync,
   constants,
 } from 'node:fs';
 import { CaissonError } from '../../kernel/errors.ts';
@@ -23,7 +22,7 @@ import { errnoOf, onFile } from './errno.ts';
 import { FolderChain } from './folder-chain.ts';
 import { Pacer } from './pacer.ts';
 import { splitPath } from './sandbox-path.ts';
-import { writeAll } from './write-file.ts';
+import { discard, writeAll } from './write-file.ts';
 
 const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
 /** Content is taken in pieces of this. */
@@ -116,7 +115,7 @@ async function unpackFile({ parent, shown, entry, source }: Unpacking, target: B
     isPending = false;
   } finally {
     closeSync(fd);
-    if (isPending) unlinkSync(temporary);
+    if (isPending) discard(temporary);
   }
 }
 
@@ -140,15 +139,8 @@ function replace(target: Buffer, make: (path: Buffer) => void, parent: Pin): voi
   make(temporary);
   try {
     renameSync(temporary, target);
-  } catch (thrown) {
-    unlinkSync(temporary);
-    throw thrown;
-  }
-  // Two names of one file are not exchanged by a rename: then the temporary one is still there.
-  try {
-    unlinkSync(temporary);
-  } catch (thrown) {
-    if (errnoOf(thrown) !== 'ENOENT') throw thrown;
+  } finally {
+    discard(temporary); // also of two names of one file, which a rename does not exchange
   }
 }
 

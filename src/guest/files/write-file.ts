@@ -86,11 +86,7 @@ export class NewContent implements Disposable {
     closeSync(this.#fd);
     if (!this.#isPending) return;
     this.#isPending = false;
-    try {
-      unlinkSync(this.#temporary);
-    } catch (thrown) {
-      if (errnoOf(thrown) !== 'ENOENT') throw thrown; // taken away by somebody else is what we want
-    }
+    discard(this.#temporary);
   }
 
   #check(): BigIntStats | undefined {
@@ -145,6 +141,15 @@ export function appendWhole(
 
 export function writeAll(fd: number, content: Uint8Array): void {
   for (let at = 0; at < content.length;) at += writeSync(fd, content, at, content.length - at);
+}
+
+/** Removes a temporary file. One that somebody else took away, alone or with its folder, is what we want. */
+export function discard(temporary: Buffer): void {
+  try {
+    unlinkSync(temporary);
+  } catch (thrown) {
+    if (errnoOf(thrown) !== 'ENOENT') throw thrown;
+  }
 }
 
 function after(chunks: readonly Buffer[], written: number): Buffer[] {
