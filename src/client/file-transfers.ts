@@ -4,7 +4,7 @@ import { percentEncodeBytes } from '../kernel/percent-bytes.ts';
 import type { ApiOutputs } from './api.ts';
 import { errorOfShape } from './call-error.ts';
 import { sandboxStartMs } from './call-limits.ts';
-import { callFailed, type Endpoint, notCaisson } from './endpoint.ts';
+import { callFailed, type Endpoint, networkReason, notCaisson } from './endpoint.ts';
 import { SilenceWatch } from './silence-watch.ts';
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -157,7 +157,7 @@ async function put(
     return await response.json();
   } catch (thrown) {
     if (failure !== undefined) throw failure.thrown;
-    throw thrown;
+    throw uploadFailed(endpoint.url, thrown, signal);
   } finally {
     silence.stop();
     over.abort();
@@ -260,5 +260,20 @@ function brokenOff(received: number, length: number | undefined, cause?: unknown
   return new CaissonError('TRANSFER_BROKEN', `The transfer broke off after ${received}${of} bytes.`, {
     details: { received, ...(length === undefined ? {} : { length }) },
     cause,
+  });
+}
+
+/** How Node says that a connection broke which was there. Browsers tell no reason at all. */
+const broke: ReadonlySet<unknown> = new Set(['EPIPE', 'ECONNRESET', 'UND_ERR_SOCKET']);
+
+function uploadFailed(url: string, thrown: unknown, signal: AbortSignal | undefined): CaissonError {
+  const failure = callFailed(url, thrown, signal);
+  const { cause: fetchFailed } = failure;
+  const reason = fetchFailed instanceof Error ? fetchFailed.cause : undefined;
+  if (!(reason instanceof Error && 'code' in reason && broke.has(reason.code))) return failure;
+  return new CaissonError('TRANSFER_BROKEN', `The upload broke off: ${networkReason(fetchFailed)}.`, {
+    hint: 'Try again. Where only the answer was lost, it was written.',
+    details: { url },
+    cause: fetchFailed,
   });
 }
