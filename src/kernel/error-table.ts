@@ -105,7 +105,7 @@ export const errorTable = {
     trpc: 'SERVICE_UNAVAILABLE',
     http: 507,
     retryable: false,
-    hint: 'Delete what is not needed in the workspace.',
+    hint: 'Delete what is not needed on the same file system: /tmp is one of its own, in memory.',
   },
   RANGE_NOT_SATISFIABLE: {
     trpc: 'BAD_REQUEST',
