@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { ErrorCode } from '../../kernel/error-table.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import { pathFromBytes } from '../../kernel/file-path.ts';
 import { agentIdSchema } from '../../kernel/ids.ts';
@@ -12,18 +13,31 @@ import { readerRoom } from '../api/sse/reader-room.ts';
 import type { KeyService } from '../auth/key-service.ts';
 import type { Workspaces } from '../workspace/workspaces.ts';
 import { safeContentHeaders } from './content-headers.ts';
+import { hijack } from './hijack.ts';
 
 interface FileRoutesOptions {
   readonly workspaces: Pick<Workspaces, 'open'>;
   readonly keys: Pick<KeyService, 'authenticate'>;
   /** Each request takes a place. */
   readonly transfers: OpenCalls;
-  /** A reader who takes nothing, and a body that brings nothing, for this long is given up. */
+  /** A body that brings nothing for this long is given up, and a reader who makes no room for `readerPatience` times as long. */
   readonly stallMs: number;
   readonly logger: Logger;
 }
 
 type AgentRequest = FastifyRequest<{ Params: { agentId: string } }>;
+
+/** `readerRoom` is made in steps of more than 1 MB: by one who takes 5 kB/s, in less than 5 minutes. */
+const readerPatience = 5;
+
+/** Errors that end a transfer which nobody refused. */
+const cuts: ReadonlySet<ErrorCode> = new Set([
+  'DEADLINE_EXCEEDED',
+  'WIRE_LOST',
+  'GUEST_PROTOCOL',
+  'INTERNAL',
+  'ABORTED',
+]);
 
 /** What a request is about, when its caller and its agent are known. */
 interface Opened {
@@ -31,6 +45,8 @@ interface Opened {
   readonly path: Uint8Array;
   /** Aborts when the caller leaves, or its key is revoked. */
   readonly signal: AbortSignal;
+  /** Tells the log what ended a transfer before its end, and after how many bytes. */
+  readonly onCut: (bytes: number, err: unknown) => void;
 }
 
 /**
@@ -65,8 +81,22 @@ export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): vo
           hint: 'Give the bytes of the path, percent-encoded: ?path=src/main.ts',
         });
       }
+      const { keyId } = principal;
       const { signal } = place;
-      return { guest: await options.workspaces.open(principal, agentId.data, signal), path, signal };
+      const about = {
+        requestId: request.id,
+        method: request.method,
+        agentId: agentId.data,
+        path: pathFromBytes(path),
+        keyId,
+      };
+      const onCut = (bytes: number, err: unknown): void => {
+        const isCut = !(err instanceof CaissonError) || cuts.has(err.code);
+        // A caller who has left, one whose key was revoked, and one who was refused, are no news.
+        const level = isCut && !signal.aborted ? 'warn' : 'debug';
+        logger[level]({ ...about, bytes, err }, isCut ? 'a transfer was cut' : 'a transfer was refused');
+      };
+      return { guest: await options.workspaces.open(principal, agentId.data, signal), path, signal, onCut };
     };
 
     scope.head<{ Params: { agentId: string } }>('/v1/agents/:agentId/file', async (request, reply) => {
@@ -78,7 +108,7 @@ export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): vo
     });
 
     scope.get<{ Params: { agentId: string } }>('/v1/agents/:agentId/file', async (request, reply) => {
-      const { guest, path, signal } = await open(request, reply);
+      const { guest, path, signal, onCut } = await open(request, reply);
       const { range, 'if-range': ifRange, ...headers } = request.headers;
       const conditions = {
         range,
@@ -102,11 +132,11 @@ export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): vo
         return await reply.code(304).headers(described).send();
       }
       const whole = { ...described, 'content-length': length };
-      await sendStream(reply, { status, headers: whole, chunks: wholeOf(content, length), signal, stallMs, logger });
+      await sendStream(reply, { status, headers: whole, chunks: wholeOf(content, length), signal, stallMs, onCut });
     });
 
     scope.put<{ Params: { agentId: string } }>('/v1/agents/:agentId/file', async (request, reply) => {
-      const { guest, path, signal } = await open(request, reply);
+      const { guest, path, signal, onCut } = await open(request, reply);
       const query = new URL(request.url, 'http://caisson').searchParams;
       const upload = guest.files.put(path, {
         ifMatch: request.headers['if-match'],
@@ -116,7 +146,7 @@ export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): vo
         length: lengthOf(request),
         signal,
       });
-      const written = await take(request, upload, stallMs);
+      const written = await take(request, upload, { stallMs, onCut });
       return await reply
         .code(written.created ? 201 : 200)
         .header('etag', written.file.etag)
@@ -124,53 +154,54 @@ export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): vo
     });
 
     scope.get<{ Params: { agentId: string } }>('/v1/agents/:agentId/archive', async (request, reply) => {
-      const { guest, path, signal } = await open(request, reply);
+      const { guest, path, signal, onCut } = await open(request, reply);
       const format = new URL(request.url, 'http://caisson').searchParams.get('format') ?? 'tar';
       if (format !== 'tar' && format !== 'zip') throw new CaissonError('BAD_REQUEST', '`format` is tar or zip.');
       const stream = await guest.files.openArchive(path, format, signal);
       const name = `${lastName(pathFromBytes(path)) || 'workspace'}.${format}`;
       const chunks = wholeOf(stream, undefined);
       const headers = safeContentHeaders(name);
-      await sendStream(reply, { status: 200, headers, chunks, signal, stallMs, logger });
+      await sendStream(reply, { status: 200, headers, chunks, signal, stallMs, onCut });
     });
 
     scope.put<{ Params: { agentId: string } }>('/v1/agents/:agentId/archive', async (request, reply) => {
-      const { guest, path, signal } = await open(request, reply);
-      return await reply.send(await take(request, guest.files.unpack(path, signal), stallMs));
+      const { guest, path, signal, onCut } = await open(request, reply);
+      return await reply.send(await take(request, guest.files.unpack(path, signal), { stallMs, onCut }));
     });
   });
 }
 
-interface Content {
+interface Watch {
+  readonly stallMs: number;
+  readonly onCut: Opened['onCut'];
+}
+
+interface Content extends Watch {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | number>>;
   readonly chunks: AsyncIterable<Buffer>;
   readonly signal: AbortSignal;
-  readonly stallMs: number;
-  readonly logger: Logger;
 }
 
 /** Answers with a stream that is cut, for all to see, where it cannot be finished. */
 async function sendStream(reply: FastifyReply, content: Content): Promise<void> {
-  const { status, headers, chunks, signal, stallMs, logger } = content;
-  for (const [name, value] of Object.entries({ ...reply.getHeaders(), ...headers })) {
-    if (value !== undefined) reply.raw.setHeader(name, value);
-  }
-  reply.hijack();
-  const { raw } = reply;
+  const { status, headers, chunks, signal, onCut } = content;
+  const stallMs = content.stallMs * readerPatience;
+  const raw = hijack(reply.headers(headers));
   const cut = (): void => void raw.destroy(); // the length that was announced, or the missing last chunk, tells the reader
   signal.addEventListener('abort', cut);
+  let bytes = 0;
   try {
     raw.writeHead(status);
     for await (const chunk of chunks) {
+      bytes += chunk.length;
       if (!raw.write(chunk)) await readerRoom(raw, stallMs);
       signal.throwIfAborted();
     }
     raw.end();
     await readerRoom(raw, stallMs, 'finish');
   } catch (thrown) {
-    // A caller who has left, and one whose key was revoked, are no news.
-    if (!signal.aborted) logger.warn({ requestId: reply.request.id, err: thrown }, 'a download was cut');
+    onCut(bytes, thrown);
     cut();
   } finally {
     signal.removeEventListener('abort', cut);
@@ -181,7 +212,7 @@ async function sendStream(reply: FastifyReply, content: Content): Promise<void> 
 async function take<Answer>(
   request: FastifyRequest,
   { body, answer }: Upload<Answer>,
-  stallMs: number,
+  { stallMs, onCut }: Watch,
 ): Promise<Answer> {
   const { raw } = request;
   const giveUp = (): void => {
@@ -198,17 +229,24 @@ async function take<Answer>(
     // Where this process itself stood still, bytes may lie unread in the socket: read before judging.
     idle = setTimeout(() => (judgement = setImmediate(giveUp)), stallMs);
   };
+  let bytes = 0;
+  const onData = (chunk: Buffer): void => {
+    bytes += chunk.length;
+    watchIdle();
+  };
   watchIdle();
-  raw.on('data', watchIdle).pause();
+  raw.on('data', onData).pause();
   try {
     raw.pipe(body); // not `pipeline`: it destroys a stream that is being reset before the reset is on its way
     return await answer;
   } catch (thrown) {
+    raw.unpipe(body);
     body.destroy();
+    onCut(bytes, thrown);
     throw thrown;
   } finally {
     stopWatch();
-    raw.off('data', watchIdle);
+    raw.off('data', onData);
   }
 }
 

@@ -1,4 +1,4 @@
-import { STATUS_CODES } from 'node:http';
+import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getErrorShape } from '@trpc/server/shared';
@@ -7,6 +7,7 @@ import { errorTable } from '../../kernel/error-table.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import { appRouter } from '../api/app-router.ts';
 import { toTrpcError } from '../api/error-mapping.ts';
+import { hijack } from './hijack.ts';
 import type { PreviewHosts } from '../previews/preview-hosts.ts';
 
 /** An answer to a request that does not reach a procedure. */
@@ -33,13 +34,42 @@ export function refusalOf(thrown: unknown): Refusal {
   };
 }
 
+/** What is read of a request that was refused while it came. Its sender waits then, with the answer before it. */
+const lingerBytes = 8 * 1_024 * 1_024;
+const lingerMs = 2_000;
+
 /**
  * In the form in which procedures refuse as well, so that a client reads every error alike. Where the request has not come
- * in whole, the connection is closed: what is left of it has no reader, and nothing would bound it.
+ * in whole, the connection is closed: what is left of it has no reader. Not at once: to close over bytes that nobody read is
+ * a reset, which takes the answer from the hands of a sender.
  */
 export async function sendRefusal(reply: FastifyReply, { status, error }: Refusal): Promise<void> {
-  if (!reply.request.raw.complete) void reply.header('connection', 'close');
-  await reply.code(status).type('application/json; charset=utf-8').send(refusalText({ status, error }));
+  const { raw: response } = reply;
+  const { raw: request } = reply.request;
+  const text = refusalText({ status, error });
+  void reply.type('application/json; charset=utf-8');
+  if (request.complete || response.closed) {
+    await reply.code(status).send(text);
+    return;
+  }
+  void reply.header('connection', 'close').header('content-length', Buffer.byteLength(text));
+  hijack(reply).writeHead(status).write(text); // all of the answer; to end it would be to close
+  discard(request, () => response.end());
+}
+
+/** Calls `done` when the request came in whole, its sender has left, or `lingerMs` have passed. */
+function discard(request: IncomingMessage, done: () => void): void {
+  let taken = 0;
+  const limit = setTimeout(done, lingerMs);
+  const end = (): void => {
+    clearTimeout(limit);
+    done();
+  };
+  request.on('data', (chunk: Buffer) => {
+    taken += chunk.length;
+    if (taken > lingerBytes) request.pause();
+  });
+  request.once('end', end).once('close', end).resume();
 }
 
 /** For bytes that are not HTTP, or came too late. `hosts`: of previews, for a request whose headers are too large. */

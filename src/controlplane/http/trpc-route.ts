@@ -9,6 +9,7 @@ import type { OpenCalls } from '../api/open-calls.ts';
 import type { ApiServices } from '../api/services.ts';
 import { sendSubscription } from '../api/sse/send-subscription.ts';
 import { ApiContext } from '../api/api-context.ts';
+import { hijack } from './hijack.ts';
 import { sendRefusal } from './refusals.ts';
 import { sendWhenKnown } from './send-when-known.ts';
 
@@ -58,18 +59,20 @@ export function trpcRoute({ services, calls, logger, stallMs, pulseMs }: TrpcRou
         await sendRefusal(reply.header('allow', 'GET'), { status: 405, error });
         return;
       }
-      for (const [name, value] of Object.entries(reply.getHeaders())) reply.raw.setHeader(name, value ?? '');
-      reply.hijack();
+      const response = hijack(reply);
       const context = new ApiContext(request.id, services, () => authenticate(request));
       await sendSubscription({
         router: appRouter,
         path,
         readInput: () => subscriptionInput(request, query),
         context,
-        response: reply.raw,
+        response,
         stallMs,
         onError: (error) => onError({ error, path }),
-        onStall: () => logger.info({ requestId: request.id, path }, 'a subscriber that took nothing was disconnected'),
+        onStall: () => {
+          const agentId = agentOf(subscriptionInput(request, query));
+          logger.info({ requestId: request.id, path, agentId }, 'a subscriber that took nothing was disconnected');
+        },
       });
       return;
     }
@@ -127,4 +130,9 @@ function subscriptionInput(request: TrpcRequest, query: URLSearchParams): unknow
   const lastEventId = typeof header === 'string' ? header : query.get('lastEventId');
   if (lastEventId === null || lastEventId === '' || typeof input !== 'object' || input === null) return input;
   return { ...input, lastEventId };
+}
+
+/** Of input that a procedure has accepted. */
+function agentOf(input: unknown): unknown {
+  return typeof input === 'object' && input !== null && 'agentId' in input ? input.agentId : undefined;
 }

@@ -217,7 +217,10 @@ describe('a reader that does not read', () => {
     const agentId = await newAgent(server);
     await storeEvents(server, agentId, 20_000, 1_000);
     const response = await server.subscribe(server.alice, { agentId });
-    await until('the disconnection', () => server.log.some(({ message }) => message.includes('took nothing')));
+    const line = await until('the disconnection', () =>
+      server.log.find(({ message }) => message === 'a subscriber that took nothing was disconnected'),
+    );
+    expect(line.fields).toMatchObject({ path: 'events.subscribe', agentId });
     const first = new Reader(response);
     await until('the end of the first', () => first.isOver);
     expect(first.error).toBeDefined();

@@ -1,30 +1,34 @@
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { truncate, writeFile } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fastify, type FastifyInstance } from 'fastify';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { OpenCalls } from '../../../src/controlplane/api/open-calls.ts';
 import { serveFiles } from '../../../src/controlplane/http/file-routes.ts';
 import { refusalOf, sendRefusal } from '../../../src/controlplane/http/refusals.ts';
 import { CaissonError } from '../../../src/kernel/errors.ts';
-import { silentLogger } from '../../../src/kernel/logger.ts';
 import { newAgentId, newKeyId, newUserId } from '../../../src/kernel/ids.ts';
 import { type RunningGuest, runGuest } from '../../guest/running-guest.ts';
 import { until } from '../../until.ts';
+import { type LoggedLine, recordingLogger } from '../recording-logger.ts';
 
 const keyId = newKeyId();
 const size = 64 * 1024 * 1024;
-const path = `/v1/agents/${newAgentId()}/file?path=`;
+const agentId = newAgentId();
+const path = `/v1/agents/${agentId}/file?path=`;
 
 let guest: RunningGuest;
 let transfers: OpenCalls;
 let app: FastifyInstance;
 let sockets: Socket[];
+let log: LoggedLine[];
 
 async function serve(stallMs: number): Promise<void> {
+  log = [];
   guest = await runGuest();
   const client = await guest.client();
   transfers = new OpenCalls({ what: 'uploads and downloads', limits: { perKey: 2, inAll: 2 } });
@@ -33,7 +37,7 @@ async function serve(stallMs: number): Promise<void> {
   serveFiles(app, {
     transfers,
     stallMs,
-    logger: silentLogger,
+    logger: recordingLogger(log),
     keys: {
       async authenticate(authorization) {
         if (authorization === 'Bearer good') return { userId: newUserId(), userName: 'alice', role: 'member', keyId };
@@ -51,6 +55,7 @@ async function serve(stallMs: number): Promise<void> {
 
 beforeEach(() => serve(60_000));
 afterEach(async () => {
+  vi.useRealTimers();
   for (const socket of sockets) socket.destroy();
   await app.close();
   await guest[Symbol.asyncDispose]();
@@ -70,6 +75,7 @@ const upload = (...headers: string[]) =>
   send(`PUT ${path}new`, ...headers, 'transfer-encoding: chunked', '', '5', 'hello', '');
 const begun = (socket: Socket) => once(socket, 'readable');
 const free = () => until('all places are free', () => transfers.count === 0);
+const cutLines = () => log.filter(({ message }) => message === 'a transfer was cut');
 const names = () => readdirSync(guest.roots[0]).filter((name) => name !== 'big');
 
 test('a reader who takes nothing is cut off, and its place is free again', async () => {
@@ -83,6 +89,22 @@ test('a reader who takes nothing is cut off, and its place is free again', async
   let received = 0;
   for await (const chunk of socket) received += (chunk as Buffer).length;
   expect(received).toBeLessThan(size);
+  const [line] = cutLines();
+  expect(line).toMatchObject({ level: 'warn', fields: { method: 'GET', agentId, path: 'big', keyId } });
+  expect(line?.fields['bytes']).toBeGreaterThanOrEqual(received);
+  expect(line?.fields['err']).toMatchObject({ name: 'ReaderStalled' });
+});
+
+test('a reader for whom the kernel tells of no room for a while may be a slow one: it is given 5 minutes', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const socket = download();
+  await begun(socket);
+  await until('its reader is waited for', () => vi.getTimerCount() > 0);
+  const timers = vi.getTimerCount();
+  vi.advanceTimersByTime(299_999);
+  expect(vi.getTimerCount()).toBe(timers);
+  vi.advanceTimersByTime(1);
+  await free();
 });
 
 test('an upload that brings nothing more is given up, and leaves nothing', async () => {
@@ -93,6 +115,12 @@ test('an upload that brings nothing more is given up, and leaves nothing', async
   expect(answer).toMatch(/^HTTP\/1.1 408 [^]*connection: close[^]*"DEADLINE_EXCEEDED"/i);
   await free();
   await until('its traces are gone', () => names().length === 0);
+  expect(cutLines()).toMatchObject([
+    {
+      level: 'warn',
+      fields: { method: 'PUT', agentId, path: 'new', keyId, bytes: 5, err: { code: 'DEADLINE_EXCEEDED' } },
+    },
+  ]);
 });
 
 test('more of one key than may be are refused, until one ends', async () => {
@@ -132,10 +160,46 @@ test('a caller who leaves in mid-upload leaves nothing', async () => {
   socket.destroy();
   await until('its traces are gone', () => names().length === 0);
   await free();
+  expect(cutLines()).toMatchObject([{ level: 'debug' }]); // no news
 });
 
-test('a refusal closes the connection of a body that is still coming: nothing would bound it', async () => {
+/** The request of an upload without a key, and its answer, which the caller does not wait for. */
+async function refusedUpload(): Promise<{ readonly socket: Socket; readonly request: IncomingMessage }> {
+  const asked = once(app.server, 'request') as Promise<[IncomingMessage]>;
   const socket = upload();
+  const [request] = await asked;
+  await begun(socket);
+  return { socket, request };
+}
+
+test('a refusal waits for its reader, who is still sending: a connection closed over unread bytes is reset', async () => {
+  const { socket } = await refusedUpload();
+  const piece = Buffer.alloc(1024 * 1024);
+  await new Promise<void>((resolve, reject) => {
+    socket.write(`${piece.length.toString(16)}\r\n`);
+    socket.write(piece);
+    socket.write('\r\n0\r\n\r\n', (failure) => (failure == null ? resolve() : reject(failure)));
+  });
+  expect(await text(socket)).toMatch(/^HTTP\/1.1 401 [^]*connection: close[^]*"UNAUTHORIZED"/i);
+});
+
+test('a refusal closes the connection of a body that is still coming after 2 s: nothing would bound it', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const { socket } = await refusedUpload();
+  vi.advanceTimersByTime(2_000);
   expect(await text(socket)).toMatch(/^HTTP\/1.1 401 [^]*connection: close/i);
   expect(socket.readableEnded).toBe(true);
+});
+
+test('of a body that was refused no more than 8 MiB are read', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const { socket, request } = await refusedUpload();
+  const closed = once(request.socket, 'close');
+  const endless = Buffer.alloc(size);
+  socket.write(`${size.toString(16)}\r\n`);
+  socket.write(endless);
+  await until('no more is read', () => request.isPaused());
+  vi.advanceTimersByTime(2_000);
+  await closed;
+  expect(request.socket.bytesRead).toBeLessThan(9 * 1024 * 1024);
 });

@@ -6,7 +6,8 @@ export class ReaderStalled extends Error {
 
 /**
  * Resolves when the reader of `response` has taken enough of what was written for more (`drain`), or all of it (`finish`), or
- * has gone. Rejects with ReaderStalled when that takes longer than `stallMs`.
+ * has gone. Rejects with ReaderStalled when that takes longer than `stallMs`. The kernel tells of room only when a third of the
+ * socket's buffer is free, of up to 4 MiB on Linux: a reader who takes that slowly looks like one who takes nothing.
  */
 export async function readerRoom(
   response: ServerResponse,
@@ -16,7 +17,7 @@ export async function readerRoom(
   const isThere = event === 'drain' ? !response.writableNeedDrain : response.writableFinished;
   if (isThere || response.closed) return;
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const giveUp = (): void => reject(new ReaderStalled(`The reader took nothing for ${stallMs / 1_000} s.`));
+  const giveUp = (): void => reject(new ReaderStalled(`The reader made no room for ${stallMs / 1_000} s.`));
   // Where this process itself stood still, room may have been made unseen: look before judging.
   const stalled = setTimeout(() => setImmediate(giveUp), stallMs);
   response.once(event, resolve).once('close', resolve);
