@@ -27,7 +27,7 @@ interface FileRoutesOptions {
 
 type AgentRequest = FastifyRequest<{ Params: { agentId: string } }>;
 
-/** `readerRoom` is made in steps of more than 1 MB: by one who takes 5 kB/s, in less than 5 minutes. */
+/** `readerRoom` is made in steps of more than 1 MB: by one who takes 10 kB/s, in less than 5 minutes; by 5 kB/s it is not. */
 const readerPatience = 5;
 
 /** Errors that end a transfer which nobody refused. */
