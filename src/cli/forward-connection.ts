@@ -11,6 +11,9 @@ import { SocketDuplex } from '../kernel/socket-duplex.ts';
 /** To open a connection, and then for nothing to come: the control plane gives a sign of life every 20 s. */
 const silenceMs = 45_000;
 
+/** So often this side gives one: the control plane takes a client for gone of whom nothing comes for 20 s. */
+const pongEveryMs = 8_000;
+
 interface ForwardTarget {
   /** Of the control plane. */
   readonly url: string;
@@ -30,6 +33,7 @@ export async function forwardConnection(local: Socket, target: ForwardTarget): P
     const socket = await openSocket(local, target);
     remote = new SocketDuplex(socket);
     endWhenSilent(socket, remote, target.url);
+    giveSignsOfLife(socket);
   } catch (thrown) {
     if (local.destroyed) return; // whoever asked has left
     local.resetAndDestroy();
@@ -89,6 +93,14 @@ function endWhenSilent(socket: WebSocket, remote: SocketDuplex, url: string): vo
   watch.start();
   socket.on('message', () => watch.start());
   remote.once('close', () => watch.stop());
+}
+
+/** Pings lie unread while the local reader pauses, with up to some MiB in front of them. */
+function giveSignsOfLife(socket: WebSocket): void {
+  const timer = setInterval(() => {
+    if (socket.bufferedAmount === 0) socket.pong(); // else there is enough to hear
+  }, pongEveryMs);
+  socket.once('close', () => clearInterval(timer));
 }
 
 /** The control plane's own words. */

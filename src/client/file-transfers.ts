@@ -13,6 +13,9 @@ type Body = ReadableStream<Bytes> | Blob | Uint8Array<ArrayBuffer> | string;
 /** How long a control plane may neither bring nor take anything of a transfer: as long as a sandbox may take to start. */
 const silenceMs = sandboxStartMs;
 
+/** Browsers send no stream over HTTP/1.1, and what they send by themselves they do not tell how far it is. */
+const sendsStreams = Object.prototype.toString.call(globalThis.process) === '[object process]';
+
 interface Of {
   readonly agentId: string;
   /** Absolute, or relative to /workspace. */
@@ -49,7 +52,7 @@ export async function downloadFile(endpoint: Endpoint, options: DownloadOptions)
   const headers = new Headers({ 'accept-encoding': 'identity' });
   if (start > 0 || end !== undefined) headers.set('range', `bytes=${start}-${end === undefined ? '' : end - 1}`);
   if (ifMatch !== undefined) headers.set('if-match', ifMatch);
-  const response = await request(endpoint, url(endpoint, 'file', options), { headers, signal: signal ?? null });
+  const response = await get(endpoint, url(endpoint, 'file', options), { headers, signal });
   const length = Number(response.headers.get('content-length') ?? Number.NaN);
   const whole = /\/(\d+)$/.exec(response.headers.get('content-range') ?? '')?.[1];
   const etag = response.headers.get('etag');
@@ -64,7 +67,10 @@ export async function downloadFile(endpoint: Endpoint, options: DownloadOptions)
 }
 
 export interface UploadOptions extends Of {
-  /** A stream is sent as it comes (in browsers: give a Blob, such as a File); what it fails with, the upload fails with. */
+  /**
+   * A stream is sent as it comes (in browsers: give a Blob, such as a File, and a `signal` if it is not to wait for ever for a
+   * control plane that stands still); what it fails with, the upload fails with.
+   */
   readonly body: Body;
   readonly ifMatch?: string;
   /** `*`: only where there is no file yet. */
@@ -100,14 +106,12 @@ export async function downloadArchive(
   options: DownloadArchiveOptions,
 ): Promise<ReadableStream<Bytes>> {
   const { format = 'tar', signal } = options;
-  const response = await request(endpoint, `${url(endpoint, 'archive', options)}&format=${format}`, {
-    signal: signal ?? null,
-  });
+  const response = await get(endpoint, `${url(endpoint, 'archive', options)}&format=${format}`, { signal });
   return streamOf(endpoint, response, undefined, signal);
 }
 
 export interface UploadArchiveOptions extends Of {
-  /** A tar archive. */
+  /** A tar archive; as in `UploadOptions`. */
   readonly body: Body;
 }
 
@@ -146,11 +150,11 @@ async function put(
   const gone = signal === undefined ? over.signal : AbortSignal.any([over.signal, signal]);
   const silence = new SilenceWatch(endpoint.url, silenceMs, (error) => over.abort(error));
   const onFailure = (thrown: unknown): void => void (failure ??= { thrown });
-  const source = body instanceof ReadableStream ? watched(body, { gone, silence, onFailure }) : body;
-  const init: RequestInit & { duplex?: 'half' } = { method: 'PUT', body: source, headers, signal: gone };
-  if (source instanceof ReadableStream) {
+  const init: RequestInit & { duplex?: 'half' } = { method: 'PUT', body, headers, signal: gone };
+  if (body instanceof ReadableStream || sendsStreams) {
+    init.body = watched(asStream(body, headers), { gone, silence, onFailure });
     init.duplex = 'half';
-    silence.start(); // of what the platform sends by itself, nobody tells how far it is
+    silence.start();
   }
   try {
     const response = await request(endpoint, target, init);
@@ -162,6 +166,13 @@ async function put(
     silence.stop();
     over.abort();
   }
+}
+
+function asStream(body: Body, headers: Headers): ReadableStream<Bytes> {
+  if (body instanceof ReadableStream) return body;
+  const blob = new Blob([body]);
+  headers.set('content-length', String(blob.size));
+  return blob.stream();
 }
 
 interface Watched {
@@ -200,6 +211,23 @@ function watched(body: ReadableStream<Bytes>, { gone, silence, onFailure }: Watc
     },
     { highWaterMark: 0 },
   );
+}
+
+/** An answer with its body still to come: that is watched apart. */
+async function get(
+  endpoint: Endpoint,
+  target: string,
+  { headers = new Headers(), signal }: { readonly headers?: Headers; readonly signal: AbortSignal | undefined },
+): Promise<Response> {
+  const silent = new AbortController();
+  const silence = new SilenceWatch(endpoint.url, silenceMs, (error) => silent.abort(error));
+  silence.start();
+  try {
+    const either = signal === undefined ? silent.signal : AbortSignal.any([silent.signal, signal]);
+    return await request(endpoint, target, { headers, signal: either });
+  } finally {
+    silence.stop();
+  }
 }
 
 /** An answer of 2xx; else throws the error that the control plane sent. */

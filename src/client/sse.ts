@@ -15,7 +15,7 @@ export interface SseSubscription {
  * The items of a subscription of the API, one by one, over one connection. Nothing is read ahead beyond one network read;
  * leaving the loop ends the subscription. Ends when the server says that it is over. Throws the control plane's own error,
  * and CONTROL_PLANE_UNREACHABLE when the connection breaks, ends early or falls silent: whoever can go on from a cursor
- * then subscribes again (`subscription.ts` does so for events).
+ * then subscribes again (`reconnecting-sse.ts` does).
  *
  * The shape of an item is the server's promise, as with every answer in tRPC.
  */

@@ -6,6 +6,7 @@ import {
   type TerminalAttachment,
   type TerminalEvent,
 } from '../../src/client/index.ts';
+import type { CaissonError } from '../../src/kernel/errors.ts';
 import { agentIdSchema, newTerminalId } from '../../src/kernel/ids.ts';
 import { startWorkspace, type RunningWorkspace } from '../controlplane/workspace/running-workspace.ts';
 import { until } from '../until.ts';
@@ -92,6 +93,63 @@ describe('attach', () => {
     bob.giveControl(alice.situation.readers[0]?.id);
     await until('alice drives again', () => alice.isDriver && !bob.isDriver);
     expect(told.map(({ type }) => type)).toContain('situation');
+  });
+
+  test('two who take control at once are told apart: one has it, the other learns so and does not take it later', async () => {
+    await using relay = await startCuttingRelay(workspace.url);
+    const cut = createCaissonClient({ url: relay.url, apiKey: workspace.apiKey });
+    const terminal = await openShell('exec cat');
+    let attached = 0;
+    const attach = async () => {
+      const onEvent = ({ type }: TerminalEvent): void => void (attached += type === 'attached' ? 1 : 0);
+      const attachment = await cut.terminals.attach({ ...terminal, as: 'observer', onEvent });
+      void new Screen(attachment);
+      return attachment;
+    };
+    await using alice = await attach();
+    await using bob = await attach();
+    const outcomes = new Set<unknown>();
+    for (let round = 0; round < 100 && outcomes.size < 2; round++) {
+      const settled = await Promise.allSettled([alice.takeControl(), bob.takeControl()]);
+      for (const each of settled)
+        outcomes.add(each.status === 'fulfilled' ? 'had it' : (each.reason as CaissonError).code);
+      await until('both know who drives', () => alice.isDriver !== bob.isDriver);
+      (alice.isDriver ? alice : bob).giveControl();
+      await until(
+        'both know that nobody drives',
+        () => alice.situation.driver === null && bob.situation.driver === null,
+      );
+    }
+    expect(outcomes).toEqual(new Set(['had it', 'TERMINAL_NOT_DRIVING']));
+    await using carol = await client.terminals.attach(terminal);
+    attached = 0;
+    relay.cutAll();
+    await until('both are there again', () => attached >= 2 && carol.situation.readers.length === 3);
+    expect(carol.isDriver).toBe(true);
+  });
+
+  test('control that is taken while a connection is being opened is had with it', async () => {
+    await using relay = await startCuttingRelay(workspace.url);
+    const cut = createCaissonClient({ url: relay.url, apiKey: workspace.apiKey });
+    const terminal = await openShell('exec cat');
+    await using alice = await client.terminals.attach(terminal);
+    await using bob = await cut.terminals.attach({ ...terminal, as: 'observer' });
+    const opening = Promise.withResolvers<void>();
+    const { WebSocket: Real } = globalThis;
+    vi.stubGlobal(
+      'WebSocket',
+      class extends Real {
+        constructor(...args: ConstructorParameters<typeof Real>) {
+          super(...args);
+          opening.resolve(); // it has asked for no seat
+        }
+      },
+    );
+    relay.cutAll();
+    await opening.promise;
+    vi.unstubAllGlobals();
+    await bob.takeControl();
+    await until('alice is told', () => bob.isDriver && !alice.isDriver);
   });
 
   test('goes on after an offset, and detaching leaves the program alone', async () => {

@@ -1,8 +1,6 @@
-import { CaissonError } from '../../kernel/errors.ts';
 import type { ApiInputs, Process } from '../api.ts';
-import { Backoff, pause } from '../backoff.ts';
-import { type Endpoint, unreachable } from '../endpoint.ts';
-import { sse } from '../sse.ts';
+import type { Endpoint } from '../endpoint.ts';
+import { type Reconnecting, reconnectingSse } from '../reconnecting-sse.ts';
 
 /** An item of `processes.logs`. */
 interface Batch {
@@ -28,16 +26,11 @@ export type ProcessLogPart =
   | { readonly type: 'lost'; readonly offset: number; readonly bytes: number }
   | { readonly type: 'end'; readonly offset: number; readonly process: Process };
 
-export interface ProcessLogsOptions extends Pick<ApiInputs['processes']['get'], 'agentId' | 'processId'> {
+export interface ProcessLogsOptions extends Reconnecting, Pick<ApiInputs['processes']['get'], 'agentId' | 'processId'> {
   /** Bytes that are not wanted again: an offset that an earlier part ended at. Default 0. */
   readonly after?: number;
   /** Whether to go on until the output ends, or to stop at what is there. Default false. */
   readonly follow?: boolean;
-  /** Ends the iteration, without an error. */
-  readonly signal?: AbortSignal | undefined;
-  /** How long a control plane that has gone may stay away, in milliseconds. Default: 5 minutes. */
-  readonly reconnectForMs?: number;
-  readonly onReconnect?: ((error: CaissonError) => void) | undefined;
 }
 
 /**
@@ -46,35 +39,15 @@ export interface ProcessLogsOptions extends Pick<ApiInputs['processes']['get'], 
  */
 export async function* followLogs(
   endpoint: Endpoint,
-  { agentId, processId, after = 0, follow = false, ...options }: ProcessLogsOptions,
+  { agentId, processId, after = 0, follow = false, ...reconnecting }: ProcessLogsOptions,
 ): AsyncGenerator<ProcessLogPart, void, undefined> {
-  const { reconnectForMs = 300_000, onReconnect } = options;
-  const signal = options.signal ?? new AbortController().signal;
-  const backoff = new Backoff();
   let next = after;
-  let wasHeard = false;
-  let awaySince = performance.now();
-  const onAlive = (): void => void (awaySince = performance.now());
-  while (!signal.aborted) {
-    let broken = unreachable(endpoint.url, 'it ended the log');
-    try {
-      const input = { agentId, processId, after: next, follow };
-      for await (const batch of sse<Batch>(endpoint, { path: 'processes.logs', input, signal, onAlive })) {
-        wasHeard = true;
-        backoff.reset();
-        yield* partsOf(batch, next);
-        next = batch.next;
-        if (batch.ended !== null) return;
-      }
-    } catch (thrown) {
-      if (!(thrown instanceof CaissonError) || !(thrown.retryable && (wasHeard || next > after))) throw thrown;
-      broken = thrown;
-    }
-    if (signal.aborted) return;
-    const delayMs = backoff.nextDelayMs();
-    if (performance.now() + delayMs - awaySince > reconnectForMs) throw broken;
-    onReconnect?.(broken);
-    await pause(delayMs, signal);
+  const input = () => ({ agentId, processId, after: next, follow });
+  const subscription = { path: 'processes.logs', input, ...reconnecting };
+  for await (const batch of reconnectingSse<Batch>(endpoint, subscription)) {
+    yield* partsOf(batch, next);
+    next = batch.next;
+    if (batch.ended !== null) return;
   }
 }
 

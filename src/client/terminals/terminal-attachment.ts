@@ -22,7 +22,7 @@ export interface AttachTerminalOptions {
 }
 
 /** Who is attached, who drives, and how large the terminal is. */
-export type TerminalSituation = Omit<Extract<TerminalDownMessage, { type: 'situation' }>, 'type'>;
+export type TerminalSituation = Omit<Extract<TerminalDownMessage, { type: 'situation' }>, 'type' | 'taken'>;
 
 export type TerminalEvent =
   /** After each connection, also the first; `end` is how much was printed so far: what is replayed ends there. */
@@ -60,7 +60,10 @@ export interface TerminalAttachment extends AsyncDisposable {
   write(data: Uint8Array | string): Promise<void>;
   /** Counts as long as this reader drives, and again when it does again. */
   resize(size: { readonly cols: number; readonly rows: number }): void;
-  /** Takes the driver's seat. Resolves when this reader has it. */
+  /**
+   * Takes the driver's seat. Resolves when this reader has it, while no connection is open when there is one again. Rejects with
+   * TERMINAL_NOT_DRIVING where it was lost again at once: of two who take it together, the later one has it.
+   */
   takeControl(): Promise<void>;
   /** Leaves the seat, free or to another reader. */
   giveControl(to?: number): void;
@@ -107,7 +110,10 @@ export class Attachment implements TerminalAttachment {
   /** Whether `output` is wanted no more: what still waited counts as not given. */
   #isCancelled = false;
   #size: { readonly cols: number; readonly rows: number } | undefined;
-  #seated: (() => void)[] = [];
+  /** Who waits for the seat. */
+  #takers: PromiseWithResolvers<void>[] = [];
+  /** How often the seat was taken over the present connection; undefined while it can carry nothing. */
+  #takes: number | undefined;
   /** Of the next byte from the network; undefined before the first connection. */
   #received: number | undefined;
   #offset = 0;
@@ -166,7 +172,7 @@ export class Attachment implements TerminalAttachment {
         signal?.removeEventListener('abort', leave);
         this.#isOver = true;
         this.#input.fail(attachmentOver());
-        for (const resolve of this.#seated.splice(0)) resolve();
+        for (const { reject } of this.#takers.splice(0)) reject(attachmentOver());
       });
     await attached.promise;
   }
@@ -187,11 +193,11 @@ export class Attachment implements TerminalAttachment {
   async takeControl(): Promise<void> {
     if (this.#isDriving) return;
     if (this.#isOver) throw attachmentOver();
-    const seated = new Promise<void>((resolve) => this.#seated.push(resolve));
+    const taker = Promise.withResolvers<void>();
+    this.#takers.push(taker);
     this.#wish = 'driver';
-    this.#connection?.send({ type: 'take' });
-    await seated;
-    if (!this.#isDriving) throw attachmentOver();
+    this.#sendTake();
+    await taker.promise;
   }
 
   giveControl(to?: number): void {
@@ -207,6 +213,13 @@ export class Attachment implements TerminalAttachment {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.detach();
+  }
+
+  /** Where no connection is open, the next one does it. */
+  #sendTake(): void {
+    if (this.#takes === undefined) return;
+    this.#takes++;
+    this.#connection?.send({ type: 'take' });
   }
 
   #cancel(): void {
@@ -274,6 +287,7 @@ export class Attachment implements TerminalAttachment {
           this.#connection = undefined;
           this.#isDriving = false;
           this.#isSettled = false;
+          this.#takes = undefined;
           this.#input.disconnect();
           resolve({ error, isExplained });
         },
@@ -309,6 +323,8 @@ export class Attachment implements TerminalAttachment {
       case 'attached':
         this.#reader = message.reader;
         this.#received = message.from;
+        this.#takes = 0;
+        if (this.#takers.length > 0) this.#sendTake();
         onEvent?.({ type: 'attached', end: message.end });
         return;
       case 'alive':
@@ -335,7 +351,7 @@ export class Attachment implements TerminalAttachment {
   }
 
   #seat(connection: TerminalConnection, message: Extract<TerminalDownMessage, { type: 'situation' }>): void {
-    const { type, ...situation } = message;
+    const { type, taken, ...situation } = message;
     this.#situation = situation;
     const wasDriving = this.#isDriving;
     this.#isDriving = situation.driver === this.#reader;
@@ -344,10 +360,17 @@ export class Attachment implements TerminalAttachment {
       this.#wish = 'auto';
       if (this.#size !== undefined) connection.send({ type: 'resize', ...this.#size });
       this.#input.connect((bytes) => connection.sendInput(bytes));
-      for (const resolve of this.#seated.splice(0)) resolve();
+      for (const { resolve } of this.#takers.splice(0)) resolve();
     } else if (wasDriving && !this.#isDriving) {
       this.#wish = 'observer';
       this.#input.fail(new CaissonError('TERMINAL_NOT_DRIVING', 'Somebody else has taken control of the terminal.'));
+    } else if (!this.#isDriving && this.#takers.length > 0 && taken === this.#takes) {
+      this.#wish = 'observer'; // else it would take the seat with its next connection
+      const lost = new CaissonError(
+        'TERMINAL_NOT_DRIVING',
+        'Control was lost again at once: somebody else took it too.',
+      );
+      for (const { reject } of this.#takers.splice(0)) reject(lost);
     } else if (!this.#isDriving && this.#wish === 'auto' && situation.driver !== null) this.#wish = 'observer';
     this.#options.onEvent?.({ type, ...situation });
   }

@@ -8,8 +8,9 @@ import type { WebSocketRoute } from './web-sockets.ts';
 
 /**
  * `/v1/agents/:agentId/ports/:port/connect`: a TCP connection to a port of the agent's sandbox, as binary messages both
- * ways; a text message `end` ends one half, and `AliveMessage` is a sign of life. The handshake is refused with what kept the connection from being made:
- * AGENT_NOT_FOUND, SANDBOX_NOT_RUNNING, PORT_NOT_LISTENING.
+ * ways; a text message `end` ends one half, and `AliveMessage` is a sign of life. A client that may stop reading sends pongs by
+ * itself, one in 20 s: the pings that it would answer lie behind what it does not read. The handshake is refused with what kept
+ * the connection from being made: AGENT_NOT_FOUND, SANDBOX_NOT_RUNNING, PORT_NOT_LISTENING.
  */
 export function portSocketRoute(workspaces: Pick<Workspaces, 'running'>): WebSocketRoute {
   return {

@@ -14,7 +14,7 @@ const keyProtocolPrefix = 'base64url.bearer.authorization.caisson.';
 
 /** Largest message of a client. */
 const maxPayloadBytes = 1024 * 1024;
-/** A client that leaves a ping unanswered until the next one is gone. Programs see no pings: `alive` is for them. */
+/** A client of whom nothing comes from one ping to the next is gone. Programs see no pings: `alive` is for them. */
 const defaultPingEveryMs = 20_000;
 
 /** A request to become a WebSocket, of a caller who is known. */
@@ -147,11 +147,14 @@ const alive = JSON.stringify({ type: 'alive' } satisfies AliveMessage);
 /** Ends a socket whose other end is gone without a word, and gives signs of life. */
 function keepAlive(socket: WebSocket, pingEveryMs: number): void {
   let isAlive = true;
-  socket.on('pong', () => (isAlive = true));
+  const hear = (): void => void (isAlive = true);
+  socket.on('pong', hear);
+  socket.on('message', hear);
   const timer = setInterval(() => {
-    // Where bytes wait to be taken, at either end, the pong waits behind them.
-    if (!isAlive && !socket.isPaused && socket.bufferedAmount === 0) return socket.terminate();
-    isAlive = false;
+    // Where bytes wait to be taken, at either end, the ping or its pong waits behind them.
+    const isHeldUp = socket.isPaused || socket.bufferedAmount > 0;
+    if (!isAlive && !isHeldUp) return socket.terminate();
+    isAlive = isHeldUp;
     socket.ping();
     if (socket.bufferedAmount === 0) socket.send(alive); // else there is enough to hear
   }, pingEveryMs);

@@ -69,6 +69,7 @@ export class Reader {
   #usedBytes = 0;
   #isBlocked = false;
   #situation: Situation | undefined;
+  #taken = 0;
   #exit: PtyExit | undefined;
   #movedAt: number;
   #received = 0;
@@ -140,8 +141,8 @@ export class Reader {
   }
 
   /** Only the last one counts, should it be slow. */
-  tell(situation: Situation): void {
-    this.#situation = situation;
+  tell(situation: Omit<Situation, 'type' | 'taken'>): void {
+    this.#situation = { type: 'situation', ...situation, taken: this.#taken };
     if (!this.#isBlocked) this.deliver();
   }
 
@@ -207,6 +208,7 @@ export class Reader {
   };
 
   #obey(message: TerminalUpMessage): void {
+    if (message.type === 'take') this.#taken++;
     if (message.type !== 'ack') return this.#options.onRequest(message);
     if (message.bytes > this.#sentBytes)
       throw new CaissonError('BAD_REQUEST', 'Output was acknowledged that was not sent.');

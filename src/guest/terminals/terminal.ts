@@ -133,7 +133,7 @@ export class Terminal {
       this.#news.schedule();
       this.#pace();
     } else {
-      reader.tell({ type: 'situation', ...this.#situation() });
+      reader.tell(this.#situation());
       reader.finish(this.#exit);
     }
   }
@@ -206,7 +206,7 @@ export class Terminal {
   }
 
   #tellAll(): void {
-    const situation = { type: 'situation' as const, ...this.#situation() };
+    const situation = this.#situation();
     for (const reader of this.#readers.values()) reader.tell(situation);
   }
 

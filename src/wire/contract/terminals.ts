@@ -171,7 +171,8 @@ export const terminalDownMessageSchema = z.discriminatedUnion('type', [
     from: z.int().min(0),
     end: z.int().min(0),
   }),
-  z.object({ type: z.literal('situation'), ...situationFields }),
+  /** `taken`: how many `take`s of this attachment were dealt with before. */
+  z.object({ type: z.literal('situation'), ...situationFields, taken: z.int().min(0) }),
   /** The bytes from `from` up to `to` are gone; output goes on at `to`. */
   z.object({ type: z.literal('lost'), from: z.int().min(0), to: z.int().min(0) }),
   /** `bytes` of the input of this attachment were taken in all. */

@@ -192,4 +192,24 @@ describe('a control plane that stands still', () => {
     expect(drained.error).toMatchObject({ code: 'TRANSFER_BROKEN' });
     expect(waiting.error).toMatchObject({ code: 'CONTROL_PLANE_UNREACHABLE' });
   });
+
+  test('a transfer of any kind that gets no answer at all ends after 120 s', async () => {
+    workspace.freeze();
+    const of = { agentId, path: 'x' };
+    const ends = [
+      client.files.download(of),
+      client.files.downloadArchive(of),
+      client.files.upload({ ...of, body: 'text' }),
+      client.files.upload({ ...of, body: new Uint8Array(16 * 1024 * 1024) }),
+      client.files.upload({ ...of, body: new Blob(['text']) }),
+      client.files.uploadArchive({ ...of, body: new Blob(['text']).stream() }),
+    ].map(rejection);
+    await passUntil('all have ended', () => ends.every(({ error }) => error !== undefined));
+    for (const { error } of ends) {
+      expect(error).toMatchObject({
+        code: 'CONTROL_PLANE_UNREACHABLE',
+        message: expect.stringContaining('nothing came for 120 s') as string,
+      });
+    }
+  });
 });

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, request, type Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type ClientOptions, WebSocket } from 'ws';
 import type { Calls } from '../../../src/client/calls.ts';
 import { createEndpoint } from '../../../src/client/endpoint.ts';
@@ -24,6 +24,7 @@ let signals: AbortSignal[];
 /** Accepts the handshakes that wait for it. */
 let accepted: PromiseWithResolvers<void>;
 let seen: { params: unknown; query: string; principal: Principal }[];
+let served: WebSocket[];
 
 /** A process that never starts. */
 const attach: WebSocketRoute = {
@@ -39,7 +40,10 @@ const echo: WebSocketRoute = {
     signals.push(signal);
     seen.push({ params, query: query.toString(), principal });
     if (query.get('later') !== null) await accepted.promise;
-    return (socket) => socket.on('message', (data, binary) => socket.send(data, { binary }));
+    return (socket) => {
+      served.push(socket);
+      socket.on('message', (data, binary) => socket.send(data, { binary }));
+    };
   },
 };
 
@@ -49,6 +53,7 @@ async function serve(options: { readonly pingEveryMs?: number; readonly ready?: 
   signals = [];
   accepted = Promise.withResolvers();
   seen = [];
+  served = [];
   server.on(
     'upgrade',
     serveWebSockets({
@@ -245,6 +250,61 @@ describe('an open socket', () => {
     expect(code).toBe(1006);
     await expect.poll(() => signals.map(({ aborted }) => aborted), { timeout: 20_000 }).toEqual([true, false]);
     expect(alive.readyState).toBe(WebSocket.OPEN);
+  });
+
+  describe('whose pings are not answered, because bytes wait', () => {
+    beforeEach(() => void vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] }));
+    afterEach(() => void vi.useRealTimers());
+
+    /** A client that answers no ping, and the side of the control plane. */
+    async function openDeaf(): Promise<[client: WebSocket, side: WebSocket]> {
+      const client = await open('/v1/echo/a/end', ['caisson.v1'], { ...withKey, autoPong: false });
+      const [side] = served;
+      if (side === undefined) throw new Error('nothing is served');
+      vi.advanceTimersByTime(20_000); // it has been pinged
+      return [client, side];
+    }
+
+    test('at this end, stays', async () => {
+      const [client, side] = await openDeaf();
+      side.pause();
+      const texts: string[] = [];
+      client.on('message', (data: Buffer) => texts.push(data.toString()));
+      client.send('late');
+      vi.advanceTimersByTime(100_000);
+      expect(side.readyState).toBe(WebSocket.OPEN);
+      side.resume();
+      vi.advanceTimersByTime(20_000); // what waited has not come yet
+      expect(side.readyState).toBe(WebSocket.OPEN);
+      await expect.poll(() => texts, { timeout: 20_000 }).toContain('late');
+    });
+
+    test('at the other end, stays', async () => {
+      const [client, side] = await openDeaf();
+      client.pause();
+      const bytes = 32 * 1024 * 1024;
+      side.send(Buffer.alloc(bytes));
+      vi.advanceTimersByTime(100_000);
+      expect(side.bufferedAmount).toBeGreaterThan(0);
+      expect(side.readyState).toBe(WebSocket.OPEN);
+      const lengths: number[] = [];
+      client.on('message', (data: Buffer) => lengths.push(data.length));
+      client.resume();
+      await expect.poll(() => lengths, { timeout: 20_000 }).toContain(bytes);
+    });
+
+    test('stays as long as it sends anything itself', async () => {
+      const [client, side] = await openDeaf();
+      for (let round = 0; round < 5; round++) {
+        const taken = once(side, 'message');
+        client.send('x');
+        await taken;
+        expect(side.readyState).toBe(WebSocket.OPEN);
+        vi.advanceTimersByTime(20_000);
+      }
+      vi.advanceTimersByTime(20_000);
+      expect(side.readyState).not.toBe(WebSocket.OPEN);
+    });
   });
 
   test('hears signs of life, since programs see no pings', async () => {

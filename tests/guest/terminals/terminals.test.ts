@@ -248,6 +248,18 @@ describe('several people', () => {
     await until('dave took it', () => dave.drives && carol.situation?.driver === dave.id);
   });
 
+  test('a situation says how many takes of its reader were dealt with, those of others not counted', async () => {
+    const terminal = await openShell('exec cat');
+    const alice = await TerminalReader.attach(guest, terminal);
+    const bob = await TerminalReader.attach(guest, terminal, { as: 'observer' });
+    expect([alice.situation?.taken, bob.situation?.taken]).toEqual([0, 0]);
+    bob.send({ type: 'take' });
+    alice.send({ type: 'take' });
+    bob.send({ type: 'take' });
+    await until('all are dealt with', () => alice.situation?.taken === 1 && bob.situation?.taken === 2);
+    expect(alice.situation?.driver).toBe(bob.situation?.driver);
+  });
+
   test('a reader that comes back has its place and its seat, though its old connection still hangs', async () => {
     const terminal = await openShell('exec cat');
     const token = 'the-same-reader-again';
