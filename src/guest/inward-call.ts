@@ -54,8 +54,9 @@ export async function readJsonBody(stream: ServerHttp2Stream): Promise<unknown> 
 export function goneWith(stream: ServerHttp2Stream): AbortSignal {
   const gone = new AbortController();
   const abort = (): void => gone.abort(new CaissonError('ABORTED', 'The caller has gone.'));
-  stream.once('close', abort);
-  if (stream.destroyed) abort();
+  // A reset without an error code while there is more to send is told by 'aborted' alone: Node keeps such a stream.
+  stream.once('close', abort).once('aborted', abort);
+  if (stream.destroyed || stream.aborted) abort();
   return gone.signal;
 }
 

@@ -13,7 +13,7 @@ import {
 } from './contract/processes.ts';
 import { decodeHeaderJson, encodeHeaderJson } from './header-json.ts';
 import { OutputFrameReader, type OutputPiece } from './output-frames.ts';
-import { brokenStream, openStream, refusalOf, responseStatus } from './requests.ts';
+import { brokenStream, leaveStream, openStream, refusalOf, responseStatus } from './requests.ts';
 
 /** A process in the sandbox whose input and output are streams: it waits for whoever reads it, and nothing is lost. */
 export interface AttachedProcess {
@@ -58,7 +58,7 @@ export async function attachProcess(
   }
   const info = await head;
   if (info === undefined) {
-    stream.destroy();
+    leaveStream(stream);
     throw new CaissonError('GUEST_PROTOCOL', 'The guest did not say which process it started.');
   }
   return { info, stdin: inputOf(stream), output: outputOf(stream, signal), exit };

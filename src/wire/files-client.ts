@@ -31,6 +31,7 @@ import { lineBatches } from './line-batches.ts';
 import {
   brokenStream,
   type JsonRequest,
+  leaveStream,
   openStream,
   refusalOf,
   readAnswer,
@@ -273,7 +274,7 @@ export class FilesClient {
       if (thrown instanceof CaissonError) throw thrown;
       throw farewell ?? brokenStream(stream, signal);
     } finally {
-      stream.destroy();
+      leaveStream(stream);
     }
   }
 }
@@ -317,7 +318,7 @@ function describeContent(
     length <= file.data.size &&
     (status === 206) === /^bytes \d{1,16}-\d{1,16}\/\d{1,16}$/.test(contentRange ?? '');
   if (isSound) return { file: file.data, length, contentRange };
-  stream.destroy();
+  leaveStream(stream);
   throw new CaissonError('GUEST_PROTOCOL', 'The guest did not describe the file that it sends.');
 }
 

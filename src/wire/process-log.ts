@@ -4,7 +4,7 @@ import type { ProcessId } from '../kernel/ids.ts';
 import { processHeader, type ProcessInfo, processInfoSchema, processPaths } from './contract/processes.ts';
 import { decodeHeaderJson } from './header-json.ts';
 import { OutputFrameReader, type OutputPiece } from './output-frames.ts';
-import { brokenStream, openStream, refusalOf, responseStatus } from './requests.ts';
+import { brokenStream, leaveStream, openStream, refusalOf, responseStatus } from './requests.ts';
 
 /** A process's output on its way. */
 export interface ProcessLog {
@@ -34,7 +34,7 @@ export async function openProcessLog(
   const status = await responseStatus(stream, signal);
   if (status !== 200) throw await refusalOf(stream, status, signal);
   if (first === undefined) {
-    stream.destroy();
+    leaveStream(stream);
     throw new CaissonError('GUEST_PROTOCOL', 'The guest did not say whose output it sends.');
   }
   return {

@@ -126,14 +126,17 @@ export function openStream(session: ClientHttp2Session, request: StreamRequest):
   });
   if (trailers !== undefined) stream.once('wantTrailers', () => stream.sendTrailers(trailers));
   if (signal !== undefined) {
-    const abort = (): void => {
-      stream.close(constants.NGHTTP2_CANCEL); // for the peer
-      stream.destroy(); // for us, even where the peer hears nothing
-    };
+    const abort = (): void => leaveStream(stream);
     signal.addEventListener('abort', abort, { once: true });
     stream.once('close', () => signal.removeEventListener('abort', abort));
   }
   return stream;
+}
+
+/** Gives a stream up. Without a code the peer would hear of it only when it has nothing more to send. Idempotent. */
+export function leaveStream(stream: ClientHttp2Stream): void {
+  stream.close(constants.NGHTTP2_CANCEL); // for the peer
+  stream.destroy(); // for us, even where the peer hears nothing
 }
 
 /** The status of the answer, as soon as its headers are here. */
@@ -197,7 +200,7 @@ function readText(stream: ClientHttp2Stream, maxBytes: number, signal?: AbortSig
       chunks.push(chunk);
       if (bytes <= maxBytes) return;
       reject(new CaissonError('GUEST_PROTOCOL', `The guest's answer exceeds ${maxBytes} bytes.`));
-      stream.destroy();
+      leaveStream(stream);
     });
     const closed = (): void => reject(brokenStream(stream, signal));
     stream.once('close', closed);

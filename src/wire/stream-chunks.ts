@@ -1,5 +1,5 @@
 import type { ClientHttp2Stream } from 'node:http2';
-import { brokenStream, wasCut } from './requests.ts';
+import { brokenStream, leaveStream, wasCut } from './requests.ts';
 
 /**
  * What comes down a stream, as it is asked for, chunk by chunk as it came (a stream's own iterator joins all that waits, a
@@ -42,6 +42,6 @@ export async function* streamChunks(stream: ClientHttp2Stream, signal?: AbortSig
       }
     }
   } finally {
-    if (!stream.readableEnded) stream.destroy();
+    if (!stream.readableEnded) leaveStream(stream);
   }
 }

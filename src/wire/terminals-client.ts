@@ -13,7 +13,15 @@ import {
   type TerminalSize,
   type TerminalUpMessage,
 } from './contract/terminals.ts';
-import { brokenStream, type JsonRequest, openStream, refusalOf, requestJson, responseStatus } from './requests.ts';
+import {
+  brokenStream,
+  type JsonRequest,
+  leaveStream,
+  openStream,
+  refusalOf,
+  requestJson,
+  responseStatus,
+} from './requests.ts';
 import { bytesFrame, controlFrame, offsetBytes, readOffset, TerminalFrameReader } from './terminal-frames.ts';
 
 /** 32 terminals with long commands. */
@@ -106,7 +114,7 @@ function channel(stream: ClientHttp2Stream, signal: AbortSignal | undefined): Te
     sendInput: (input) => write(bytesFrame(input)),
     send: (message) => write(controlFrame(message)),
     onDrain: (callback) => void stream.on('drain', callback),
-    close: () => stream.close(),
+    close: () => leaveStream(stream),
   };
 }
 
@@ -134,7 +142,7 @@ function listen(stream: ClientHttp2Stream, signal: AbortSignal | undefined, hand
       take(chunk);
     } catch (thrown) {
       farewell = thrown instanceof CaissonError ? thrown : protocol('It cannot be read.');
-      stream.destroy();
+      leaveStream(stream);
     }
   });
   stream.once('end', () => stream.end());

@@ -148,7 +148,10 @@ describe('a control plane that stands still', () => {
       return { local, joined };
     };
     const open = await forward();
-    await once(open.local, 'data');
+    await Promise.race([
+      once(open.local, 'data'),
+      once(open.local, 'close').then(() => Promise.reject(open.joined.error)),
+    ]);
     workspace.freeze();
     const early = await forward();
     await passUntil('both have failed', () => open.joined.error !== undefined && early.joined.error !== undefined);
