@@ -46,9 +46,11 @@ function follow(): WatchItem[] {
 
 const typesOf = (items: readonly WatchItem[]): string[] => items.map(({ type }) => type);
 
-/** Lets `ms` pass again and again until it is so; the test's own deadline ends it. */
+/** Lets `ms` pass again and again until it is so. Rejects after 20 s of the real clock. */
 async function pass(ms: number, isSo: () => boolean): Promise<void> {
+  const end = Date.now() + 20_000;
   while (!isSo()) {
+    if (Date.now() > end) throw new Error('Waited 20 s in vain');
     vi.advanceTimersByTime(ms);
     await new Promise((resolve) => setImmediate(resolve));
   }
