@@ -3,12 +3,14 @@ import { ExpectedError } from './expected-error.mjs';
 import { ensureChromium } from './chromium.ts';
 import { ensureDockerEngine } from './docker-engine.ts';
 import { ensureHostHarness } from './harness-install.ts';
+import { raiseInotifyLimits } from './inotify.ts';
 import { ensureSandboxImage } from './sandbox-image.ts';
 
 const log = (line: string): void => console.error(`caisson: ${line}`);
 
 async function setUp(command: string): Promise<string> {
   const docker = await ensureDockerEngine(log);
+  raiseInotifyLimits(log);
   // Tests and benchmarks also drive the harness on this machine, beside the sandboxed one.
   if (command !== 'start') await ensureHostHarness(log);
   if (command === 'test') await ensureChromium(log);

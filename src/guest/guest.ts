@@ -16,6 +16,7 @@ import { changesRoutes } from './changes/changes-routes.ts';
 import { Confinement } from './files/confinement.ts';
 import { fileRoutes } from './files/file-routes.ts';
 import { sweep } from './files/sweep.ts';
+import { takeInotify } from './files/take-inotify.ts';
 import { Watches } from './files/watches.ts';
 import { harnessRoutes } from './harness-routes.ts';
 import { createInwardServer } from './inward-server.ts';
@@ -102,6 +103,7 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
     void wire.closed.then(() => sessions.delete(wire));
   };
   mkdirSync(options.runDirectory, { recursive: true, mode: 0o700 });
+  takeInotify(options.runDirectory, logger);
   const servers: readonly Server[] = [
     listenUnix(join(options.runDirectory, 'inward.sock'), (socket) => hold(serveInward(socket))),
     listenUnix(join(options.runDirectory, 'outward.sock'), (socket) => hold(outward.accept(socket))),

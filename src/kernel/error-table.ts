@@ -113,6 +113,12 @@ export const errorTable = {
     retryable: false,
     hint: 'The range begins after the end. Ask for the size first.',
   },
+  SEARCH_FAILED: {
+    trpc: 'BAD_GATEWAY',
+    http: 502,
+    retryable: false,
+    hint: 'Search again, or in a smaller folder.',
+  },
   TRANSFER_BROKEN: {
     trpc: 'BAD_GATEWAY',
     http: 502,

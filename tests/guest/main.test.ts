@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, readlinkSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -26,7 +26,12 @@ afterAll(() => rm(directory, { recursive: true }));
 const start = (environment: Record<string, string>): ChildProcess =>
   spawn(process.execPath, [file], { env: environment, stdio: ['ignore', 'inherit', 'pipe'] });
 
-test('the bundled guest listens, knows its own hash, and ends in good order on SIGTERM', async () => {
+function inotifyInstances({ pid }: ChildProcess): number {
+  const links = readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
+  return links.filter((link) => link === 'anon_inode:inotify').length;
+}
+
+test('the bundled guest listens, knows its own hash, holds an inotify instance before anybody watches, and ends in good order on SIGTERM', async () => {
   const agentId = newAgentId();
   const runDirectory = join(directory, 'run');
   const guest = start({
@@ -45,6 +50,8 @@ test('the bundled guest listens, knows its own hash, and ends in good order on S
     guestVersion: bundle.version,
     harness: { name: 'codex', state: 'starting' },
   });
+  // All sandboxes share the kernel's instances: those of others may have used them up when somebody wants to watch files.
+  expect(inotifyInstances(guest)).toBe(1);
   const exited = once(guest, 'exit');
   guest.kill('SIGTERM');
   expect(await exited).toEqual([0, null]);

@@ -4,6 +4,7 @@ import type { Config } from '../../controlplane/config.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import { examineDocker } from './docker-findings.ts';
 import type { Finding } from './finding.ts';
+import { examineInotify } from './inotify-findings.ts';
 
 const gibibyte = 1024 ** 3;
 /** The sandbox image takes about 1 GiB, and every agent's workspace comes on top. */
@@ -23,7 +24,10 @@ export async function examineMachine(
     if (!(thrown instanceof CaissonError)) throw thrown;
     return [{ what: 'configuration', state: 'missing', says: thrown.message, remedy: thrown.hint }];
   }
-  const sandboxes = config.sandbox.provider === 'docker' ? await examineDocker(config.sandbox.image) : [];
+  const sandboxes =
+    config.sandbox.provider === 'docker'
+      ? [...(await examineDocker(config.sandbox.image)), ...examineInotify(environment)]
+      : [];
   return [...sandboxes, ...(isServing ? [] : [modelOf(config)]), await diskOf(config)];
 }
 

@@ -11,7 +11,8 @@ export async function printMatches(
   let found = 0;
   for await (const item of items) {
     if (item.type === 'end') {
-      if (item.isCut) await stderr.write(`There may be more than these ${found}; raise --limit to see them.\n`);
+      if (item.isCut)
+        await stderr.write(`There may be more than these ${found}: raise --limit, or search in a smaller folder.\n`);
       continue;
     }
     found += item.matches.length;

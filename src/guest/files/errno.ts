@@ -34,6 +34,14 @@ export function errnoOf(thrown: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
+const shortages: ReadonlySet<string | undefined> = new Set(['EMFILE', 'ENFILE', 'ENOSPC', 'ENOMEM', 'EAGAIN']);
+
+/** Whether a call that reads was refused for want of descriptors, watches or memory, which may come back. */
+export function isShortage(thrown: unknown): boolean {
+  const cause = thrown instanceof CaissonError ? thrown.cause : thrown;
+  return shortages.has(errnoOf(cause));
+}
+
 /** Whatever a call of the file system threw, about `path` as the caller wrote it. Ours and what is unknown stay as they are. */
 export function fileError(thrown: unknown, path: string): unknown {
   const code = errnoOf(thrown);

@@ -1,4 +1,5 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { availableParallelism } from 'node:os';
 import type { Readable } from 'node:stream';
 import { CaissonError, errorText, toCaissonError } from '../../kernel/errors.ts';
 import { pathFromBytes } from '../../kernel/file-path.ts';
@@ -7,6 +8,7 @@ import { errnoOf } from './errno.ts';
 import type { Confinement, Pin } from './confinement.ts';
 import type { ItemStream } from './item-stream.ts';
 import type { SandboxPath } from './sandbox-path.ts';
+import { StandstillWatch } from './standstill-watch.ts';
 
 /** At once: each is a process that reads as fast as the disk. */
 const maxSearches = 8;
@@ -17,8 +19,20 @@ const batchMatches = 100;
 /** A line of output that is longer has no end that is worth waiting for. */
 const maxOutputLineBytes = 64 * 1024;
 const maxErrorBytes = 2_048;
+/** Of the address space of one search, in KiB: four threads with files of 64 MiB in one line each need 1.3 GiB. */
+const maxMemoryKib = 1_536 * 1_024;
+const maxThreads = 4;
+/** Becomes ripgrep. Where the sandbox is short of memory, a search is the first to go. Whoever has tighter bounds keeps them. */
+const boundedRipgrep = `{ echo 1000 > /proc/self/oom_score_adj; ulimit -v ${maxMemoryKib}; } 2>/dev/null; exec rg "$@"`;
+/** What a shell ends with that could not become ripgrep. */
+const notExecuted: ReadonlySet<number | null> = new Set([126, 127]);
 
 type Ripgrep = ChildProcessByStdio<null, Readable, Readable>;
+
+interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
 
 /** Searches with ripgrep, which is in the image. CAPABILITY_UNSUPPORTED where it is not, LIMIT_REACHED where no process can be started. */
 export class Searches {
@@ -31,7 +45,9 @@ export class Searches {
 
   /**
    * Sends matches as they are found, at most `limit`, and then the end. The process is killed when the reader leaves, the
-   * limit is reached, or two minutes are over. LIMIT_REACHED above 8 at once; BAD_REQUEST for a query that cannot be read.
+   * limit is reached, or two minutes are over. LIMIT_REACHED above 8 at once; BAD_REQUEST for a query that cannot be read;
+   * SEARCH_FAILED where it stands still, as before a pipe. One that dies and has found nothing is LIMIT_REACHED for want of
+   * memory, else SEARCH_FAILED; one that has found something ends with `isCut`.
    */
   async run(path: SandboxPath, request: SearchRequest, open: () => ItemStream<SearchItem>): Promise<void> {
     if (this.#running >= maxSearches) {
@@ -65,7 +81,17 @@ async function search(
     stop();
   }, longestMs);
   const complaint = firstText(child.stderr);
-  const exit = new Promise<number | null>((resolve) => child.once('close', resolve));
+  const exit = new Promise<Exit>((resolve) => child.once('close', (code, signal) => resolve({ code, signal })));
+  let standsStill = false;
+  using standstill = new StandstillWatch(child.pid, () => {
+    standsStill = true;
+    stop();
+  });
+  const send = async (matches: readonly SearchMatch[]): Promise<void> => {
+    standstill.hold(); // a slow reader holds ripgrep up too
+    await items.send({ type: 'matches', matches: [...matches] });
+    standstill.go();
+  };
   try {
     if (items.gone.aborted) stop();
     let sent = 0;
@@ -78,18 +104,17 @@ async function search(
       }
       if (match !== 'pause') batch.push(match);
       if (batch.length < batchMatches && match !== 'pause') continue;
-      if (batch.length > 0) await items.send({ type: 'matches', matches: batch });
+      if (batch.length > 0) await send(batch);
       sent += batch.length;
       batch = [];
     }
-    stop();
-    const code = await exit;
-    if (code === 2 && sent === 0 && batch.length === 0) {
-      const said = (await complaint).trim();
-      if (said !== '') throw new CaissonError('BAD_REQUEST', `The search cannot be made: ${said}`);
-    }
-    if (batch.length > 0) await items.send({ type: 'matches', matches: batch });
-    await items.send({ type: 'end', isCut: isCut || isLate });
+    if (isCut) stop();
+    const ended = await exit;
+    if (batch.length > 0) await send(batch);
+    if (standsStill) throw stoodStill();
+    const failure = isCut || isLate ? undefined : failureOf(ended, (await complaint).trim());
+    if (failure !== undefined && sent === 0) throw failure;
+    await items.send({ type: 'end', isCut: isCut || isLate || failure !== undefined });
     items.end();
   } catch (thrown) {
     if (!items.gone.aborted) items.end(toCaissonError(thrown));
@@ -101,10 +126,38 @@ async function search(
   }
 }
 
+/** Why a search that nobody stopped is not whole. Code 1 is for nothing found, 2 without a word for files that may not be read. */
+function failureOf({ code, signal }: Exit, said: string): CaissonError | undefined {
+  if (code === 0 || code === 1 || (code === 2 && said === '')) return undefined;
+  if (code === 2) return new CaissonError('BAD_REQUEST', `The search cannot be made: ${said}`);
+  if (notExecuted.has(code)) {
+    return new CaissonError('CAPABILITY_UNSUPPORTED', `The sandbox cannot search: ${said}.`, {
+      hint: 'Put ripgrep (rg) into the image of the sandbox.',
+    });
+  }
+  if (said.includes('memory allocation')) {
+    return new CaissonError('LIMIT_REACHED', `The search needs more than ${maxMemoryKib / 1_024} MiB of memory.`, {
+      hint: 'Search in a smaller folder, or without very long lines. Is a .ignore or .gitignore a link to a device?',
+      details: { limit: maxMemoryKib * 1_024 },
+    });
+  }
+  const how = signal === null ? `code ${code}` : signal;
+  return new CaissonError('SEARCH_FAILED', `The search was not finished: ripgrep ended with ${how}.`);
+}
+
+function stoodStill(): CaissonError {
+  return new CaissonError('SEARCH_FAILED', 'The search stood still for 10 s, and was ended.', {
+    hint:
+      'If a .ignore, .gitignore or .rgignore is a pipe, the search waits for it: find it with ' +
+      '`find . -name ".*ignore" -type p`, or search with `includeIgnored`.',
+  });
+}
+
 function argumentsOf(request: SearchRequest): string[] {
   const globs = request.globs.flatMap((glob) => ['--glob', glob]);
   const ignored = request.includeIgnored ? ['--hidden', '--no-ignore', '--glob', '!.git/'] : ['--no-require-git'];
-  const common = ['--no-config', '--no-messages', '--color=never', '--null', ...ignored, ...globs];
+  const threads = `--threads=${Math.min(maxThreads, availableParallelism())}`;
+  const common = ['--no-config', '--no-messages', threads, '--color=never', '--null', ...ignored, ...globs];
   if (request.by === 'name') {
     const hasSigns = /[*?[{]/.test(request.query);
     const pattern = hasSigns ? request.query : `*${request.query}*`;
@@ -117,9 +170,12 @@ function argumentsOf(request: SearchRequest): string[] {
   return [...common, ...shape, ...bounds, ...reading, '--regexp', request.query, '--', './'];
 }
 
-/** `/proc/self/fd/N` is the pinned folder in the new process too, until it becomes ripgrep. */
+/** `/proc/self/fd/N` is the pinned folder in the new process too, until it becomes the shell. */
 async function startRipgrep(folder: Pin, request: SearchRequest): Promise<Ripgrep> {
-  const child = spawn('rg', argumentsOf(request), { cwd: folder.via, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn('sh', ['-c', boundedRipgrep, 'rg', ...argumentsOf(request)], {
+    cwd: folder.via,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   try {
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve);

@@ -8,6 +8,7 @@ import { maxPathBytes, type WatchChange } from '../../wire/contract/files.ts';
 import { ChangeRing } from './change-ring.ts';
 import type { Confinement, Pin } from './confinement.ts';
 import type { EventBurst } from './event-burst.ts';
+import { isShortage } from './errno.ts';
 import { typeOf } from './file-info.ts';
 import { folderNames } from './folder-names.ts';
 import { HeldFolder } from './held-folder.ts';
@@ -21,6 +22,8 @@ const maxWatchedFolders = 4_096;
 const debounceMs = 50;
 /** Names that changed and were not looked at yet; above it watchers are told that changes were lost. */
 const maxPending = 16_384;
+/** Until a folder that could not be watched for want of watches, descriptors or memory is tried again. */
+const retryMs = 5_000;
 
 interface Events {
   /** There is more in the ring, or `isIncomplete` or `ended` has changed. */
@@ -44,8 +47,9 @@ interface WatchedFolder {
 
 /**
  * Watches one folder, or a tree, by a watch on each folder (inotify). What it sees goes into a ring, debounced. Above 4,096
- * folders the rest of the tree is not watched, which `isIncomplete` says; the nearest to the top come first. Where changes
- * were lost the ring says so, and the tree is gone through again. When the watched folder itself is removed, `ended` says
+ * folders the rest of the tree is not watched, which `isIncomplete` says; the nearest to the top come first. What the kernel
+ * refuses for want of watches or descriptors is tried again every 5 s, until all is watched. Where changes were lost the
+ * ring says so, and the tree is gone through again. When the watched folder itself is removed, `ended` says
  * so. Nothing is looked at by its path alone: a folder that was exchanged for a link tells nothing of what that leads to.
  */
 export class TreeWatcher extends EventEmitter<Events> {
@@ -56,10 +60,12 @@ export class TreeWatcher extends EventEmitter<Events> {
   readonly #recursive: boolean;
   readonly #excluded: ReadonlySet<string>;
   readonly #burst: EventBurst;
-  /** By path, in latin1: its bytes. So are the next two. */
+  /** By path, in latin1: its bytes. So are the next three. */
   readonly #watches = new Map<string, WatchedFolder>();
   /** To be watched, or gone through again, in their order. */
   readonly #toWatch = new Set<string>();
+  /** Could not be watched, or gone through, this time. */
+  readonly #refused = new Set<string>();
   #pending = new Set<string>();
   /** Where the root is, without links. */
   #location: Buffer = Buffer.alloc(0);
@@ -67,7 +73,11 @@ export class TreeWatcher extends EventEmitter<Events> {
   #timer: NodeJS.Timeout | undefined;
   #isSettling = false;
   #isClosed = false;
+  /** For good. */
   #isIncomplete = false;
+  /** Since something was refused, until it is watched. */
+  #isShort = false;
+  #retry: NodeJS.Timeout | undefined;
   #ended: CaissonError | undefined;
 
   constructor(confinement: Confinement, root: SandboxPath, { recursive, exclude, burst }: TreeWatcherOptions) {
@@ -82,7 +92,7 @@ export class TreeWatcher extends EventEmitter<Events> {
   }
 
   get isIncomplete(): boolean {
-    return this.#isIncomplete;
+    return this.#isIncomplete || this.#isShort;
   }
 
   get watchedFolders(): number {
@@ -110,6 +120,7 @@ export class TreeWatcher extends EventEmitter<Events> {
     this.#isClosed = true;
     this.#burst.leave(this.#lose);
     clearTimeout(this.#timer);
+    clearTimeout(this.#retry);
     for (const { watcher } of this.#watches.values()) watcher.close();
     this.#watches.clear();
     this.removeAllListeners();
@@ -166,14 +177,33 @@ export class TreeWatcher extends EventEmitter<Events> {
         await this.#lookAtPending(pacer);
         lookedAt = performance.now();
       }
-    } catch {
+    } catch (thrown) {
       // Whatever it was, some folder may now be unwatched and some change untold: that is what watchers have to know.
-      this.#giveUp();
+      this.#miss(this.#rootKey, thrown);
       this.ring.lose();
       this.emit('news');
     }
     this.#isSettling = false;
+    this.#settleRefused();
     if (this.#pending.size > 0 || this.#toWatch.size > 0) this.#wake();
+  }
+
+  /** What was refused is tried again later. Once nothing is, all is watched, and what changed meanwhile is lost. */
+  #settleRefused(): void {
+    if (this.#isClosed || this.#ended !== undefined) return;
+    if (this.#refused.size > 0) {
+      this.#retry ??= setTimeout(() => {
+        this.#retry = undefined;
+        for (const key of this.#refused) this.#toWatch.add(key);
+        this.#refused.clear();
+        this.#wake();
+      }, retryMs);
+      return;
+    }
+    if (!this.#isShort || this.#toWatch.size > 0) return;
+    this.#isShort = false;
+    this.ring.lose();
+    this.emit('news');
   }
 
   async #lookAtPending(pacer: Pacer): Promise<void> {
@@ -233,7 +263,7 @@ export class TreeWatcher extends EventEmitter<Events> {
 
   #queue(key: string, name: Buffer): void {
     if (!this.#recursive || this.#excluded.has(pathFromBytes(name))) return;
-    if (this.#watches.size + this.#toWatch.size < 2 * maxWatchedFolders) this.#toWatch.add(key);
+    if (this.#watches.size + this.#toWatch.size + this.#refused.size < 2 * maxWatchedFolders) this.#toWatch.add(key);
     else this.#giveUp();
   }
 
@@ -263,7 +293,7 @@ export class TreeWatcher extends EventEmitter<Events> {
         await pacer.rest();
       }
     } catch (thrown) {
-      if (!isGone(thrown)) this.#giveUp(); // too many names in it, or too many files open
+      if (!isGone(thrown)) this.#miss(key, thrown);
     }
     this.emit('news');
   }
@@ -292,6 +322,16 @@ export class TreeWatcher extends EventEmitter<Events> {
     if (pin.location().equals(Buffer.concat([this.#location, below]))) return pin;
     pin[Symbol.dispose]();
     throw new CaissonError('FILE_NOT_FOUND', `${JSON.stringify(text)} is elsewhere.`);
+  }
+
+  /** A folder is not watched, or was not gone through: for now, or (too many names in it) for good. */
+  #miss(key: string, thrown: unknown): void {
+    if (!isShortage(thrown)) {
+      this.#giveUp();
+      return;
+    }
+    this.#refused.add(key);
+    this.#isShort = true;
   }
 
   #giveUp(): void {

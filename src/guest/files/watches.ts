@@ -105,9 +105,11 @@ async function follow(tree: TreeWatcher, cursor: string | null, items: WatchItem
   let toldIncomplete = false;
   await items.send({ type: 'ready', cursor: ring.cursor(seq), resumed: resumed !== undefined });
   for (;;) {
-    if (tree.isIncomplete && !toldIncomplete) {
-      toldIncomplete = true;
-      await items.send({ type: 'incomplete', cursor: ring.cursor(seq), watchedFolders: tree.watchedFolders });
+    if (tree.isIncomplete !== toldIncomplete) {
+      toldIncomplete = tree.isIncomplete;
+      const cursor = ring.cursor(seq);
+      const { watchedFolders } = tree;
+      await items.send(toldIncomplete ? { type: 'incomplete', cursor, watchedFolders } : { type: 'complete', cursor });
     }
     const next = ring.next(seq);
     if (next === undefined) {

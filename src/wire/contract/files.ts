@@ -159,8 +159,13 @@ export const watchItemSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('changes'), cursor: watchCursorSchema, changes: z.array(watchChangeSchema).max(256) }),
   /** Changes were lost: read the tree again. */
   z.object({ type: z.literal('overflow'), cursor: watchCursorSchema }),
-  /** The tree has more folders than are watched: changes below the others are not seen. */
+  /**
+   * Not all folders are watched, since they are too many, or the kernel has no watches left for now: changes below the others
+   * are not seen. Where it was the kernel, it is tried again every 5 s.
+   */
   z.object({ type: z.literal('incomplete'), cursor: watchCursorSchema, watchedFolders: z.int() }),
+  /** After `incomplete`: all are watched now. An `overflow` follows. */
+  z.object({ type: z.literal('complete'), cursor: watchCursorSchema }),
 ]);
 export type WatchItem = z.infer<typeof watchItemSchema>;
 

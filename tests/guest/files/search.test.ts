@@ -1,9 +1,10 @@
-import { chmod, mkdir, mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { chmod, mkdir, mkdtemp, readdir, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { SearchMatch, SearchRequest } from '../../../src/wire/contract/files.ts';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { SearchItem, SearchMatch, SearchRequest } from '../../../src/wire/contract/files.ts';
 import type { FilesClient } from '../../../src/wire/files-client.ts';
 import { until } from '../../until.ts';
 import { ripgrepFolder } from '../../acp/codex-harness.ts';
@@ -26,6 +27,12 @@ beforeEach(async () => {
 afterEach(() => {
   process.env['PATH'] = path;
 });
+
+async function all(items: AsyncIterable<SearchItem>): Promise<SearchItem[]> {
+  const given: SearchItem[] = [];
+  for await (const item of items) given.push(item);
+  return given;
+}
 
 const request = (query: string, more: Partial<SearchRequest> = {}): SearchRequest => ({
   path: folder,
@@ -77,6 +84,77 @@ describe('with the ripgrep of the image', () => {
       ]),
     );
     for (const { text } of found) expect(text?.length).toBeLessThanOrEqual(2_048);
+  });
+});
+
+describe('with the ripgrep of the image, and something else in place of its ignore files', () => {
+  beforeEach(() => {
+    process.env['PATH'] = `${ripgrepFolder()}:${path ?? ''}`;
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  test('a link to a device is read until the bound of memory, which is told', async () => {
+    await symlink('/dev/zero', join(folder, '.ignore'));
+    await writeFile(join(folder, 'a'), 'needle\n');
+    await expect(all(files.search(request('needle')))).rejects.toMatchObject({ code: 'LIMIT_REACHED' });
+  });
+
+  test.for(['.ignore', '.gitignore', '.rgignore'])('a pipe as %s ends the search, with the reason', async (name) => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    execFileSync('mkfifo', [join(folder, name)]);
+    await writeFile(join(folder, 'a'), 'needle\n');
+    let failure: unknown;
+    all(files.search(request('needle'))).catch((thrown: unknown) => (failure = thrown));
+    await until('the search ends', () => {
+      vi.advanceTimersByTime(5_000);
+      return failure !== undefined;
+    });
+    expect(failure).toMatchObject({ code: 'SEARCH_FAILED', hint: expect.stringContaining('pipe') });
+  });
+});
+
+describe('with a ripgrep that dies', () => {
+  let programs: string;
+  const rg = async (script: string): Promise<void> => {
+    programs = await mkdtemp(join(tmpdir(), 'caisson-rg-'));
+    await writeFile(join(programs, 'rg'), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    process.env['PATH'] = `${programs}:${path ?? ''}`;
+  };
+  afterEach(() => rm(programs, { recursive: true }));
+  const match = String.raw`printf './a\0001:1:needle\n'`;
+
+  test('by a signal, with nothing found: the search fails', async () => {
+    await rg('kill -9 $$');
+    await expect(all(files.search(request('needle')))).rejects.toMatchObject({
+      code: 'SEARCH_FAILED',
+      message: expect.stringContaining('SIGKILL'),
+    });
+  });
+
+  test.for(['kill -9 $$', 'exit 101', 'echo no >&2; exit 2'])(
+    'by `%s`, with matches: there may be more',
+    async (end) => {
+      await rg(`${match}; ${end}`);
+      expect(await all(files.search(request('needle')))).toEqual([
+        { type: 'matches', matches: [expect.objectContaining({ line: 1, text: 'needle' })] },
+        { type: 'end', isCut: true },
+      ]);
+    },
+  );
+
+  test('not, and may not read some files: the search is whole', async () => {
+    await rg(`${match}; exit 2`);
+    expect((await all(files.search(request('needle')))).at(-1)).toEqual({ type: 'end', isCut: false });
+  });
+
+  test('since it is not there: the image lacks it', async () => {
+    await rg('exit 0');
+    await rm(join(programs, 'rg'));
+    process.env['PATH'] = programs;
+    await symlink('/bin/sh', join(programs, 'sh'));
+    await expect(all(files.search(request('needle')))).rejects.toMatchObject({ code: 'CAPABILITY_UNSUPPORTED' });
   });
 });
 

@@ -182,7 +182,9 @@ export const filesRouter = router({
 
   /**
    * Searches below a folder, by name (a glob, or a part of the name) or by content (a regular expression, or plain text with
-   * `literal`). Matches come as they are found, the end last. Leaving ends the search in the sandbox.
+   * `literal`). Matches come as they are found, the end last. Leaving ends the search in the sandbox. `isCut` says that there
+   * may be more: the limit or two minutes are reached, or the search died. SEARCH_FAILED where it stood still for 10 s, or
+   * died with nothing found.
    */
   search: sandboxProcedure
     .input(
@@ -213,8 +215,9 @@ export const filesRouter = router({
   /**
    * What changes in a folder, or a tree, until the caller leaves; several changes of one name within 50 ms are one. The first
    * item is `ready`: all that happens after it is told. Each item has a cursor to go on from; when nothing is lost since,
-   * `ready` says `resumed`, and else the tree must be read again. So it must after `overflow`. `incomplete` says that the
-   * tree has more folders than are watched (4,096). Who goes on from a cursor starts no sandbox: SANDBOX_NOT_RUNNING.
+   * `ready` says `resumed`, and else the tree must be read again. So it must after `overflow`. `incomplete` says that
+   * not all is watched: the tree has more than 4,096 folders, or the kernel has no watches left, which are asked for again
+   * every 5 s; `complete` and an `overflow` come when it has given them. Who goes on from a cursor starts no sandbox: SANDBOX_NOT_RUNNING.
    */
   watch: sandboxProcedure
     .input(
