@@ -77,6 +77,8 @@ export interface UploadOptions extends Of {
   readonly ifNoneMatch?: string;
   /** Permission bits of a new file, such as 0o755. */
   readonly mode?: number;
+  /** When it last changed, in milliseconds since the epoch. Default: now. */
+  readonly modifiedAt?: number;
   /** Makes the folders that are missing. */
   readonly parents?: boolean;
 }
@@ -86,13 +88,10 @@ export async function uploadFile(endpoint: Endpoint, options: UploadOptions): Pr
   const headers = new Headers();
   if (options.ifMatch !== undefined) headers.set('if-match', options.ifMatch);
   if (options.ifNoneMatch !== undefined) headers.set('if-none-match', options.ifNoneMatch);
-  const query = `${options.mode === undefined ? '' : `&mode=${options.mode}`}${options.parents === true ? '&parents=1' : ''}`;
-  return (await put(
-    endpoint,
-    `${url(endpoint, 'file', options)}${query}`,
-    options,
-    headers,
-  )) as ApiOutputs['files']['write'];
+  const { mode, modifiedAt, parents } = options;
+  const attributes = `${mode === undefined ? '' : `&mode=${mode}`}${modifiedAt === undefined ? '' : `&modifiedAt=${Math.trunc(modifiedAt)}`}`;
+  const target = `${url(endpoint, 'file', options)}${attributes}${parents === true ? '&parents=1' : ''}`;
+  return (await put(endpoint, target, options, headers)) as ApiOutputs['files']['write'];
 }
 
 export interface DownloadArchiveOptions extends Of {

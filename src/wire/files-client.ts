@@ -69,6 +69,8 @@ export interface PutOptions {
   readonly ifNoneMatch?: string | undefined;
   /** Permission bits of a new file. */
   readonly mode?: number | undefined;
+  /** When it last changed, in milliseconds since the epoch. Default: now. */
+  readonly modifiedAt?: number | undefined;
   readonly append?: boolean | undefined;
   /** Makes the folders that are missing. */
   readonly parents?: boolean | undefined;
@@ -153,16 +155,21 @@ export class FilesClient {
 
   /** Content of any size, from a stream. Without a `length` the end of `body` counts. */
   put(path: Uint8Array, options: PutOptions & { readonly length?: number | undefined }): Upload<FileWritten> {
-    const { append = false, parents = false, mode, length, signal } = options;
-    const flags = [append ? '&append=1' : '', parents ? '&parents=1' : '', mode === undefined ? '' : `&mode=${mode}`];
-    return this.#upload(`${filePaths.content}?path=${percentEncodeBytes(path)}${flags.join('')}`, fileWrittenSchema, {
-      headers: {
-        ...given('if-match', options.ifMatch),
-        ...given('if-none-match', options.ifNoneMatch),
-        ...given('content-length', length),
+    const { append = false, parents = false, mode, modifiedAt, length, signal } = options;
+    const flags = `${append ? '&append=1' : ''}${parents ? '&parents=1' : ''}`;
+    const attributes = `${mode === undefined ? '' : `&mode=${mode}`}${modifiedAt === undefined ? '' : `&modifiedAt=${modifiedAt}`}`;
+    return this.#upload(
+      `${filePaths.content}?path=${percentEncodeBytes(path)}${flags}${attributes}`,
+      fileWrittenSchema,
+      {
+        headers: {
+          ...given('if-match', options.ifMatch),
+          ...given('if-none-match', options.ifNoneMatch),
+          ...given('content-length', length),
+        },
+        signal,
       },
-      signal,
-    });
+    );
   }
 
   makeFolder(request: FolderRequest, signal?: AbortSignal): Promise<FileInfo> {

@@ -146,10 +146,10 @@ async function collect(
   }
 }
 
-/** What came in an archive has whole seconds: of those that it had here, the rest is gone. */
+/** What went up has whole milliseconds, and in an archive whole seconds: of those that it had here, the rest is gone. */
 function isNewer(here: Found, there: Found): boolean {
-  const isWhole = there.modifiedAt % 1_000 === 0;
-  return (isWhole ? Math.floor(here.modifiedAt / 1_000) * 1_000 : here.modifiedAt) > there.modifiedAt;
+  const unit = there.modifiedAt % 1_000 === 0 ? 1_000 : 1;
+  return Math.floor(here.modifiedAt / unit) > Math.ceil(there.modifiedAt / unit);
 }
 
 /** Since it was seen: the next look knows. */

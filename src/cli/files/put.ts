@@ -34,8 +34,9 @@ export async function put(local: string | Buffer, { client, agentId, path }: Rem
       return await onThisMachine(() => client.files.uploadArchive({ agentId, path, body }));
     }
     const body = webStream(createReadStream(local, { highWaterMark: 256 * 1024 }), progress);
-    const mode = stats.mode & 0o777;
-    const { file } = await onThisMachine(() => client.files.upload({ agentId, path, body, mode, parents: true }));
+    // Its time from before it was read: what changes meanwhile is newer than what went up.
+    const about = { mode: stats.mode & 0o777, modifiedAt: Math.max(0, Math.floor(stats.mtimeMs)), parents: true };
+    const { file } = await onThisMachine(() => client.files.upload({ agentId, path, body, ...about }));
     return { files: 1, bytes: file.size };
   } finally {
     await progress.end();

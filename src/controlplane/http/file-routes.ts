@@ -53,7 +53,7 @@ interface Opened {
  * Files and folders of any size, as streams, under the API's keys:
  *
  * - `GET`, `HEAD` and `PUT /v1/agents/:agentId/file?path=…`: one file. Range, If-Range, If-Match, If-None-Match and ETag as
- *   in HTTP. `PUT` takes `mode` (decimal) and `parents=1`, and answers as `files.write` does. A cut upload changes nothing.
+ *   in HTTP. `PUT` takes `mode` (decimal), `modifiedAt` (milliseconds since the epoch) and `parents=1`, and answers as `files.write` does. A cut upload changes nothing.
  * - `GET` and `PUT /v1/agents/:agentId/archive?path=…`: all that is in a folder, `format=tar` or `zip`; `PUT` unpacks a tar
  *   there, in the sandbox.
  *
@@ -142,6 +142,7 @@ export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): vo
         ifMatch: request.headers['if-match'],
         ifNoneMatch: request.headers['if-none-match'],
         mode: modeOf(query.get('mode')),
+        modifiedAt: timeOf(query.get('modifiedAt')),
         parents: query.get('parents') === '1',
         length: lengthOf(request),
         signal,
@@ -280,6 +281,12 @@ function modeOf(text: string | null): number | undefined {
   const mode = /^\d{1,3}$/.test(text) ? Number(text) : 0o1000;
   if (mode <= 0o777) return mode;
   throw new CaissonError('BAD_REQUEST', '`mode` is a decimal number up to 511 (0o777).');
+}
+
+function timeOf(text: string | null): number | undefined {
+  if (text === null) return undefined;
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw new CaissonError('BAD_REQUEST', '`modifiedAt` is a whole number of milliseconds since 1970.');
 }
 
 function lengthOf({ headers }: FastifyRequest): number | undefined {

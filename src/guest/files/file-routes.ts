@@ -199,7 +199,11 @@ export function fileRoutes(confinement: Confinement, watches: Watches): readonly
 }
 
 async function write(confinement: Confinement, path: SandboxPath, call: InwardCall): Promise<void> {
-  const options: WriteOptions = { ...conditionsOf(call.headers), mode: numberOf(call, 'mode') };
+  const options: WriteOptions = {
+    ...conditionsOf(call.headers),
+    mode: numberOf(call, 'mode'),
+    modifiedAt: numberOf(call, 'modifiedAt'),
+  };
   const body = new RequestBody(call);
   if (call.query.get('parents') === '1') makeParents(confinement, path);
   if (body.length !== undefined && body.length <= maxWholeBytes) {
@@ -237,6 +241,6 @@ function queryOf({ headers }: InwardCall, name: string): Uint8Array | undefined 
 function numberOf({ query }: InwardCall, name: string): number | undefined {
   const value = query.get(name);
   if (value === null) return undefined;
-  if (/^\d{1,9}$/.test(value)) return Number(value);
+  if (/^\d{1,15}$/.test(value)) return Number(value);
   throw new CaissonError('BAD_REQUEST', `${name} is not a whole number.`);
 }

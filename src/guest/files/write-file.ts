@@ -5,6 +5,7 @@ import {
   constants,
   fchmodSync,
   fstatSync,
+  futimesSync,
   linkSync,
   openSync,
   renameSync,
@@ -25,6 +26,8 @@ import type { SandboxPath } from './sandbox-path.ts';
 export interface WriteOptions extends Preconditions {
   /** Permission bits of a new file. Default 0o644; one that is replaced keeps its own. */
   readonly mode?: number | undefined;
+  /** When it last changed, in milliseconds since the epoch. Default: now. */
+  readonly modifiedAt?: number | undefined;
 }
 
 const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_APPEND, W_OK } = constants;
@@ -72,6 +75,8 @@ export class NewContent implements Disposable {
     const { path, via } = this.#place;
     const before = this.#check();
     onFile(path.text, () => {
+      const { modifiedAt } = this.#options;
+      if (modifiedAt !== undefined) futimesSync(this.#fd, modifiedAt / 1_000, modifiedAt / 1_000);
       if (this.#options.ifNoneMatch?.trim() === '*') {
         linkSync(this.#temporary, via); // fails where something came into being since
         unlinkSync(this.#temporary);

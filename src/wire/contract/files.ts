@@ -9,7 +9,7 @@ import * as z from 'zod';
  * | GET  /v1/files/stat?path&follow                     |                   | FileInfo                           |
  * | GET  /v1/files/list?path&recursive&after&limit      |                   | FileList                           |
  * | GET  /v1/files/content?path                         |                   | raw bytes; `fileHeader`            |
- * | PUT  /v1/files/content?path&append&mode&parents     | raw bytes         | FileWritten                        |
+ * | PUT  /v1/files/content?path&append&mode&modifiedAt&parents | raw bytes         | FileWritten                        |
  * | POST /v1/files/folder                               | FolderRequest     | FileInfo                           |
  * | POST /v1/files/move                                 | TransferRequest   | FileInfo                           |
  * | POST /v1/files/copy                                 | TransferRequest   | FileInfo                           |

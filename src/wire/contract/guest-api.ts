@@ -33,7 +33,7 @@ export const guestPaths = {
 } as const;
 
 /** The version of this contract. Both ends must carry the same. */
-export const guestProtocol = 2;
+export const guestProtocol = 3;
 
 /** Directory of the guest's sockets in the sandbox; the provider's `connect` leads to `<directory>/<channel>.sock`. */
 export const guestRunDirectory = '/run/caisson';

@@ -1,5 +1,5 @@
 import type * as Fs from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
@@ -155,6 +155,30 @@ test('with --delete a file may become a folder, and a folder a file; what is exc
     await mkdir(join(there, 'file/node_modules'));
     await rm(join(local, 'file'), { recursive: true });
     expect(await sync()).toEqual(['file', 'file/node_modules', 'folder']);
+  } finally {
+    await rm(local, { recursive: true, force: true });
+  }
+});
+
+test('an edit of the same size while the file goes up is newer than what went up', async () => {
+  await using workspace = await startWorkspace();
+  const local = await mkdtemp(join(tmpdir(), 'caisson-sync-'));
+  const file = join(local, 'a');
+  const sent: string[] = [];
+  const remote = observed(workspace, async (path) => {
+    // As if it were saved right after it was read, and before the upload has ended.
+    if (sent.push(path) === 1) setTimeout(() => void utimes(file, 1_000.5, 1_000.5), 0);
+  });
+  try {
+    await writeFile(file, 'one');
+    await utimes(file, 1_000.25, 1_000.25);
+    await keepInStep(local, remote, once);
+    await until('it is saved', async () => (await stat(file)).mtimeMs === 1_000_500);
+    await keepInStep(local, remote, once);
+    expect(sent).toEqual(['p/a', 'p/a']);
+    await keepInStep(local, remote, once);
+    expect(sent).toEqual(['p/a', 'p/a']);
+    expect((await stat(join(workspace.roots[0], 'p/a'))).mtimeMs).toBe(1_000_500);
   } finally {
     await rm(local, { recursive: true, force: true });
   }
