@@ -30,8 +30,9 @@ export async function forwardConnection(local: Socket, target: ForwardTarget): P
   local.on('error', () => undefined); // also emits 'close'
   let remote: SocketDuplex;
   try {
-    const socket = await openSocket(local, target);
-    remote = new SocketDuplex(socket);
+    const opened = await openSocket(local, target);
+    const { socket } = opened;
+    remote = opened.remote;
     endWhenSilent(socket, remote, target.url);
     giveSignsOfLife(socket);
   } catch (thrown) {
@@ -56,7 +57,12 @@ export async function forwardConnection(local: Socket, target: ForwardTarget): P
   await ended.promise;
 }
 
-async function openSocket(local: Socket, { url, apiKey, agentId, port }: ForwardTarget): Promise<WebSocket> {
+interface Opened {
+  readonly socket: WebSocket;
+  readonly remote: SocketDuplex;
+}
+
+async function openSocket(local: Socket, { url, apiKey, agentId, port }: ForwardTarget): Promise<Opened> {
   const address = new URL(`${url.replace(/\/+$/, '')}/v1/agents/${agentId}/ports/${port}/connect`);
   address.protocol = address.protocol === 'https:' ? 'wss:' : 'ws:';
   const socket = new WebSocket(address, 'caisson.v1', {
@@ -67,14 +73,17 @@ async function openSocket(local: Socket, { url, apiKey, agentId, port }: Forward
     throw await refusalOf(answer as IncomingMessage);
   });
   refused.catch(() => undefined); // awaited below, unless the socket opens
+  const opened = Promise.withResolvers<Opened>();
+  // At once: the first bytes may have come in one piece with the handshake, and are told before a promise settles.
+  socket.once('open', () => opened.resolve({ socket, remote: new SocketDuplex(socket) }));
+  socket.once('error', opened.reject);
   const silent = Promise.withResolvers<never>();
   const watch = new SilenceWatch(url, silenceMs, silent.reject);
   watch.start();
   const leave = (): void => socket.terminate();
   local.once('close', leave);
   try {
-    await Promise.race([once(socket, 'open'), refused, silent.promise]);
-    return socket;
+    return await Promise.race([opened.promise, refused, silent.promise]);
   } catch (thrown) {
     socket.on('error', () => undefined).terminate();
     throw thrown instanceof CaissonError ? thrown : unreachable(url, networkReason(thrown), thrown);

@@ -1,6 +1,8 @@
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
@@ -69,4 +71,27 @@ test('a reader that takes its time is not taken for a silent control plane, whic
   while (paused.at(-1)?.isPaused === true) await turn();
   vi.advanceTimersByTime(silenceMs);
   await silent;
+});
+
+test('what comes in one piece with the handshake is not lost', async () => {
+  const server = createHttpServer();
+  server.on('upgrade', (request, socket) => {
+    const proof = createHash('sha1')
+      .update(`${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
+      .digest('base64');
+    const head = `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${proof}\r\nSec-WebSocket-Protocol: caisson.v1\r\n\r\n`;
+    const frame = (kind: number, content: string): Buffer =>
+      Buffer.concat([Buffer.from([0x80 | kind, content.length]), Buffer.from(content)]);
+    socket.write(Buffer.concat([Buffer.from(head), frame(2, 'SSH-2.0'), frame(1, 'end')]));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  using sockets = await pair();
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const over = forwardConnection(sockets.far, { url, apiKey: 'ck_x', agentId: 'agt-x', port: 22 });
+  expect(await text(sockets.near)).toBe('SSH-2.0');
+  sockets.near.end();
+  server.closeAllConnections();
+  server.close();
+  await over.catch(() => undefined); // it broke off with the server
 });
