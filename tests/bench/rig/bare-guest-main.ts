@@ -1,5 +1,4 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { connect, createServer as createHttp2Server, type ServerHttp2Stream } from 'node:http2';
 import { createConnection } from 'node:net';
@@ -19,13 +18,16 @@ const codex: ChildProcessByStdio<Writable, Readable, null> = spawn(process.execP
 });
 const say = (message: object): void => void codex.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
 const lines = createInterface({ input: codex.stdout });
-const answer = async (id: number): Promise<Record<string, unknown>> => {
-  for (;;) {
-    const [line] = (await once(lines, 'line')) as [string];
-    const message = JSON.parse(line) as { id?: number; result?: Record<string, unknown> };
-    if (message.id === id) return message.result ?? {};
-  }
-};
+const answer = (id: number): Promise<Record<string, unknown>> =>
+  new Promise((resolve) => {
+    const hear = (line: string): void => {
+      const message = JSON.parse(line) as { id?: number; result?: Record<string, unknown> };
+      if (message.id !== id) return;
+      lines.off('line', hear);
+      resolve(message.result ?? {});
+    };
+    lines.on('line', hear); // one read may bring several
+  });
 
 let follower: ServerHttp2Stream | undefined;
 const inward = createHttp2Server().on('stream', (stream, headers) => {
