@@ -110,6 +110,7 @@ export class Turn {
     const { process } = this.#state;
     this.#state = { phase: 'stopping', process, outcome };
     this.#idle?.[Symbol.dispose]();
+    session.projection.stopTurn();
     desk.cancelRun(runId);
     const cancelKill = clock.schedule(cancelGraceMs, () => {
       if (this.#state.phase === 'stopping') process.kill('it did not end a turn that was canceled');

@@ -244,3 +244,16 @@ test('a call that was asked for and not allowed is canceled, also where the harn
   expect(end('asked twice')).toMatchObject([{ status: 'failed' }]);
   expect(end('ran', { _meta: { terminal_exit: { exit_code: 1 } } })).toMatchObject([{ status: 'failed', exitCode: 1 }]);
 });
+
+test('a call that fails while its turn is stopped is canceled, and what was done is done', () => {
+  const projection = new SessionProjection();
+  const end = (toolCallId: string, status: string) => projection.apply(toolUpdate(toolCallId, { status }));
+  for (const toolCallId of ['before', 'failed', 'done']) projection.apply(tool(toolCallId));
+  expect(end('before', 'failed')).toMatchObject([{ status: 'failed' }]);
+  projection.stopTurn();
+  expect(end('failed', 'failed')).toMatchObject([{ status: 'canceled' }]);
+  expect(end('done', 'completed')).toMatchObject([{ status: 'completed' }]);
+  projection.beginTurn();
+  projection.apply(tool('next'));
+  expect(end('next', 'failed')).toMatchObject([{ status: 'failed' }]);
+});

@@ -61,8 +61,14 @@ export class SessionProjection {
   /** Closes what the harness said between turns. */
   beginTurn(): HarnessEvent[] {
     this.#failure = null;
+    this.#tools.isStopping = false;
     this.#thoughts.end();
     return this.#messages.complete();
+  }
+
+  /** The turn is canceled, or its time is up: a harness may call what that ends failed. */
+  stopTurn(): void {
+    this.#tools.isStopping = true;
   }
 
   /** The words that close a turn: a message that a failed or ended turn left unfinished never was. */

@@ -20,6 +20,8 @@ export class ToolCallProjection {
   readonly #ended = new Set<string>();
   /** Calls that were asked for and not allowed. */
   readonly #refused = new Set<string>();
+  /** The turn is being stopped: what fails now was ended by that. */
+  isStopping = false;
 
   get openCount(): number {
     return this.#open.size;
@@ -128,7 +130,7 @@ export class ToolCallProjection {
     return {
       type: 'tool.completed',
       toolCallId,
-      status: neverRan ? 'canceled' : status,
+      status: neverRan || (this.isStopping && status === 'failed') ? 'canceled' : status,
       exitCode: tool.exitCode,
       ...(output === undefined ? {} : { output }),
       content: tool.content,
