@@ -53,7 +53,8 @@ interface Opened {
  * Files and folders of any size, as streams, under the API's keys:
  *
  * - `GET`, `HEAD` and `PUT /v1/agents/:agentId/file?path=…`: one file. Range, If-Range, If-Match, If-None-Match and ETag as
- *   in HTTP. `PUT` takes `mode` (decimal), `modifiedAt` (milliseconds since the epoch) and `parents=1`, and answers as `files.write` does. A cut upload changes nothing.
+ *   in HTTP. `PUT` takes `mode` (decimal), `modifiedAt` (milliseconds since the epoch) and `parents=1`, and answers as
+ *   `files.write` does. A cut upload changes nothing.
  * - `GET` and `PUT /v1/agents/:agentId/archive?path=…`: all that is in a folder, `format=tar` or `zip`; `PUT` unpacks a tar
  *   there, in the sandbox.
  *

@@ -1,4 +1,5 @@
 import type { FastifyReply } from 'fastify';
+import { hijack } from './hijack.ts';
 
 interface Answer {
   readonly status: number;
@@ -15,11 +16,7 @@ export async function sendWhenKnown(reply: FastifyReply, coming: Promise<Answer>
   const { raw } = reply;
   const pulse = setInterval(() => {
     if (raw.destroyed) return;
-    if (!raw.headersSent) {
-      for (const [name, value] of Object.entries(reply.getHeaders())) raw.setHeader(name, value ?? '');
-      reply.hijack();
-      raw.writeHead(200, { 'content-type': 'application/json' });
-    }
+    if (!raw.headersSent) hijack(reply).writeHead(200, { 'content-type': 'application/json' });
     if (!raw.writableNeedDrain) raw.write('\n');
   }, pulseMs);
   try {
@@ -28,6 +25,9 @@ export async function sendWhenKnown(reply: FastifyReply, coming: Promise<Answer>
     if (raw.headersSent) raw.end(text);
     // Whole, and so in one write: as a stream it would take three, and a few turns of the event loop.
     else await reply.status(status).headers(Object.fromEntries(headers)).send(text);
+  } catch (thrown) {
+    if (raw.headersSent) raw.destroy(); // nobody else ends it any more
+    throw thrown;
   } finally {
     clearInterval(pulse);
   }
