@@ -69,16 +69,15 @@ export class Confinement {
   /**
    * Where a write to `path` goes: `path` itself, or the end of its links. FILE_NOT_FOUND for a link that leads to nothing.
    */
-  placeOfFile(path: SandboxPath): Place {
-    const place = this.place(path);
-    if (place.lookUp()?.isSymbolicLink() !== true) return place;
+  placeOfFile(path: SandboxPath): FilePlace {
+    const place = FilePlace.lookedUp(this.place(path));
+    if (place.before?.isSymbolicLink() !== true) return place;
     place[Symbol.dispose]();
     using target = this.pin(path);
     const bytes = target.location();
-    const real = this.place({ bytes, text: path.text });
-    const found = real.lookUp();
+    const real = FilePlace.lookedUp(this.place({ bytes, text: path.text }));
     const { dev, ino } = target.stat();
-    if (found?.dev === dev && found.ino === ino) return real;
+    if (real.before?.dev === dev && real.before.ino === ino) return real;
     real[Symbol.dispose]();
     throw new CaissonError('FILE_CHANGED', `${JSON.stringify(path.text)} was moved in this moment.`, {
       hint: 'Try again.',
@@ -186,6 +185,26 @@ export class Place implements Disposable {
 
   [Symbol.dispose](): void {
     this.folder[Symbol.dispose]();
+  }
+}
+
+/** Where a file is written, and what was there when it was looked up. */
+export class FilePlace extends Place {
+  readonly before: BigIntStats | undefined;
+
+  private constructor({ folder, name, path }: Place, before: BigIntStats | undefined) {
+    super(folder, name, path);
+    this.before = before;
+  }
+
+  /** Takes `place` over. */
+  static lookedUp(place: Place): FilePlace {
+    try {
+      return new FilePlace(place, place.lookUp());
+    } catch (thrown) {
+      place[Symbol.dispose]();
+      throw thrown;
+    }
   }
 }
 

@@ -11,11 +11,11 @@ import {
   watchRequestSchema,
 } from '../../wire/contract/files.ts';
 import { answerJson, goneWith, type InwardCall, parseInput, readJsonBody, type Route } from '../inward-call.ts';
-import type { Confinement } from './confinement.ts';
+import type { Confinement, FilePlace } from './confinement.ts';
 import { fileInfo } from './file-info.ts';
 import { ItemStream } from './item-stream.ts';
 import { listFolder } from './list-folder.ts';
-import { makeFolder, makeParents } from './make-folder.ts';
+import { makeFolder, makeParents, placeWithParents } from './make-folder.ts';
 import { NamesCache } from './names-cache.ts';
 import { packTar } from './pack.ts';
 import { packZip } from './pack-zip.ts';
@@ -205,17 +205,19 @@ async function write(confinement: Confinement, path: SandboxPath, call: InwardCa
     modifiedAt: numberOf(call, 'modifiedAt'),
   };
   const body = new RequestBody(call);
-  if (call.query.get('parents') === '1') makeParents(confinement, path);
+  const placeOf = (): FilePlace =>
+    call.query.get('parents') === '1' ? placeWithParents(confinement, path) : confinement.placeOfFile(path);
   if (body.length !== undefined && body.length <= maxWholeBytes) {
     const content = await body.whole(maxWholeBytes);
     const put = call.query.get('append') === '1' ? appendWhole : writeWhole;
-    answerJson(call.stream, put(confinement, path, content, options));
+    using place = placeOf();
+    answerJson(call.stream, put(place, content, options));
     return;
   }
   if (call.query.get('append') === '1') {
     throw new CaissonError('BODY_TOO_LARGE', `At most ${maxWholeBytes} bytes are appended at once.`);
   }
-  using place = confinement.placeOfFile(path);
+  using place = placeOf();
   using content = new NewContent(place, options);
   for await (const chunks of body.batches()) await content.write(chunks);
   await body.finish();

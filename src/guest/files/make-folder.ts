@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { CaissonError } from '../../kernel/errors.ts';
 import { pathFromBytes } from '../../kernel/file-path.ts';
-import type { Confinement, Place } from './confinement.ts';
+import type { Confinement, FilePlace, Place } from './confinement.ts';
 import { errnoOf, fileError } from './errno.ts';
 import { parentAndName, type SandboxPath } from './sandbox-path.ts';
 
@@ -20,6 +20,17 @@ export function makeParents(confinement: Confinement, path: SandboxPath): void {
   for (const folder of missing) {
     using place = confinement.place(folder);
     makeFolder(place);
+  }
+}
+
+/** Where a file is written, whose folders are made where they are missing. */
+export function placeWithParents(confinement: Confinement, path: SandboxPath): FilePlace {
+  try {
+    return confinement.placeOfFile(path);
+  } catch (thrown) {
+    if (!isNotFound(thrown)) throw thrown;
+    makeParents(confinement, path);
+    return confinement.placeOfFile(path);
   }
 }
 

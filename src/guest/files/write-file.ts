@@ -16,12 +16,11 @@ import {
 import { promisify } from 'node:util';
 import { temporaryName } from '../../kernel/temporary-name.ts';
 import type { FileWritten } from '../../wire/contract/files.ts';
-import type { Confinement, Place } from './confinement.ts';
+import type { FilePlace } from './confinement.ts';
 import { errnoOf, onFile, onFileLater } from './errno.ts';
 import { fileInfo } from './file-info.ts';
 import { checkBeforeWrite, type Preconditions } from './preconditions.ts';
 import { requireRegular } from './read-file.ts';
-import type { SandboxPath } from './sandbox-path.ts';
 
 export interface WriteOptions extends Preconditions {
   /** Permission bits of a new file. Default 0o644; one that is replaced keeps its own. */
@@ -39,16 +38,20 @@ const writevLater = promisify(writev);
  * are checked at the beginning, and again in the same turn as the rename: of two writers with one ETag, one is refused.
  */
 export class NewContent implements Disposable {
-  readonly #place: Place;
+  readonly #place: FilePlace;
   readonly #options: WriteOptions;
+  /** What is there, as the last check found it. */
+  #before: BigIntStats | undefined;
   readonly #temporary: Buffer;
   readonly #fd: number;
   #isPending = true;
 
-  constructor(place: Place, options: WriteOptions) {
+  constructor(place: FilePlace, options: WriteOptions) {
     this.#place = place;
     this.#options = options;
-    const before = this.#check();
+    this.#before = place.before;
+    this.#check();
+    const before = this.#before;
     this.#temporary = place.folder.child(temporaryName());
     const mode = before === undefined ? (options.mode ?? 0o644) : Number(before.mode) & 0o7777;
     this.#fd = onFile(place.path.text, () =>
@@ -57,8 +60,10 @@ export class NewContent implements Disposable {
     fchmodSync(this.#fd, mode & 0o777);
   }
 
-  writeWhole(content: Uint8Array): void {
+  /** For the turn in which this was made: nobody else's write of the API came in between, so nothing is checked again. */
+  commitWhole(content: Uint8Array): FileWritten {
     onFile(this.#place.path.text, () => writeAll(this.#fd, content));
+    return this.#putInPlace();
   }
 
   async write(chunks: readonly Buffer[]): Promise<void> {
@@ -72,8 +77,13 @@ export class NewContent implements Disposable {
   }
 
   commit(): FileWritten {
+    this.#before = this.#place.lookUp();
+    this.#check();
+    return this.#putInPlace();
+  }
+
+  #putInPlace(): FileWritten {
     const { path, via } = this.#place;
-    const before = this.#check();
     onFile(path.text, () => {
       const { modifiedAt } = this.#options;
       if (modifiedAt !== undefined) futimesSync(this.#fd, modifiedAt / 1_000, modifiedAt / 1_000);
@@ -84,7 +94,7 @@ export class NewContent implements Disposable {
     });
     this.#isPending = false;
     const file = fileInfo(path.text, fstatSync(this.#fd, { bigint: true }), () => via);
-    return { file, created: before === undefined };
+    return { file, created: this.#before === undefined };
   }
 
   [Symbol.dispose](): void {
@@ -94,44 +104,29 @@ export class NewContent implements Disposable {
     discard(this.#temporary);
   }
 
-  #check(): BigIntStats | undefined {
+  #check(): void {
     const { path, via } = this.#place;
-    const before = this.#place.lookUp();
+    const before = this.#before;
     checkBeforeWrite(path.text, before, this.#options);
-    if (before === undefined) return undefined;
+    if (before === undefined) return;
     requireRegular(path.text, before);
     onFile(path.text, () => accessSync(via, W_OK)); // a rename would not ask
-    return before;
   }
 }
 
-/** Writes a small file in one turn: nobody else's write of the API comes in between. */
-export function writeWhole(
-  confinement: Confinement,
-  path: SandboxPath,
-  content: Uint8Array,
-  options: WriteOptions,
-): FileWritten {
-  using place = confinement.placeOfFile(path);
+/** Writes a small file in the turn in which `place` was looked up: nobody else's write of the API comes in between. */
+export function writeWhole(place: FilePlace, content: Uint8Array, options: WriteOptions): FileWritten {
   using written = new NewContent(place, options);
-  written.writeWhole(content);
-  return written.commit();
+  return written.commitWhole(content);
 }
 
-/** Adds to the end of a file, which is made where it is missing. Not atomic for those who read it in this moment. */
-export function appendWhole(
-  confinement: Confinement,
-  path: SandboxPath,
-  content: Uint8Array,
-  options: WriteOptions,
-): FileWritten {
-  using place = confinement.placeOfFile(path);
-  const before = place.lookUp();
+/** Adds, in that turn as well, to the end of a file, which is made where it is missing. Not atomic for those who read it in this moment. */
+export function appendWhole(place: FilePlace, content: Uint8Array, options: WriteOptions): FileWritten {
+  const { before, path } = place;
   checkBeforeWrite(path.text, before, options);
   if (before === undefined) {
     using written = new NewContent(place, { ...options, ifNoneMatch: '*' });
-    written.writeWhole(content);
-    return written.commit();
+    return written.commitWhole(content);
   }
   requireRegular(path.text, before);
   const fd = onFile(path.text, () => openSync(place.via, O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK));
