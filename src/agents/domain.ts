@@ -20,7 +20,7 @@ export interface Domain {
   readonly agents: AgentService;
   readonly conversations: ConversationService;
   readonly runs: RunService;
-  readonly events: Pick<EventLog, 'read' | 'subscribe'>;
+  readonly events: Pick<EventLog, 'read' | 'subscribe' | 'onStored'>;
   readonly permissions: PermissionService;
   /**
    * Takes up what an earlier control plane left: queued runs start, those under way are followed, deletions go on.

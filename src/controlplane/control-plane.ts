@@ -93,7 +93,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
     settings: { ...config, maxConcurrentRuns: config.maxRuns, maxConcurrentRunsPerUser: config.maxRunsPerUser },
   });
   if (fleet === undefined) throw new Error('The domain did not ask for its sandboxes.');
-  opened.use(fleet);
+  const sandboxes = opened.use(fleet);
   opened.defer(() => domain.drain());
 
   const previewHosts = new PreviewHosts(config.previews);
@@ -132,6 +132,10 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
           model: { name: config.model.name, demo: config.model.demo },
         },
         sandboxLimits: config.sandbox.limits,
+      },
+      census: {
+        attachedSandboxes: () => sandboxes.attached,
+        activeRuns: () => storage.agents.listActiveRuns(),
       },
       checkHealth: async () => {
         await storage.identities.findUserByName('admin');

@@ -17,6 +17,8 @@ import { portSocketRoute } from './http/port-socket.ts';
 import { refusalOf, sendRefusal, writeRawRefusal } from './http/refusals.ts';
 import { createPreviewGateway } from './previews/preview-gateway.ts';
 import { type TrpcRoute, trpcRoute } from './http/trpc-route.ts';
+import { type Census, Metrics, type ObservedCall } from './observability/metrics.ts';
+import { serveMetrics } from './http/metrics-route.ts';
 import { serveWebSockets, type WebSocketRoute } from './http/web-sockets.ts';
 import { processSocketRoute } from './workspace/process-socket.ts';
 import { terminalSocketRoute } from './workspace/terminal-socket.ts';
@@ -30,7 +32,9 @@ export interface ServerOptions {
     readonly maxBodyBytes: number;
     readonly trustedProxies: readonly string[];
   };
-  readonly services: Omit<ApiServices, 'subscriptions' | 'draining'>;
+  readonly services: Omit<ApiServices, 'subscriptions' | 'draining' | 'observeCall'>;
+  /** What only the whole control plane can count. */
+  readonly census: Omit<Census, 'openCalls'>;
   /** Rejects when requests cannot be served, e.g. because the store does not answer. */
   readonly checkHealth: () => Promise<void>;
   /** Requests that come before it resolves wait for it. Default: none waits. */
@@ -76,6 +80,7 @@ export function createServer(options: ServerOptions): Server {
     settings,
     logger,
     services,
+    census,
     checkHealth,
     ready = Promise.resolve(),
     stallMs = defaultStallMs,
@@ -94,6 +99,11 @@ export function createServer(options: ServerOptions): Server {
   });
   // Each takes some 40 KiB while it waits. One key is often that of a program with many users.
   const calls = new OpenCalls({ what: 'calls', limits: options.callLimits ?? { perKey: 1_024, inAll: 4_096 } });
+  const metrics = new Metrics({
+    ...census,
+    openCalls: () => ({ calls: calls.count, subscriptions: subscriptions.count, transfers: transfers.count }),
+  });
+  services.domain.events.onStored((event) => metrics.event(event));
   const forgetKeys = services.keys.onRevoked((keyId) => {
     for (const open of [subscriptions, transfers, calls]) open.endKey(keyId);
   });
@@ -153,6 +163,7 @@ export function createServer(options: ServerOptions): Server {
   app.addHook('onResponse', async (request, reply) => {
     const { id: requestId, method, url } = request;
     const path = url.split('?', 1)[0];
+    metrics.request({ route: request.routeOptions.url ?? 'none', method, status: reply.statusCode });
     logger.debug({ requestId, method, path, status: reply.statusCode, ms: Math.round(reply.elapsedTime) }, 'request');
   });
   app.setErrorHandler(async (thrown: unknown, request: FastifyRequest, reply: FastifyReply) => {
@@ -182,10 +193,10 @@ export function createServer(options: ServerOptions): Server {
       return await reply.code(503).send({ status: 'unavailable' });
     }
   });
-  app.all<TrpcRoute>(
-    '/trpc/:path',
-    trpcRoute({ services: { ...services, subscriptions, draining: draining.signal }, calls, logger, stallMs, pulseMs }),
-  );
+  serveMetrics(app, { keys: services.keys, metrics });
+  const observeCall = (call: ObservedCall): void => metrics.call(call);
+  const apiServices = { ...services, subscriptions, observeCall, draining: draining.signal };
+  app.all<TrpcRoute>('/trpc/:path', trpcRoute({ services: apiServices, calls, logger, stallMs, pulseMs }));
 
   serveFiles(app, { ...services, transfers, stallMs, logger });
 

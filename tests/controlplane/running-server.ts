@@ -102,6 +102,7 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
   const server = undo.use(
     createServer({
       checkHealth: async () => void (await storage.agents.countAgents(admin.principal.userId)),
+      census: { attachedSandboxes: () => 0, activeRuns: () => storage.agents.listActiveRuns() },
       ...changed,
       settings: {
         host: '127.0.0.1',

@@ -4,6 +4,7 @@ import type { Access } from '../auth/access.ts';
 import type { KeyService } from '../auth/key-service.ts';
 import type { PreviewHosts } from '../previews/preview-hosts.ts';
 import type { PreviewService } from '../previews/preview-service.ts';
+import type { ObservedCall } from '../observability/metrics.ts';
 import type { Workspaces } from '../workspace/workspaces.ts';
 import type { OpenCalls } from './open-calls.ts';
 
@@ -34,6 +35,8 @@ export interface ApiServices {
   /** The default and the ceiling of an agent's sandbox. */
   readonly sandboxLimits: AgentLimits;
   readonly subscriptions: OpenCalls;
+  /** Is told of every call that is over, but subscriptions. */
+  readonly observeCall: (call: ObservedCall) => void;
   /** Aborts, with a DRAINING error, when the control plane shuts down. */
   readonly draining: AbortSignal;
 }

@@ -37,6 +37,11 @@ export class Fleet implements Sandboxes, AsyncDisposable {
     this.#options = options;
   }
 
+  /** Sandboxes that a wire is held to at the moment. */
+  get attached(): number {
+    return this.#tethers.values().reduce((sum, { attachment }) => sum + (attachment === undefined ? 0 : 1), 0);
+  }
+
   async ensureGuest(agent: Agent): Promise<Guest> {
     return (await this.#tether(agent.id).ensure(agent)).guest;
   }

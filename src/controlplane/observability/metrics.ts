@@ -1,0 +1,160 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from '@prometheus-io/client';
+import type { AgentEvent } from '../../agents/event.ts';
+import { endsRun } from '../../agents/run-ending.ts';
+import type { RunId } from '../../kernel/ids.ts';
+
+/** One call of a procedure that is over, each of a batch. */
+export interface ObservedCall {
+  /** `router.procedure`. */
+  readonly procedure: string;
+  readonly durationMs: number;
+  /** `ok`, or the code of the error. */
+  readonly outcome: string;
+}
+
+/** One HTTP request whose answer is over. */
+export interface ObservedRequest {
+  /** The route's pattern, never the path: there are as many paths as callers like. */
+  readonly route: string;
+  readonly method: string;
+  readonly status: number;
+}
+
+/** What is counted when it is asked for. */
+export interface Census {
+  /** Open calls by their kind: `calls`, `subscriptions`, `transfers`. */
+  readonly openCalls: () => Readonly<Record<string, number>>;
+  /** Runs that are not over. */
+  readonly activeRuns: () => Promise<readonly { readonly state: string }[]>;
+  /** Sandboxes that the control plane holds a wire to. */
+  readonly attachedSandboxes: () => number;
+}
+
+/** Runs whose begin is remembered until their end. The oldest are forgotten, and their duration is not told. */
+const knownRuns = 4_096;
+const callSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 120];
+const runSeconds = [1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600];
+
+/**
+ * What Prometheus is told. Labels come from closed sets only (procedures, routes, states, error codes), so that the number of
+ * series does not depend on what callers send. Names stand in docs/operations.md.
+ */
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #calls: Histogram<'procedure' | 'outcome'>;
+  readonly #requests: Counter<'route' | 'method' | 'status'>;
+  readonly #runs: Counter<'state' | 'reason'>;
+  readonly #runSeconds: Histogram;
+  readonly #sandboxes: Counter<'state'>;
+  readonly #begun = new Map<RunId, number>();
+
+  constructor(census: Census) {
+    const registers = [this.#registry];
+    collectDefaultMetrics({ register: this.#registry });
+    this.#calls = new Histogram({
+      name: 'caisson_call_duration_seconds',
+      help: 'Calls of procedures that are over, each of a batch, without subscriptions.',
+      labelNames: ['procedure', 'outcome'],
+      buckets: callSeconds,
+      registers,
+    });
+    this.#requests = new Counter({
+      name: 'caisson_http_requests_total',
+      help: 'HTTP requests whose answer is over, without previews.',
+      labelNames: ['route', 'method', 'status'],
+      registers,
+    });
+    this.#runs = new Counter({
+      name: 'caisson_runs_total',
+      help: 'Runs that are over, by how they ended.',
+      labelNames: ['state', 'reason'],
+      registers,
+    });
+    this.#runSeconds = new Histogram({
+      name: 'caisson_run_duration_seconds',
+      help: 'From the start of a run to its end.',
+      buckets: runSeconds,
+      registers,
+    });
+    this.#sandboxes = new Counter({
+      name: 'caisson_sandbox_changes_total',
+      help: 'Changes of the state of sandboxes, by the new state.',
+      labelNames: ['state'],
+      registers,
+    });
+    gauge(this.#registry, 'caisson_open_calls', 'Calls that are open.', ['kind'], () => census.openCalls());
+    gauge(this.#registry, 'caisson_active_runs', 'Runs that are not over.', ['state'], async () =>
+      numbers(await census.activeRuns()),
+    );
+    gauge(this.#registry, 'caisson_attached_sandboxes', 'Sandboxes that a wire is held to.', [], () => ({
+      '': census.attachedSandboxes(),
+    }));
+  }
+
+  call({ procedure, outcome, durationMs }: ObservedCall): void {
+    this.#calls.observe({ procedure, outcome }, durationMs / 1_000);
+  }
+
+  request({ route, method, status }: ObservedRequest): void {
+    this.#requests.inc({ route, method, status });
+  }
+
+  /** A stored event. */
+  event(event: AgentEvent): void {
+    if (event.type === 'sandbox.status') this.#sandboxes.inc({ state: event.state });
+    else if (event.type === 'run.started' && event.runId !== null) this.#begin(event.runId, event.at);
+    else if (endsRun(event)) this.#end(event);
+  }
+
+  /** In the text format of Prometheus. */
+  async text(): Promise<{ readonly contentType: string; readonly body: string }> {
+    return { contentType: this.#registry.contentType, body: await this.#registry.metrics() };
+  }
+
+  #begin(runId: RunId, at: number): void {
+    this.#begun.set(runId, at);
+    if (this.#begun.size <= knownRuns) return;
+    const oldest = this.#begun.keys().next();
+    if (!oldest.done) this.#begun.delete(oldest.value);
+  }
+
+  #end(event: AgentEvent & { readonly runId: RunId }): void {
+    const reason = 'reason' in event ? event.reason : '';
+    this.#runs.inc({ state: event.type.slice('run.'.length), reason });
+    const begunAt = this.#begun.get(event.runId);
+    if (begunAt === undefined) return;
+    this.#begun.delete(event.runId);
+    this.#runSeconds.observe(Math.max(0, event.at - begunAt) / 1_000);
+  }
+}
+
+function numbers(runs: readonly { readonly state: string }[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { state } of runs) counts[state] = (counts[state] ?? 0) + 1;
+  return counts;
+}
+
+/** A gauge whose values, by its one label, are asked for when it is read. */
+function gauge(
+  registry: Registry,
+  name: string,
+  help: string,
+  labelNames: readonly string[],
+  values: () => Readonly<Record<string, number>> | Promise<Readonly<Record<string, number>>>,
+): void {
+  const [label] = labelNames;
+  const made = new Gauge({
+    name,
+    help,
+    labelNames: [...labelNames],
+    registers: [],
+    async collect() {
+      this.reset();
+      for (const [of, value] of Object.entries(await values())) {
+        if (label === undefined) this.set(value);
+        else this.set({ [label]: of }, value);
+      }
+    },
+  });
+  registry.registerMetric(made);
+}

@@ -1,0 +1,60 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { AgentId, ConversationId, RunId } from '../../../src/kernel/ids.ts';
+import { until } from '../../until.ts';
+import { type RunningServer, startServer } from '../running-server.ts';
+
+let server: RunningServer;
+beforeEach(async () => (server = await startServer()));
+afterEach(() => server[Symbol.asyncDispose]());
+
+const read = (secret: string | null): Promise<Response> =>
+  fetch(`${server.url}/metrics`, { headers: secret === null ? {} : { authorization: `Bearer ${secret}` } });
+
+async function metrics(): Promise<string> {
+  const answer = await read(server.admin.secret);
+  expect(answer.status).toBe(200);
+  return await answer.text();
+}
+
+test('the metrics are for administrators', async () => {
+  expect((await read(null)).status).toBe(401);
+  expect((await read('csk_wrong')).status).toBe(401);
+  expect((await read(server.alice.secret)).status).toBe(403);
+  const answer = await read(server.admin.secret);
+  expect(answer.headers.get('content-type')).toMatch(/^text\/plain; version=/);
+  expect(await answer.text()).toContain('process_resident_memory_bytes');
+});
+
+test('calls are counted by procedure and outcome, and no label is what a caller chose', async () => {
+  await server.query(server.alice, 'agents.list', {});
+  await server.query(server.alice, 'agents.get', { agentId: 'agt-01m7ywv67afkzf0wc0b9dh1awz' });
+  await server.query(server.alice, 'agents.invented', {});
+  await fetch(`${server.url}/nowhere/secret-path?key=1`);
+  const text = await metrics();
+  expect(text).toContain('caisson_call_duration_seconds_count{procedure="agents.list",outcome="ok"} 1');
+  expect(text).toContain('caisson_call_duration_seconds_count{procedure="agents.get",outcome="AGENT_NOT_FOUND"} 1');
+  expect(text).toContain('caisson_http_requests_total{route="none",method="GET",status="404"} 1');
+  expect(text).not.toMatch(/invented|secret-path/);
+});
+
+test('runs are counted as they end, and those under way as they are', async () => {
+  const { data } = await server.mutate(server.alice, 'agents.create', { name: 'counted' });
+  const agentId = (data as { id: AgentId }).id;
+  const conversation = await server.mutate(server.alice, 'conversations.open', { agentId });
+  const conversationId = (conversation.data as { id: ConversationId }).id;
+  const started = await server.mutate(server.alice, 'runs.start', { conversationId, message: 'hold' });
+  const runId = (started.data as { runId: RunId }).runId;
+  const guest = await until('the turn', () => {
+    const sandbox = server.sandboxes.currentGuest(agentId);
+    return sandbox?.turns.has(runId) === true && sandbox;
+  });
+  await guest.say({ type: 'turn.started', runId, conversationId });
+  expect(await metrics()).toContain('caisson_active_runs{state="running"} 1');
+  const outcome = { state: 'completed', reason: 'end_turn', usage: null } as const;
+  await guest.say({ type: 'turn.ended', runId, conversationId, outcome });
+  await until('the count', async () =>
+    /caisson_runs_total\{state="completed",reason="end_turn"\} 1/.test(await metrics()),
+  );
+  expect(await metrics()).not.toContain('caisson_active_runs{');
+  expect(await metrics()).toContain('caisson_run_duration_seconds_count 1');
+});
