@@ -29,7 +29,7 @@ const when = {
   'permission.resolved': 'The question is over: answered, expired, or canceled with its run.',
   'usage.updated': "How full the model's context is, in tokens.",
   'workspace.restored':
-    'Somebody put files back as they were before a run, or at a checkpoint. `undo` is how it was just before.',
+    'Somebody put files back as they were before a run, or at a checkpoint: those in `paths`, or all where there are none. `undo` is how it was just before.',
   'harness.other': 'Something that Caisson has no word for, as the harness sent it.',
   'harness.exited': 'The harness died or was ended. The next turn starts it again.',
   'port.opened': 'A program in the sandbox listens on a port. Told within about a second.',

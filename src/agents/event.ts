@@ -76,7 +76,9 @@ const domainEventSchemas = [
     by: userIdSchema,
     /** A run's id stands for the state before it. */
     checkpoint: z.union([runIdSchema, checkpointIdSchema]),
-    /** How it was just before. */
+    /** Only these files and folders; none for all of the workspace. */
+    paths: z.array(z.string()).default([]),
+    /** How it was just before: what else is done since, restoring it without `paths` would undo as well. */
     undo: checkpointIdSchema,
     /** Files. */
     written: z.int().min(0),

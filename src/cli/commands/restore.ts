@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { type CaissonClient, CaissonError } from '../../client/index.ts';
 import { jsonOption } from '../arguments.ts';
 import { addedFolders } from '../changes/added-folders.ts';
-import { commandName } from '../command-name.ts';
+import { restoreLine } from '../changes/restore-line.ts';
 import { confirm } from '../confirm.ts';
 import { connect } from '../connection.ts';
 import { findAgent } from '../find-agent.ts';
@@ -45,6 +45,7 @@ async function restore(nameOrId: string, paths: string[], options: Options): Pro
     throw new CaissonError('RUN_NOT_FOUND', `${name} has no run ${run}.`);
   }
   const since = run === undefined ? { checkpointId: checkpoint ?? '' } : { runId: run };
+  const line = { agent: nameOrId, paths, force };
   if (!yes) {
     const { total } = await client.changes.status.query({ agentId, since, paths, limit: 1 });
     if (total === 0) {
@@ -54,7 +55,7 @@ async function restore(nameOrId: string, paths: string[], options: Options): Pro
     const files = total === 1 ? 'one file' : `${total} files`;
     await confirm(`Put back ${files} of ${name} as before ${run ?? checkpoint ?? ''}? [y/N] `, {
       refusal: 'Restoring files needs --yes where nobody can be asked.',
-      hint: `caisson restore ${name} ${run === undefined ? '--checkpoint' : '--run'} ${run ?? checkpoint ?? ''} --yes`,
+      hint: restoreLine({ ...line, target: run === undefined ? { checkpoint: checkpoint ?? '' } : { run } }),
       unchanged: 'Nothing was restored.',
     });
   }
@@ -72,7 +73,7 @@ async function restore(nameOrId: string, paths: string[], options: Options): Pro
   if (report.keptTotal > 20) await stderr.write(`(and ${report.keptTotal - 20} more)\n`);
   if (paths.length === 0) await tellAddedFolders(client, agentId, run ?? checkpoint);
   await stderr.write(
-    `${stderr.style('dim', `(undo: ${commandName()} restore ${name} --checkpoint ${report.undo} --yes)`)}\n`,
+    `${stderr.style('dim', `(undo: ${restoreLine({ ...line, target: { checkpoint: report.undo } })})`)}\n`,
   );
 }
 

@@ -121,6 +121,29 @@ test('the command line shows, restores, and says how to undo it', async () => {
   expect((await cli('diff', agent.name, '--run', runId, '--stat')).stdout).toContain('M menu.txt');
 });
 
+test('the undo of a restore of some paths undoes those and no others', async () => {
+  const { url, apiKey, agent, client } = workspace;
+  const { runId, end } = await startRun();
+  await end();
+  await mkdir(join(workspace.roots[0], '-o'), { recursive: true });
+  for (const name of ["it's new", '-o/x']) await put(name, 'of the run\n');
+  const cli = (...args: string[]) => caisson(args, { CAISSON_URL: url, CAISSON_API_KEY: apiKey });
+  const paths = ["it's new", '-o'];
+  const unasked = await cli('restore', agent.id, '--run', runId, '--force', '--', ...paths);
+  const words = String.raw`--force -- 'it'\''s new' -o`;
+  expect(unasked.stderr).toContain(`hint: caisson restore ${agent.id} --run ${runId} --yes ${words}\n`);
+  const { stderr } = await cli('restore', agent.id, '--run', runId, '--yes', '--force', '--', ...paths);
+  const [, undo = ''] = /--checkpoint (chk-\w+)/.exec(stderr) ?? [];
+  expect(stderr).toContain(`(undo: caisson restore ${agent.id} --checkpoint ${undo} --yes ${words})\n`);
+  const { seq } = await client.agents.status.query({ agentId: agent.id });
+  const { events } = await client.events.read.query({ agentId: agent.id, after: seq - 1 });
+  expect(events).toMatchObject([{ type: 'workspace.restored', undo, paths, removed: 2 }]);
+  const since = { checkpointId: undo };
+  const report = await client.changes.restore.mutate({ agentId: agent.id, ...since, paths });
+  expect(report).toMatchObject({ paths, written: 2, removed: 0 });
+  expect((await client.changes.status.query({ agentId: agent.id, since })).total).toBe(0);
+});
+
 test('`caisson restore` names the folders that were added and stay, and only those', async () => {
   const [root] = workspace.roots;
   const folder = (name: string) => mkdir(join(root, name), { recursive: true });

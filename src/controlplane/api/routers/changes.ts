@@ -77,7 +77,7 @@ export const changesRouter = router({
   /**
    * Puts the files of the workspace back as they were before a run, or at a checkpoint; files that were added since are
    * removed. Ignored files and all `.git` folders stay as they are. A checkpoint of the present is taken first: restoring
-   * `undo` takes it back. Files that cannot be restored are left alone, and named in `kept`. RUN_UNDER_WAY while a run of
+   * `undo` with the same `paths` takes it back, and without them all that was done since, elsewhere too. Files that cannot be restored are left alone, and named in `kept`. RUN_UNDER_WAY while a run of
    * the agent is, unless forced; CHECKPOINT_NOT_FOUND; DISK_FULL with `undo` in its details.
    */
   restore: procedure
@@ -98,7 +98,8 @@ export const changesRouter = router({
       const guest = await workspaces.open(ctx.principal, agentId, signal);
       const report = await guest.changes.restore({ checkpoint, paths, force });
       const { undo, written, removed } = report;
-      await domain.agents.workspaceRestored(agentId, { by: ctx.principal.userId, checkpoint, undo, written, removed });
-      return { ...report, checkpoint };
+      const restored = { by: ctx.principal.userId, checkpoint, paths, undo, written, removed };
+      await domain.agents.workspaceRestored(agentId, restored);
+      return { ...report, checkpoint, paths };
     }),
 });

@@ -46,4 +46,8 @@ const { nextAfter: _diff, files: _files, ...diffFields } = diffPageSchema.shape;
 export const statusAnswerSchema = z.object({ ...statusFields, items: z.array(changeSchema), nextCursor });
 export const diffAnswerSchema = z.object({ ...diffFields, items: z.array(fileDiffSchema), nextCursor });
 export const checkpointListSchema = z.object({ items: z.array(checkpointSchema).readonly() });
-export const restoreAnswerSchema = restoreReportSchema.extend({ checkpoint: anyCheckpointIdSchema });
+export const restoreAnswerSchema = restoreReportSchema.extend({
+  checkpoint: anyCheckpointIdSchema,
+  /** As they were given: what is to be restored by `undo`. */
+  paths: z.array(z.string()),
+});
