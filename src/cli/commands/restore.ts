@@ -3,6 +3,7 @@ import { type CaissonClient, CaissonError } from '../../client/index.ts';
 import { jsonOption } from '../arguments.ts';
 import { addedFolders } from '../changes/added-folders.ts';
 import { restoreLine } from '../changes/restore-line.ts';
+import { restoreQuestion } from '../changes/restore-question.ts';
 import { confirm } from '../confirm.ts';
 import { connect } from '../connection.ts';
 import { findAgent } from '../find-agent.ts';
@@ -47,13 +48,14 @@ async function restore(nameOrId: string, paths: string[], options: Options): Pro
   const since = run === undefined ? { checkpointId: checkpoint ?? '' } : { runId: run };
   const line = { agent: nameOrId, paths, force };
   if (!yes) {
-    const { total } = await client.changes.status.query({ agentId, since, paths, limit: 1 });
+    const changes = { agentId, since, paths };
+    const { total } = await client.changes.status.query({ ...changes, limit: 1 });
     if (total === 0) {
       await stderr.write('Nothing has changed since; nothing to restore.\n');
       return;
     }
-    const files = total === 1 ? 'one file' : `${total} files`;
-    await confirm(`Put back ${files} of ${name} as before ${run ?? checkpoint ?? ''}? [y/N] `, {
+    const goal = `${name} as ${run === undefined ? `at ${checkpoint ?? ''}` : `before ${run}`}`;
+    await confirm(`${await restoreQuestion(client, changes, { total, goal })} [y/N] `, {
       refusal: 'Restoring files needs --yes where nobody can be asked.',
       hint: restoreLine({ ...line, target: run === undefined ? { checkpoint: checkpoint ?? '' } : { run } }),
       unchanged: 'Nothing was restored.',

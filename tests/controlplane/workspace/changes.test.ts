@@ -1,8 +1,9 @@
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { agentIdSchema, newCheckpointId, newRunId } from '../../../src/kernel/ids.ts';
 import { caisson } from '../../cli/command.ts';
+import { Person } from '../../cli/person.ts';
 import { until } from '../../until.ts';
 import { type RunningWorkspace, startWorkspace } from './running-workspace.ts';
 
@@ -13,6 +14,7 @@ beforeAll(async () => {
   conversationId = (await workspace.client.conversations.open.mutate({ agentId: workspace.agent.id })).id;
 });
 afterAll(() => workspace[Symbol.asyncDispose]());
+afterEach(() => Person.allLeave());
 
 const put = (name: string, content: string | Uint8Array) => writeFile(join(workspace.roots[0], name), content);
 
@@ -142,6 +144,36 @@ test('the undo of a restore of some paths undoes those and no others', async () 
   const report = await client.changes.restore.mutate({ agentId: agent.id, ...since, paths });
   expect(report).toMatchObject({ paths, written: 2, removed: 0 });
   expect((await client.changes.status.query({ agentId: agent.id, since })).total).toBe(0);
+});
+
+test('the question before a restore tells files that go from files that come back', async () => {
+  for (const name of ['asked/edited', 'asked/moved', 'asked/gone']) {
+    await mkdir(join(workspace.roots[0], 'asked'), { recursive: true });
+    await put(name, `${name}\n`.repeat(9));
+  }
+  const { runId, end } = await startRun();
+  await end();
+  await put('asked/edited', 'other\n');
+  await rm(join(workspace.roots[0], 'asked/gone'));
+  await rename(join(workspace.roots[0], 'asked/moved'), join(workspace.roots[0], 'moved'));
+  for (const number of [1, 2, 3, 4, 5, 6]) await put(`asked/new${number}`, `${number}\n`);
+  const environment = { CAISSON_URL: workspace.url, CAISSON_API_KEY: workspace.apiKey };
+  const asked = async (paths: readonly string[], text: string): Promise<void> => {
+    const person = new Person(['restore', 'worker', '--run', runId, ...paths], environment);
+    await person.sees('[y/N]');
+    expect(person.text.replaceAll(/\r+\n/g, '\n')).toContain(`${text} of worker as before run-`);
+    person.type('n\r');
+    expect(await person.ended()).toBe(1);
+    expect(person.text).toContain('Nothing was restored.');
+  };
+  const back = 'put back: asked/edited, asked/gone, asked/moved\n';
+  const removed = 'remove: asked/new1, asked/new2, asked/new3, asked/new4, asked/new5';
+  await asked([], `${back}${removed} and 2 more\nPut back 3 files and remove 7 files`);
+  await asked(['asked/'], `${back}${removed} and 1 more\nPut back 3 files and remove 6 files`);
+  await asked(['moved'], 'remove: moved\nRemove 1 file');
+  await asked(['asked/moved'], 'put back: asked/moved\nPut back 1 file');
+  const done = await caisson(['restore', 'worker', '--run', runId, '--yes', 'asked'], environment);
+  expect(done.stdout).toBe('Restored worker: 3 files put back, 6 removed\n');
 });
 
 test('`caisson restore` names the folders that were added and stay, and only those', async () => {
