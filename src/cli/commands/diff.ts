@@ -9,8 +9,10 @@ import {
 import { jsonOption, wholeNumber } from '../arguments.ts';
 import { changeLines } from '../changes/change-lines.ts';
 import { colouredPatch } from '../changes/coloured-patch.ts';
+import { inPaths, tellLeftOut } from '../changes/unchanged.ts';
 import { commandName } from '../command-name.ts';
 import { connect } from '../connection.ts';
+import { pathsOn } from '../files/remote-path.ts';
 import { findAgent } from '../find-agent.ts';
 import { oneLine } from '../output/printable.ts';
 import { stderr, stdout, writeBytes, writeJsonLine } from '../output/sink.ts';
@@ -40,22 +42,21 @@ export function diffCommand(): Command {
     .action(diff);
 }
 
-async function diff(nameOrId: string, paths: string[], options: Options): Promise<void> {
+async function diff(nameOrId: string, given: string[], options: Options): Promise<void> {
   const { run, checkpoint, stat = false, context, json = false } = options;
   const client = await connect();
-  const { id: agentId, name } = await findAgent(client, nameOrId);
+  const agent = await findAgent(client, nameOrId);
+  const { id: agentId, name } = agent;
+  const paths = pathsOn(agent, given);
   const since =
     run === undefined ? (checkpoint === undefined ? undefined : { checkpointId: checkpoint }) : { runId: run };
   const comparison = { agentId, paths, since: since ?? (await defaultSince(client, agentId, name)) };
   // Asked first: it knows what is left out, and refuses what cannot be compared.
-  const { total, leftOut, leftOutTotal } = await client.changes.status.query({ ...comparison, limit: 1 });
+  const status = await client.changes.status.query({ ...comparison, limit: 1 });
   if (stat) await printChanges(client.readChanges(comparison), json);
   else await printDiff(client.readDiff({ ...comparison, context }), json);
-  if (total === 0 && !json) await stderr.write('Nothing has changed.\n');
-  for (const { path, reason } of leftOut.slice(0, 10)) {
-    await stderr.write(`${stderr.style('dim', `(not compared: ${oneLine(path)}, ${reason.replaceAll('_', ' ')})`)}\n`);
-  }
-  if (leftOutTotal > 10) await stderr.write(`${stderr.style('dim', `(and ${leftOutTotal - 10} more)`)}\n`);
+  if (status.total === 0 && !json) await stderr.write(`Nothing has changed${inPaths(paths)}.\n`);
+  await tellLeftOut(status);
 }
 
 /** The last commit, or the newest run where the workspace holds no repository. */

@@ -4,8 +4,10 @@ import { jsonOption } from '../arguments.ts';
 import { addedFolders } from '../changes/added-folders.ts';
 import { restoreLine } from '../changes/restore-line.ts';
 import { restoreQuestion } from '../changes/restore-question.ts';
+import { inPaths, tellLeftOut } from '../changes/unchanged.ts';
 import { confirm } from '../confirm.ts';
 import { connect } from '../connection.ts';
+import { pathsOn } from '../files/remote-path.ts';
 import { findAgent } from '../find-agent.ts';
 import { oneLine } from '../output/printable.ts';
 import { stderr, stdout, writeJson } from '../output/sink.ts';
@@ -33,7 +35,7 @@ export function restoreCommand(): Command {
     .action(restore);
 }
 
-async function restore(nameOrId: string, paths: string[], options: Options): Promise<void> {
+async function restore(nameOrId: string, given: string[], options: Options): Promise<void> {
   const { run, checkpoint, yes = false, force = false, json = false } = options;
   if ((run === undefined) === (checkpoint === undefined)) {
     throw new CaissonError('BAD_REQUEST', 'Name either a run or a checkpoint to go back to.', {
@@ -41,19 +43,25 @@ async function restore(nameOrId: string, paths: string[], options: Options): Pro
     });
   }
   const client = await connect();
-  const { id: agentId, name } = await findAgent(client, nameOrId);
+  const agent = await findAgent(client, nameOrId);
+  const { id: agentId, name } = agent;
+  const paths = pathsOn(agent, given);
   if (run !== undefined && (await client.runs.get.query({ runId: run })).agentId !== agentId) {
     throw new CaissonError('RUN_NOT_FOUND', `${name} has no run ${run}.`);
   }
   const since = run === undefined ? { checkpointId: checkpoint ?? '' } : { runId: run };
   const line = { agent: nameOrId, paths, force };
+  const changes = { agentId, since, paths };
+  const { total, ...status } = await client.changes.status.query({ ...changes, limit: 1 });
+  if (total === 0) {
+    // Also with --yes: each restore takes a checkpoint, of which the oldest go.
+    await stderr.write(`Nothing has changed since${inPaths(paths)}; nothing to restore.\n`);
+    await tellLeftOut(status);
+    const nothing = { undo: null, written: 0, removed: 0, kept: [], keptTotal: 0 };
+    if (json) await writeJson({ ...nothing, checkpoint: run ?? checkpoint, paths });
+    return;
+  }
   if (!yes) {
-    const changes = { agentId, since, paths };
-    const { total } = await client.changes.status.query({ ...changes, limit: 1 });
-    if (total === 0) {
-      await stderr.write('Nothing has changed since; nothing to restore.\n');
-      return;
-    }
     const goal = `${name} as ${run === undefined ? `at ${checkpoint ?? ''}` : `before ${run}`}`;
     await confirm(`${await restoreQuestion(client, changes, { total, goal })} [y/N] `, {
       refusal: 'Restoring files needs --yes where nobody can be asked.',

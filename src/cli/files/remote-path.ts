@@ -36,6 +36,17 @@ export function sameAgent(first: string, second: string): string {
   return to === '' || to.endsWith('/') ? `${to}${lastName(path)}` : to;
 }
 
+/** Paths of one agent, by name or id; `<agent>:` in front may be there or not. */
+export function pathsOn(
+  { id, name }: { readonly id: string; readonly name: string },
+  texts: readonly string[],
+): string[] {
+  return texts.map((text) => {
+    const prefix = [`${name}:`, `${id}:`].find((known) => text.startsWith(known)) ?? '';
+    return text === prefix ? '.' : text.slice(prefix.length);
+  });
+}
+
 function splitRemote(text: string): { readonly agent: string; readonly path: string } {
   const colon = text.indexOf(':');
   const [agent, path] = colon < 0 ? [text, ''] : [text.slice(0, colon), text.slice(colon + 1)];

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { lastName, sameAgent } from '../../../src/cli/files/remote-path.ts';
+import { lastName, pathsOn, sameAgent } from '../../../src/cli/files/remote-path.ts';
 
 test('the second path of cp and mv is on the same agent, or refused', () => {
   expect(sameAgent('demo:a/b', 'demo:c')).toBe('c');
@@ -21,5 +21,17 @@ test('the last name of a path is never one that leads elsewhere', () => {
     '',
     'b',
     '',
+  ]);
+});
+
+test('paths of an agent may begin with its name or id, as those of files do', () => {
+  const agent = { id: 'agt-1', name: 'demo' };
+  expect(pathsOn(agent, ['src', 'demo:src', 'agt-1:src', 'demo:', './demo:src', 'other:src'])).toEqual([
+    'src',
+    'src',
+    'src',
+    '.',
+    './demo:src',
+    'other:src',
   ]);
 });

@@ -1,7 +1,8 @@
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { agentIdSchema, newCheckpointId, newRunId } from '../../../src/kernel/ids.ts';
+import { changesBounds } from '../../../src/wire/contract/changes.ts';
 import { caisson } from '../../cli/command.ts';
 import { Person } from '../../cli/person.ts';
 import { until } from '../../until.ts';
@@ -174,6 +175,28 @@ test('the question before a restore tells files that go from files that come bac
   await asked(['asked/moved'], 'put back: asked/moved\nPut back 1 file');
   const done = await caisson(['restore', 'worker', '--run', runId, '--yes', 'asked'], environment);
   expect(done.stdout).toBe('Restored worker: 3 files put back, 6 removed\n');
+});
+
+test('a restore with nothing to restore takes no checkpoint, and names the paths where nothing has changed', async () => {
+  await put('grown.bin', 'small\n');
+  const { runId, end } = await startRun();
+  await end();
+  await put('here.txt', 'of the run\n');
+  await truncate(join(workspace.roots[0], 'grown.bin'), changesBounds.fileBytes + 1);
+  const environment = { CAISSON_URL: workspace.url, CAISSON_API_KEY: workspace.apiKey };
+  const checkpoints = () => workspace.client.changes.checkpoints.query({ agentId: workspace.agent.id });
+  const before = await checkpoints();
+  const restore = (...args: string[]) => caisson(['restore', 'worker', '--run', runId, ...args], environment);
+  const nothing = await restore('--yes', '--json', 'nowhere.txt', 'worker:nor-here');
+  expect(nothing.stderr).toBe(
+    'Nothing has changed since in nowhere.txt, nor-here; nothing to restore.\n(not compared: grown.bin, too large)\n',
+  );
+  expect(JSON.parse(nothing.stdout)).toMatchObject({ undo: null, written: 0, paths: ['nowhere.txt', 'nor-here'] });
+  const diff = await caisson(['diff', 'worker', '--run', runId, 'nowhere.txt'], environment);
+  expect(diff.stderr).toContain('Nothing has changed in nowhere.txt.\n');
+  expect(await checkpoints()).toEqual(before);
+  expect((await restore('--yes', 'worker:here.txt')).stdout).toBe('Restored worker: 0 files put back, 1 removed\n');
+  await rm(join(workspace.roots[0], 'grown.bin'));
 });
 
 test('`caisson restore` names the folders that were added and stay, and only those', async () => {
