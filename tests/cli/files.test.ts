@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -67,6 +67,28 @@ test('--exclude takes one value, so that what follows is an argument, and may be
   );
   expect([exitCode, stderr]).toEqual([0, expect.stringContaining('put c')]);
   expect((await cli('ls', '-r', 'worker:tree', '--json')).stdout.trim().split('\n')).toHaveLength(1);
+});
+
+test('put leaves links out that lead out of the folder, such as those of a Python venv, and sends the rest', async () => {
+  const bin = join(local, 'venv/project/.venv/bin');
+  await mkdir(bin, { recursive: true });
+  await writeFile(join(bin, 'activate'), 'x');
+  const links = {
+    python3: '/usr/bin/python3',
+    python: 'python3',
+    up: '../../../x',
+    root: '../..',
+    not: 'a/../../../..',
+  };
+  for (const [name, target] of Object.entries(links)) await symlink(target, join(bin, name));
+  const { exitCode, stderr } = await cli('put', join(local, 'venv/project'), 'worker:venv');
+  const told = stderr.trim().split('\n');
+  expect([exitCode, told.pop()]).toEqual([0, 'Put 1 file, 1 B']);
+  expect(told.toSorted()).toEqual(
+    ['not', 'python3', 'up'].map((name) => `Left out, since it could lead out of the folder: .venv/bin/${name}`),
+  );
+  const there = await readdir(join(workspace.roots[0], 'venv/.venv/bin'));
+  expect(there.toSorted()).toEqual(['activate', 'python', 'root']);
 });
 
 test.for([

@@ -1,8 +1,8 @@
 import { Command } from 'commander';
 import { get as download } from '../files/get.ts';
+import { tellLeftOut } from '../files/left-out.ts';
 import { sizeText } from '../files/progress.ts';
 import { remotePath } from '../files/remote-path.ts';
-import { oneLine } from '../output/printable.ts';
 import { stderr } from '../output/sink.ts';
 
 export function filesGetCommand(): Command {
@@ -20,9 +20,7 @@ export function filesGetCommand(): Command {
 
 async function get(text: string, local: string | undefined): Promise<void> {
   const remote = await remotePath(text);
-  const { files, bytes, leftOut, leftOutTotal, to } = await download(remote, local);
-  for (const name of leftOut) await stderr.write(`Left out, since it could lead out of the folder: ${oneLine(name)}\n`);
-  const more = leftOutTotal - leftOut.length;
-  if (more > 0) await stderr.write(`… and ${more} more\n`);
+  const { files, bytes, to, ...left } = await download(remote, local);
+  await tellLeftOut(left);
   if (to !== '-') await stderr.write(`Got ${files} ${files === 1 ? 'file' : 'files'}, ${sizeText(bytes)}, in ${to}\n`);
 }

@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import { Command } from 'commander';
+import { tellLeftOut } from '../files/left-out.ts';
 import { put as upload } from '../files/put.ts';
 import { sizeText } from '../files/progress.ts';
 import { remotePath } from '../files/remote-path.ts';
@@ -7,7 +8,10 @@ import { stderr } from '../output/sink.ts';
 
 export function filesPutCommand(): Command {
   return new Command('put')
-    .description('Upload a file, or a folder with all that is in it. A file is replaced when all of it has come.')
+    .description(
+      'Upload a file, or a folder with all that is in it. A file is replaced when all of it has come. ' +
+        'Links that could lead out of the folder are left out.',
+    )
     .argument('<local>', 'file or folder of this machine; - for stdin')
     .argument('<agent:path>', 'where to; ending with a slash: into that folder, under its own name')
     .action(put);
@@ -17,6 +21,7 @@ async function put(local: string, target: string): Promise<void> {
   const remote = await remotePath(target);
   const isInto = (remote.path === '' || remote.path.endsWith('/')) && local !== '-';
   const path = isInto ? `${remote.path}${basename(local) === '.' ? '' : basename(local)}` : remote.path;
-  const { files, bytes } = await upload(local, { ...remote, path });
+  const { files, bytes, ...left } = await upload(local, { ...remote, path });
+  await tellLeftOut(left);
   await stderr.write(`Put ${files} ${files === 1 ? 'file' : 'files'}, ${sizeText(bytes)}\n`);
 }

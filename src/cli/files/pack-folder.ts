@@ -1,20 +1,24 @@
 import { closeSync, lstatSync, opendirSync, openSync, readlinkSync, readSync, type Stats } from 'node:fs';
 import { CaissonError } from '../../kernel/errors.ts';
+import { pathFromBytes } from '../../kernel/file-path.ts';
 import { encodeTarHeader } from '../../kernel/tar-encode.ts';
 import { tarEnd, tarPadding } from '../../kernel/tar-entry.ts';
+import { LeftOutLinks } from './left-out.ts';
+import { isUp, slash, split } from './path-parts.ts';
 
 /** Files are read in pieces of this, and small ones are sent together: each piece costs as much as a hundred small files. */
 const blockBytes = 256 * 1024;
 
 /**
  * A folder of this machine as a tar archive, block by block, with names relative to it. Links stay links; pipes, sockets and
- * devices are left out. BAD_REQUEST where a file becomes shorter while it is read. Reads without waiting, since a hop to
+ * devices are left out, and so are links that lead out of the folder by their text, which a sandbox may refuse: they are added
+ * to `out`. BAD_REQUEST where a file becomes shorter while it is read. Reads without waiting, since a hop to
  * another thread takes longer than to read a small file.
  */
-export async function* packFolder(folder: string | Buffer): AsyncGenerator<Buffer, void> {
+export async function* packFolder(folder: string | Buffer, out = new LeftOutLinks()): AsyncGenerator<Buffer, void> {
   let pieces: Buffer[] = [];
   let bytes = 0;
-  for (const piece of packBelow(Buffer.from(folder), [])) {
+  for (const piece of packBelow(Buffer.from(folder), [], out)) {
     pieces.push(piece);
     bytes += piece.length;
     if (bytes < blockBytes) continue;
@@ -25,7 +29,7 @@ export async function* packFolder(folder: string | Buffer): AsyncGenerator<Buffe
   yield Buffer.concat([...pieces, tarEnd]);
 }
 
-function* packBelow(folder: Buffer, above: readonly Buffer[]): Generator<Buffer, void> {
+function* packBelow(folder: Buffer, above: readonly Buffer[], out: LeftOutLinks): Generator<Buffer, void> {
   // The types of Node know no buffers here, though `encoding: 'buffer'` gives them.
   using names = opendirSync(folder, { encoding: 'buffer' as BufferEncoding });
   for (let entry = names.readSync(); entry !== null; entry = names.readSync()) {
@@ -33,22 +37,32 @@ function* packBelow(folder: Buffer, above: readonly Buffer[]): Generator<Buffer,
     const path = Buffer.concat([folder, Buffer.from('/'), bytes]);
     const stats = lstatSync(path);
     const parts = [...above, bytes];
-    yield* packOne(path, parts, stats);
-    if (stats.isDirectory()) yield* packBelow(path, parts);
+    yield* packOne(path, parts, stats, out);
+    if (stats.isDirectory()) yield* packBelow(path, parts, out);
   }
 }
 
-function* packOne(path: Buffer, parts: readonly Buffer[], stats: Stats): Generator<Buffer, void> {
+function* packOne(path: Buffer, parts: readonly Buffer[], stats: Stats, out: LeftOutLinks): Generator<Buffer, void> {
   const name = Buffer.concat(parts.flatMap((part, at) => (at === 0 ? [part] : [Buffer.from('/'), part])));
   const about = { name, mode: stats.mode & 0o777, modifiedAt: stats.mtimeMs / 1_000, size: 0, target: null };
   if (stats.isDirectory()) yield encodeTarHeader({ ...about, type: 'directory' });
   else if (stats.isSymbolicLink()) {
-    yield encodeTarHeader({ ...about, type: 'symbolic-link', target: readlinkSync(path, { encoding: 'buffer' }) });
+    const target = readlinkSync(path, { encoding: 'buffer' });
+    if (leadsOut(parts.length - 1, target)) out.add(pathFromBytes(name));
+    else yield encodeTarHeader({ ...about, type: 'symbolic-link', target });
   } else if (stats.isFile()) {
     yield encodeTarHeader({ ...about, type: 'file', size: stats.size });
     yield* contentOf(path, stats.size);
     yield Buffer.alloc(tarPadding(stats.size));
   }
+}
+
+/** From so many folders below the one that is packed. */
+function leadsOut(depth: number, target: Buffer): boolean {
+  if (target[0] === slash) return true;
+  let at = depth;
+  for (const part of split(target)) if ((at += isUp(part) ? -1 : 1) < 0) return true;
+  return false;
 }
 
 function* contentOf(path: Buffer, size: number): Generator<Buffer, void> {

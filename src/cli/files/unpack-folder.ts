@@ -7,19 +7,15 @@ import type { TarEntry } from '../../kernel/tar-entry.ts';
 import { temporaryName } from '../../kernel/temporary-name.ts';
 import { HalfFile, pathBelow } from './half-file.ts';
 import { InnerLinks } from './inner-links.ts';
+import { type LeftOut, LeftOutLinks } from './left-out.ts';
 import { isPlainHere, isUp, slash, split } from './path-parts.ts';
 
 /** Taken and written in pieces of this. */
 const pieceBytes = 256 * 1024;
-/** Links that are named; of more there is only the number. */
-const maxNamed = 100;
 
-export interface UnpackedHere {
+export interface UnpackedHere extends LeftOut {
   readonly files: number;
   readonly bytes: number;
-  /** Links that could lead out of the folder: left out. At most 100 of them. */
-  readonly leftOut: readonly string[];
-  readonly leftOutTotal: number;
 }
 
 /**
@@ -31,8 +27,8 @@ export interface UnpackedHere {
 export async function unpackFolder(folder: string, content: AsyncIterable<Buffer>): Promise<UnpackedHere> {
   const source = new ByteSource(content);
   const root = Buffer.from(folder);
-  const leftOut: string[] = [];
-  let [files, bytes, leftOutTotal] = [0, 0, 0];
+  const out = new LeftOutLinks();
+  let [files, bytes] = [0, 0];
   const isNew = mkdirSync(root, { recursive: true }) !== undefined;
   const links = new InnerLinks(root, isNew);
   for (let entry = await readTarEntry(source); entry !== undefined; entry = await readTarEntry(source)) {
@@ -52,7 +48,7 @@ export async function unpackFolder(folder: string, content: AsyncIterable<Buffer
         break;
       case 'symbolic-link':
         if (entry.target !== null && (await links.mayLead(above, entry.target))) makeLink(parent, name, entry.target);
-        else if (leftOutTotal++ < maxNamed) leftOut.push(pathFromBytes(entry.name));
+        else out.add(pathFromBytes(entry.name));
         break;
       case 'hard-link':
       case 'device':
@@ -60,7 +56,7 @@ export async function unpackFolder(folder: string, content: AsyncIterable<Buffer
         throw refused(entry, 'is no file, folder or link');
     }
   }
-  return { files, bytes, leftOut, leftOutTotal };
+  return { files, bytes, leftOut: out.leftOut, leftOutTotal: out.leftOutTotal };
 }
 
 /** None for the folder itself. */
