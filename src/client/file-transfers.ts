@@ -75,7 +75,7 @@ export interface UploadOptions extends Of {
   readonly ifMatch?: string;
   /** `*`: only where there is no file yet. */
   readonly ifNoneMatch?: string;
-  /** Permission bits of a new file, such as 0o755. */
+  /** Permission bits, such as 0o755. Default: of a file that is replaced, its own; of a new one 0o644. */
   readonly mode?: number;
   /** When it last changed, in milliseconds since the epoch. Default: now. */
   readonly modifiedAt?: number;

@@ -67,7 +67,7 @@ export interface FileContent {
 export interface PutOptions {
   readonly ifMatch?: string | undefined;
   readonly ifNoneMatch?: string | undefined;
-  /** Permission bits of a new file. */
+  /** Permission bits; not of a file that is appended to. */
   readonly mode?: number | undefined;
   /** When it last changed, in milliseconds since the epoch. Default: now. */
   readonly modifiedAt?: number | undefined;

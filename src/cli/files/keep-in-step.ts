@@ -7,7 +7,7 @@ import { oneLine } from '../output/printable.ts';
 import { stderr } from '../output/sink.ts';
 import { pathBelow } from './half-file.ts';
 import { onThisMachine } from './local-error.ts';
-import { put } from './put.ts';
+import { hasModes, put } from './put.ts';
 import type { RemotePath } from './remote-path.ts';
 
 export interface StepOptions {
@@ -23,6 +23,7 @@ interface Found {
   readonly size: number;
   /** In milliseconds since the epoch. */
   readonly modifiedAt: number;
+  readonly mode: number;
 }
 
 interface FoundHere extends Found {
@@ -30,8 +31,8 @@ interface FoundHere extends Found {
 }
 
 /**
- * Uploads what is not there, has another size, or is newer here. Files only: folders come with them, links are passed over.
- * With `watch` it looks again after each change, and ends only by an error.
+ * Uploads what is not there, or differs in size, time or who may execute it: also over what was changed there. Files only:
+ * folders come with them, links are passed over. With `watch` it looks again after each change, and ends only by an error.
  */
 export async function keepInStep(local: string, remote: RemotePath, options: StepOptions): Promise<void> {
   const excluded = new Set(options.exclude);
@@ -80,7 +81,7 @@ async function step(
   if (mayDelete) await removeSurplus(remote, here, there);
   for (const [name, found] of here) {
     const known = there.get(name);
-    if (known !== undefined && known.size === found.size && !isNewer(found, known)) continue;
+    if (known !== undefined && isSame(found, known)) continue;
     try {
       await put(found.place, { ...remote, path: joined(path, name) });
     } catch (thrown) {
@@ -142,14 +143,19 @@ async function collect(
     const stats = await lstat(place).catch((thrown: unknown) => {
       if (!isGone(thrown)) throw thrown;
     });
-    if (stats?.isFile() === true) into.set(name, { size: stats.size, modifiedAt: stats.mtimeMs, place });
+    if (stats?.isFile() === true)
+      into.set(name, { size: stats.size, modifiedAt: stats.mtimeMs, mode: stats.mode, place });
   }
 }
 
-/** What went up has whole milliseconds, and in an archive whole seconds: of those that it had here, the rest is gone. */
-function isNewer(here: Found, there: Found): boolean {
+/**
+ * As rsync has it: an older time means another file as well, such as one that was renamed to this name. What went up has whole
+ * milliseconds, and in an archive whole seconds: of those that it had here, the rest is gone.
+ */
+function isSame(here: Found, there: Found): boolean {
   const unit = there.modifiedAt % 1_000 === 0 ? 1_000 : 1;
-  return Math.floor(here.modifiedAt / unit) > Math.ceil(there.modifiedAt / unit);
+  const isSameTime = Math.floor(Math.max(0, here.modifiedAt) / unit) === Math.round(there.modifiedAt / unit);
+  return here.size === there.size && isSameTime && (!hasModes || ((here.mode ^ there.mode) & 0o111) === 0);
 }
 
 /** Since it was seen: the next look knows. */
@@ -165,7 +171,7 @@ async function collectThere(remote: RemotePath, excluded: ReadonlySet<string>): 
     for await (const entry of client.files.listAll({ agentId, path, recursive: true })) {
       const name = entry.path.slice(top.length + 1);
       if (entry.type !== 'file' || name.split('/').some((part) => excluded.has(part))) continue;
-      found.set(name, { size: entry.size, modifiedAt: entry.modifiedAt });
+      found.set(name, entry);
     }
   } catch (thrown) {
     if (!(thrown instanceof CaissonError) || thrown.code !== 'FILE_NOT_FOUND') throw thrown; // it is made by the first file

@@ -8,6 +8,9 @@ import { packFolder } from './pack-folder.ts';
 import { Progress } from './progress.ts';
 import type { RemotePath } from './remote-path.ts';
 
+/** Windows does not know which files are executable. */
+export const hasModes = process.platform !== 'win32';
+
 /** What went up. */
 export interface Put extends LeftOut {
   readonly files: number;
@@ -38,7 +41,8 @@ export async function put(local: string | Buffer, { client, agentId, path }: Rem
     }
     const body = webStream(createReadStream(local, { highWaterMark: 256 * 1024 }), progress);
     // Its time from before it was read: what changes meanwhile is newer than what went up.
-    const about = { mode: stats.mode & 0o777, modifiedAt: Math.max(0, Math.floor(stats.mtimeMs)), parents: true };
+    const modifiedAt = Math.max(0, Math.floor(stats.mtimeMs));
+    const about = { ...(hasModes ? { mode: stats.mode & 0o777 } : {}), modifiedAt, parents: true };
     const { file } = await onThisMachine(() => client.files.upload({ agentId, path, body, ...about }));
     return { files: 1, bytes: file.size, leftOut: [], leftOutTotal: 0 };
   } finally {

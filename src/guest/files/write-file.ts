@@ -23,7 +23,7 @@ import { checkBeforeWrite, type Preconditions } from './preconditions.ts';
 import { requireRegular } from './read-file.ts';
 
 export interface WriteOptions extends Preconditions {
-  /** Permission bits of a new file. Default 0o644; one that is replaced keeps its own. */
+  /** Permission bits. Default: of a file that is replaced, its own; of a new one 0o644. What is appended to keeps its own. */
   readonly mode?: number | undefined;
   /** When it last changed, in milliseconds since the epoch. Default: now. */
   readonly modifiedAt?: number | undefined;
@@ -53,7 +53,7 @@ export class NewContent implements Disposable {
     this.#check();
     const before = this.#before;
     this.#temporary = place.folder.child(temporaryName());
-    const mode = before === undefined ? (options.mode ?? 0o644) : Number(before.mode) & 0o7777;
+    const mode = options.mode ?? (before === undefined ? 0o644 : Number(before.mode));
     this.#fd = onFile(place.path.text, () =>
       openSync(this.#temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600),
     );

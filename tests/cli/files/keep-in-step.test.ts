@@ -1,5 +1,5 @@
 import type * as Fs from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
@@ -88,6 +88,38 @@ test('what `put` has sent is not sent again, though archives have whole seconds;
     await rm(local, { recursive: true, force: true });
   }
 });
+
+test.for([
+  ['became executable', (file) => chmod(file, 0o755)],
+  ['is another of the same size, with an older time', (file) => rename(`${file}.old`, file)],
+] satisfies readonly [string, (file: string) => Promise<void>][])(
+  'a file that %s goes up again, also over an edit there, and then is the same',
+  async ([, change]) => {
+    await using workspace = await startWorkspace();
+    const local = await mkdtemp(join(tmpdir(), 'caisson-sync-'));
+    const sent: string[] = [];
+    const remote = observed(workspace, async (path) => void sent.push(path));
+    const [file, there] = [join(local, 'a'), join(workspace.roots[0], 'p/a')];
+    const exclude = ['a.old'];
+    try {
+      await writeFile(file, 'new\n', { mode: 0o644 });
+      await utimes(file, 2_000.5, 2_000.5);
+      await writeFile(`${file}.old`, 'old\n', { mode: 0o644 });
+      await utimes(`${file}.old`, 1_000.123, 1_000.123);
+      await keepInStep(local, remote, { ...once, exclude });
+      await writeFile(there, 'own\n');
+      await utimes(there, 2_000.5, 2_000.5);
+      await change(file);
+      for (const _ of [1, 2]) await keepInStep(local, remote, { ...once, exclude });
+      expect(sent).toEqual(['p/a', 'p/a']);
+      expect(await readFile(there, 'utf8')).toBe(await readFile(file, 'utf8'));
+      const [mine, sandboxed] = [await stat(file), await stat(there)];
+      expect([sandboxed.mode, sandboxed.mtimeMs]).toEqual([mine.mode, Math.floor(mine.mtimeMs)]);
+    } finally {
+      await rm(local, { recursive: true, force: true });
+    }
+  },
+);
 
 test('with --watch, what changes during the first upload comes too', async () => {
   await using workspace = await startWorkspace();

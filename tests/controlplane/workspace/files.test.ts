@@ -67,13 +67,15 @@ describe('reading and writing', () => {
     expect(await readdir(folder)).toEqual(['new']);
   });
 
-  test('a file that is replaced keeps its mode, and appending keeps its content', async () => {
+  test('a file that is replaced keeps its mode unless one is given, and appending keeps its content', async () => {
     await writeFile(join(folder, 'run.sh'), '#!/bin/sh\n');
     await chmod(join(folder, 'run.sh'), 0o750);
     await files().write.mutate({ ...here('run.sh'), content: 'a' });
     await files().write.mutate({ ...here('run.sh'), content: 'b', append: true });
     expect(await readFile(join(folder, 'run.sh'), 'utf8')).toBe('ab');
     expect((await stat(join(folder, 'run.sh'))).mode & 0o777).toBe(0o750);
+    await files().write.mutate({ ...here('run.sh'), content: 'c', mode: 0o600 });
+    expect((await stat(join(folder, 'run.sh'))).mode & 0o777).toBe(0o600);
   });
 
   test('appending makes the file, and missing folders are made when that is asked for', async () => {

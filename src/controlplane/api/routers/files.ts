@@ -117,7 +117,7 @@ export const filesRouter = router({
 
   /**
    * Writes a file of up to 1 MiB; `PUT /v1/agents/:agentId/file` takes more. It is replaced as a whole, by a rename, and
-   * keeps its mode; with `append` the content is added to it. With `ifMatch` (an ETag) only what nobody else has changed is
+   * keeps its mode unless one is given; with `append` the content is added to it. With `ifMatch` (an ETag) only what nobody else has changed is
    * written, with `ifNoneMatch: "*"` only what is not there: else FILE_CHANGED or FILE_EXISTS, with the present ETag.
    */
   write: sandboxProcedure
@@ -129,7 +129,7 @@ export const filesRouter = router({
         append: z.boolean().default(false),
         ifMatch: etagSchema.optional(),
         ifNoneMatch: etagSchema.optional(),
-        /** Permission bits of a new file, such as 0o755. */
+        /** Permission bits, such as 0o755; not of a file that is appended to. */
         mode: z.int().min(0).max(0o777).optional(),
         /** Whether folders that are missing are made. */
         parents: z.boolean().default(false),
