@@ -230,6 +230,35 @@ describe('connections that break', () => {
     await screen.shows('again');
   });
 
+  test('what was written while away is given up when somebody else drives by then, and is never typed', async () => {
+    await using relay = await startCuttingRelay(workspace.url);
+    const cut = createCaissonClient({ url: relay.url, apiKey: workspace.apiKey });
+    const terminal = await openShell('exec cat');
+    let attached = 0;
+    const away = Promise.withResolvers<void>();
+    const onEvent = ({ type }: TerminalEvent): void => {
+      if (type === 'attached') attached++;
+      if (type === 'disconnected') away.resolve();
+    };
+    await using alice = await cut.terminals.attach({ ...terminal, onEvent });
+    await using bob = await client.terminals.attach(terminal);
+    const screens = [new Screen(alice), new Screen(bob)];
+    relay.lifeOf = () => 0;
+    relay.cutAll();
+    await away.promise;
+    const written = alice.write('stale\r').catch((error: CaissonError) => error.code);
+    await bob.takeControl();
+    relay.lifeOf = () => undefined;
+    await until('alice is there again', () => attached === 2);
+    expect(await written).toBe('TERMINAL_NOT_DRIVING');
+    await alice.takeControl();
+    await alice.write('fresh\r');
+    for (const screen of screens) {
+      await screen.shows('fresh\r\nfresh\r\n');
+      expect(screen.text).not.toContain('stale');
+    }
+  });
+
   test('what left the scrollback meanwhile is told, and followed by a soft reset', async () => {
     await using relay = await startCuttingRelay(workspace.url);
     const cut = createCaissonClient({ url: relay.url, apiKey: workspace.apiKey });

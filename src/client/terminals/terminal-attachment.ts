@@ -55,7 +55,8 @@ export interface TerminalAttachment extends AsyncDisposable {
   readonly isDriver: boolean;
   /**
    * Resolves when it was sent; waits while the program takes no input, or no connection is open. Rejects with
-   * TERMINAL_NOT_DRIVING from an observer. What was on its way when a connection broke may be lost; nothing is typed twice.
+   * TERMINAL_NOT_DRIVING from an observer, also from one that became so while this waited. What was on its way when a connection
+   * broke may be lost; nothing is typed twice.
    */
   write(data: Uint8Array | string): Promise<void>;
   /** Counts as long as this reader drives, and again when it does again. */
@@ -361,17 +362,22 @@ export class Attachment implements TerminalAttachment {
       if (this.#size !== undefined) connection.send({ type: 'resize', ...this.#size });
       this.#input.connect((bytes) => connection.sendInput(bytes));
       for (const { resolve } of this.#takers.splice(0)) resolve();
-    } else if (wasDriving && !this.#isDriving) {
-      this.#wish = 'observer';
-      this.#input.fail(new CaissonError('TERMINAL_NOT_DRIVING', 'Somebody else has taken control of the terminal.'));
-    } else if (!this.#isDriving && this.#takers.length > 0 && taken === this.#takes) {
-      this.#wish = 'observer'; // else it would take the seat with its next connection
-      const lost = new CaissonError(
-        'TERMINAL_NOT_DRIVING',
-        'Control was lost again at once: somebody else took it too.',
-      );
-      for (const { reject } of this.#takers.splice(0)) reject(lost);
-    } else if (!this.#isDriving && this.#wish === 'auto' && situation.driver !== null) this.#wish = 'observer';
+    } else if (!this.#isDriving) {
+      const isLost = this.#takers.length > 0 && taken === this.#takes;
+      if (isLost) {
+        const lost = new CaissonError(
+          'TERMINAL_NOT_DRIVING',
+          'Control was lost again at once: somebody else took it too.',
+        );
+        for (const { reject } of this.#takers.splice(0)) reject(lost);
+      }
+      if (this.#takers.length === 0) {
+        // Else it would take the seat with its next connection.
+        if (wasDriving || isLost || situation.driver !== null) this.#wish = 'observer';
+        // Also what was written while no connection was open: it must not be typed when this reader drives once more.
+        this.#input.fail(new CaissonError('TERMINAL_NOT_DRIVING', 'Somebody else has taken control of the terminal.'));
+      }
+    }
     this.#options.onEvent?.({ type, ...situation });
   }
 }
