@@ -1,6 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { DetachKeys, parseDetachKeys } from '../../src/cli/shell/detach-keys.ts';
 import { ScreenModes } from '../../src/cli/shell/screen-modes.ts';
+import { TypedKeys } from '../../src/cli/shell/typed-keys.ts';
+import { CaissonError } from '../../src/kernel/errors.ts';
 import { startCuttingRelay } from '../client/cutting-relay.ts';
 import { startFreezableWorkspace } from '../client/frozen/freezable-workspace.ts';
 import { startWorkspace, type RunningWorkspace } from '../controlplane/workspace/running-workspace.ts';
@@ -107,6 +109,18 @@ describe('caisson shell', () => {
     expect(person.text).toContain('Left the terminal; it goes on.');
   });
 
+  test('is left while keys wait for a control plane that is away', async () => {
+    await using relay = await startCuttingRelay(workspace.url);
+    const person = shell(['worker', '--', 'bash', '-c', 'echo ready; read x'], { CAISSON_URL: relay.url });
+    await person.sees('ready');
+    relay.lifeOf = () => 0;
+    relay.cutAll();
+    await person.sees('Trying again …');
+    person.type('x'.repeat(8 * 1024)); // more than is read at once
+    person.type('\u0010\u0011');
+    expect(await person.ended()).toBe(0);
+  });
+
   test('detach keys are a matter of choice', async () => {
     const person = shell(['worker', '--detach-keys', 'ctrl-],d', '--', 'cat']);
     await person.sees('Ctrl-] d leaves it running');
@@ -202,6 +216,44 @@ describe('detach keys', () => {
 
   test('may be one key', () => {
     expect(read(new DetachKeys(parseDetachKeys('ctrl-]')), 'a\u001Db')).toEqual(['a', 'detach']);
+  });
+});
+
+describe('typed keys', () => {
+  const waiting = () => {
+    const written: Uint8Array[] = [];
+    const taken = Promise.withResolvers<void>();
+    const write = async (keys: Uint8Array | string): Promise<void> => {
+      written.push(Buffer.from(keys));
+      await taken.promise;
+    };
+    return { written, taken, attachment: { write } };
+  };
+  const sizes = (pieces: readonly Uint8Array[]): number[] => pieces.map(({ length }) => length);
+  const half = new Uint8Array(512 * 1024);
+  const key = new Uint8Array(1);
+
+  test('wait up to a MiB; one more is dropped with a bell, until some were taken', async () => {
+    let bells = 0;
+    const keys = new TypedKeys(() => void bells++);
+    const { written, taken, attachment } = waiting();
+    const typing = [half, half].map((bytes) => keys.type(attachment, bytes));
+    await keys.type(attachment, key);
+    expect([sizes(written), bells]).toEqual([[half.length, half.length], 1]);
+    taken.resolve();
+    await Promise.all(typing);
+    await keys.type(attachment, key);
+    expect([sizes(written), bells]).toEqual([[half.length, half.length, 1], 1]);
+  });
+
+  test('of an observer are told by a bell, and those of who has left by nothing', async () => {
+    let bells = 0;
+    const keys = new TypedKeys(() => void bells++);
+    for (const code of ['TERMINAL_NOT_DRIVING', 'TERMINAL_NOT_FOUND'] as const) {
+      const write = (): Promise<void> => Promise.reject(new CaissonError(code, 'No.'));
+      await keys.type({ write }, key);
+    }
+    expect(bells).toBe(1);
   });
 });
 

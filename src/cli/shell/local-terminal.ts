@@ -42,6 +42,11 @@ export class LocalTerminal implements Disposable {
     process.stderr.write(this.#isRaw ? `\r\n[caisson] ${text}\r\n` : `[caisson] ${text}\n`);
   }
 
+  /** What was typed is not taken. */
+  bell(): void {
+    if (process.stdout.isTTY) process.stderr.write('\u0007');
+  }
+
   [Symbol.dispose](): void {
     process.off('exit', this.#restore);
     this.#restore();

@@ -1,9 +1,9 @@
 import { constants } from 'node:os';
 import type { CaissonClient, TerminalAttachment, TerminalEvent, TerminalExit } from '../../client/index.ts';
-import { CaissonError } from '../../kernel/errors.ts';
 import { oneLine } from '../output/printable.ts';
 import { DetachKeys, type KeySequence } from './detach-keys.ts';
 import { LocalTerminal } from './local-terminal.ts';
+import { TypedKeys } from './typed-keys.ts';
 
 export interface PlayOptions {
   readonly agentId: string;
@@ -49,6 +49,7 @@ class Watch {
   readonly #local: LocalTerminal;
   readonly #options: PlayOptions;
   readonly #keys: DetachKeys;
+  readonly #typed: TypedKeys;
   #attachment: TerminalAttachment | undefined;
   #replayEnd = 0;
   #isReplaying = true;
@@ -59,6 +60,7 @@ class Watch {
     this.#local = local;
     this.#options = options;
     this.#keys = new DetachKeys(options.detachKeys);
+    this.#typed = new TypedKeys(() => local.bell());
   }
 
   begin(attachment: TerminalAttachment): void {
@@ -127,21 +129,8 @@ class Watch {
       return;
     }
     const { bytes, command } = this.#keys.read(typed);
-    if (bytes.length > 0) void this.#type(attachment, bytes);
+    if (bytes.length > 0) void this.#typed.type(attachment, bytes);
     if (command === 'detach') void attachment.detach();
     if (command === 'take') void attachment.takeControl().catch(() => undefined); // its end is told by itself
   };
-
-  /** Keys wait here while the program takes none, so that nothing piles up. */
-  async #type(attachment: TerminalAttachment, bytes: Uint8Array): Promise<void> {
-    process.stdin.pause();
-    try {
-      await attachment.write(bytes);
-    } catch (thrown) {
-      if (!(thrown instanceof CaissonError)) throw thrown;
-      if (thrown.code === 'TERMINAL_NOT_DRIVING' && process.stdout.isTTY) process.stderr.write('\u0007');
-    } finally {
-      process.stdin.resume();
-    }
-  }
 }
