@@ -64,7 +64,7 @@ export async function* reconnectingSse<Item>(
 }
 
 /** Whether trying again can help. */
-function mayPass({ code, retryable, details }: CaissonError): boolean {
+export function mayPass({ code, retryable, details }: CaissonError): boolean {
   const { status } = details;
   if (code !== 'CONTROL_PLANE_UNREACHABLE' || typeof status !== 'number') return retryable;
   return status >= 500; // a proxy says 502 to 504 while the control plane is down

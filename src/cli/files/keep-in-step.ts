@@ -1,6 +1,8 @@
 import { lstat, readdir } from 'node:fs/promises';
 import { watch } from 'node:fs';
 import { setTimeout as pass } from 'node:timers/promises';
+import { Backoff, pause } from '../../client/backoff.ts';
+import { mayPass } from '../../client/reconnecting-sse.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import { pathFromBytes } from '../../kernel/file-path.ts';
 import { oneLine } from '../output/printable.ts';
@@ -18,6 +20,8 @@ export interface StepOptions {
 
 /** After a change here, until more of them have come. */
 const settleMs = 200;
+/** How long the control plane may stay away: as with everything that follows. */
+const awayForMs = 300_000;
 
 interface Found {
   readonly size: number;
@@ -32,11 +36,17 @@ interface FoundHere extends Found {
 
 /**
  * Uploads what is not there, or differs in size, time or who may execute it: also over what was changed there. Files only:
- * folders come with them, links are passed over. With `watch` it looks again after each change, and ends only by an error.
+ * folders come with them, links are passed over. With `watch` it looks again after each change, and ends only by an error that
+ * trying again cannot change, or that stays for 5 minutes.
  */
 export async function keepInStep(local: string, remote: RemotePath, options: StepOptions): Promise<void> {
   const excluded = new Set(options.exclude);
-  const look = (): Promise<void> => step(local, remote, excluded, options.mayDelete);
+  const look = async (onDone?: () => void): Promise<void> => {
+    for await (const line of step(local, remote, excluded, options.mayDelete)) {
+      onDone?.();
+      await stderr.write(line);
+    }
+  };
   if (!options.watch) return await look();
   let changed = Promise.withResolvers<void>();
   let failure: Error | undefined;
@@ -51,7 +61,7 @@ export async function keepInStep(local: string, remote: RemotePath, options: Ste
     changed.resolve();
   });
   try {
-    await look();
+    await untilDone(look);
     await stderr.write(`Watching ${local} …\n`);
     for (;;) {
       await onThisMachine(async () => {
@@ -60,25 +70,48 @@ export async function keepInStep(local: string, remote: RemotePath, options: Ste
         if (failure !== undefined) throw failure;
       });
       changed = Promise.withResolvers();
-      await look();
+      await untilDone(look);
     }
   } finally {
     watcher.close();
   }
 }
 
-async function step(
+/** Looks again while what is in the way may pass. What was done by then is seen by the next look. */
+async function untilDone(look: (onDone: () => void) => Promise<void>): Promise<void> {
+  const backoff = new Backoff();
+  let failingSince: number | undefined;
+  const onDone = (): void => {
+    failingSince = undefined;
+    backoff.reset();
+  };
+  for (;;) {
+    try {
+      return await look(onDone);
+    } catch (thrown) {
+      if (!(thrown instanceof CaissonError) || !mayPass(thrown)) throw thrown;
+      const delayMs = backoff.nextDelayMs();
+      failingSince ??= performance.now();
+      if (performance.now() + delayMs - failingSince > awayForMs) throw thrown;
+      await stderr.write(`${thrown.message} Trying again …\n`);
+      await pause(delayMs);
+    }
+  }
+}
+
+/** Tells each thing that it has done, as a line. */
+async function* step(
   local: string,
   remote: RemotePath,
   excluded: ReadonlySet<string>,
   mayDelete: boolean,
-): Promise<void> {
+): AsyncGenerator<string, void, undefined> {
   const { path } = remote;
   const here = new Map<string, FoundHere>();
   await onThisMachine(() => collect(Buffer.from(local), '', excluded, here));
   const there = await collectThere(remote, excluded);
   // First, since a file may have become a folder, and a folder a file.
-  if (mayDelete) await removeSurplus(remote, here, there);
+  if (mayDelete) yield* removeSurplus(remote, here, there);
   for (const [name, found] of here) {
     const known = there.get(name);
     if (known !== undefined && isSame(found, known)) continue;
@@ -88,22 +121,22 @@ async function step(
       if (!isGone(thrown instanceof CaissonError ? thrown.cause : thrown)) throw thrown;
       continue;
     }
-    await stderr.write(`  put ${oneLine(name)}\n`);
+    yield `  put ${oneLine(name)}\n`;
   }
 }
 
 /** Files that are not here, and the folders that were left empty by that. */
-async function removeSurplus(
+async function* removeSurplus(
   { client, agentId, path }: RemotePath,
   here: ReadonlyMap<string, Found>,
   there: ReadonlyMap<string, Found>,
-): Promise<void> {
+): AsyncGenerator<string, void, undefined> {
   const wanted = new Set([...here.keys()].flatMap(foldersOf));
   const emptied = new Set<string>();
   for (const name of there.keys()) {
     if (here.has(name)) continue;
     await client.files.remove.mutate({ agentId, path: joined(path, name) });
-    await stderr.write(`  removed ${oneLine(name)}\n`);
+    yield `  removed ${oneLine(name)}\n`;
     for (const folder of foldersOf(name)) if (!wanted.has(folder)) emptied.add(folder);
   }
   for (const folder of [...emptied].toSorted((one, other) => other.length - one.length)) {

@@ -7,7 +7,8 @@ import { keepInStep } from '../../../src/cli/files/keep-in-step.ts';
 import { put } from '../../../src/cli/files/put.ts';
 import type { RemotePath } from '../../../src/cli/files/remote-path.ts';
 import { pathBelow } from '../../../src/cli/files/half-file.ts';
-import type { CaissonClient } from '../../../src/client/index.ts';
+import { type CaissonClient, createCaissonClient } from '../../../src/client/index.ts';
+import { startCuttingRelay } from '../../client/cutting-relay.ts';
 import { until } from '../../until.ts';
 import { type RunningWorkspace, startWorkspace } from '../../controlplane/workspace/running-workspace.ts';
 
@@ -140,6 +141,43 @@ test('with --watch, what changes during the first upload comes too', async () =>
     await rm(local, { recursive: true });
     await gone;
   } finally {
+    await rm(local, { recursive: true, force: true });
+  }
+});
+
+test('with --watch it goes on when the control plane is away, at first and later, for 5 minutes', async () => {
+  await using workspace = await startWorkspace();
+  await using relay = await startCuttingRelay(workspace.url);
+  const local = await mkdtemp(join(tmpdir(), 'caisson-sync-'));
+  const client = createCaissonClient({ url: relay.url, apiKey: workspace.apiKey });
+  const goAway = async (whileAway: () => Promise<void>): Promise<void> => {
+    const { cuts } = relay;
+    relay.lifeOf = () => 0;
+    relay.cutAll();
+    await whileAway();
+    await until('it is tried again', () => relay.cuts > cuts + 1);
+  };
+  const arrives = async (name: string): Promise<void> => {
+    relay.lifeOf = () => undefined;
+    await until(`${name} is there`, async () => (await readdir(join(workspace.roots[0], 'p'))).includes(name));
+  };
+  try {
+    await mkdir(join(workspace.roots[0], 'p'));
+    await writeFile(join(local, 'a'), '1');
+    let watching: Promise<void> | undefined;
+    await goAway(async () => {
+      watching = keepInStep(local, { client, agentId: workspace.agent.id, path: 'p' }, { ...once, watch: true });
+      watching.catch(() => undefined); // awaited below
+    });
+    await arrives('a');
+    await goAway(() => writeFile(join(local, 'b'), '2'));
+    await arrives('b');
+    await goAway(() => writeFile(join(local, 'c'), '3'));
+    const now = performance.now.bind(performance);
+    vi.spyOn(performance, 'now').mockImplementation(() => now() + 300_000);
+    await expect(watching).rejects.toMatchObject({ code: 'CONTROL_PLANE_UNREACHABLE' });
+  } finally {
+    vi.restoreAllMocks();
     await rm(local, { recursive: true, force: true });
   }
 });
