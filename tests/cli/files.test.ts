@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type RunningWorkspace, startWorkspace } from '../controlplane/workspace/running-workspace.ts';
-import { caisson, type Ended } from './command.ts';
+import { startCuttingRelay } from '../client/cutting-relay.ts';
+import { until } from '../until.ts';
+import { caisson, CliProcess, type Ended } from './command.ts';
 
 let workspace: RunningWorkspace;
 let environment: Record<string, string>;
@@ -89,6 +91,20 @@ test('put leaves links out that lead out of the folder, such as those of a Pytho
   );
   const there = await readdir(join(workspace.roots[0], 'venv/.venv/bin'));
   expect(there.toSorted()).toEqual(['activate', 'python', 'root']);
+});
+
+test('`files watch` tells that it is cut off', async () => {
+  await using relay = await startCuttingRelay(workspace.url);
+  const watching = new CliProcess(['files', 'watch', 'worker:'], { ...environment, CAISSON_URL: relay.url });
+  try {
+    await until('it watches', () => watching.stdout.includes('"type":"ready"'));
+    relay.lifeOf = () => 0;
+    relay.cutAll();
+    await watching.says('Trying again …');
+  } finally {
+    watching.child.kill();
+    await watching.ended();
+  }
 });
 
 test.for([

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { oneMore } from '../arguments.ts';
 import { remotePath } from '../files/remote-path.ts';
-import { writeJsonLine } from '../output/sink.ts';
+import { stderr, writeJsonLine } from '../output/sink.ts';
 
 interface Options {
   readonly cursor?: string;
@@ -27,6 +27,7 @@ async function watch(text: string, { cursor, exclude }: Options): Promise<void> 
     agentId,
     path,
     cursor: cursor ?? null,
+    onReconnect: ({ message }) => void stderr.write(`${message} Trying again …\n`),
     ...(exclude === undefined ? {} : { exclude: [...exclude] }),
   });
   for await (const item of items) await writeJsonLine(item);
