@@ -3,12 +3,13 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { WebSocket } from 'ws';
+import { socketOpenMs } from '../client/call-limits.ts';
 import { networkReason, unreachable } from '../client/endpoint.ts';
 import { SilenceWatch } from '../client/silence-watch.ts';
 import { CaissonError, readErrorBody } from '../kernel/errors.ts';
 import { SocketDuplex } from '../kernel/socket-duplex.ts';
 
-/** To open a connection, and then for nothing to come: the control plane gives a sign of life every 20 s. */
+/** For nothing to come: the control plane gives a sign of life every 20 s. */
 const silenceMs = 45_000;
 
 /** So often this side gives one: the control plane takes a client for gone of whom nothing comes for 20 s. */
@@ -78,7 +79,7 @@ async function openSocket(local: Socket, { url, apiKey, agentId, port }: Forward
   socket.once('open', () => opened.resolve({ socket, remote: new SocketDuplex(socket) }));
   socket.once('error', opened.reject);
   const silent = Promise.withResolvers<never>();
-  const watch = new SilenceWatch(url, silenceMs, silent.reject);
+  const watch = new SilenceWatch(url, socketOpenMs, silent.reject);
   watch.start();
   const leave = (): void => socket.terminate();
   local.once('close', leave);

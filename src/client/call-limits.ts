@@ -4,6 +4,9 @@ export const defaultCallMs = 60_000;
 /** More for what brings a sandbox up where needed. A start that takes longer goes on, and the call can be repeated. */
 export const sandboxStartMs = 120_000;
 
+/** For a WebSocket to open, which waits in the same way: so much longer that the control plane's own word comes first. */
+export const socketOpenMs = sandboxStartMs + 45_000;
+
 /** What the control plane allows itself for work on whole trees of files, and for the removal of a sandbox. */
 const treeMs = 600_000;
 

@@ -1,4 +1,5 @@
 import type { CaissonError } from '../kernel/errors.ts';
+import { socketOpenMs } from './call-limits.ts';
 import type { Endpoint } from './endpoint.ts';
 import { SilenceWatch } from './silence-watch.ts';
 
@@ -14,7 +15,8 @@ export interface SocketEnd {
   readonly silence?: CaissonError;
 }
 
-interface LiveSocketHandlers {
+interface LiveSocketOptions {
+  readonly path: string;
   readonly onOpen?: () => void;
   readonly onText: (text: string) => void;
   readonly onBytes: (bytes: ArrayBuffer) => void;
@@ -22,30 +24,24 @@ interface LiveSocketHandlers {
   readonly onEnd: (end: SocketEnd) => void;
 }
 
-interface LiveSocketOptions extends LiveSocketHandlers {
-  readonly path: string;
-  /** How long the control plane may take to open it. Default 45 s. */
-  readonly openWithinMs?: number;
-}
-
 /**
- * A WebSocket of the control plane that ends when nothing is heard for 45 s. Platforms tell of a closed connection, not of one
- * that was silently cut or whose other end stands still; and such a one is never done with closing either, so its end is not
- * waited for.
+ * A WebSocket of the control plane that ends when it does not open within 165 s, or nothing is heard for 45 s from then on.
+ * Platforms tell of a closed connection, not of one that was silently cut or whose other end stands still; and such a one is
+ * never done with closing either, so its end is not waited for.
  */
 export class LiveSocket {
   readonly #socket: WebSocket;
-  readonly #onEnd: LiveSocketHandlers['onEnd'];
+  readonly #onEnd: LiveSocketOptions['onEnd'];
   readonly #watch: SilenceWatch;
   #wasOpen = false;
   #isOver = false;
 
-  constructor(endpoint: Endpoint, { path, openWithinMs = silenceMs, ...handlers }: LiveSocketOptions) {
+  constructor(endpoint: Endpoint, { path, ...handlers }: LiveSocketOptions) {
     const socket = endpoint.openWebSocket(path);
     socket.binaryType = 'arraybuffer';
     this.#socket = socket;
     this.#onEnd = handlers.onEnd;
-    this.#watch = new SilenceWatch(endpoint.url, openWithinMs, (silence) => {
+    this.#watch = new SilenceWatch(endpoint.url, socketOpenMs, (silence) => {
       this.#end({ code: 1006, reason: '', silence });
       socket.close();
     });

@@ -2,11 +2,14 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { forwardConnection } from '../../src/cli/forward-connection.ts';
+import { refusalOf, writeRefusal } from '../../src/controlplane/http/refusals.ts';
+import { CaissonError } from '../../src/kernel/errors.ts';
 
 const allBytes = 64 * 1024 * 1024;
 const silenceMs = 45_000;
@@ -71,6 +74,23 @@ test('a reader that takes its time is not taken for a silent control plane, whic
   while (paused.at(-1)?.isPaused === true) await turn();
   vi.advanceTimersByTime(silenceMs);
   await silent;
+});
+
+test('a sandbox that is looked for in vain for 120 s is told in the control plane’s own words', async () => {
+  const server = createHttpServer();
+  const asked = Promise.withResolvers<Duplex>();
+  server.on('upgrade', (_request, socket) => asked.resolve(socket));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  using sockets = await pair();
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const over = forwardConnection(sockets.far, { url, apiKey: 'ck_x', agentId: 'agt-x', port: 80 });
+  const told = expect(over).rejects.toMatchObject({ code: 'WIRE_LOST', message: 'The sandbox does not answer.' });
+  const socket = await asked.promise;
+  vi.advanceTimersByTime(120_000);
+  writeRefusal(socket, refusalOf(new CaissonError('WIRE_LOST', 'The sandbox does not answer.')));
+  await told;
+  server.close();
 });
 
 test('what comes in one piece with the handshake is not lost', async () => {

@@ -57,6 +57,19 @@ test('a socket on which nothing comes for 45 s is over, and is closed, so that t
   expect(ends).toHaveLength(1);
 });
 
+test('it may take 120 s to open, since the sandbox behind it may have to be looked for', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const asked = Promise.withResolvers<() => void>();
+  server.options.verifyClient = (_info, accept) => asked.resolve(() => accept(true));
+  const opening = open();
+  const accept = await asked.promise;
+  await vi.advanceTimersByTimeAsync(120_000);
+  accept();
+  const { ends } = await opening;
+  await vi.advanceTimersByTimeAsync(44_999);
+  expect(ends).toEqual([]);
+});
+
 test('nothing is heard after the end', async () => {
   const { live, side, platform, heard, ends } = await open();
   side.send('before');

@@ -2,7 +2,6 @@ import type { AttachDownMessage, AttachStart, AttachUpMessage } from '../../cont
 import { CaissonError, readErrorBody } from '../../kernel/errors.ts';
 import type { ProcessSignal } from '../api.ts';
 import type { Calls } from '../calls.ts';
-import { sandboxStartMs } from '../call-limits.ts';
 import { type Endpoint, socketClosed, socketRefused, unreachable } from '../endpoint.ts';
 import { LiveSocket } from '../live-socket.ts';
 import { OutputQueue } from '../output-queue.ts';
@@ -101,7 +100,6 @@ export function spawn(
   };
   const socket = new LiveSocket(endpoint, {
     path: `/v1/agents/${encodeURIComponent(agentId)}/processes/attach`,
-    openWithinMs: sandboxStartMs,
     onOpen: () => tell({ ...request, command: [...request.command], type: 'start' }),
     onText: (text) => {
       if (!isSettled) hear(JSON.parse(text) as AttachDownMessage);
