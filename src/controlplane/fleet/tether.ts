@@ -318,7 +318,7 @@ export class Tether {
           await this.#stopUnattached();
         }
       }
-      await pause(clock, backoffMs, signal);
+      await doubt.rest(backoffMs, signal);
     }
   }
 

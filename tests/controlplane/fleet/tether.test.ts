@@ -195,6 +195,41 @@ describe('while an engine that has gone keeps it unknown whether a sandbox lives
     expect(fixture.provider.stopped).toEqual([]);
   });
 
+  test('a fault that is over is not told to who comes later: they wait for one more attempt, which is made at once', async () => {
+    let isHeld = false;
+    let held = 0;
+    await using fixture = await openFleet({
+      ...overrides,
+      clock: {
+        ...overrides.clock,
+        schedule: (ms, callback) => {
+          // The rest after an attempt, but for its first second, lasts for ever.
+          if (!isHeld || ms <= 1_000 || ms > 4_000) return overrides.clock.schedule(ms, callback);
+          held++;
+          return () => undefined;
+        },
+      },
+    });
+    const { agent } = await fixture.newTalk();
+    fixture.provider.fault = gone();
+    fixture.provider.cut();
+    await until('the break is known', () => fixture.fleet.currentGuest(agent.id) === undefined);
+    const looked = fixture.fleet.findClient(agent);
+    looked.catch(() => undefined); // awaited below
+    await until('the engine is asked in vain', () => faults > 1);
+    skew = 10_000;
+    isHeld = true;
+    await expect(looked).rejects.toMatchObject({ code: 'PROVIDER_UNAVAILABLE' });
+    await until('it rests', () => held > 0);
+    const before = faults;
+    const rests = held;
+    await expect(fixture.fleet.findClient(agent)).rejects.toMatchObject({ code: 'PROVIDER_UNAVAILABLE' });
+    expect(faults).toBe(before + 1);
+    await until('it rests again', () => held > rests);
+    fixture.provider.fault = undefined;
+    expect(await fixture.fleet.findClient(agent)).toBeDefined();
+  });
+
   test('the log tells at the first fault, and once a minute from then on', async () => {
     await using fixture = await openFleet(overrides);
     await fixture.newTalk();
