@@ -15,6 +15,8 @@ import { walk } from './walk.ts';
 const compressionLevel = 3;
 const symbolicLink = 0o120000;
 const regularFile = 0o100000;
+/** In 2038. For a time before 1970 yazl throws, where nobody can catch it, and it cuts those after this. */
+const latestMs = 0x7fff_ffff * 1_000;
 
 /**
  * Sends what is in `folder` as a zip archive, as `packTar` does, for people without tar. Zip has text for names: bytes that are
@@ -54,7 +56,7 @@ async function packOne(zip: ZipFile, parent: Pin, name: Buffer, zipped: string):
   }
   using held = pin;
   const stats = held.stat();
-  const about = { mtime: new Date(Number(stats.mtimeMs)), mode: regularFile | (Number(stats.mode) & 0o777) };
+  const about = { mtime: new Date(Math.min(Math.max(0, Number(stats.mtimeMs)), latestMs)), mode: regularFile | (Number(stats.mode) & 0o777) };
   switch (typeOf(stats)) {
     case 'directory':
       zip.addEmptyDirectory(zipped, { mtime: about.mtime });
