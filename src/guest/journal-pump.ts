@@ -1,7 +1,6 @@
 import type { ServerHttp2Stream } from 'node:http2';
 import { CaissonError } from '../kernel/errors.ts';
-import { errorTrailer } from '../wire/contract/guest-api.ts';
-import { encodeHeaderJson } from '../wire/header-json.ts';
+import { errorTrailers } from './error-trailers.ts';
 import type { Journal } from './journal.ts';
 
 /** How much is handed to the stream at once. What is not handed out can still be merged. */
@@ -68,9 +67,7 @@ export function pumpJournal(journal: Journal, after: number, stream: ServerHttp2
     clearTimeout(timer);
     reader.detach();
   });
-  stream.once('wantTrailers', () => {
-    stream.sendTrailers(farewell === undefined ? {} : { [errorTrailer]: encodeHeaderJson(farewell) });
-  });
+  stream.once('wantTrailers', () => stream.sendTrailers(errorTrailers(farewell)));
   stream.respond({ ':status': 200, 'content-type': 'application/x-ndjson' }, { waitForTrailers: true });
   schedule();
   return { end };

@@ -1,8 +1,7 @@
 import { once } from 'node:events';
 import type { ServerHttp2Stream } from 'node:http2';
 import type { CaissonError } from '../../kernel/errors.ts';
-import { errorTrailer } from '../../wire/contract/guest-api.ts';
-import { encodeHeaderJson } from '../../wire/header-json.ts';
+import { errorTrailers } from '../error-trailers.ts';
 import { goneWith } from '../inward-call.ts';
 
 /** Items as lines of JSON down a stream, which waits for its reader; an error that comes later travels in the trailer. */
@@ -15,9 +14,7 @@ export class ItemStream<Item> {
   constructor(stream: ServerHttp2Stream) {
     this.gone = goneWith(stream);
     this.#stream = stream;
-    stream.once('wantTrailers', () => {
-      stream.sendTrailers(this.#failure === undefined ? {} : { [errorTrailer]: encodeHeaderJson(this.#failure) });
-    });
+    stream.once('wantTrailers', () => stream.sendTrailers(errorTrailers(this.#failure)));
     if (!stream.closed && !stream.destroyed) {
       stream.respond({ ':status': 200, 'content-type': 'application/x-ndjson' }, { waitForTrailers: true });
     }

@@ -57,7 +57,7 @@ export const guestEnvironment = {
 
 export const leaseHeader = 'caisson-lease';
 
-/** Trailer of a journal stream that the guest ends: why, as base64url JSON of an ErrorBody. */
+/** Trailer of a stream that the guest ends before its time, such as a journal or an archive: why, as base64url JSON of an ErrorBody. */
 export const errorTrailer = 'caisson-error';
 
 /**
