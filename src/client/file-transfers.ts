@@ -99,7 +99,10 @@ export interface DownloadArchiveOptions extends Of {
   readonly format?: 'tar' | 'zip';
 }
 
-/** All that is in a folder, with names relative to it. The stream fails with TRANSFER_BROKEN where the archive could not be finished. */
+/**
+ * All that is in a folder, with names relative to it. Where a part of it cannot be read, that is the error (FILE_ACCESS_DENIED), or,
+ * when some of it was sent by then, the stream fails with TRANSFER_BROKEN.
+ */
 export async function downloadArchive(
   endpoint: Endpoint,
   options: DownloadArchiveOptions,
@@ -160,7 +163,11 @@ async function put(
     return await response.json();
   } catch (thrown) {
     if (failure !== undefined) throw failure.thrown;
-    throw uploadFailed(endpoint.url, thrown, signal);
+    throw transferFailed(endpoint.url, thrown, {
+      signal,
+      what: 'upload',
+      hint: 'Try again. Where only the answer was lost, it was written.',
+    });
   } finally {
     silence.stop();
     over.abort();
@@ -224,6 +231,8 @@ async function get(
   try {
     const either = signal === undefined ? silent.signal : AbortSignal.any([silent.signal, signal]);
     return await request(endpoint, target, { headers, signal: either });
+  } catch (thrown) {
+    throw transferFailed(endpoint.url, thrown, { signal, what: 'download' });
   } finally {
     silence.stop();
   }
@@ -293,13 +302,20 @@ function brokenOff(received: number, length: number | undefined, cause?: unknown
 /** How Node says that a connection broke which was there. Browsers tell no reason at all. */
 const broke: ReadonlySet<unknown> = new Set(['EPIPE', 'ECONNRESET', 'UND_ERR_SOCKET']);
 
-function uploadFailed(url: string, thrown: unknown, signal: AbortSignal | undefined): CaissonError {
+interface Failed {
+  readonly signal: AbortSignal | undefined;
+  readonly what: 'upload' | 'download';
+  readonly hint?: string;
+}
+
+/** What a transfer means that ended before its answer: a connection that broke was there. */
+function transferFailed(url: string, thrown: unknown, { signal, what, ...hint }: Failed): CaissonError {
   const failure = callFailed(url, thrown, signal);
   const { cause: fetchFailed } = failure;
   const reason = fetchFailed instanceof Error ? fetchFailed.cause : undefined;
   if (!(reason instanceof Error && 'code' in reason && broke.has(reason.code))) return failure;
-  return new CaissonError('TRANSFER_BROKEN', `The upload broke off: ${networkReason(fetchFailed)}.`, {
-    hint: 'Try again. Where only the answer was lost, it was written.',
+  return new CaissonError('TRANSFER_BROKEN', `The ${what} broke off: ${networkReason(fetchFailed)}.`, {
+    ...hint,
     details: { url },
     cause: fetchFailed,
   });

@@ -198,12 +198,19 @@ export class FilesClient {
     return this.#items(filePaths.watch, request, watchItemSchema, signal, () => false);
   }
 
-  /** All that is in a folder, as an archive. Must be read to its end (`wholeOf`) or destroyed. */
+  /**
+   * All that is in a folder, as an archive. Must be read to its end (`wholeOf`) or destroyed. It breaks with the reason that the
+   * guest gives where it could not be finished.
+   */
   async openArchive(path: Uint8Array, format: 'tar' | 'zip', signal?: AbortSignal): Promise<ClientHttp2Stream> {
     const stream = openStream(this.#session, {
       headers: { ':method': 'GET', ':path': `${filePaths.archive}?format=${format}&path=${percentEncodeBytes(path)}` },
       signal,
       endStream: true,
+    });
+    stream.once('trailers', (trailers) => {
+      const failure = readErrorBody(decodeHeaderJson(trailers[errorTrailer]));
+      if (failure !== undefined) stream.destroy(failure);
     });
     const status = (await responseHeaders(stream, signal))[':status'] ?? 0;
     if (status !== 200) throw await refusalOf(stream, status, signal);

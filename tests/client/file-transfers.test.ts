@@ -35,6 +35,18 @@ test.each([
   });
 });
 
+test.each(['download', 'downloadArchive'] as const)(
+  'a connection that breaks before the answer of a %s is TRANSFER_BROKEN: somebody did take it there',
+  async (call) => {
+    const client = await clientOf((request) => request.socket.resetAndDestroy());
+    await expect(client.files[call](where)).rejects.toMatchObject({
+      code: 'TRANSFER_BROKEN',
+      retryable: true,
+      message: expect.stringMatching(/^The download broke off: /),
+    });
+  },
+);
+
 test('an upload to where nobody listens is CONTROL_PLANE_UNREACHABLE', async () => {
   const client = await clientOf(() => undefined);
   server.close();

@@ -45,8 +45,8 @@ interface Opened {
   readonly path: Uint8Array;
   /** Aborts when the caller leaves, or its key is revoked. */
   readonly signal: AbortSignal;
-  /** Tells the log what ended a transfer before its end, and after how many bytes. */
-  readonly onCut: (bytes: number, err: unknown) => void;
+  /** Tells the log what ended a transfer before its end, and after how many bytes. `isCut`: rather than refused. Default: by its code. */
+  readonly onCut: (bytes: number, err: unknown, isCut?: boolean) => void;
 }
 
 /**
@@ -91,8 +91,7 @@ export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): vo
         path: pathFromBytes(path),
         keyId,
       };
-      const onCut = (bytes: number, err: unknown): void => {
-        const isCut = !(err instanceof CaissonError) || cuts.has(err.code);
+      const onCut: Opened['onCut'] = (bytes, err, isCut = !(err instanceof CaissonError) || cuts.has(err.code)) => {
         // A caller who has left, one whose key was revoked, and one who was refused, are no news.
         const level = isCut && !signal.aborted ? 'warn' : 'debug';
         logger[level]({ ...about, bytes, err }, isCut ? 'a transfer was cut' : 'a transfer was refused');
@@ -181,13 +180,17 @@ interface Watch {
 interface Content extends Watch {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | number>>;
-  readonly chunks: AsyncIterable<Buffer>;
+  readonly chunks: AsyncGenerator<Buffer, void>;
   readonly signal: AbortSignal;
 }
 
-/** Answers with a stream that is cut, for all to see, where it cannot be finished. */
+/** Answers with a stream that is cut, for all to see, where it cannot be finished. What fails before its first chunk is thrown. */
 async function sendStream(reply: FastifyReply, content: Content): Promise<void> {
-  const { status, headers, chunks, signal, onCut } = content;
+  const { status, headers, signal, onCut } = content;
+  const chunks = await begun(content.chunks).catch((thrown: unknown) => {
+    onCut(0, thrown);
+    throw signal.aborted ? signal.reason : thrown;
+  });
   const stallMs = content.stallMs * readerPatience;
   const raw = hijack(reply.headers(headers));
   const cut = (): void => void raw.destroy(); // the length that was announced, or the missing last chunk, tells the reader
@@ -203,11 +206,20 @@ async function sendStream(reply: FastifyReply, content: Content): Promise<void> 
     raw.end();
     await readerRoom(raw, stallMs, 'finish');
   } catch (thrown) {
-    onCut(bytes, thrown);
+    onCut(bytes, thrown, true);
     cut();
   } finally {
     signal.removeEventListener('abort', cut);
   }
+}
+
+/** The same chunks, when the first of them is here. */
+async function begun(chunks: AsyncGenerator<Buffer, void>): Promise<AsyncIterable<Buffer>> {
+  const first = await chunks.next();
+  return (async function* () {
+    if (first.done !== true) yield first.value;
+    yield* chunks;
+  })();
 }
 
 /** Sends the body of a request on, and resolves with the answer. What the guest refuses is known before all was sent. */

@@ -1,4 +1,4 @@
-import { CaissonError } from '../../kernel/errors.ts';
+import { CaissonError, toCaissonError } from '../../kernel/errors.ts';
 import { queryBytes } from '../../kernel/percent-bytes.ts';
 import {
   filePaths,
@@ -10,7 +10,9 @@ import {
   transferRequestSchema,
   watchRequestSchema,
 } from '../../wire/contract/files.ts';
+import { errorTrailers } from '../error-trailers.ts';
 import { answerJson, goneWith, type InwardCall, parseInput, readJsonBody, type Route } from '../inward-call.ts';
+import { ArchiveOutput } from './archive-output.ts';
 import type { Confinement, FilePlace } from './confinement.ts';
 import { fileInfo } from './file-info.ts';
 import { ItemStream } from './item-stream.ts';
@@ -165,13 +167,21 @@ export function fileRoutes(confinement: Confinement, watches: Watches): readonly
           using folder = confinement.pin(pathOf(call), { folder: true });
           const pack = call.query.get('format') === 'zip' ? packZip : packTar;
           const gone = goneWith(stream);
-          stream.respond({ ':status': 200, 'content-type': 'application/octet-stream' });
+          let failure: CaissonError | undefined;
+          stream.once('wantTrailers', () => stream.sendTrailers(errorTrailers(failure)));
+          // Not before there is something to send: what fails until then is answered as all else is.
+          const begin = (): void =>
+            stream.respond({ ':status': 200, 'content-type': 'application/octet-stream' }, { waitForTrailers: true });
+          const out = new ArchiveOutput(stream, { begin, gone });
           try {
-            await pack(folder, stream, gone);
+            await pack(folder, out, gone);
             stream.end();
           } catch (thrown) {
-            // Not `close`: what ends a stream that has nothing left to send, before it resets it, looks complete to the reader.
-            stream.destroy(thrown instanceof Error ? thrown : new Error(String(thrown)));
+            out.giveUp();
+            if (stream.headersSent) {
+              failure = toCaissonError(thrown);
+              stream.end();
+            }
             throw thrown;
           }
         }),

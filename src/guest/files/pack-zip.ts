@@ -1,12 +1,13 @@
 import { createReadStream, readlinkSync } from 'node:fs';
-import type { Readable, Writable } from 'node:stream';
-import { finished, pipeline } from 'node:stream/promises';
+import { finished } from 'node:stream/promises';
 import { ZipFile } from 'yazl';
 import { orAbort } from '../../kernel/deadline.ts';
 import { isTemporaryName } from '../../kernel/temporary-name.ts';
+import type { ArchiveOutput } from './archive-output.ts';
 import type { Pin } from './confinement.ts';
-import { errnoOf } from './errno.ts';
+import { onFile, onFileLater } from './errno.ts';
 import { typeOf } from './file-info.ts';
+import { pinPresent } from './pack.ts';
 import { Pacer } from './pacer.ts';
 import { splitPath } from './sandbox-path.ts';
 import { walk } from './walk.ts';
@@ -22,11 +23,18 @@ const latestMs = 0x7fff_ffff * 1_000;
  * Sends what is in `folder` as a zip archive, as `packTar` does, for people without tar. Zip has text for names: bytes that are
  * no UTF-8 become U+FFFD, and backslashes, which other systems take for folders, become `_`.
  */
-export async function packZip(folder: Pin, stream: Writable, gone: AbortSignal): Promise<void> {
+export async function packZip(folder: Pin, out: ArchiveOutput, gone: AbortSignal): Promise<void> {
   const zip = new ZipFile();
   const failed = new AbortController();
   zip.on('error', (reason) => failed.abort(reason));
-  const sent = pipeline(zip.outputStream, stream, { end: false, signal: gone });
+  const send = async (): Promise<void> => {
+    for await (const piece of zip.outputStream as AsyncIterable<Buffer>) {
+      out.add(piece);
+      if (out.isFull) await out.flush();
+    }
+    await out.flush();
+  };
+  const sent = orAbort(send(), gone);
   sent.catch((reason: unknown) => failed.abort(reason));
   const depthOfRoot = splitPath(folder.path.bytes).length;
   const nameOf = (parent: Pin, name: Buffer): string =>
@@ -36,7 +44,7 @@ export async function packZip(folder: Pin, stream: Writable, gone: AbortSignal):
     {
       async enter(parent, name) {
         if (isTemporaryName(name)) return false;
-        return await orAbort(packOne(zip, parent, name, nameOf(parent, name)), failed.signal);
+        return await packOne({ zip, parent, name, zipped: nameOf(parent, name), signal: failed.signal });
       },
     },
     new Pacer(gone),
@@ -45,43 +53,49 @@ export async function packZip(folder: Pin, stream: Writable, gone: AbortSignal):
   await orAbort(sent, failed.signal);
 }
 
+interface Packing {
+  readonly zip: ZipFile;
+  readonly parent: Pin;
+  readonly name: Buffer;
+  /** What it is called in the archive. */
+  readonly zipped: string;
+  readonly signal: AbortSignal;
+}
+
 /** Resolves when all of it went into the archive; returns whether it is a folder. */
-async function packOne(zip: ZipFile, parent: Pin, name: Buffer, zipped: string): Promise<boolean> {
-  let pin: Pin;
-  try {
-    pin = parent.pinChild(name);
-  } catch (thrown) {
-    if (errnoOf(thrown instanceof Error ? thrown.cause : thrown) === 'ENOENT') return false;
-    throw thrown;
-  }
-  using held = pin;
+async function packOne({ zip, parent, name, zipped, signal }: Packing): Promise<boolean> {
+  signal.throwIfAborted();
+  using held = pinPresent(parent, name);
+  if (held === undefined) return false;
+  const { text } = held.path;
   const stats = held.stat();
-  const about = { mtime: new Date(Math.min(Math.max(0, Number(stats.mtimeMs)), latestMs)), mode: regularFile | (Number(stats.mode) & 0o777) };
+  const mtime = new Date(Math.min(Math.max(0, Number(stats.mtimeMs)), latestMs));
   switch (typeOf(stats)) {
     case 'directory':
-      zip.addEmptyDirectory(zipped, { mtime: about.mtime });
+      zip.addEmptyDirectory(zipped, { mtime });
       return true;
     case 'link': {
-      const target = readlinkSync(parent.child(name), { encoding: 'buffer' });
-      zip.addBuffer(target, zipped, { ...about, mode: symbolicLink | 0o777, compress: false });
+      const target = onFile(text, () => readlinkSync(parent.child(name), { encoding: 'buffer' }));
+      zip.addBuffer(target, zipped, { mtime, mode: symbolicLink | 0o777, compress: false });
       return false;
     }
-    case 'file':
-      await add(zip, createReadStream(held.via, { highWaterMark: 256 * 1024 }), zipped, about);
+    case 'file': {
+      const content = createReadStream(held.via, { highWaterMark: 256 * 1024 });
+      try {
+        zip.addReadStream(content, zipped, {
+          mtime,
+          mode: regularFile | (Number(stats.mode) & 0o777),
+          compressionLevel,
+        });
+        await onFileLater(text, () => orAbort(finished(content), signal));
+      } finally {
+        content.destroy(); // else one that nobody reads any more stays open for ever
+      }
       return false;
+    }
     case 'other':
       return false;
   }
-}
-
-async function add(
-  zip: ZipFile,
-  content: Readable,
-  name: string,
-  about: { readonly mtime: Date; readonly mode: number },
-): Promise<void> {
-  zip.addReadStream(content, name, { ...about, compressionLevel });
-  await finished(content);
 }
 
 /** One part of a name in a form that every system unpacks where it belongs. */

@@ -21,7 +21,7 @@ import * as z from 'zod';
  *
  * Content takes `range`, `if-range`, `if-match` and `if-none-match` as HTTP has them, and answers 200, 206 or 304. What is
  * PUT is complete when it has the announced `content-length`, or the trailer `completeTrailer`: anything else changes
- * nothing. A GET that cannot be finished is reset.
+ * nothing. A GET that cannot be finished is reset; an archive ends with `errorTrailer`.
  */
 export const filePaths = {
   stat: '/v1/files/stat',

@@ -1,17 +1,18 @@
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
-import { truncate, writeFile } from 'node:fs/promises';
+import { rm, truncate, writeFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fastify, type FastifyInstance } from 'fastify';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { OpenCalls } from '../../../src/controlplane/api/open-calls.ts';
 import { serveFiles } from '../../../src/controlplane/http/file-routes.ts';
 import { refusalOf, sendRefusal } from '../../../src/controlplane/http/refusals.ts';
 import { CaissonError } from '../../../src/kernel/errors.ts';
 import { newAgentId, newKeyId, newUserId } from '../../../src/kernel/ids.ts';
+import { asNobody } from '../../guest/as-nobody.ts';
 import { type RunningGuest, runGuest } from '../../guest/running-guest.ts';
 import { until } from '../../until.ts';
 import { type LoggedLine, recordingLogger } from '../recording-logger.ts';
@@ -133,6 +134,38 @@ test('more of one key than may be are refused, until one ends', async () => {
   await until('its place is free', () => transfers.count === 1);
   const ranged = send(`GET ${path}big`, key, 'range: bytes=0-0', 'connection: close', '', '');
   expect(await text(ranged)).toMatch(/^HTTP\/1.1 206 /);
+});
+
+describe('an archive of what may not be read', () => {
+  let asRoot: () => void;
+  let locked: string;
+  beforeEach(async () => {
+    await app.close();
+    await guest[Symbol.asyncDispose]();
+    asRoot = asNobody();
+    await serve(60_000);
+    locked = join(guest.roots[0], 'locked');
+    await writeFile(locked, 'x', { mode: 0 });
+  });
+  afterEach(() => asRoot());
+  const archive = (format: string) =>
+    text(send(`GET /v1/agents/${agentId}/archive?path=&format=${format}`, key, 'connection: close', '', ''));
+
+  test.each(['tar', 'zip'])('is refused as %s where nothing was sent yet, and not broken off', async (format) => {
+    await rm(join(guest.roots[0], 'big'));
+    expect(await archive(format)).toMatch(/^HTTP\/1.1 403 [^]*"FILE_ACCESS_DENIED"/);
+    await free();
+  });
+
+  test('is cut where some of it was sent, and the log says why', async () => {
+    const cut = await archive('tar');
+    expect(cut).toMatch(/^HTTP\/1.1 200 /);
+    expect(cut.endsWith('\r\n0\r\n\r\n')).toBe(false);
+    await free();
+    expect(cutLines()).toMatchObject([
+      { level: 'warn', fields: { err: { code: 'FILE_ACCESS_DENIED', details: { path: locked } } } },
+    ]);
+  });
 });
 
 test('a key that is revoked ends its downloads', async () => {
