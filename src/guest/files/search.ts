@@ -7,6 +7,8 @@ import { maxMatchText, type SearchItem, type SearchMatch, type SearchRequest } f
 import { errnoOf } from './errno.ts';
 import type { Confinement, Pin } from './confinement.ts';
 import type { ItemStream } from './item-stream.ts';
+import { namePattern } from './name-pattern.ts';
+import { Pacer } from './pacer.ts';
 import type { SandboxPath } from './sandbox-path.ts';
 import { StandstillWatch } from './standstill-watch.ts';
 
@@ -71,6 +73,7 @@ async function search(
   request: SearchRequest,
   open: () => ItemStream<SearchItem>,
 ): Promise<void> {
+  const isWanted = request.by === 'name' ? namePattern(request.query, request.ignoreCase) : undefined;
   const child = await startRipgrep(folder, request);
   const items = open();
   const stop = (): void => void child.kill('SIGKILL');
@@ -97,7 +100,7 @@ async function search(
     let sent = 0;
     let batch: SearchMatch[] = [];
     let isCut = false;
-    for await (const match of readMatches(child.stdout, path, request)) {
+    for await (const match of readMatches(child.stdout, path, isWanted)) {
       if (sent + batch.length === request.limit) {
         isCut = true;
         break;
@@ -158,11 +161,7 @@ function argumentsOf(request: SearchRequest): string[] {
   const ignored = request.includeIgnored ? ['--hidden', '--no-ignore', '--glob', '!.git/'] : ['--no-require-git'];
   const threads = `--threads=${Math.min(maxThreads, availableParallelism())}`;
   const common = ['--no-config', '--no-messages', threads, '--color=never', '--null', ...ignored, ...globs];
-  if (request.by === 'name') {
-    const hasSigns = /[*?[{]/.test(request.query);
-    const pattern = hasSigns ? request.query : `*${request.query}*`;
-    return [...common, '--files', request.ignoreCase ? '--iglob' : '--glob', pattern, './'];
-  }
+  if (request.by === 'name') return [...common, '--files', './']; // the name is ours: of several globs, one is enough for ripgrep
   const shape = ['--no-heading', '--with-filename', '--line-number', '--column'];
   const bounds = [`--max-columns=${maxMatchText}`, '--max-columns-preview', '--max-filesize=64M'];
   const reading = [request.ignoreCase ? '--ignore-case' : '--case-sensitive'];
@@ -198,13 +197,14 @@ async function startRipgrep(folder: Pin, request: SearchRequest): Promise<Ripgre
 
 /**
  * Reads `<path>\0<line>:<column>:<text>\n`, or `<path>\0` for names. `pause` where what has arrived is used up, so that what is
- * found is not held back until there is more.
+ * found is not held back until there is more. `isWanted`: which names; without it, lines are read.
  */
 async function* readMatches(
   output: Readable,
   path: SandboxPath,
-  { by }: SearchRequest,
+  isWanted: ((path: string) => boolean) | undefined,
 ): AsyncGenerator<SearchMatch | 'pause', void> {
+  const pacer = new Pacer();
   let held: Buffer = Buffer.alloc(0);
   let last: Buffer = Buffer.alloc(0);
   for await (const chunk of output as AsyncIterable<Buffer>) {
@@ -214,9 +214,11 @@ async function* readMatches(
       const zero = held.indexOf(0, start);
       if (zero < 0) break;
       const name = held.subarray(start, zero);
-      if (by === 'name') {
-        yield { path: fullPath(path, name), line: null, column: null, text: null };
+      if (isWanted !== undefined) {
+        const isMatch = isWanted(pathFromBytes(name.subarray(2)));
+        if (isMatch) yield { path: fullPath(path, name), line: null, column: null, text: null };
         start = zero + 1;
+        if (pacer.isDue) await pacer.rest();
         continue;
       }
       const end = held.indexOf(0x0a, zero);

@@ -99,7 +99,10 @@ export type RemoveRequest = z.infer<typeof removeRequestSchema>;
 export const maxSearchMatches = 10_000;
 export const searchRequestSchema = z.object({
   path: pathText,
-  /** By name: a glob, or a part of the name where it has no `*?[{`. By content: a regular expression, or text. */
+  /**
+   * By name: a glob, or a part of the name where it has no `*?[{`; with a slash, of the path below the folder. By content: a
+   * regular expression, or text.
+   */
   query: z.string().min(1).max(4_096),
   by: z.enum(['name', 'content']),
   /** Whether a query by content is plain text. */

@@ -73,6 +73,21 @@ describe('with the ripgrep of the image', () => {
     expect(found).toHaveLength(30 * 4);
   });
 
+  test('by name, what the globs exclude is not found: ripgrep takes the last glob that matches for all', async () => {
+    for (const name of ['foo.ts', 'foo.js', 'bar.ts', 'Foo.ts']) await writeFile(join(folder, name), '');
+    await writeFile(join(folder, '.gitignore'), 'foo.ignored\n');
+    for (const name of ['.foo', 'foo.ignored']) await writeFile(join(folder, name), '');
+    const find = async (query: string, more: Partial<SearchRequest> = {}) =>
+      (await search(query, { by: 'name', ...more })).map((match) => match.path.slice(folder.length + 1)).sort();
+    expect(await find('foo', { globs: ['*.ts'] })).toEqual(['foo.ts']);
+    expect(await find('foo', { globs: ['!*.ts'] })).toEqual(['foo.js']);
+    expect(await find('f*', { globs: ['*.ts'], ignoreCase: true })).toEqual(['Foo.ts', 'foo.ts']);
+    expect(await find('foo')).toEqual(['foo.js', 'foo.ts']);
+    expect(await find('foo', { includeIgnored: true })).toEqual(['.foo', 'foo.ignored', 'foo.js', 'foo.ts']);
+    expect(await find('*', { limit: 2 })).toHaveLength(2);
+    await expect(find('[')).rejects.toMatchObject({ code: 'BAD_REQUEST' });
+  });
+
   test('lines that are very long are cut, and names of any bytes are whole', async () => {
     await writeFile(join(folder, 'long'), `${'y'.repeat(3_000_000)}needle${'y'.repeat(3_000_000)}`);
     await writeFile(Buffer.concat([Buffer.from(`${folder}/`), Buffer.from([0xff, 0x0a, 0x3a])]), 'a needle\n');

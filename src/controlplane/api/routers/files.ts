@@ -181,8 +181,8 @@ export const filesRouter = router({
     }),
 
   /**
-   * Searches below a folder, by name (a glob, or a part of the name) or by content (a regular expression, or plain text with
-   * `literal`). Matches come as they are found, the end last. Leaving ends the search in the sandbox. `isCut` says that there
+   * Searches below a folder, by name (a glob, or a part of the name; with a slash, of the path) or by content (a regular
+   * expression, or plain text with `literal`). Matches come as they are found, the end last. Leaving ends the search in the sandbox. `isCut` says that there
    * may be more: the limit or two minutes are reached, or the search died. SEARCH_FAILED where it stood still for 10 s, or
    * died with nothing found.
    */
