@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { CaissonError } from '../../kernel/errors.ts';
 import { pathFromBytes } from '../../kernel/file-path.ts';
-import { fileError } from './errno.ts';
+import { onFile } from './errno.ts';
 import { isWithin, parentAndName, parsePath, type SandboxPath } from './sandbox-path.ts';
 
 /**
@@ -141,6 +141,11 @@ export class Pin implements Disposable {
     return Buffer.concat([Buffer.from(`${this.via}/`), name]);
   }
 
+  /** What has `name` in this folder, a link as a link; undefined for nothing. FILE_ACCESS_DENIED where the folder may not be entered. */
+  lookUp(name: Buffer): BigIntStats | undefined {
+    return onFile(this.path.text, () => lstatSync(this.child(name), { bigint: true, throwIfNoEntry: false }));
+  }
+
   /** Pins what has `name` in this folder, without following a link. */
   pinChild(name: Buffer, { folder = false } = {}): Pin {
     const path = { bytes: Buffer.concat([this.path.bytes, Buffer.from('/'), name]), text: '' };
@@ -172,11 +177,7 @@ export class Place implements Disposable {
 
   /** What is there, a link as a link; undefined for nothing. */
   lookUp(): BigIntStats | undefined {
-    try {
-      return lstatSync(this.via, { bigint: true, throwIfNoEntry: false });
-    } catch (thrown) {
-      throw fileError(thrown, this.path.text);
-    }
+    return onFile(this.path.text, () => lstatSync(this.via, { bigint: true, throwIfNoEntry: false }));
   }
 
   pin({ follow = false }: { follow?: false } = {}): Pin {
@@ -209,11 +210,7 @@ export class FilePlace extends Place {
 }
 
 function open(path: Buffer, flags: number, { text }: SandboxPath): number {
-  try {
-    return openSync(path, flags);
-  } catch (thrown) {
-    throw fileError(thrown, text);
-  }
+  return onFile(text, () => openSync(path, flags));
 }
 
 function forbidden({ text }: SandboxPath): CaissonError {

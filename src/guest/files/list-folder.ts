@@ -1,4 +1,3 @@
-import { lstatSync } from 'node:fs';
 import { pathFromBytes } from '../../kernel/file-path.ts';
 import { type FileInfo, type FileList, maxDepth, maxListNameBytes } from '../../wire/contract/files.ts';
 import type { Confinement, Pin } from './confinement.ts';
@@ -60,7 +59,7 @@ class Page {
       if (name === undefined) break;
       const isBegun = begun?.equals(name) === true;
       const here = [...above, name];
-      const isFolder = isBegun ? isDirectory(folder, name) : this.#take(folder, name, here);
+      const isFolder = isBegun ? folder.lookUp(name)?.isDirectory() === true : this.#take(folder, name, here);
       if (isFolder && this.next === null && this.#options.recursive && here.length < maxDepth) {
         await this.#descend(folder, name, here, isBegun ? below : []);
       }
@@ -74,8 +73,7 @@ class Page {
 
   /** Whether it is a folder. Something that is gone by now is left out. */
   #take(folder: Pin, name: Buffer, here: readonly Buffer[]): boolean {
-    const via = folder.child(name);
-    const stats = lstatSync(via, { bigint: true, throwIfNoEntry: false });
+    const stats = folder.lookUp(name);
     if (stats === undefined) return false;
     if (this.entries.length >= this.#options.limit || this.#bytes >= maxListNameBytes) {
       this.next = pathFromBytes(joined(this.#last));
@@ -84,7 +82,7 @@ class Page {
     const path = Buffer.concat([folder.path.bytes, slash, name]);
     this.#bytes += path.length;
     this.#last = here;
-    this.entries.push(fileInfo(pathFromBytes(path), stats, () => via));
+    this.entries.push(fileInfo(pathFromBytes(path), stats, () => folder.child(name)));
     return stats.isDirectory();
   }
 
@@ -107,10 +105,6 @@ function placeOf(name: Buffer, names: readonly Buffer[]): number {
     else high = middle;
   }
   return low;
-}
-
-function isDirectory(folder: Pin, name: Buffer): boolean {
-  return lstatSync(folder.child(name), { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
 function joined(parts: readonly Buffer[]): Buffer {

@@ -1,5 +1,5 @@
 import { lstatSync, rmdirSync, unlinkSync } from 'node:fs';
-import type { Confinement, Place } from './confinement.ts';
+import type { Confinement, Pin, Place } from './confinement.ts';
 import { errnoOf, fileError, onFile } from './errno.ts';
 import { Pacer } from './pacer.ts';
 import type { SandboxPath } from './sandbox-path.ts';
@@ -27,7 +27,7 @@ export async function removePlace(place: Place, recursive: boolean, signal: Abor
     await walk(
       folder,
       {
-        enter: (parent, name) => removeName(parent.child(name), `${text}/…`),
+        enter: (parent, name) => removeName(parent, name, `${text}/…`),
         leave: (parent, name) => rmdir(parent.child(name), `${text}/…`),
       },
       new Pacer(signal),
@@ -37,12 +37,12 @@ export async function removePlace(place: Place, recursive: boolean, signal: Abor
 }
 
 /** Whether it is a folder, which is left to be emptied. */
-function removeName(via: Buffer, text: string): boolean {
-  const stats = lstatSync(via, { throwIfNoEntry: false });
+function removeName(parent: Pin, name: Buffer, text: string): boolean {
+  const stats = parent.lookUp(name);
   if (stats?.isDirectory() === true) return true;
   if (stats === undefined) return false;
   try {
-    unlinkSync(via);
+    unlinkSync(parent.child(name));
   } catch (thrown) {
     if (errnoOf(thrown) !== 'ENOENT') throw fileError(thrown, text);
   }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import { type BigIntStats, type FSWatcher, lstatSync, watch } from 'node:fs';
+import { type BigIntStats, type FSWatcher, watch } from 'node:fs';
 import { CaissonError } from '../../kernel/errors.ts';
 import { pathFromBytes } from '../../kernel/file-path.ts';
 import { isTemporaryName } from '../../kernel/temporary-name.ts';
@@ -238,8 +238,7 @@ export class TreeWatcher extends EventEmitter<Events> {
       return undefined;
     }
     const { parent, name } = parentAndName(path);
-    const folder = held.at(parent);
-    const stats = folder && lstatSync(folder.child(name), { bigint: true, throwIfNoEntry: false });
+    const stats = lookUp(held.at(parent), name);
     const type = stats === undefined ? null : typeOf(stats);
     const watched = this.#watches.get(key);
     if (watched !== undefined && (stats === undefined || !isStill(watched, stats))) this.#forgetTree(key);
@@ -280,7 +279,7 @@ export class TreeWatcher extends EventEmitter<Events> {
       if (!this.#recursive && !tell) return;
       for (const name of await folderNames(folder)) {
         if (this.#isClosed) return;
-        const stats = lstatSync(folder.child(name), { bigint: true, throwIfNoEntry: false });
+        const stats = folder.lookUp(name);
         if (stats === undefined || isTemporaryName(name)) continue;
         const below = Buffer.concat([path, slash, name]);
         if (below.length > maxPathBytes) this.#giveUp();
@@ -357,6 +356,16 @@ export class TreeWatcher extends EventEmitter<Events> {
       watcher.close();
       this.#watches.delete(path);
     }
+  }
+}
+
+/** Undefined also where nobody could tell what is there: its folder may not be entered any more. */
+function lookUp(folder: Pin | undefined, name: Buffer): BigIntStats | undefined {
+  try {
+    return folder?.lookUp(name);
+  } catch (thrown) {
+    if (isGone(thrown)) return undefined;
+    throw thrown;
   }
 }
 
