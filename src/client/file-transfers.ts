@@ -27,7 +27,7 @@ interface Of {
 export interface DownloadOptions extends Of {
   /** Where to begin, in bytes. Default 0. */
   readonly start?: number;
-  /** Where to end, exclusive. Default: the end of the file. */
+  /** Where to end, exclusive; above `start`, else BAD_REQUEST: HTTP cannot ask for nothing. Default: the end of the file. */
   readonly end?: number;
   /** Only while the file is the one of this ETag: else FILE_CHANGED. */
   readonly ifMatch?: string;
@@ -49,6 +49,7 @@ export interface Download {
 /** A file of any size, or a part of it, as a stream that is sent as fast as it is read. */
 export async function downloadFile(endpoint: Endpoint, options: DownloadOptions): Promise<Download> {
   const { start = 0, end, ifMatch, signal } = options;
+  checkRange(start, end);
   const headers = new Headers({ 'accept-encoding': 'identity' });
   if (start > 0 || end !== undefined) headers.set('range', `bytes=${start}-${end === undefined ? '' : end - 1}`);
   if (ifMatch !== undefined) headers.set('if-match', ifMatch);
@@ -64,6 +65,15 @@ export async function downloadFile(endpoint: Endpoint, options: DownloadOptions)
     etag,
     modifiedAt: Date.parse(response.headers.get('last-modified') ?? ''),
   };
+}
+
+/** What HTTP has no way to ask for, it answers with the whole file. */
+function checkRange(start: number, end: number | undefined): void {
+  const isWhole = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
+  if (isWhole(start) && (end === undefined || (isWhole(end) && end > start))) return;
+  throw new CaissonError('BAD_REQUEST', `There are no bytes from ${start} to before ${end ?? 'the end'}.`, {
+    hint: '`start` and `end` are whole numbers of bytes, and `end` is above `start`.',
+  });
 }
 
 export interface UploadOptions extends Of {

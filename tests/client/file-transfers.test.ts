@@ -35,6 +35,20 @@ test.each([
   });
 });
 
+test.for([
+  { start: 0, end: 0 },
+  { start: 5, end: 5 },
+  { start: 5, end: 3 },
+  { start: -1 },
+  { start: 1.5 },
+  { end: Number.NaN },
+])('a download of %j is BAD_REQUEST: HTTP answers such a range with the whole file', async (range) => {
+  let requests = 0;
+  const client = await clientOf(() => (requests += 1));
+  await expect(client.files.download({ ...where, ...range })).rejects.toMatchObject({ code: 'BAD_REQUEST' });
+  expect(requests).toBe(0);
+});
+
 test.each(['download', 'downloadArchive'] as const)(
   'a connection that breaks before the answer of a %s is TRANSFER_BROKEN: somebody did take it there',
   async (call) => {

@@ -8,6 +8,7 @@ test.each([
   ['bytes=-4', 10, { start: 6, end: 10 }],
   ['bytes=-40', 10, { start: 0, end: 10 }],
   ['bytes=2-99', 10, { start: 2, end: 10 }],
+  ['bytes=2-9007199254740990', 10, { start: 2, end: 10 }],
   ['bytes=10-', 10, 'unsatisfiable'],
   ['bytes=0-', 0, 'unsatisfiable'],
   ['bytes=-0', 10, 'unsatisfiable'],
