@@ -57,8 +57,10 @@ async function compareWithCheckpoint(
 
 async function compareWithCommits(parts: Parts): Promise<Comparison> {
   const { git, taker, workspace, signal } = parts;
+  let refused: readonly LeftOut[] = [];
   for (let isSecond = false; ; isSecond = true) {
-    const { tree, leftOut } = await taker.take(signal);
+    const { tree, leftOut: unseen } = await taker.take(signal);
+    const leftOut = [...unseen, ...refused];
     const repositories = await findRepositories(git, tree, workspace, signal);
     const from = await committedTree(git, tree, repositories, signal);
     const pair = { from, to: tree, environment: objectsOf(repositories), signal };
@@ -68,7 +70,7 @@ async function compareWithCommits(parts: Parts): Promise<Comparison> {
     if (isSecond || ignored.length === 0) {
       return { changes, pair, repositories: repositories.map(toApiRepository), leftOut };
     }
-    await taker.include(
+    refused = await taker.include(
       ignored.map(({ path }) => path),
       signal,
     );

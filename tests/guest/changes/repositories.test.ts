@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import { appendFile, chmod, mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, mkdir, readdir, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { changesBounds } from '../../../src/wire/contract/changes.ts';
 import { bytesOf, makeWorkspace, type TestWorkspace } from './workspace.ts';
 
 /** A repository with one commit of what is there. */
@@ -69,6 +70,23 @@ test('what is committed although it is ignored is not taken for deleted', async 
   expect(paths(await workspace.status('commit'))).toEqual([]);
   await workspace.write('dist/forced.js', '2');
   expect(paths(await workspace.status('commit'))).toEqual(['modified dist/forced.js']);
+});
+
+test('what is committed although it is ignored, and too large to be taken in, is left out and not deleted', async () => {
+  await using workspace = await makeWorkspace();
+  await workspace.write('g/small.bin', '1');
+  await workspace.write('g/big.bin', '');
+  await truncate(join(workspace.folder, 'g/big.bin'), changesBounds.fileBytes + 1);
+  await workspace.write('.gitignore', '*.bin\n');
+  workspace.git('.', 'init', '-q');
+  workspace.git('.', 'add', '-f', '-A');
+  workspace.git('.', 'commit', '-qm', 'first');
+  const leftOut = [{ path: 'g/big.bin', reason: 'too_large' }];
+  for (const wanted of [[], ['g']]) {
+    expect(await workspace.status('commit', wanted)).toMatchObject({ changes: [], leftOut, leftOutTotal: 1 });
+  }
+  await workspace.remove('g/big.bin');
+  expect(paths(await workspace.status('commit'))).toEqual(['deleted g/big.bin']);
 });
 
 test('a run in cloned repositories is undone without a touch to their history, index or refs', async () => {
