@@ -1,6 +1,6 @@
 import { type BigIntStats, readlinkSync } from 'node:fs';
 import { pathFromBytes } from '../../kernel/file-path.ts';
-import type { FileInfo } from '../../wire/contract/files.ts';
+import { type FileInfo, maxTimeMs } from '../../wire/contract/files.ts';
 
 /** What is told about a file. `via` leads to it, for a link's target. */
 export function fileInfo(path: string, stats: BigIntStats, via: () => Buffer | string): FileInfo {
@@ -10,9 +10,9 @@ export function fileInfo(path: string, stats: BigIntStats, via: () => Buffer | s
     type,
     size: Number(stats.size),
     mode: Number(stats.mode) & 0o7777,
-    modifiedAt: Number(stats.mtimeNs / 1_000n) / 1_000,
-    changedAt: Number(stats.ctimeNs / 1_000n) / 1_000,
-    createdAt: Number(stats.birthtimeNs / 1_000n) / 1_000,
+    modifiedAt: milliseconds(stats.mtimeNs),
+    changedAt: milliseconds(stats.ctimeNs),
+    createdAt: milliseconds(stats.birthtimeNs),
     target: type === 'link' ? targetOf(via()) : null,
     etag: etagOf(stats),
   };
@@ -30,6 +30,11 @@ export function typeOf(stats: Pick<BigIntStats, 'isFile' | 'isDirectory' | 'isSy
  */
 export function etagOf({ ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
   return `"${ino.toString(36)}-${size.toString(36)}-${mtimeNs.toString(36)}-${ctimeNs.toString(36)}"`;
+}
+
+/** To the microsecond, which is as much as a number holds. */
+function milliseconds(nanoseconds: bigint): number {
+  return Math.min(Math.max(-maxTimeMs, Number(nanoseconds / 1_000n) / 1_000), maxTimeMs);
 }
 
 function targetOf(via: Buffer | string): string | null {

@@ -46,7 +46,9 @@ export const maxPathBytes = 4_095;
 /** Characters of a path as text: an escaped byte is one, but JSON writes six. */
 const pathText = z.string().max(maxPathBytes + 1);
 
-const milliseconds = z.number().min(-1e16).max(1e16);
+/** As far from 1970 as a `Date` goes. Files may have times beyond it: they are told as this. */
+export const maxTimeMs = 8.64e15;
+const milliseconds = z.number().min(-maxTimeMs).max(maxTimeMs);
 
 export const fileInfoSchema = z.object({
   /** Absolute. */

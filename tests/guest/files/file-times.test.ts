@@ -3,6 +3,7 @@ import { lutimes, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { maxTimeMs } from '../../../src/wire/contract/files.ts';
 import { type FilesClient, wholeOf } from '../../../src/wire/files-client.ts';
 import { type RunningGuest, runGuest } from '../running-guest.ts';
 
@@ -40,3 +41,25 @@ test.for(times)(
     await expect(files.stat(Buffer.from(folder))).resolves.toMatchObject({ type: 'directory' });
   },
 );
+
+test('a time that no date holds is told as the last one, and does not hide its folder', async () => {
+  const folder = join(disk, 'absurd');
+  await mkdir(folder);
+  for (const seconds of ['99999999999999', '-99999999999999']) {
+    execFileSync('touch', ['-d', `@${seconds}`, join(folder, `at${seconds}`)]);
+  }
+  const list = { recursive: true, limit: 100 };
+  const { entries } = await files.list(Buffer.from(disk), list);
+  const times = entries.filter(({ path }) => path.startsWith(`${folder}/`)).map(({ modifiedAt }) => modifiedAt);
+  expect(times).toEqual([-maxTimeMs, maxTimeMs]);
+  expect(times.map((time) => new Date(time).toUTCString())).not.toContain('Invalid Date');
+  const { file } = await files.write(Buffer.from(join(folder, 'at99999999999999')), Buffer.from('x'));
+  expect(file.modifiedAt).toBeLessThan(maxTimeMs);
+  await expect(files.open(Buffer.from(join(folder, 'at-99999999999999')))).resolves.toMatchObject({ status: 200 });
+  for (const format of ['tar', 'zip'] as const) {
+    const stream = await files.openArchive(Buffer.from(folder), format);
+    expect((await buffer(wholeOf(stream, undefined))).length).toBeGreaterThan(0);
+  }
+  const copy = { from: folder, to: join(disk, 'copy'), overwrite: false };
+  await expect(files.copy(copy)).resolves.toMatchObject({ type: 'directory' });
+});
