@@ -36,7 +36,7 @@ test.for(times)(
     for (const name of ['file', 'link', 'folder']) await lutimes(join(folder, name), time, time);
     const stream = await files.openArchive(Buffer.from(folder), 'zip');
     const archive = await buffer(wholeOf(stream, undefined));
-    expect(archive.toString('latin1').match(/PK\x01\x02/g)).toHaveLength(3);
+    expect(archive.toString('latin1').split('PK\x01\x02')).toHaveLength(1 + 3);
     expect(archive.subarray(-22, -18).toString('latin1')).toBe('PK\x05\x06');
     await expect(files.stat(Buffer.from(folder))).resolves.toMatchObject({ type: 'directory' });
   },
