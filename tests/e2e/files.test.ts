@@ -62,6 +62,12 @@ test('what the agent may not read or write is refused', async () => {
   await expect(files().write.mutate({ agentId, path: 'closed/x', content: '' })).rejects.toMatchObject({
     code: 'FILE_ACCESS_DENIED',
   });
+  for (const format of ['tar', 'zip'] as const) {
+    await expect(files().downloadArchive({ agentId, path: 'locked', format })).rejects.toMatchObject({
+      code: 'FILE_ACCESS_DENIED',
+      details: { path: '/workspace/locked/f' },
+    });
+  }
 });
 
 test('names and contents are searched with ripgrep, bounded, and what cannot be read is said', async () => {
