@@ -58,6 +58,12 @@ export class OpenConnections {
     });
   }
 
+  /** Whether an answer is owed on it. */
+  isBusy(socket: Socket): boolean {
+    const connection = this.#open.get(socket);
+    return connection !== undefined && connection.underWay + connection.waiting.length > 0;
+  }
+
   /** Closes each connection as soon as nothing is under way on it. */
   drain(): void {
     this.#isDraining = true;
