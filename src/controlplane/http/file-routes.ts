@@ -9,7 +9,7 @@ import type { FileInfo } from '../../wire/contract/files.ts';
 import { type Upload, wholeOf } from '../../wire/files-client.ts';
 import type { GuestClient } from '../../wire/guest-client.ts';
 import type { OpenCalls } from '../api/open-calls.ts';
-import { readerRoom } from '../api/sse/reader-room.ts';
+import { readerPatience, readerRoom } from '../api/sse/reader-room.ts';
 import type { KeyService } from '../auth/key-service.ts';
 import type { Workspaces } from '../workspace/workspaces.ts';
 import { safeContentHeaders } from './content-headers.ts';
@@ -26,9 +26,6 @@ interface FileRoutesOptions {
 }
 
 type AgentRequest = FastifyRequest<{ Params: { agentId: string } }>;
-
-/** `readerRoom` is made in steps of more than 1 MB: by one who takes 10 kB/s, in less than 5 minutes; by 5 kB/s it is not. */
-const readerPatience = 5;
 
 /** Errors that end a transfer which nobody refused. */
 const cuts: ReadonlySet<ErrorCode> = new Set([
