@@ -6,6 +6,7 @@ import { CaissonError, errorText } from '../kernel/errors.ts';
 import type { Logger } from '../kernel/logger.ts';
 import type { ApiServices } from './api/services.ts';
 import { defaultStallMs } from './api/sse/send-subscription.ts';
+import { HeldBytes } from './api/held-bytes.ts';
 import { type OpenCallLimits, OpenCalls } from './api/open-calls.ts';
 import { acceptedHosts } from './http/accepted-hosts.ts';
 import { serveFiles } from './http/file-routes.ts';
@@ -16,9 +17,9 @@ import { OpenConnections } from './http/open-connections.ts';
 import { portSocketRoute } from './http/port-socket.ts';
 import { refusalOf, sendRefusal, writeRawRefusal } from './http/refusals.ts';
 import { createPreviewGateway } from './previews/preview-gateway.ts';
-import { type TrpcRoute, trpcRoute } from './http/trpc-route.ts';
 import { type Census, Metrics, type ObservedCall } from './observability/metrics.ts';
 import { serveMetrics } from './http/metrics-route.ts';
+import { serveTrpc } from './http/trpc-route.ts';
 import { serveWebSockets, type WebSocketRoute } from './http/web-sockets.ts';
 import { processSocketRoute } from './workspace/process-socket.ts';
 import { terminalSocketRoute } from './workspace/terminal-socket.ts';
@@ -44,6 +45,8 @@ export interface ServerOptions {
   readonly subscriptionLimits?: OpenCallLimits;
   /** Queries and mutations under way, each call of a batch. Default: 1,024 of a key, 4,096 in all. */
   readonly callLimits?: OpenCallLimits;
+  /** Bytes of calls: bodies that come in, and answers that are not taken. Default: 96 MiB of a key, 256 MiB in all. */
+  readonly byteLimits?: OpenCallLimits;
   /** Uploads and downloads under way. Default: 32 of a key, 128 in all. */
   readonly transferLimits?: OpenCallLimits;
   /** How long the reader of a stream may take nothing, and the sender of one bring nothing. Default 60 s. */
@@ -99,6 +102,8 @@ export function createServer(options: ServerOptions): Server {
   });
   // Each takes some 40 KiB while it waits. One key is often that of a program with many users.
   const calls = new OpenCalls({ what: 'calls', limits: options.callLimits ?? { perKey: 1_024, inAll: 4_096 } });
+  // One answer may be that of 50 of the largest reads, of 1.4 MB each.
+  const held = new HeldBytes(options.byteLimits ?? { perKey: 96 * 1_024 ** 2, inAll: 256 * 1_024 ** 2 });
   const metrics = new Metrics({
     ...census,
     openCalls: () => ({ calls: calls.count, subscriptions: subscriptions.count, transfers: transfers.count }),
@@ -146,8 +151,7 @@ export function createServer(options: ServerOptions): Server {
     if (previews.covers(request.headers.host)) previews.upgrade(request, socket, head);
     else upgradeSocket(request, socket, head);
   });
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => done(null, body));
+  app.removeAllContentTypeParsers(); // a body is read only where a route says so
 
   app.addHook('onRequest', async (request, reply) => {
     boundBodyTime(request.raw);
@@ -196,8 +200,7 @@ export function createServer(options: ServerOptions): Server {
   serveMetrics(app, { keys: services.keys, metrics });
   const observeCall = (call: ObservedCall): void => metrics.call(call);
   const apiServices = { ...services, subscriptions, observeCall, draining: draining.signal };
-  app.all<TrpcRoute>('/trpc/:path', trpcRoute({ services: apiServices, calls, logger, stallMs, pulseMs }));
-
+  serveTrpc(app, { services: apiServices, calls, held, logger, stallMs, pulseMs });
   serveFiles(app, { ...services, transfers, stallMs, logger });
 
   let closing: Promise<void> | undefined;

@@ -53,9 +53,10 @@ export interface RunningServer extends AsyncDisposable {
 interface Overrides extends Partial<Omit<ServerOptions, 'settings' | 'services' | 'logger'>> {
   readonly settings?: Partial<ServerOptions['settings']>;
   readonly domain?: Partial<DomainSettings>;
+  /** Default: scripted sandboxes have no inside. */
+  readonly guests?: ConstructorParameters<typeof Workspaces>[0]['guests'];
 }
 
-/** Scripted sandboxes have no inside. */
 const noGuests = {
   async ensureClient(): Promise<never> {
     throw new CaissonError('SANDBOX_START_FAILED', 'There is no sandbox here.');
@@ -66,7 +67,7 @@ const noGuests = {
 /** The real server on a free port of loopback, with a real store and domain; only the sandboxes are scripted. */
 export async function startServer(overrides: Overrides = {}): Promise<RunningServer> {
   await using undo = new AsyncDisposableStack();
-  const { settings, domain: changedDomain, ...changed } = overrides;
+  const { settings, domain: changedDomain, guests = noGuests, ...changed } = overrides;
   const directory = await mkdtemp(join(tmpdir(), 'caisson-server-'));
   undo.defer(() => rm(directory, { recursive: true }));
   const storage = await openStorage(directory);
@@ -92,7 +93,7 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
     identities: storage.identities,
     access,
     keys,
-    guests: noGuests,
+    guests,
     hosts: previewHosts,
     cookies: new CookieSigner(Buffer.alloc(32, 7)),
     maxTtlMs: 24 * 3_600_000,
@@ -115,7 +116,7 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
       services: {
         domain,
         access,
-        workspaces: new Workspaces({ access, guests: noGuests }),
+        workspaces: new Workspaces({ access, guests }),
         previews,
         previewHosts,
         keys,

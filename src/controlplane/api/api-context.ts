@@ -2,17 +2,22 @@ import type { Principal } from '../auth/identity.ts';
 import type { RequestContext } from './request-context.ts';
 import type { ApiServices } from './services.ts';
 
+type ApiContextOptions = Pick<ApiContext, 'requestId' | 'services' | 'keepResult' | 'authenticate'>;
+
 /** What every procedure gets. The caller is known only after `authenticate`. */
 export class ApiContext implements RequestContext {
   readonly requestId: string;
   readonly services: ApiServices;
+  /** Called with what each call resolves with; what it throws is answered instead. */
+  readonly keepResult: (data: unknown) => void;
   readonly #authenticate: () => Promise<Principal>;
   #principal: Promise<Principal> | undefined;
 
-  constructor(requestId: string, services: ApiServices, authenticate: () => Promise<Principal>) {
-    this.requestId = requestId;
-    this.services = services;
-    this.#authenticate = authenticate;
+  constructor(options: ApiContextOptions) {
+    this.requestId = options.requestId;
+    this.services = options.services;
+    this.keepResult = options.keepResult;
+    this.#authenticate = options.authenticate;
   }
 
   /** Asks once for all calls of a batch. */

@@ -23,17 +23,25 @@ const t = initTRPC.context<RequestContext>().create({
 
 export const router = t.router;
 
-/** For callers without a key. Errors of the house leave it with their own tRPC code. */
-export const publicProcedure = t.procedure.use(async ({ ctx, path, type, next }) => {
+/** Errors of the house leave it with their own tRPC code. */
+const observedProcedure = t.procedure.use(async ({ ctx, path, type, next }) => {
   if (!(ctx instanceof ApiContext)) throw new TypeError('The request has no context of the API.');
   const startedAt = performance.now();
-  const result = await next({ ctx: { services: ctx.services, authenticate: () => ctx.authenticate() } });
+  const { services, keepResult } = ctx;
+  const result = await next({ ctx: { services, keepResult, authenticate: () => ctx.authenticate() } });
   const answer = result.ok ? result : { ...result, error: toTrpcError(result.error) };
   if (type !== 'subscription') {
     const outcome = answer.ok ? 'ok' : errorBodyOf(answer.error).code;
     ctx.services.observeCall({ procedure: path, outcome, durationMs: performance.now() - startedAt });
   }
   return answer;
+});
+
+/** For callers without a key. A result that there is no room for is answered with what says so. */
+export const publicProcedure = observedProcedure.use(async ({ ctx, next }) => {
+  const result = await next();
+  if (result.ok) ctx.keepResult(result.data);
+  return result;
 });
 
 /** Knows its caller before it looks at the input. For what happens in a sandbox: nothing is stored, so no disk is waited for. */

@@ -11,12 +11,15 @@ const streamed = /^\/v1\/agents\/[^/]+\/(file|archive)(\?|$)/;
  * they like: waits and subscriptions do.
  */
 export function boundBodyTime(request: IncomingMessage): void {
-  const { headers, method, url = '' } = request;
-  const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
-  if (!hasBody || (method === 'PUT' && streamed.test(url))) return;
+  const { method, url = '' } = request;
+  if (!hasBody(request) || (method === 'PUT' && streamed.test(url))) return;
   const late = setTimeout(() => {
     writeRawRefusal(request.socket, Object.assign(new Error('late'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' }));
   }, longestMs);
   const done = (): void => clearTimeout(late);
   request.once('end', done).once('close', done);
+}
+
+export function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }

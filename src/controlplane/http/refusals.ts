@@ -117,7 +117,8 @@ function hostIn(error: Error): string | undefined {
   return /^host:[ \t]*(\S+)/im.exec(packet)?.[1];
 }
 
-function refusalText({ status, error }: Refusal): string {
+/** The body of a refusal. */
+export function refusalText({ status, error }: Refusal): string {
   const shape = getErrorShape({
     config: appRouter._def._config,
     error: toTrpcError(error),

@@ -1,30 +1,28 @@
 import type { TRPCError } from '@trpc/server';
 import { resolveResponse } from '@trpc/server/http';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { CaissonError } from '../../kernel/errors.ts';
 import type { Logger } from '../../kernel/logger.ts';
 import { appRouter } from '../api/app-router.ts';
 import { isDefect } from '../api/error-mapping.ts';
-import type { OpenCalls } from '../api/open-calls.ts';
-import type { ApiServices } from '../api/services.ts';
+import { readerPatience, ReaderStalled } from '../api/sse/reader-room.ts';
 import { sendSubscription } from '../api/sse/send-subscription.ts';
-import { ApiContext } from '../api/api-context.ts';
+import { hasBody } from './body-time.ts';
 import { hijack } from './hijack.ts';
-import { sendRefusal } from './refusals.ts';
-import { sendWhenKnown } from './send-when-known.ts';
+import { refusalOf, refusalText, sendRefusal } from './refusals.ts';
+import { type Answer, bodyOf, sendWhenKnown } from './send-when-known.ts';
+import { TrpcExchange, type TrpcExchangeOptions } from './trpc-exchange.ts';
 
 /** The parameters of the route's pattern. */
-export interface TrpcRoute {
+interface TrpcRoute {
   Params: { path: string };
 }
 
 type TrpcRequest = FastifyRequest<TrpcRoute>;
 
-interface TrpcRouteOptions {
-  readonly services: ApiServices;
-  /** Those under way; subscriptions count themselves. */
-  readonly calls: OpenCalls;
+interface TrpcRouteOptions extends TrpcExchangeOptions {
   readonly logger: Logger;
+  /** How long the reader of a subscription may take nothing, and that of an answer `readerPatience` times as long. */
   readonly stallMs: number;
   /** A call that takes longer gives signs of life. */
   readonly pulseMs: number;
@@ -41,64 +39,104 @@ export const subscriptionPaths: ReadonlySet<string> = new Set([
   'processes.logs',
 ]);
 
-/** Serves `/trpc/:path`: subscriptions by our own stream of events, all else by tRPC. */
-export function trpcRoute({ services, calls, logger, stallMs, pulseMs }: TrpcRouteOptions) {
-  const authenticate = (request: TrpcRequest) => services.keys.authenticate(request.headers.authorization);
-  return async (request: TrpcRequest, reply: FastifyReply): Promise<void> => {
-    const { path } = request.params;
-    const onError = ({ error, path = '' }: { readonly error: TRPCError; readonly path?: string | undefined }): void => {
-      const fields = { requestId: request.id, path, err: error.cause ?? error };
-      if (isDefect(error)) logger.error(fields, 'a procedure failed');
-      else logger.debug({ ...fields, err: undefined, code: error.code, reason: error.message }, 'a call was refused');
+/**
+ * Serves `/trpc/:path`: subscriptions by our own stream of events, all else by tRPC. A body is read only of a caller who is known
+ * and has a place, and a call keeps its place until its answer is taken.
+ */
+export function serveTrpc(app: FastifyInstance, options: TrpcRouteOptions): void {
+  void app.register(async (scope) => {
+    scope.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => done(null, body));
+    const begun = new WeakMap<FastifyRequest, Begun>();
+    const onRequest = async (request: TrpcRequest, reply: FastifyReply): Promise<void> => {
+      const each = begin(request, reply, options);
+      begun.set(request, each);
+      if (hasBody(request.raw)) await each.exchange.admitBody();
     };
-    void reply.header('cache-control', 'no-store');
-    const query = new URL(request.url, 'http://caisson').searchParams;
-    if (subscriptionPaths.has(path) && query.get('batch') !== '1') {
-      if (request.method !== 'GET') {
-        const error = new CaissonError('BAD_REQUEST', `${path} is a subscription: it is opened with GET.`);
-        await sendRefusal(reply.header('allow', 'GET'), { status: 405, error });
-        return;
-      }
-      const response = hijack(reply);
-      const context = new ApiContext(request.id, services, () => authenticate(request));
-      await sendSubscription({
-        router: appRouter,
-        path,
-        readInput: () => subscriptionInput(request, query),
-        context,
-        response,
-        stallMs,
-        onError: (error) => onError({ error, path }),
-        onStall: () => {
-          const agentId = agentOf(subscriptionInput(request, query));
-          logger.info({ requestId: request.id, path, agentId }, 'a subscriber that took nothing was disconnected');
-        },
-      });
+    scope.all<TrpcRoute>('/trpc/:path', { onRequest }, async (request, reply) => {
+      await serve(request, reply, begun.get(request) ?? begin(request, reply, options), options);
+    });
+  });
+}
+
+/** What is known of a request before its body. */
+interface Begun {
+  readonly exchange: TrpcExchange;
+  readonly query: URLSearchParams;
+  readonly isSubscription: boolean;
+}
+
+function begin(request: TrpcRequest, reply: FastifyReply, options: TrpcRouteOptions): Begun {
+  const { path } = request.params;
+  const query = new URL(request.url, 'http://caisson').searchParams;
+  const isBatch = query.get('batch') === '1';
+  const isSubscription = !isBatch && subscriptionPaths.has(path);
+  const calls = isBatch ? Math.min(path.split(',').length, maxBatchSize) : 1;
+  const exchange = new TrpcExchange(request, reply, isSubscription ? 0 : calls, options);
+  return { exchange, query, isSubscription };
+}
+
+async function serve(
+  request: TrpcRequest,
+  reply: FastifyReply,
+  { exchange, query, isSubscription }: Begun,
+  { logger, stallMs, pulseMs }: TrpcRouteOptions,
+): Promise<void> {
+  const { path } = request.params;
+  const { context } = exchange;
+  const onError = ({ error, path = '' }: { readonly error: TRPCError; readonly path?: string | undefined }): void => {
+    const fields = { requestId: request.id, path, err: error.cause ?? error };
+    if (isDefect(error)) logger.error(fields, 'a procedure failed');
+    else logger.debug({ ...fields, err: undefined, code: error.code, reason: error.message }, 'a call was refused');
+  };
+  void reply.header('cache-control', 'no-store');
+  if (isSubscription) {
+    if (request.method !== 'GET') {
+      const error = new CaissonError('BAD_REQUEST', `${path} is a subscription: it is opened with GET.`);
+      await sendRefusal(reply.header('allow', 'GET'), { status: 405, error });
       return;
     }
-    const size = query.get('batch') === '1' ? Math.min(path.split(',').length, maxBatchSize) : 1;
-    const over = new AbortController();
-    reply.raw.once('close', () => over.abort(new CaissonError('ABORTED', 'The caller has left.')));
-    using call = new DisposableStack();
-    const context = new ApiContext(request.id, services, async () => {
-      const principal = await authenticate(request);
-      for (let each = 0; each < size; each++) {
-        const { signal } = call.use(calls.enter(principal.keyId, over.signal));
-        signal.addEventListener('abort', () => over.abort(signal.reason));
-      }
-      return principal;
-    });
-    const answer = resolveResponse({
+    const response = hijack(reply);
+    await sendSubscription({
       router: appRouter,
-      createContext: async () => context,
-      req: webRequest(request, over.signal),
       path,
-      error: null,
-      maxBatchSize,
-      onError,
+      readInput: () => subscriptionInput(request, query),
+      context,
+      response,
+      stallMs,
+      onError: (error) => onError({ error, path }),
+      onStall: () => {
+        const agentId = agentOf(subscriptionInput(request, query));
+        logger.info({ requestId: request.id, path, agentId }, 'a subscriber that took nothing was disconnected');
+      },
     });
-    await sendWhenKnown(reply, answer, pulseMs);
-  };
+    return;
+  }
+  if (typeof request.body === 'string') exchange.holdBody(Buffer.byteLength(request.body));
+  const resolved = resolveResponse({
+    router: appRouter,
+    createContext: async () => context,
+    req: webRequest(request, exchange.signal),
+    path,
+    error: null,
+    maxBatchSize,
+    onError,
+  });
+  const coming = resolved.then(async (response): Promise<Answer> => {
+    const body = bodyOf(await response.text());
+    try {
+      exchange.holdAnswer(Buffer.byteLength(body));
+    } catch (thrown) {
+      const refusal = refusalOf(thrown);
+      return { status: refusal.status, headers: [['content-type', 'application/json']], body: refusalText(refusal) };
+    }
+    return { status: response.status, headers: response.headers, body };
+  });
+  try {
+    await sendWhenKnown(reply, coming, { pulseMs, stallMs: stallMs * readerPatience });
+  } catch (thrown) {
+    if (!(thrown instanceof ReaderStalled)) throw thrown;
+    logger.info({ requestId: request.id, path }, 'a caller who did not take the answer was disconnected');
+  }
 }
 
 /** What tRPC reads: its signal aborts when the caller leaves before it has its answer, or its key is revoked. */
