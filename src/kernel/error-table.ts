@@ -288,6 +288,12 @@ export const errorTable = {
     retryable: false,
     hint: 'Delete what you no longer need, or ask an administrator for a higher limit.',
   },
+  QUOTA_EXCEEDED: {
+    trpc: 'TOO_MANY_REQUESTS',
+    http: 429,
+    retryable: false,
+    hint: 'See `caisson quotas show`. An administrator can give more.',
+  },
   // The machinery
   STORAGE_UNAVAILABLE: {
     trpc: 'SERVICE_UNAVAILABLE',

@@ -11,6 +11,7 @@ import type {
   MessageId,
   PermissionId,
   PreviewId,
+  ReservationId,
   RunId,
   UserId,
 } from '../../kernel/ids.ts';
@@ -19,6 +20,8 @@ import type { SessionOffer } from '../../wire/contract/session-offer.ts';
 import type { TurnUsage } from '../../wire/contract/turn.ts';
 import type { Role } from '../auth/identity.ts';
 import type { PreviewAccess } from '../previews/preview.ts';
+import type { Account } from '../quotas/account.ts';
+import type { MeteredDimension } from '../quotas/dimension.ts';
 import type { JsonText } from './json-text.ts';
 
 /** A boolean. */
@@ -171,6 +174,25 @@ export interface PreviewsTable extends Ordered {
   readonly revoked_at: number | null;
 }
 
+/** What accounts have used in their present window. */
+interface QuotaUsageTable {
+  readonly account: Account;
+  readonly dimension: MeteredDimension;
+  readonly agent_id: AgentId | null;
+  readonly used: number;
+  readonly resets_at: number | null;
+}
+
+/** Room that is held: a row for each account and dimension of a reservation. */
+interface QuotaReservationsTable {
+  readonly id: ReservationId;
+  readonly account: Account;
+  readonly dimension: MeteredDimension;
+  readonly amount: number;
+  readonly expires_at: number;
+  readonly lifetime_ms: number;
+}
+
 /** Every table, as the last migration leaves it. */
 export interface Database {
   agents: AgentsTable;
@@ -185,4 +207,6 @@ export interface Database {
   users: UsersTable;
   api_keys: ApiKeysTable;
   previews: PreviewsTable;
+  quota_usage: QuotaUsageTable;
+  quota_reservations: QuotaReservationsTable;
 }

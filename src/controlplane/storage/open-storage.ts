@@ -4,8 +4,10 @@ import type { AgentStore } from '../../agents/ports.ts';
 import type { CaissonError } from '../../kernel/errors.ts';
 import type { IdentityStore } from '../auth/identity.ts';
 import type { PreviewStore } from '../previews/preview.ts';
+import type { LedgerStore } from '../quotas/ledger-store.ts';
 import { createAgentStore } from './agent-store.ts';
 import { createIdentityStore } from './identity-store.ts';
+import { createLedgerStore } from './ledger-store.ts';
 import { createPreviewStore } from './preview-store.ts';
 import { takeInstanceLock } from './instance-lock.ts';
 import { openSqlite } from './open-sqlite.ts';
@@ -16,6 +18,7 @@ export interface Storage {
   readonly agents: AgentStore;
   readonly identities: IdentityStore;
   readonly previews: PreviewStore;
+  readonly ledger: LedgerStore;
   /** As that of `agents`, for both stores. */
   flushed(): Promise<void>;
   /** Resolves, never rejects, when the disk has failed for good: only a new start can tell what it holds. */
@@ -44,6 +47,7 @@ export async function openStorage(directory: string): Promise<Storage> {
     agents: createAgentStore(access),
     identities: createIdentityStore(access),
     previews: createPreviewStore(access),
+    ledger: createLedgerStore(access),
     flushed: async () => await access.flushed(),
     failed: access.failed,
     checkHealth: async () => await access.checkHealth(),

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
-import type { AgentStore } from '../../../src/agents/ports.ts';
-import type { PreviewStore } from '../../../src/controlplane/previews/preview.ts';
+import { agentAccount } from '../../../src/controlplane/quotas/account.ts';
 import { createAgentStore } from '../../../src/controlplane/storage/agent-store.ts';
 import { openSqlite } from '../../../src/controlplane/storage/open-sqlite.ts';
 import { openStorage } from '../../../src/controlplane/storage/open-storage.ts';
+import { createLedgerStore } from '../../../src/controlplane/storage/ledger-store.ts';
 import { createPreviewStore } from '../../../src/controlplane/storage/preview-store.ts';
 import { StorageAccess } from '../../../src/controlplane/storage/storage-access.ts';
 import { newIncarnationId, newKeyId, newPreviewId } from '../../../src/kernel/ids.ts';
@@ -39,7 +39,8 @@ identityStoreContract('SQLite', async () => {
 });
 
 /** An agent with a row in every table that can have one. */
-async function fullAgent(store: AgentStore, previews: PreviewStore): Promise<string> {
+async function fullAgent(access: StorageAccess): Promise<string> {
+  const [store, previews, ledger] = [createAgentStore(access), createPreviewStore(access), createLedgerStore(access)];
   const { agent, conversation } = await storedAgent(store);
   const run = aRun(conversation);
   const message = aMessage(conversation, { runId: run.id });
@@ -68,6 +69,9 @@ async function fullAgent(store: AgentStore, previews: PreviewStore): Promise<str
     revokedAt: null,
   } as const;
   await previews.insertPreview(preview, { tokenHash: preview.id, mostActive: 1, mostKept: 1 });
+  await ledger.transaction(async (tx) => {
+    await tx.writeAccount(agentAccount(agent.id), 'tokens', { used: 1, resetsAt: null, agentId: agent.id });
+  });
   return agent.id;
 }
 
@@ -75,8 +79,8 @@ test('deleting an agent empties every table of its rows, and of nothing else', a
   using directory = dataDirectory();
   const db = await openSqlite(join(directory.path, 'caisson.db'));
   const access = new StorageAccess(db);
-  const [store, previews] = [createAgentStore(access), createPreviewStore(access)];
-  const notOfAgents = ['api_keys', 'kysely_migration', 'kysely_migration_lock', 'users'];
+  const store = createAgentStore(access);
+  const notOfAgents = ['api_keys', 'kysely_migration', 'kysely_migration_lock', 'quota_reservations', 'users'];
   const tables = (await db.introspection.getTables({ withInternalKyselyTables: true }))
     .map(({ name }) => name)
     .filter((name) => !notOfAgents.includes(name));
@@ -90,7 +94,7 @@ test('deleting an agent empties every table of its rows, and of nothing else', a
     }
     return counts;
   };
-  const [doomed] = [await fullAgent(store, previews), await fullAgent(store, previews)];
+  const [doomed] = [await fullAgent(access), await fullAgent(access)];
   // A table that stays empty here would not be tested: give `fullAgent` a row for it.
   expect(await count()).toEqual(Object.fromEntries(tables.map((table) => [table, 2])));
   const { id } = (await store.listAgentIds()).find((agent) => agent.id === doomed) ?? anAgent();
