@@ -7,7 +7,7 @@ import { ConversationService } from './conversation-service.ts';
 import { EventLog } from './event-log.ts';
 import { JournalApplier } from './journal-applier.ts';
 import { AnsweredPermissions, PermissionService } from './permission-service.ts';
-import type { Access, AgentStore, SandboxObserver, Sandboxes } from './ports.ts';
+import type { Access, AgentStore, Quotas, SandboxObserver, Sandboxes } from './ports.ts';
 import { endsRun } from './run-ending.ts';
 import { RunExecutor } from './run-executor.ts';
 import { RunService } from './run-service.ts';
@@ -35,26 +35,28 @@ interface DomainParts {
   readonly store: AgentStore;
   readonly connectSandboxes: (observer: SandboxObserver) => Sandboxes;
   readonly access: Access;
+  readonly quotas: Quotas;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly settings: DomainSettings;
 }
 
 export function createDomain(parts: DomainParts): Domain {
-  const { store, access, clock, logger, settings } = parts;
+  const { store, access, quotas, clock, logger, settings } = parts;
   const log = new EventLog({ store, retention: settings.eventRetention, logger });
   const waiters = new RunWaiters();
   const answers = new AnsweredPermissions();
   const { permissionTimeoutMs } = settings;
   const applier = new JournalApplier({ log, clock, answers, permissionTimeoutMs });
-  const sandboxes = parts.connectSandboxes(new StoringSandboxObserver({ store, log, applier, clock }));
-  const executor = new RunExecutor({ store, log, waiters, sandboxes, access, clock, logger, settings });
-  const agents = new AgentService({ store, log, executor, waiters, sandboxes, clock, logger, settings });
+  const sandboxes = parts.connectSandboxes(new StoringSandboxObserver({ store, log, applier, clock, quotas }));
+  const executor = new RunExecutor({ store, log, waiters, sandboxes, access, quotas, clock, logger, settings });
+  const agents = new AgentService({ store, log, executor, waiters, sandboxes, clock, logger, quotas });
   const conversations = new ConversationService({ store, log, executor, sandboxes, clock, logger });
   log.onStored((event) => {
     if (event.type === 'sandbox.status') {
       const { agentId, state, incarnation, message: reason } = event;
       logger.info({ agentId, state, incarnation, reason }, 'the state of a sandbox has changed');
+      if (state === 'stopped' || state === 'failed') executor.sandboxDown(agentId);
     }
     if (!endsRun(event)) return;
     waiters.runEnded(event.runId);
@@ -64,7 +66,7 @@ export function createDomain(parts: DomainParts): Domain {
   return {
     agents,
     conversations,
-    runs: new RunService({ store, log, executor, waiters, clock, settings }),
+    runs: new RunService({ store, log, executor, waiters, clock, quotas, settings }),
     events: log,
     permissions: new PermissionService({ store, sandboxes, answers }),
     async recover() {

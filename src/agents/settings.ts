@@ -13,7 +13,6 @@ export interface DomainSettings {
   readonly maxConcurrentRunsPerUser: number;
   /** Runs that may wait in one conversation. */
   readonly queueLimit: number;
-  readonly maxAgentsPerUser: number;
   /** Events kept for an agent. */
   readonly eventRetention: number;
 }

@@ -17,7 +17,17 @@ import { follow, type FollowOptions, send, type SendOptions, type Turn } from '.
  */
 export interface CaissonClient extends Pick<
   Calls,
-  'agents' | 'conversations' | 'runs' | 'changes' | 'permissions' | 'ports' | 'previews' | 'keys' | 'system'
+  | 'agents'
+  | 'conversations'
+  | 'runs'
+  | 'changes'
+  | 'permissions'
+  | 'ports'
+  | 'previews'
+  | 'keys'
+  | 'quotas'
+  | 'usage'
+  | 'system'
 > {
   /** Where the control plane is. */
   readonly url: string;
@@ -67,6 +77,8 @@ export function createCaissonClient(options: EndpointOptions): CaissonClient {
     ports,
     previews,
     keys,
+    quotas,
+    usage,
     system,
   } = calls;
   const client: CaissonClient = {
@@ -93,6 +105,8 @@ export function createCaissonClient(options: EndpointOptions): CaissonClient {
     ports,
     previews,
     keys,
+    quotas,
+    usage,
     system,
     terminals: {
       open: terminals.open,

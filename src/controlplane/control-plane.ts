@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Agent } from '../agents/agent.ts';
-import { createDomain } from '../agents/domain.ts';
+import { createDomain, type Domain } from '../agents/domain.ts';
 import type { AgentStore } from '../agents/ports.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { CaissonError, errorText } from '../kernel/errors.ts';
@@ -20,6 +20,10 @@ import { createLogger } from './observability/logger.ts';
 import { PreviewHosts } from './previews/preview-hosts.ts';
 import { openCookieSigner } from './previews/preview-secrets.ts';
 import { PreviewService } from './previews/preview-service.ts';
+import { holderOf } from './quotas/account.ts';
+import { openQuotas } from './quotas/open-quotas.ts';
+import { SandboxMinutes } from './quotas/sandbox-minutes.ts';
+import type { StoredLedger } from './quotas/stored-ledger.ts';
 import { createServer } from './server.ts';
 import { Workspaces } from './workspace/workspaces.ts';
 import { openStorage } from './storage/open-storage.ts';
@@ -75,6 +79,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
   requireWalls(provider);
 
   const access = new Access({ agents: storage.agents, identities: storage.identities });
+  const quotas = opened.use(await openQuotas({ storage, access, settings: config.quotas, clock: systemClock, logger }));
   let fleet: Fleet | undefined;
   const domain = createDomain({
     store: storage.agents,
@@ -88,6 +93,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
         logger,
       })),
     access,
+    quotas: quotas.ofAgents,
     clock: systemClock,
     logger,
     settings: { ...config, maxConcurrentRuns: config.maxRuns, maxConcurrentRunsPerUser: config.maxRunsPerUser },
@@ -95,6 +101,16 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
   if (fleet === undefined) throw new Error('The domain did not ask for its sandboxes.');
   const sandboxes = opened.use(fleet);
   opened.defer(() => domain.drain());
+  opened.use(
+    new SandboxMinutes({
+      agents: storage.agents,
+      ledger: quotas.ledger,
+      stop: async (agentId, reason) => await sandboxes.stop(agentId, reason),
+      clock: systemClock,
+      logger,
+    }),
+  );
+  tellCrossings(quotas.ledger, domain, logger);
 
   const previewHosts = new PreviewHosts(config.previews);
   const previews = opened.use(
@@ -124,6 +140,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
         previews,
         previewHosts,
         keys,
+        quotas,
         flushed: () => storage.flushed(),
         about: {
           version: options.version,
@@ -158,6 +175,16 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
   const { failed } = storage;
   void failed.then((error) => logger.error({ err: error }, 'the store has failed; Caisson has to be started again'));
   return { url, config, adminKey, provider: description, failed, close, [Symbol.asyncDispose]: close };
+}
+
+/** Into the log of the agent whose use it was. */
+function tellCrossings(ledger: StoredLedger, domain: Domain, logger: Logger): void {
+  ledger.onCrossing(({ account, agentId, ...crossing }) => {
+    if (agentId === null) return;
+    domain.agents.quotaCrossed(agentId, { ...crossing, of: holderOf(account).kind }).catch((err: unknown) => {
+      logger.warn({ err, agentId }, 'a quota that is nearly spent could not be told');
+    });
+  });
 }
 
 /** The model service, or the demo model in its place. */

@@ -19,7 +19,7 @@ let environment: Record<string, string>;
 const cli = (...args: string[]): Promise<Ended> => caisson(args, environment);
 
 beforeAll(async () => {
-  server = await startServer({ domain: { maxAgentsPerUser: 100 } });
+  server = await startServer({ limits: { agents: 100 } });
   environment = { CAISSON_URL: server.url, CAISSON_API_KEY: server.alice.secret };
 });
 afterAll(async () => {

@@ -9,10 +9,12 @@ import { KeyService } from '../../src/controlplane/auth/key-service.ts';
 import { PreviewHosts } from '../../src/controlplane/previews/preview-hosts.ts';
 import { CookieSigner } from '../../src/controlplane/previews/preview-secrets.ts';
 import { PreviewService } from '../../src/controlplane/previews/preview-service.ts';
+import { type OpenQuotas, openQuotas } from '../../src/controlplane/quotas/open-quotas.ts';
+import { type Limits, noLimits } from '../../src/controlplane/quotas/terms.ts';
 import { createServer, type ServerOptions } from '../../src/controlplane/server.ts';
 import { Workspaces } from '../../src/controlplane/workspace/workspaces.ts';
 import { openStorage, type Storage } from '../../src/controlplane/storage/open-storage.ts';
-import { systemClock } from '../../src/kernel/clock.ts';
+import { type Clock, systemClock } from '../../src/kernel/clock.ts';
 import { CaissonError, type ErrorBody, readErrorBody } from '../../src/kernel/errors.ts';
 import { ScriptedSandboxes, settings as domainSettings } from '../agents/domain-fixture.ts';
 import { type LoggedLine, recordingLogger } from './recording-logger.ts';
@@ -38,6 +40,7 @@ export interface RunningServer extends AsyncDisposable {
   readonly storage: Storage;
   readonly sandboxes: ScriptedSandboxes;
   readonly keys: KeyService;
+  readonly quotas: OpenQuotas;
   readonly admin: Caller;
   readonly alice: Caller;
   readonly bob: Caller;
@@ -55,6 +58,10 @@ interface Overrides extends Partial<Omit<ServerOptions, 'settings' | 'services' 
   readonly domain?: Partial<DomainSettings>;
   /** Default: scripted sandboxes have no inside. */
   readonly guests?: ConstructorParameters<typeof Workspaces>[0]['guests'];
+  /** Of users without a plan. Default: two agents, and nothing else is limited. */
+  readonly limits?: Partial<Limits>;
+  readonly requestsPerKey?: number;
+  readonly clock?: Clock;
 }
 
 const noGuests = {
@@ -67,7 +74,15 @@ const noGuests = {
 /** The real server on a free port of loopback, with a real store and domain; only the sandboxes are scripted. */
 export async function startServer(overrides: Overrides = {}): Promise<RunningServer> {
   await using undo = new AsyncDisposableStack();
-  const { settings, domain: changedDomain, guests = noGuests, ...changed } = overrides;
+  const {
+    settings,
+    domain: changedDomain,
+    guests = noGuests,
+    limits,
+    requestsPerKey = null,
+    clock = systemClock,
+    ...changed
+  } = overrides;
   const directory = await mkdtemp(join(tmpdir(), 'caisson-server-'));
   undo.defer(() => rm(directory, { recursive: true }));
   const storage = await openStorage(directory);
@@ -75,11 +90,14 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
   const log: RunningServer['log'] = [];
   const logger = recordingLogger(log);
   const access = new Access({ agents: storage.agents, identities: storage.identities });
+  const quotaSettings = { defaultLimits: { ...noLimits, agents: 2, ...limits }, requestsPerKey };
+  const quotas = undo.use(await openQuotas({ storage, access, settings: quotaSettings, clock, logger }));
   let sandboxes: ScriptedSandboxes | undefined;
   const domain = createDomain({
     store: storage.agents,
     connectSandboxes: (observer) => (sandboxes = new ScriptedSandboxes(observer)),
     access,
+    quotas: quotas.ofAgents,
     clock: systemClock,
     logger,
     settings: { ...domainSettings, maxMessageBytes: 1_048_576, ...changedDomain },
@@ -120,6 +138,7 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
         previews,
         previewHosts,
         keys,
+        quotas,
         flushed: () => storage.flushed(),
         about: {
           version: '0.0.0-test',
@@ -150,6 +169,7 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
     storage,
     sandboxes,
     keys,
+    quotas,
     admin,
     alice,
     bob,

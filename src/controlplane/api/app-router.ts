@@ -8,9 +8,11 @@ import { permissionsRouter } from './routers/permissions.ts';
 import { processesRouter } from './routers/processes.ts';
 import { portsRouter } from './routers/ports.ts';
 import { previewsRouter } from './routers/previews.ts';
+import { quotasRouter } from './routers/quotas.ts';
 import { runsRouter } from './routers/runs.ts';
 import { systemRouter } from './routers/system.ts';
 import { terminalsRouter } from './routers/terminals.ts';
+import { usageRouter } from './routers/usage.ts';
 import { router } from './trpc.ts';
 
 /** The whole API. Clients import its type only. */
@@ -27,6 +29,8 @@ export const appRouter = router({
   ports: portsRouter,
   previews: previewsRouter,
   keys: keysRouter,
+  quotas: quotasRouter,
+  usage: usageRouter,
   system: systemRouter,
 });
 

@@ -5,6 +5,8 @@ import type { KeyService } from '../auth/key-service.ts';
 import type { PreviewHosts } from '../previews/preview-hosts.ts';
 import type { PreviewService } from '../previews/preview-service.ts';
 import type { ObservedCall } from '../observability/metrics.ts';
+import type { QuotaDesk } from '../quotas/quota-desk.ts';
+import type { RequestRates } from '../quotas/request-rates.ts';
 import type { Workspaces } from '../workspace/workspaces.ts';
 import type { OpenCalls } from './open-calls.ts';
 
@@ -29,6 +31,7 @@ export interface ApiServices {
   readonly previews: PreviewService;
   readonly previewHosts: PreviewHosts;
   readonly keys: KeyService;
+  readonly quotas: { readonly desk: QuotaDesk; readonly rates: RequestRates };
   /** Resolves when all that is stored outlives a power cut. */
   readonly flushed: () => Promise<void>;
   readonly about: About;

@@ -24,7 +24,7 @@ export interface Ledger {
    * `expiresInMs` by a clock that does not jump: a process that dies in between leaves nothing behind.
    *
    * @throws CaissonError QUOTA_EXCEEDED for the first charge that has no room, with
-   *   `{ account, dimension, limit, used, reserved, asked, resetsAt }`; AGENT_NOT_FOUND, CONVERSATION_NOT_FOUND.
+   *   `{ dimension, of, limit, used, reserved, asked, resetsAt }`; `of` is `user`, `agent` or `conversation`; AGENT_NOT_FOUND, CONVERSATION_NOT_FOUND.
    */
   reserve(charges: readonly Charge[], options: { readonly expiresInMs: number }): Promise<Reservation>;
 

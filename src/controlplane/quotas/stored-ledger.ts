@@ -1,3 +1,4 @@
+import { quotaExceeded } from '../../agents/quota-exceeded.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import { type AgentId, newReservationId, type ReservationId } from '../../kernel/ids.ts';
@@ -7,7 +8,6 @@ import { endOfDay } from './day.ts';
 import type { MeteredDimension } from './dimension.ts';
 import type { Charge, Ledger, Reservation } from './ledger.ts';
 import type { AccountState, LedgerStore, LedgerTransaction } from './ledger-store.ts';
-import { quotaExceeded } from './quota-exceeded.ts';
 import type { Terms, TermsSource } from './terms.ts';
 
 /** Between two sweeps of reservations that have expired. They hold no room from the moment at which they do. */
@@ -109,7 +109,7 @@ export class StoredLedger implements Ledger, Disposable {
       if (ended) return;
       ended = true;
       try {
-        await this.#settle(id, actual);
+        await this.#settle(id, await this.#withTerms(actual, held));
       } catch (thrown) {
         ended = false;
         throw thrown;
@@ -120,7 +120,7 @@ export class StoredLedger implements Ledger, Disposable {
       release: async () => await end([]),
       extend: async ({ expiresInMs, more = [] }) => {
         if (ended) throw new CaissonError('INTERNAL', 'A reservation that has ended cannot be extended.');
-        const whole = await this.#withTerms([...held, ...more]);
+        const whole = await this.#withTerms([...held, ...more], held);
         await this.#extend({ id, held, whole }, expiresInMs);
         held = whole;
       },
@@ -142,8 +142,7 @@ export class StoredLedger implements Ledger, Disposable {
     });
   }
 
-  async #settle(id: ReservationId, actual: readonly Charge[]): Promise<void> {
-    const counted = await this.#withTerms(actual);
+  async #settle(id: ReservationId, counted: readonly TermedCharge[]): Promise<void> {
     const now = this.#clock.now();
     const agentId = counted.find(({ terms }) => terms.agentId !== null)?.terms.agentId ?? null;
     const crossings = await this.#store.transaction(async (tx) => {
@@ -165,21 +164,16 @@ export class StoredLedger implements Ledger, Disposable {
     const balance = await this.#stateOf(tx, charge, now);
     const { limit, used, reserved } = balance;
     if (limit === null || used + reserved + charge.amount <= limit) return;
-    throw quotaExceeded({
-      ...balance,
-      limit,
-      account: charge.account,
-      dimension: charge.dimension,
-      asked: charge.amount,
-    });
+    const { account, dimension, amount: asked } = charge;
+    throw quotaExceeded({ ...balance, limit, of: holderOf(account).kind, dimension, asked });
   }
 
   async #stateOf(tx: LedgerTransaction, charge: TermedCharge, now: number): Promise<Balance> {
     return balanceOf(charge, await tx.readAccount(charge.account, charge.dimension, this.#steadyNow()), now);
   }
 
-  /** Checked, and one for each account and dimension. */
-  async #withTerms(charges: readonly Charge[]): Promise<readonly TermedCharge[]> {
+  /** Checked, and one for each account and dimension. An account that is `known` may be gone meanwhile. */
+  async #withTerms(charges: readonly Charge[], known: readonly TermedCharge[] = []): Promise<readonly TermedCharge[]> {
     const merged: TermedCharge[] = [];
     for (const { account, dimension, amount } of charges) {
       if (!Number.isSafeInteger(amount) || amount < 0) {
@@ -187,7 +181,9 @@ export class StoredLedger implements Ledger, Disposable {
       }
       const at = merged.findIndex((each) => isSameEntry(each, { account, dimension }));
       const same = merged[at];
-      if (same === undefined) merged.push({ account, dimension, amount, terms: await this.#terms.of(account) });
+      const terms = known.find((each) => each.account === account)?.terms;
+      if (same === undefined)
+        merged.push({ account, dimension, amount, terms: terms ?? (await this.#terms.of(account)) });
       else merged[at] = { ...same, amount: same.amount + amount };
     }
     return merged;

@@ -5,6 +5,20 @@ import type { Dimension } from './dimension.ts';
 /** null = unlimited. */
 export type Limits = Readonly<Record<Dimension, number | null>>;
 
+export const noLimits: Limits = {
+  agents: null,
+  running_sandboxes: null,
+  cpu: null,
+  memory: null,
+  history_bytes: null,
+  message_bytes: null,
+  requests: null,
+  sandbox_minutes: null,
+  tokens: null,
+  cost: null,
+  egress_bytes: null,
+};
+
 /** What an account may use. */
 export interface Terms {
   readonly limits: Limits;

@@ -20,6 +20,8 @@ export function createAgentStore(access: StorageAccess): AgentStore {
     findAgentByName: async (ownerId, name) => await agents.findByName(access.db, ownerId, name),
     listAgents: async (ownerId, page) => await agents.list(access.db, ownerId, page),
     countAgents: async (ownerId) => await agents.count(access.db, ownerId),
+    listAgentsUp: async (ownerId) => await agents.listUp(access.db, ownerId),
+    countHistoryBytes: async (ownerId) => await agents.historyBytes(access.db, ownerId),
     listAgentIds: async () => await agents.listIds(access.db),
 
     findSessionOffer: async (agentId) => await sessionOffers.find(access.db, agentId),

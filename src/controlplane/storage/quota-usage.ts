@@ -120,6 +120,7 @@ export async function boundExpiries(db: Kysely<Database>, now: number): Promise<
   await db
     .updateTable('quota_reservations')
     .set((eb) => ({ expires_at: eb(eb.val(now), '+', eb.ref('lifetime_ms')) }))
+    .where('expires_at', '>', now)
     .where((eb) => eb('expires_at', '>', eb(eb.val(now), '+', eb.ref('lifetime_ms'))))
     .execute();
 }

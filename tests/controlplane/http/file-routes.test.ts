@@ -39,11 +39,9 @@ async function serve(stallMs: number): Promise<void> {
     transfers,
     stallMs,
     logger: recordingLogger(log),
-    keys: {
-      async authenticate(authorization) {
-        if (authorization === 'Bearer good') return { userId: newUserId(), userName: 'alice', role: 'member', keyId };
-        throw new CaissonError('UNAUTHORIZED', 'The request has no API key.');
-      },
+    async admit(authorization) {
+      if (authorization === 'Bearer good') return { userId: newUserId(), userName: 'alice', role: 'member', keyId };
+      throw new CaissonError('UNAUTHORIZED', 'The request has no API key.');
     },
     workspaces: { open: async () => client },
   });

@@ -1,14 +1,13 @@
 import type { AgentStore } from '../../../src/agents/ports.ts';
 import { type Account, agentAccount, userAccount } from '../../../src/controlplane/quotas/account.ts';
 import { type Crossing, StoredLedger } from '../../../src/controlplane/quotas/stored-ledger.ts';
-import type { Limits, TermsSource } from '../../../src/controlplane/quotas/terms.ts';
+import { type Limits, noLimits, type TermsSource } from '../../../src/controlplane/quotas/terms.ts';
 import { openStorage } from '../../../src/controlplane/storage/open-storage.ts';
 import type { Clock } from '../../../src/kernel/clock.ts';
 import { newUserId } from '../../../src/kernel/ids.ts';
 import { storedAgent } from '../../contracts/store-records.ts';
 import { dataDirectory } from '../storage/data-directory.ts';
 import { recordingLogger } from '../recording-logger.ts';
-import { limitsOf } from './ledger-limits.ts';
 
 /** Whose wall clock a test can set, while time itself goes on. */
 export class JumpingClock implements Clock {
@@ -97,7 +96,7 @@ export class TestLedger implements AsyncDisposable {
     const terms: TermsSource = {
       of: async (account) => {
         const agentId = account.startsWith('agent:') ? (account.slice(6) as never) : null;
-        return { limits: limitsOf(this.limits.get(account) ?? {}), timeZone: this.timeZone, agentId };
+        return { limits: { ...noLimits, ...this.limits.get(account) }, timeZone: this.timeZone, agentId };
       },
     };
     this.#storage = await openStorage(this.#directory.path);

@@ -19,7 +19,7 @@ test('200 parallel reservations against a limit of 10 leave exactly 10', async (
   for (const { reason } of refused) {
     expect(reason).toMatchObject({
       code: 'QUOTA_EXCEEDED',
-      details: { account: user, dimension: 'tokens', limit: 10, used: 0, reserved: 10, asked: 1 },
+      details: { of: 'user', dimension: 'tokens', limit: 10, used: 0, reserved: 10, asked: 1 },
     });
   }
   expect(await ledger.remaining(user, 'tokens')).toBe(0);
@@ -43,7 +43,7 @@ test('several charges are taken as a whole or not at all', async () => {
   const { account: agent } = await test.agent();
   test.limits.set(user, { tokens: 100 }).set(agent, { tokens: 10 });
   await expect(test.ledger.reserve([tokens(20), tokens(20, agent)], minute)).rejects.toMatchObject({
-    details: { account: agent },
+    details: { of: 'agent' },
   });
   expect(await test.ledger.remaining(user, 'tokens')).toBe(100);
   await test.ledger.reserve([tokens(10), tokens(10, agent)], minute);

@@ -6,7 +6,7 @@ import { systemClock } from '../../../src/kernel/clock.ts';
 import type { UserId } from '../../../src/kernel/ids.ts';
 import { userAccount } from '../../../src/controlplane/quotas/account.ts';
 import { recordingLogger } from '../recording-logger.ts';
-import { limitsOf } from './ledger-limits.ts';
+import { noLimits } from '../../../src/controlplane/quotas/terms.ts';
 
 const [directory, id] = process.argv.slice(2);
 if (directory === undefined || id === undefined) throw new Error('Which directory, and whose account?');
@@ -14,7 +14,7 @@ const account = userAccount(id as UserId);
 const storage = await openStorage(directory);
 const ledger = await StoredLedger.open({
   store: storage.ledger,
-  terms: { of: async () => ({ limits: limitsOf({ tokens: 100 }), timeZone: 'UTC', agentId: null }) },
+  terms: { of: async () => ({ limits: { ...noLimits, tokens: 100 }, timeZone: 'UTC', agentId: null }) },
   clock: systemClock,
   logger: recordingLogger([]),
 });

@@ -2,11 +2,13 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { agentAccount } from '../../../src/controlplane/quotas/account.ts';
+import { unsaid } from '../../../src/controlplane/quotas/policy.ts';
 import { createAgentStore } from '../../../src/controlplane/storage/agent-store.ts';
 import { openSqlite } from '../../../src/controlplane/storage/open-sqlite.ts';
 import { openStorage } from '../../../src/controlplane/storage/open-storage.ts';
 import { createLedgerStore } from '../../../src/controlplane/storage/ledger-store.ts';
 import { createPreviewStore } from '../../../src/controlplane/storage/preview-store.ts';
+import { createQuotaStore } from '../../../src/controlplane/storage/quota-store.ts';
 import { StorageAccess } from '../../../src/controlplane/storage/storage-access.ts';
 import { newIncarnationId, newKeyId, newPreviewId } from '../../../src/kernel/ids.ts';
 import { agentStoreContract } from '../../contracts/agent-store.ts';
@@ -72,6 +74,7 @@ async function fullAgent(access: StorageAccess): Promise<string> {
   await ledger.transaction(async (tx) => {
     await tx.writeAccount(agentAccount(agent.id), 'tokens', { used: 1, resetsAt: null, agentId: agent.id });
   });
+  await createQuotaStore(access).savePolicy(agentAccount(agent.id), unsaid, agent.id);
   return agent.id;
 }
 
@@ -80,7 +83,14 @@ test('deleting an agent empties every table of its rows, and of nothing else', a
   const db = await openSqlite(join(directory.path, 'caisson.db'));
   const access = new StorageAccess(db);
   const store = createAgentStore(access);
-  const notOfAgents = ['api_keys', 'kysely_migration', 'kysely_migration_lock', 'quota_reservations', 'users'];
+  const notOfAgents = [
+    'api_keys',
+    'kysely_migration',
+    'kysely_migration_lock',
+    'quota_plans',
+    'quota_reservations',
+    'users',
+  ];
   const tables = (await db.introspection.getTables({ withInternalKyselyTables: true }))
     .map(({ name }) => name)
     .filter((name) => !notOfAgents.includes(name));

@@ -1,0 +1,9 @@
+import { statementSchema } from '../schemas/quota.ts';
+import { procedure, router } from '../trpc.ts';
+
+export const usageRouter = router({
+  /** What the caller may use, and has used. */
+  me: procedure
+    .output(statementSchema)
+    .query(async ({ ctx }) => await ctx.services.quotas.desk.statement(ctx.principal)),
+});
