@@ -33,6 +33,11 @@ export type Terminal = ApiOutputs['terminals']['get'];
 export type ListeningPort = ApiOutputs['ports']['list']['items'][number];
 /** A way to a port of an agent's sandbox, without the secret of its link. */
 export type Preview = ApiOutputs['previews']['get'];
+/** What somebody may use, and has used. */
+export type QuotaStatement = ApiOutputs['quotas']['get'];
+/** Whose it is. */
+export type QuotaHolder = ApiInputs['quotas']['set']['of'];
+export type QuotaPlan = ApiOutputs['quotas']['plans']['items'][number];
 /** An API key without its secret. */
 export type ApiKey = ApiOutputs['keys']['list']['items'][number];
 /** What a control plane is, and who the caller is to it. */

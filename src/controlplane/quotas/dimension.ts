@@ -38,5 +38,3 @@ export const dimensionNames = Object.keys(dimensions) as Dimension[];
 export function isMetered(dimension: Dimension): dimension is MeteredDimension {
   return dimensions[dimension].kind === 'metered';
 }
-
-export const meteredDimensions = dimensionNames.filter(isMetered);

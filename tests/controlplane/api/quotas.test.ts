@@ -86,7 +86,7 @@ describe('users', () => {
     const set = (tokens: number) =>
       server.mutate(server.admin, 'quotas.set', { of: ofBob, version, limits: { tokens } });
     const answers = await Promise.all([set(1), set(2)]);
-    expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 409]);
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200, 409]));
     const refused = answers.find(({ status }) => status === 409);
     expect(refused?.error).toMatchObject({ code: 'QUOTA_CONFLICT', details: { version: version + 1 } });
     const present = await server.query(server.admin, 'quotas.get', { of: ofBob });

@@ -243,7 +243,7 @@ test('a process that is killed between reserve and settle leaves what it settled
   const id = newUserId();
   const account = userAccount(id);
   await test.close();
-  await using writer = startProcess('tests/controlplane/quotas/reserving-writer-process.ts', test.path, id);
+  await using writer = startProcess('tests/controlplane/quotas/writer-process.ts', test.path, id);
   for (const line of ['settled', 'reserved']) expect(await writer.nextLine()).toBe(line);
   await writer.kill();
   await test.restart(new Date().toISOString());

@@ -23,7 +23,7 @@ function limitsOf<T extends z.ZodType>(schemaOf: (name: Dimension) => T) {
 }
 
 /** Those that are said; null is unlimited. */
-export const someLimitsSchema = limitsOf((name) => amountSchema(name).nullable().optional());
+const someLimitsSchema = limitsOf((name) => amountSchema(name).nullable().optional());
 
 /** `default` takes back what was said, null is unlimited; one that is not named stays as it is. */
 export const limitsChangeSchema = limitsOf((name) =>
@@ -41,7 +41,7 @@ export const timeZoneSchema = z.string().max(64).refine(isTimeZone, 'must be a t
 /** As of what version the change was made; 0 where there was none. */
 export const versionSchema = z.int().min(0);
 
-export const quotaLineSchema = z.object({
+const quotaLineSchema = z.object({
   dimension: z.enum(Object.keys(dimensions) as [Dimension, ...Dimension[]]),
   /** Of the amounts. */
   unit: z.string(),
