@@ -8,6 +8,7 @@ import { EventLog } from './event-log.ts';
 import { JournalApplier } from './journal-applier.ts';
 import { AnsweredPermissions, PermissionService } from './permission-service.ts';
 import type { Access, AgentStore, Quotas, SandboxObserver, Sandboxes } from './ports.ts';
+import { RoomMaker } from './room-maker.ts';
 import { endsRun } from './run-ending.ts';
 import { RunExecutor } from './run-executor.ts';
 import { RunService } from './run-service.ts';
@@ -48,8 +49,10 @@ export function createDomain(parts: DomainParts): Domain {
   const answers = new AnsweredPermissions();
   const { permissionTimeoutMs } = settings;
   const applier = new JournalApplier({ log, clock, answers, permissionTimeoutMs });
-  const sandboxes = parts.connectSandboxes(new StoringSandboxObserver({ store, log, applier, clock, quotas }));
-  const executor = new RunExecutor({ store, log, waiters, sandboxes, access, quotas, clock, logger, settings });
+  const room = new RoomMaker({ store, quotas, sandboxes: () => sandboxes, logger, isOn: settings.sleepIdleSandboxes });
+  const observer = new StoringSandboxObserver({ store, log, applier, clock, quotas, room });
+  const sandboxes: Sandboxes = parts.connectSandboxes(observer);
+  const executor = new RunExecutor({ store, log, waiters, sandboxes, access, quotas, room, clock, logger, settings });
   const agents = new AgentService({ store, log, executor, waiters, sandboxes, clock, logger, quotas });
   const conversations = new ConversationService({ store, log, executor, sandboxes, clock, logger });
   log.onStored((event) => {
@@ -66,7 +69,7 @@ export function createDomain(parts: DomainParts): Domain {
   return {
     agents,
     conversations,
-    runs: new RunService({ store, log, executor, waiters, clock, quotas, settings }),
+    runs: new RunService({ store, log, executor, waiters, clock, quotas, room, settings }),
     events: log,
     permissions: new PermissionService({ store, sandboxes, answers }),
     async recover() {

@@ -191,6 +191,8 @@ export interface Sandboxes {
    * as long as it takes to know.
    */
   reattach(agent: Agent): Promise<Guest | undefined>;
+  /** Whether it is attached, nothing runs in it but its harness, and nothing listens. */
+  isIdle(agentId: AgentId): Promise<boolean>;
   /** Restarts a sandbox whose guest no longer obeys: a new incarnation follows on the next need. */
   stop(agentId: AgentId, reason: string): Promise<void>;
   /** Detaches, and removes the sandbox with its workspace. Idempotent. */

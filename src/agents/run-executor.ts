@@ -12,6 +12,7 @@ import { Execution } from './execution.ts';
 import { Lanes, type Parked } from './lanes.ts';
 import { sandboxRefusal } from './owner-room.ts';
 import type { Access, AgentStore, AgentTransaction, Guest, Quotas, Sandboxes } from './ports.ts';
+import type { RoomMaker } from './room-maker.ts';
 import { RoomQueue } from './room-queue.ts';
 import { isTerminal, type Run, type RunEnd } from './run.ts';
 import { endRun } from './run-ending.ts';
@@ -32,6 +33,7 @@ interface ExecutorDependencies {
   readonly sandboxes: Sandboxes;
   readonly access: Access;
   readonly quotas: Quotas;
+  readonly room: RoomMaker;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly settings: DomainSettings;
@@ -202,10 +204,11 @@ export class RunExecutor {
 
   /** Undefined when there is room for the sandbox of the run, or it does not wait for any. */
   async #awaitRoom(run: Run, agent: Agent): Promise<Parked | undefined> {
-    const { store, quotas, sandboxes } = this.#dependencies;
+    const { store, quotas, room, sandboxes } = this.#dependencies;
     const isUp = agent.sandbox.state === 'starting' || agent.sandbox.state === 'running';
     if (run.whenBusy !== 'queue' || isUp || sandboxes.currentGuest(agent.id) !== undefined) return undefined;
     const { isFirst, called } = this.#room.enter(agent.ownerId, run.id);
+    if (isFirst) await room.makeRoom(agent);
     const refusal = isFirst ? await sandboxRefusal(store, agent, await quotas.limitsOf(agent.ownerId)) : true;
     // It may have been canceled before it entered, when nobody could call it back.
     const present = await store.findRun(run.id);

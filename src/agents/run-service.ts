@@ -11,6 +11,7 @@ import type { EventLog } from './event-log.ts';
 import { requireSandboxRoom } from './owner-room.ts';
 import type { AgentStore, AgentTransaction, IdempotentRequest, Page, PageRequest, Quotas } from './ports.ts';
 import { quotaExceeded } from './quota-exceeded.ts';
+import type { RoomMaker } from './room-maker.ts';
 import { isTerminal, type Run, type WhenBusy } from './run.ts';
 import { endRun } from './run-ending.ts';
 import type { RunExecutor } from './run-executor.ts';
@@ -37,6 +38,7 @@ interface RunServiceDependencies {
   readonly waiters: RunWaiters;
   readonly clock: Clock;
   readonly quotas: Quotas;
+  readonly room: RoomMaker;
   readonly settings: DomainSettings;
 }
 
@@ -55,7 +57,7 @@ export class RunService {
    * anything.
    */
   async start(request: StartRequest): Promise<AcceptedRun> {
-    const { store, log, executor, clock, quotas, settings } = this.#dependencies;
+    const { store, log, executor, clock, quotas, room, settings } = this.#dependencies;
     const bytes = checkContent(request.content, settings.maxMessageBytes);
     checkTimeout(request.timeoutMs, settings.runTimeoutMs);
     if (executor.draining) throw new CaissonError('DRAINING', 'The control plane is shutting down.');
@@ -67,6 +69,7 @@ export class RunService {
     const limits = await quotas.limitsOf(known.ownerId);
     checkSize(bytes, limits.messageBytes);
     const refusal = await quotas.refusalForRun(known, conversation.id);
+    if (refusal === undefined) await room.makeRoom(known);
     const now = clock.now();
     const run: Run = {
       id: newRunId(),

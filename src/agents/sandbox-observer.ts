@@ -8,6 +8,7 @@ import type { EventLog, Record } from './event-log.ts';
 import type { JournalApplier } from './journal-applier.ts';
 import { requireSandboxRoom } from './owner-room.ts';
 import type { AgentStore, AgentTransaction, Attachment, Quotas, SandboxObserver } from './ports.ts';
+import type { RoomMaker } from './room-maker.ts';
 import { endRun } from './run-ending.ts';
 
 interface ObserverDependencies {
@@ -16,6 +17,7 @@ interface ObserverDependencies {
   readonly applier: JournalApplier;
   readonly clock: Clock;
   readonly quotas: Quotas;
+  readonly room: RoomMaker;
 }
 
 /** Stores what happens to sandboxes, and ends what they took with them. */
@@ -25,6 +27,7 @@ export class StoringSandboxObserver implements SandboxObserver {
   readonly #applier: JournalApplier;
   readonly #clock: Clock;
   readonly #quotas: Quotas;
+  readonly #room: RoomMaker;
 
   constructor(dependencies: ObserverDependencies) {
     this.#store = dependencies.store;
@@ -32,6 +35,7 @@ export class StoringSandboxObserver implements SandboxObserver {
     this.#applier = dependencies.applier;
     this.#clock = dependencies.clock;
     this.#quotas = dependencies.quotas;
+    this.#room = dependencies.room;
   }
 
   async applyJournal(agentId: AgentId, incarnation: IncarnationId, entries: readonly JournalEntry[]): Promise<void> {
@@ -58,6 +62,7 @@ export class StoringSandboxObserver implements SandboxObserver {
     const minute = await this.#quotas.holdMinute({ id: agentId, ...of });
     let mayStart = false;
     try {
+      await this.#room.makeRoom({ id: agentId, ...of });
       mayStart = await this.#log.write(agentId, async (tx, record) => {
         const agent = await tx.findAgent(agentId);
         if (agent === undefined || agent.deleting) return false;

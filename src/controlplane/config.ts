@@ -44,6 +44,7 @@ export interface Config {
   readonly model: ModelSettings;
   readonly maxRuns: number;
   readonly maxRunsPerUser: number;
+  readonly sleepIdleSandboxes: boolean;
   readonly quotas: {
     /** Of users, where neither they nor their plan say otherwise. */
     readonly defaultLimits: Limits;
@@ -127,6 +128,7 @@ function toConfig(settings: Settings): Config {
     },
     maxRuns: settings.CAISSON_MAX_RUNS,
     maxRunsPerUser: settings.CAISSON_MAX_RUNS_PER_USER ?? Math.max(1, Math.floor(settings.CAISSON_MAX_RUNS / 2)),
+    sleepIdleSandboxes: settings.CAISSON_SLEEP_IDLE_SANDBOXES,
     quotas: {
       defaultLimits: {
         ...noLimits,

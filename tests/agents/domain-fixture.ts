@@ -99,6 +99,13 @@ export class ScriptedSandboxes implements Sandboxes {
     return guest;
   }
 
+  /** Agents in whose sandboxes a program runs. */
+  readonly busy = new Set<AgentId>();
+
+  async isIdle(agentId: AgentId): Promise<boolean> {
+    return this.guests.has(agentId) && !this.busy.has(agentId);
+  }
+
   async stop(agentId: AgentId, reason: string): Promise<void> {
     this.guests.delete(agentId);
     await this.observer.sandboxLost(agentId, reason);
@@ -117,6 +124,7 @@ export const settings: DomainSettings = {
   maxConcurrentRuns: 4,
   maxConcurrentRunsPerUser: 4,
   queueLimit: 3,
+  sleepIdleSandboxes: false,
   eventRetention: 100_000,
 };
 

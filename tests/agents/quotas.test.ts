@@ -8,8 +8,12 @@ import { type DomainFixture, openDomain, text } from './domain-fixture.ts';
 const page = { limit: 10, cursor: null };
 
 /** A domain whose sandboxes are asked for room, and so many agents without one that runs. */
-async function openSleeping(count: number, limits: Partial<DomainFixture['quotas']['limits']>) {
-  const fixture = await openDomain();
+async function openSleeping(
+  count: number,
+  limits: Partial<DomainFixture['quotas']['limits']>,
+  settings: Parameters<typeof openDomain>[0] = {},
+) {
+  const fixture = await openDomain(settings);
   fixture.sandboxes.tellsStarts = true;
   fixture.quotas.limits = { ...fixture.quotas.limits, agents: null, runningSandboxes: 0 };
   const agents: Agent[] = [];
@@ -200,4 +204,46 @@ test('a message is refused by its size and by the history that is kept, and what
   expect((await fixture.domain.runs.list(agent.id, null, page)).items.length).toBe(1);
   await fixture.domain.agents.delete(agent.id);
   expect(await fixture.storage.agents.countHistoryBytes(fixture.userId)).toBe(0);
+});
+
+test('idle sandboxes make room where that is wanted: the one that was used longest ago, and none in which anything runs', async () => {
+  const { fixture, agents } = await openSleeping(5, { runningSandboxes: 3 }, { sleepIdleSandboxes: true });
+  await using _ = fixture;
+  const [withRun, withProgram, idle, fourth, fifth] = agents as [Agent, Agent, Agent, Agent, Agent];
+  for (const agent of [withProgram, idle, withRun]) {
+    await startRun(fixture, agent, 'fail');
+    await until('it runs', () => turnsOf(fixture, agent).length === 1);
+  }
+  for (const agent of [withProgram, idle]) {
+    const [runId] = turnsOf(fixture, agent);
+    if (runId === undefined) throw new Error('it has no turn');
+    const { conversationId } = await fixture.domain.runs.get(runId);
+    const outcome = { state: 'completed', reason: 'end_turn', usage: null } as const;
+    await fixture.sandboxes.guests
+      .get(agent.id)
+      ?.say({ type: 'turn.started', runId, conversationId }, { type: 'turn.ended', conversationId, runId, outcome });
+    await until('it is over', async () => (await stateOf(fixture, runId)) === 'completed');
+  }
+  fixture.sandboxes.busy.add(withProgram.id);
+
+  await startRun(fixture, fourth, 'fail');
+  await until('it has the room', () => turnsOf(fixture, fourth).length === 1);
+  const { sandbox } = await fixture.domain.agents.get(idle.id);
+  expect(sandbox).toEqual({
+    state: 'stopped',
+    reason: `It was idle, and is put to sleep: agent ${fourth.name} needs its room.`,
+  });
+  expect((await fixture.storage.agents.listAgentsUp(null)).map(({ id }) => id).toSorted()).toEqual(
+    [withRun.id, withProgram.id, fourth.id].toSorted(),
+  );
+  await expect(startRun(fixture, fifth, 'fail')).rejects.toMatchObject({ code: 'QUOTA_EXCEEDED' });
+});
+
+test('idle sandboxes stay where the operator did not want otherwise', async () => {
+  const { fixture, agents } = await openSleeping(2, { runningSandboxes: 1 });
+  await using _ = fixture;
+  const [idle, second] = agents as [Agent, Agent];
+  await fixture.sandboxes.ensureGuest(idle);
+  await expect(startRun(fixture, second, 'fail')).rejects.toMatchObject({ code: 'QUOTA_EXCEEDED' });
+  expect(fixture.sandboxes.guests.has(idle.id)).toBe(true);
 });

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { CaissonClient } from '../../src/client/index.ts';
+import { agentIdSchema } from '../../src/kernel/ids.ts';
 import { until } from '../until.ts';
 import { startTestControlPlane, testSettings } from './support/control-plane.ts';
 import { type ControlPlaneProcess, freePort, spawnControlPlane } from './support/control-plane-process.ts';
@@ -96,4 +97,35 @@ test('a spent quota of minutes is told in the log of the agent that spent it, an
     details: { dimension: 'sandbox_minutes', limit: 1, used: 1, resetsAt: expect.any(Number) },
   });
   expect((await plane.provider.list()).map((sandbox) => sandbox.agentId)).toEqual([agentId]);
+});
+
+test('an idle sandbox makes room for another of its owner, one in which a program runs does not', async () => {
+  await using plane = await startTestControlPlane({
+    CAISSON_QUOTAS: 'running_sandboxes=1',
+    CAISSON_SLEEP_IDLE_SANDBOXES: 'yes',
+  });
+  const [one, two] = [await newTalk(plane.client, 'one'), await newTalk(plane.client, 'two')];
+  const say = async ({ conversationId }: typeof one): Promise<string> => {
+    const message = 'hello';
+    const { runId } = await plane.client.runs.start.mutate({ conversationId, message });
+    return (await plane.client.runs.wait.query({ runId, timeoutMs: 60_000 })).status;
+  };
+  const isUp = async ({ agentId }: typeof one): Promise<boolean> =>
+    (await plane.provider.find(agentIdSchema.parse(agentId)))?.state === 'running';
+  for (const [awake, asleep] of [
+    [one, two],
+    [two, one],
+    [one, two],
+  ] as const) {
+    expect(await say(awake)).toBe('ok');
+    expect([await isUp(awake), await isUp(asleep)]).toEqual([true, false]);
+  }
+  const { agent } = await plane.client.agents.status.query({ agentId: two.agentId });
+  expect(agent.sandbox).toEqual({
+    state: 'stopped',
+    reason: 'It was idle, and is put to sleep: agent one needs its room.',
+  });
+  await plane.client.processes.start.mutate({ agentId: one.agentId, command: ['sleep', '1000'] });
+  await expect(say(two)).rejects.toMatchObject({ code: 'QUOTA_EXCEEDED', details: { dimension: 'running_sandboxes' } });
+  expect([await isUp(one), await isUp(two)]).toEqual([true, false]);
 });

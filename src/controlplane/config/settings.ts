@@ -108,6 +108,13 @@ export const settingsSchema = z.object({
     .describe(
       'What a user may use whose plan does not say: `<quota>=<amount>`, separated by commas; `none` for no limit. The quotas are `agents`, `running_sandboxes`, `cpu` and `memory` (of all sandboxes that run), `history_bytes`, `message_bytes`, `requests` (a minute), and by the day `sandbox_minutes`, `tokens`, `cost` (in dollars) and `egress_bytes`. Default: `requests=60000`, and agents as above; nothing else is limited.',
     ),
+  CAISSON_SLEEP_IDLE_SANDBOXES: z
+    .enum(['yes', 'no'], 'yes or no')
+    .prefault('no')
+    .transform((text) => text === 'yes')
+    .describe(
+      "Whether an idle sandbox is put to sleep when another agent of its owner has no room in the owner's quotas. Idle is one without a run under way, in which nothing runs but the harness, and nothing listens on a port. Files stay.",
+    ),
   CAISSON_REQUESTS_PER_KEY: wholeNumber({ least: 1, most: 100_000_000 })
     .prefault('60000')
     .describe('Requests of the API a minute with one key. Further ones are refused with `RATE_LIMITED`.'),
