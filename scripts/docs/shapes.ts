@@ -4,6 +4,12 @@ import { agentSchema } from '../../src/controlplane/api/schemas/agent.ts';
 import { conversationSchema, messageSchema } from '../../src/controlplane/api/schemas/conversation.ts';
 import { keySchema } from '../../src/controlplane/api/schemas/key.ts';
 import { permissionSchema } from '../../src/controlplane/api/schemas/permission.ts';
+import {
+  limitsChangeSchema,
+  planSchema,
+  quotaHolderSchema,
+  statementSchema,
+} from '../../src/controlplane/api/schemas/quota.ts';
 import { runSchema, waitOutcomeSchema } from '../../src/controlplane/api/schemas/run.ts';
 import * as ids from '../../src/kernel/ids.ts';
 import {
@@ -27,6 +33,10 @@ const shapes = {
   WaitOutcome: waitOutcomeSchema,
   Permission: permissionSchema,
   ApiKey: keySchema,
+  QuotaStatement: statementSchema,
+  QuotaPlan: planSchema,
+  QuotaHolder: quotaHolderSchema,
+  LimitsChange: limitsChangeSchema,
   ContentBlock: contentBlockSchema,
   ToolContent: toolContentSchema,
   PermissionOption: permissionOptionSchema,
