@@ -41,3 +41,10 @@ test('a limit that changes holds at once', () => {
   expect(bucket.take(5, { perMinute: 5, now: 0 })).toBe(0);
   expect(bucket.take(1, { perMinute: 0, now: 0 })).toBe(60_000);
 });
+
+test('a clock that goes back takes nothing away, and gives nothing', () => {
+  const bucket = new TokenBucket(60, 3_600_000);
+  expect(bucket.take(50, { perMinute: 60, now: 3_600_000 })).toBe(0);
+  expect(bucket.take(10, { perMinute: 60, now: 0 })).toBe(0);
+  expect(bucket.take(1, { perMinute: 60, now: 0 })).toBe(1_000);
+});
