@@ -9,6 +9,7 @@ import {
   type Settings,
 } from './config/settings.ts';
 import { type Limits, noLimits } from './quotas/terms.ts';
+import type { ModelRouteSettings, UpstreamSettings } from './model-gateway/model-routes.ts';
 
 export { describeConfig } from './config/describe-config.ts';
 
@@ -20,6 +21,12 @@ interface ModelSettings {
   readonly demo: boolean;
   readonly baseUrl: string | null;
   readonly apiKey: string | null;
+  /** Asked before `baseUrl` for the models that they have. */
+  readonly upstreams: readonly UpstreamSettings[];
+  readonly aliases: ModelRouteSettings['aliases'];
+  readonly allowed: ModelRouteSettings['allowed'];
+  readonly maxRequestBytes: number;
+  readonly timeoutMs: number;
 }
 
 /** The settings of a control plane, checked. Times are milliseconds, sizes are bytes. */
@@ -125,6 +132,15 @@ function toConfig(settings: Settings): Config {
       demo,
       baseUrl: demo ? null : (settings.CAISSON_MODEL_BASE_URL ?? openaiBaseUrl),
       apiKey,
+      upstreams: Object.entries(settings.CAISSON_MODEL_UPSTREAMS ?? {}).map(([name, upstream]) => ({
+        ...upstream,
+        name,
+        apiKey: upstream.apiKey ?? null,
+      })),
+      aliases: settings.CAISSON_MODEL_ALIASES ?? {},
+      allowed: settings.CAISSON_MODEL_ALLOWED ?? {},
+      maxRequestBytes: settings.CAISSON_MODEL_MAX_REQUEST_BYTES,
+      timeoutMs: settings.CAISSON_MODEL_TIMEOUT,
     },
     maxRuns: settings.CAISSON_MAX_RUNS,
     maxRunsPerUser: settings.CAISSON_MAX_RUNS_PER_USER ?? Math.max(1, Math.floor(settings.CAISSON_MAX_RUNS / 2)),

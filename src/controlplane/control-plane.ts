@@ -15,6 +15,7 @@ import { type Config, loadConfig } from './config.ts';
 import { openDataDir } from './data-dir.ts';
 import { createDemoModel } from './demo-model/demo-model.ts';
 import { Fleet } from './fleet/fleet.ts';
+import { LedgerBudget } from './model-gateway/ledger-budget.ts';
 import { createModelGateway } from './model-gateway/model-gateway.ts';
 import { createLogger } from './observability/logger.ts';
 import { PreviewHosts } from './previews/preview-hosts.ts';
@@ -72,14 +73,31 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
   const adminKey = await ensureAdminKey({ keys, store: storage.identities, dataDir: dataDir.path, logger });
 
   const model = await openModel(config, opened);
-  const gateway = createModelGateway({ upstream: model, logger });
-  opened.use(gateway);
   const provider = options.provider ?? (await openProvider(config.sandbox.provider, { instance: dataDir.instance }));
   opened.use(provider);
   requireWalls(provider);
 
   const access = new Access({ agents: storage.agents, identities: storage.identities });
   const quotas = opened.use(await openQuotas({ storage, access, settings: config.quotas, clock: systemClock, logger }));
+  const gateway = opened.use(
+    createModelGateway({
+      routes: {
+        upstreams: [...config.model.upstreams, { ...model, name: 'main', keyHeader: 'bearer', models: ['*'] }],
+        aliases: config.model.aliases,
+        allowed: config.model.allowed,
+      },
+      callers: storage.modelCallers,
+      budget: new LedgerBudget({ ledger: quotas.ledger, clock: systemClock, logger }),
+      usage: storage.modelUsage,
+      clock: systemClock,
+      logger,
+      limits: {
+        maxRequestBytes: config.model.maxRequestBytes,
+        firstByteTimeoutMs: config.model.timeoutMs,
+        idleTimeoutMs: config.model.timeoutMs,
+      },
+    }),
+  );
   let fleet: Fleet | undefined;
   const domain = createDomain({
     store: storage.agents,
@@ -139,6 +157,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
         workspaces: new Workspaces({ access, guests: fleet }),
         previews,
         previewHosts,
+        modelUsage: storage.modelUsage,
         keys,
         quotas,
         flushed: () => storage.flushed(),

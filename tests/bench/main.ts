@@ -4,6 +4,7 @@ import { cold } from './parts/cold.ts';
 import { files } from './parts/files.ts';
 import { late } from './parts/late.ts';
 import { memory } from './parts/memory.ts';
+import { models } from './parts/models.ts';
 import { processes } from './parts/processes.ts';
 import { previews } from './parts/previews.ts';
 import { prompt } from './parts/prompt.ts';
@@ -27,6 +28,7 @@ const parts = {
   changes,
   previews,
   quotas,
+  models,
   cold,
   late,
   memory,

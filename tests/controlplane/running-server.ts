@@ -137,6 +137,7 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
         workspaces: new Workspaces({ access, guests }),
         previews,
         previewHosts,
+        modelUsage: storage.modelUsage,
         keys,
         quotas,
         flushed: () => storage.flushed(),

@@ -2,6 +2,7 @@ import type { AgentLimits } from '../../agents/agent.ts';
 import type { Domain } from '../../agents/domain.ts';
 import type { Access } from '../auth/access.ts';
 import type { KeyService } from '../auth/key-service.ts';
+import type { ModelUsageStore } from '../model-gateway/model-usage.ts';
 import type { PreviewHosts } from '../previews/preview-hosts.ts';
 import type { PreviewService } from '../previews/preview-service.ts';
 import type { ObservedCall } from '../observability/metrics.ts';
@@ -30,6 +31,7 @@ export interface ApiServices {
   readonly workspaces: Workspaces;
   readonly previews: PreviewService;
   readonly previewHosts: PreviewHosts;
+  readonly modelUsage: Pick<ModelUsageStore, 'totals' | 'listCalls'>;
   readonly keys: KeyService;
   readonly quotas: { readonly desk: QuotaDesk; readonly rates: RequestRates };
   /** Resolves when all that is stored outlives a power cut. */

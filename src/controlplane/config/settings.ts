@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { isProviderName, providerNames } from '../../sandbox-providers/registry.ts';
 import { AmountRefused, readLimit } from '../quotas/amount-text.ts';
 import type { SomeLimits } from '../quotas/policy.ts';
+import { modelAliases, modelUpstreams, modelsOfUsers } from './model-services.ts';
 import { decimal, duration, httpOrigin, httpUrl, secret, size, wholeNumber } from './values.ts';
 
 const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
@@ -87,8 +88,28 @@ export const settingsSchema = z.object({
   CAISSON_MODEL_BASE_URL: httpUrl()
     .optional()
     .describe(
-      'The model service: `/responses` is added to it. Default: `https://api.openai.com/v1` with a key, the demo model without.',
+      'The model service: `/responses`, or the path of the API that is asked for, is added to it. Default: `https://api.openai.com/v1` with a key, the demo model without.',
     ),
+  CAISSON_MODEL_UPSTREAMS: modelUpstreams()
+    .optional()
+    .describe(
+      'Further model services by name, as JSON: `{"anthropic":{"baseUrl":"https://api.anthropic.com/v1","apiKey":"…","keyHeader":"x-api-key","models":["claude-*"]}}`. The first one whose `models` has the name of a model is asked for it, and `CAISSON_MODEL_BASE_URL` for all others. `apiKey` may be left out; `keyHeader` is `bearer` (the default) or `x-api-key`.',
+    ),
+  CAISSON_MODEL_ALIASES: modelAliases()
+    .optional()
+    .describe('Names for models that agents may use, e.g. `fast=gpt-5.6-luna,best=claude-opus-5-5`.'),
+  CAISSON_MODEL_ALLOWED: modelsOfUsers()
+    .optional()
+    .describe(
+      'Which models, or aliases, the agents of a user may ask for, e.g. `*=gpt-*,fast; alice=*`. The user `*` is everyone who is not named. Default: every model.',
+    ),
+
+  CAISSON_MODEL_MAX_REQUEST_BYTES: size({ least: '64k', most: '256m' })
+    .prefault('64m')
+    .describe('Longest request to a model service. Codex sends 60 KB and the conversation.'),
+  CAISSON_MODEL_TIMEOUT: duration({ least: '1s', most: '1h' })
+    .prefault('5m')
+    .describe('Longest silence of a model service, before its answer and in the middle of it.'),
 
   CAISSON_MAX_RUNS: wholeNumber({ least: 1, most: 10_000 })
     .prefault('16')
@@ -167,6 +188,7 @@ export const concealedSettings: ReadonlySet<string> = new Set<SettingName>([
   'CAISSON_MODEL_API_KEY',
   'OPENAI_API_KEY',
   'CAISSON_MODEL_BASE_URL',
+  'CAISSON_MODEL_UPSTREAMS',
 ]);
 
 /** Variables with our prefix that other parts of Caisson read. */

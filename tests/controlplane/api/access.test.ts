@@ -165,6 +165,11 @@ const matrix: Readonly<Record<string, Entry | string>> = {
   'previews.list': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
   'previews.get': { input: ({ previewId }) => ({ previewId }), refusedWith: 'PREVIEW_NOT_FOUND' },
   'previews.revoke': { input: ({ previewId }) => ({ previewId }), refusedWith: 'PREVIEW_NOT_FOUND' },
+  'usage.totals': {
+    input: ({ agentId }) => ({ agentId, from: '2026-01-01', to: '2026-01-31' }),
+    refusedWith: 'AGENT_NOT_FOUND',
+  },
+  'usage.calls': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
   'keys.create': 'for administrators only, as tested below',
   'keys.list': 'lists the own ones only, as tested below',
   'keys.revoke': { input: ({ keyId }) => ({ keyId }), refusedWith: 'KEY_NOT_FOUND' },
