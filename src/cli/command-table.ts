@@ -96,6 +96,10 @@ export const commandTable: Readonly<Record<string, CommandRow>> = {
     summary: "open a terminal in an agent's sandbox, or come back to one",
     load: async () => (await import('./commands/shell.ts')).shellCommand(),
   },
+  usage: {
+    summary: 'show what agents took of models, and what it cost',
+    load: async () => (await import('./commands/usage.ts')).usageCommand(),
+  },
   keys: {
     summary: 'create, list and revoke API keys',
     load: async () => (await import('./commands/keys.ts')).keysCommand(),

@@ -41,6 +41,7 @@ export type {
   FileDiff,
   ListeningPort,
   Message,
+  ModelCall,
   Permission,
   Preview,
   Process,
@@ -49,6 +50,7 @@ export type {
   Run,
   SandboxCounts,
   Terminal,
+  UsageTotal,
 } from './api.ts';
 export { CaissonError, type ErrorBody } from '../kernel/errors.ts';
 export type { ErrorCode } from '../kernel/error-table.ts';
