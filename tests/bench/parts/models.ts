@@ -16,7 +16,7 @@ type Load = z.infer<typeof loadSchema>;
 /**
  * The time to the first byte of a model's answer through the gateway, beside the same requests straight to the service. The
  * service, the gateway and the load are a process each; the gateway has a store on the disk, and counts every call. Answers
- * begin at once and last two seconds, so that those of all streams are under way together.
+ * begin at once and last four seconds, so that those of all streams are under way together.
  */
 export async function models(context: BenchContext): Promise<readonly Row[]> {
   await using undo = new AsyncDisposableStack();

@@ -36,7 +36,7 @@ await Promise.all(Array.from({ length: streams }, (_, index) => work(index)));
 process.send?.({ p50: quantile(times, 0.5), p99: quantile(times, 0.99) }, () => process.exit(0));
 
 async function work(index: number): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, (index / streams) * 2_000)); // spread over the length of an answer
+  await new Promise((resolve) => setTimeout(resolve, (index / streams) * 4_000)); // spread over the length of an answer
   for (let call = 0; call < calls; call++) {
     const from = performance.now();
     const answer = await ask(index);
