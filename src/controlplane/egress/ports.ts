@@ -80,7 +80,8 @@ export interface EgressRecord {
   /** From the sandbox to the host. */
   readonly sentBytes: number;
   readonly receivedBytes: number;
-  readonly startedAt: Date;
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
   readonly durationMs: number;
 }
 
