@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { CaissonError } from '../kernel/errors.ts';
+import type { HostRule } from './egress/configured-policy.ts';
 import { nearestName } from './config/nearest-name.ts';
 import {
   concealedSettings,
@@ -65,6 +66,16 @@ export interface Config {
   readonly maxMessageBytes: number;
   readonly maxBodyBytes: number;
   readonly eventRetention: number;
+  readonly egress: {
+    /** Public hosts that every sandbox may connect to. */
+    readonly allow: readonly HostRule[];
+    /** The same of one's own network. */
+    readonly internal: readonly HostRule[];
+    /** Of one sandbox, both directions together. Null: no limit. */
+    readonly bytesPerSecond: number | null;
+    /** Absolute. Null: none. */
+    readonly extraCaFile: string | null;
+  };
   readonly previews: {
     /** In lower case. */
     readonly domain: string;
@@ -161,6 +172,12 @@ function toConfig(settings: Settings): Config {
     maxMessageBytes: settings.CAISSON_MAX_MESSAGE_BYTES,
     maxBodyBytes: settings.CAISSON_MAX_BODY_BYTES,
     eventRetention: settings.CAISSON_EVENT_RETENTION,
+    egress: {
+      allow: settings.CAISSON_EGRESS_ALLOW ?? [],
+      internal: settings.CAISSON_EGRESS_INTERNAL ?? [],
+      bytesPerSecond: settings.CAISSON_EGRESS_RATE ?? null,
+      extraCaFile: settings.CAISSON_EXTRA_CA_FILE === undefined ? null : resolve(settings.CAISSON_EXTRA_CA_FILE),
+    },
     previews: {
       domain: previewDomain(settings),
       publicUrl: settings.CAISSON_PREVIEW_URL ?? null,

@@ -14,6 +14,10 @@ import { KeyService } from './auth/key-service.ts';
 import { type Config, loadConfig } from './config.ts';
 import { openDataDir } from './data-dir.ts';
 import { createDemoModel } from './demo-model/demo-model.ts';
+import { createConfiguredPolicy } from './egress/configured-policy.ts';
+import { ConnectionLog } from './egress/connection-log.ts';
+import { readExtraAuthorities } from './egress/extra-authorities.ts';
+import { createEgressGateway } from './egress/gateway.ts';
 import { Fleet } from './fleet/fleet.ts';
 import { LedgerBudget } from './model-gateway/ledger-budget.ts';
 import { createModelGateway } from './model-gateway/model-gateway.ts';
@@ -73,6 +77,17 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
   const adminKey = await ensureAdminKey({ keys, store: storage.identities, dataDir: dataDir.path, logger });
 
   const model = await openModel(config, opened);
+  const extraAuthorities = await readExtraAuthorities(config.egress.extraCaFile);
+  const ownPorts = new Set<number>();
+  const egress = opened.use(
+    createEgressGateway({
+      policy: createConfiguredPolicy(config.egress),
+      meter: { take: () => undefined },
+      log: opened.use(new ConnectionLog(logger, systemClock)),
+      ownPorts: () => ownPorts,
+      limits: { bytesPerSecond: config.egress.bytesPerSecond },
+    }),
+  );
   const provider = options.provider ?? (await openProvider(config.sandbox.provider, { instance: dataDir.instance }));
   opened.use(provider);
   requireWalls(provider);
@@ -107,6 +122,8 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
         observer,
         specOf: (agent) => sandboxSpec(agent, config),
         outwardFor: (agentId) => (stream, headers) => gateway.handle(agentId, stream, headers),
+        egressFor: (agentId) => (stream, headers) => egress.handle(agentId, stream, headers),
+        extraAuthorities,
         clock: systemClock,
         logger,
       })),
@@ -183,6 +200,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
   );
   // The address first: a start that fails for want of it has touched no sandbox. Requests wait for what comes next.
   const { url } = await server.listen();
+  ownPorts.add(Number(new URL(url).port || 80));
   await domain.recover();
   ready.resolve();
   // Sandboxes of earlier are taken up while the first requests come in: each call that needs one waits for its own.

@@ -4,6 +4,7 @@ import { isProviderName, providerNames } from '../../sandbox-providers/registry.
 import { AmountRefused, readLimit } from '../quotas/amount-text.ts';
 import type { SomeLimits } from '../quotas/policy.ts';
 import { modelAliases, modelUpstreams, modelsOfUsers } from './model-services.ts';
+import { hostRules } from './host-rules.ts';
 import { decimal, duration, httpOrigin, httpUrl, secret, size, wholeNumber } from './values.ts';
 
 const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
@@ -160,6 +161,30 @@ export const settingsSchema = z.object({
   CAISSON_EVENT_RETENTION: wholeNumber({ least: 1_000, most: 100_000_000 })
     .prefault('200000')
     .describe('Events kept for each agent. Messages are kept for ever.'),
+
+  CAISSON_EGRESS_ALLOW: hostRules(
+    [80, 443],
+    'hosts such as example.com, *.example.com or example.com:22, separated by commas',
+  )
+    .optional()
+    .describe(
+      'Public hosts that sandboxes may connect to, e.g. `registry.npmjs.org, *.example.com, github.com:22`. Without a port: 80 and 443. `*.` means the names under it, not itself. Default: none.',
+    ),
+  CAISSON_EGRESS_INTERNAL: hostRules([], 'hosts with a port, such as git.corp.example:443, separated by commas')
+    .optional()
+    .describe(
+      'Hosts of your own network that sandboxes may connect to, each with its port. Their addresses need not be public, and any protocol may be spoken. Default: none.',
+    ),
+  CAISSON_EGRESS_RATE: size({ least: '16k', most: '16g' })
+    .optional()
+    .describe('Bytes a second of one sandbox to and from the world, together. Default: no limit.'),
+  CAISSON_EXTRA_CA_FILE: z
+    .string()
+    .regex(noControls, 'a file')
+    .optional()
+    .describe(
+      'A PEM file of certificate authorities that every sandbox trusts besides those of its image, for a network with an authority of its own.',
+    ),
 
   CAISSON_PREVIEW_DOMAIN: z
     .string()
