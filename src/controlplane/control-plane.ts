@@ -18,6 +18,7 @@ import { createConfiguredPolicy } from './egress/configured-policy.ts';
 import { ConnectionLog } from './egress/connection-log.ts';
 import { readExtraAuthorities } from './egress/extra-authorities.ts';
 import { createEgressGateway } from './egress/gateway.ts';
+import { resolveInternal, resolvePublic, type Resolve } from './egress/resolve.ts';
 import { Fleet } from './fleet/fleet.ts';
 import { LedgerBudget } from './model-gateway/ledger-budget.ts';
 import { createModelGateway } from './model-gateway/model-gateway.ts';
@@ -42,6 +43,8 @@ export interface StartOptions {
   readonly logger?: Logger;
   /** Default: the provider that the settings name. For providers of one's own. */
   readonly provider?: SandboxProvider;
+  /** The addresses of internal hosts that sandboxes may connect to. Default: as any program of this machine finds them. */
+  readonly resolveInternal?: Resolve;
 }
 
 /** A control plane that serves. */
@@ -86,6 +89,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
       log: opened.use(new ConnectionLog(logger, systemClock)),
       ownPorts: () => ownPorts,
       limits: { bytesPerSecond: config.egress.bytesPerSecond },
+      resolve: { public: resolvePublic, internal: options.resolveInternal ?? resolveInternal },
     }),
   );
   const provider = options.provider ?? (await openProvider(config.sandbox.provider, { instance: dataDir.instance }));

@@ -40,7 +40,7 @@ export class Tunnel extends Duplex {
       if (!isWhole) this.destroy(breakOf(stream));
     });
     stream.once('wantTrailers', () => {
-      if (!this.destroyed) stream.sendTrailers({ [endTrailer]: '1' });
+      if (!stream.closed && !stream.destroyed) stream.sendTrailers({ [endTrailer]: '1' });
     });
     stream.pause();
   }
@@ -62,9 +62,12 @@ export class Tunnel extends Duplex {
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    // One that has ended both ways closes by itself, once its last frames are out.
     const isOver = this.readableEnded && this.writableFinished;
-    if (!isOver && !this.#stream.destroyed) this.#stream.close(constants.NGHTTP2_CANCEL);
-    this.#stream.destroy();
+    if (!isOver) {
+      if (!this.#stream.destroyed) this.#stream.close(constants.NGHTTP2_CANCEL);
+      this.#stream.destroy();
+    }
     done(error);
   }
 

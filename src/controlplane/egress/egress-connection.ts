@@ -199,14 +199,18 @@ class Held<Side extends Duplex> implements Disposable {
 
 /** Bytes both ways, each way with an end of its own. What was cut on one side is reset on the other: it never looks whole. */
 function join(program: Duplex, upstream: Socket): void {
+  const programOver = (): void => {
+    if (!program.readableEnded || program.errored !== null) upstream.resetAndDestroy();
+  };
+  const upstreamOver = (): void => {
+    if (!upstream.readableEnded || upstream.errored !== null) program.destroy();
+  };
+  program.once('close', programOver);
+  upstream.once('close', upstreamOver);
+  if (program.destroyed) programOver();
+  if (upstream.destroyed) upstreamOver();
   program.pipe(upstream);
   upstream.pipe(program);
-  program.once('close', () => {
-    if (!program.readableEnded || program.errored !== null) upstream.resetAndDestroy();
-  });
-  upstream.once('close', () => {
-    if (!upstream.readableEnded || upstream.errored !== null) program.destroy();
-  });
 }
 
 async function closed(side: Duplex): Promise<void> {

@@ -9,7 +9,7 @@ import { defaultEgressLimits, type EgressLimits } from './egress-limits.ts';
 import { Ending, endingOf } from './ending.ts';
 import { HttpRelay } from './http-relay.ts';
 import type { EgressLog, EgressMeter, EgressPolicy } from './ports.ts';
-import { createPublicResolve, resolveInternal, type Resolve } from './resolve.ts';
+import type { Resolve } from './resolve.ts';
 import { parseTarget } from './target.ts';
 import { TokenBucket } from './token-bucket.ts';
 
@@ -21,8 +21,8 @@ export interface EgressGatewayOptions {
   readonly ownPorts: () => ReadonlySet<number>;
   readonly limits?: Partial<EgressLimits>;
   readonly clock?: Clock;
-  /** Default: the name servers of this machine; for internal hosts as any program of this machine finds them. */
-  readonly resolve?: { readonly public: Resolve; readonly internal: Resolve };
+  /** How names are found: of public hosts, and of those that an operator has named. */
+  readonly resolve: { readonly public: Resolve; readonly internal: Resolve };
 }
 
 export interface EgressGateway extends AsyncDisposable {
@@ -49,8 +49,7 @@ interface AgentConnections {
  * pass, at the pace of whoever is slower. Every connection is recorded when it is over.
  */
 export function createEgressGateway(options: EgressGatewayOptions): EgressGateway {
-  const { policy, meter, log, ownPorts, clock = systemClock } = options;
-  const resolve = options.resolve ?? { public: createPublicResolve(), internal: resolveInternal };
+  const { policy, meter, log, ownPorts, resolve, clock = systemClock } = options;
   const limits = { ...defaultEgressLimits, ...options.limits };
   const relay = new HttpRelay({ headTimeoutMs: limits.helloTimeoutMs, idleTimeoutMs: limits.idleTimeoutMs });
   const agents = new Map<AgentId, AgentConnections>();

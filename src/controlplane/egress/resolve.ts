@@ -14,31 +14,29 @@ const noAddress: ReadonlySet<unknown> = new Set(['ENODATA', 'ENOTFOUND']);
  * Asks the name servers of this machine, and nothing else: a name that only this machine's own files know (`localhost`) is not
  * there. Any number of names at a time, without Node's threads, which files and `lookup` share.
  */
-export function createPublicResolve(): Resolve {
-  return async (host, signal) => {
-    const resolver = new Resolver({ timeout: 2_000, tries: 2 });
-    const ask = async (question: Promise<string[]>): Promise<string[]> => {
-      try {
-        return await question;
-      } catch (thrown) {
-        if (thrown instanceof Error && 'code' in thrown && noAddress.has(thrown.code)) return [];
-        throw thrown;
-      }
-    };
-    const cancel = (): void => resolver.cancel();
-    signal.addEventListener('abort', cancel, { once: true });
+export const resolvePublic: Resolve = async (host, signal) => {
+  const resolver = new Resolver({ timeout: 2_000, tries: 2 });
+  const ask = async (question: Promise<string[]>): Promise<string[]> => {
     try {
-      const answers = await Promise.allSettled([ask(resolver.resolve4(host)), ask(resolver.resolve6(host))]);
-      signal.throwIfAborted();
-      const found = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
-      const failed = answers.find((answer) => answer.status === 'rejected');
-      if (found.length === 0 && failed !== undefined) throw failed.reason;
-      return found;
-    } finally {
-      signal.removeEventListener('abort', cancel);
+      return await question;
+    } catch (thrown) {
+      if (thrown instanceof Error && 'code' in thrown && noAddress.has(thrown.code)) return [];
+      throw thrown;
     }
   };
-}
+  const cancel = (): void => resolver.cancel();
+  signal.addEventListener('abort', cancel, { once: true });
+  try {
+    const answers = await Promise.allSettled([ask(resolver.resolve4(host)), ask(resolver.resolve6(host))]);
+    signal.throwIfAborted();
+    const found = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
+    const failed = answers.find((answer) => answer.status === 'rejected');
+    if (found.length === 0 && failed !== undefined) throw failed.reason;
+    return found;
+  } finally {
+    signal.removeEventListener('abort', cancel);
+  }
+};
 
 /** As any program of this machine finds names, its own files included: for the hosts that an operator has named. */
 export const resolveInternal: Resolve = async (host, signal) =>

@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import { createServer } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
@@ -12,6 +12,7 @@ import { localhostCertificate } from '../model-gateway/localhost-certificate.ts'
 import { denied, listen, openEgress } from './egress-fixture.ts';
 
 const run = promisify(execFile);
+const closed = (socket: Socket): Promise<void> => new Promise((resolve) => socket.once('close', () => resolve()));
 const curl = async (args: readonly string[]): Promise<string> =>
   (await run('curl', ['-sS', '-m', '20', ...args], { env: { PATH: process.env['PATH'] }, maxBuffer: 1e9 })).stdout;
 
@@ -121,7 +122,7 @@ test('a host that resets the connection resets it for the program, and the other
   const first = await egress.tunnel(`some.host:${host.port}`);
   first.socket.write('\0');
   const [one] = await accepted;
-  const reset = once(first.socket, 'close');
+  const reset = closed(first.socket);
   one.resetAndDestroy();
   await reset;
   expect(first.socket.readableEnded).toBe(false);
@@ -132,7 +133,7 @@ test('a host that resets the connection resets it for the program, and the other
   const [two] = await again;
   two.on('error', () => undefined);
   two.resume();
-  const gone = once(two, 'close');
+  const gone = closed(two);
   second.socket.resetAndDestroy();
   await gone;
   expect(two.readableEnded).toBe(false);
