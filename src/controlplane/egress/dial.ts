@@ -6,6 +6,14 @@ import { targetText } from './target.ts';
 /** Of the system, for connections whose other end is gone without a word. */
 const keepAliveMs = 60_000;
 
+/** A connection to one address. Rejects with what the system said, or the signal's reason. */
+export type ConnectTo = (address: string, port: number, options: DialBounds) => Promise<Socket>;
+
+interface DialBounds {
+  readonly attemptTimeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
 /**
  * A connection to the first of `addresses` that takes one, in their order. Nothing is resolved here.
  *
@@ -14,12 +22,12 @@ const keepAliveMs = 60_000;
 export async function dial(
   target: EgressTarget,
   addresses: readonly string[],
-  options: { readonly attemptTimeoutMs: number; readonly signal: AbortSignal },
+  options: DialBounds & { readonly connectTo: ConnectTo },
 ): Promise<Socket> {
   let last: unknown;
   for (const address of addresses) {
     try {
-      return await dialAddress(address, target.port, options);
+      return await options.connectTo(address, target.port, options);
     } catch (thrown) {
       options.signal.throwIfAborted();
       last = thrown;
@@ -30,12 +38,9 @@ export async function dial(
   });
 }
 
-function dialAddress(
-  host: string,
-  port: number,
-  { attemptTimeoutMs, signal }: { readonly attemptTimeoutMs: number; readonly signal: AbortSignal },
-): Promise<Socket> {
-  return new Promise((resolve, reject) => {
+/** By TCP. */
+export const connectTcp: ConnectTo = (host, port, { attemptTimeoutMs, signal }) =>
+  new Promise((resolve, reject) => {
     const socket = connect({
       host,
       port,
@@ -65,7 +70,6 @@ function dialAddress(
       resolve(socket);
     });
   });
-}
 
 /** The system's code: its words hold addresses, which are no business of the sandbox. */
 function reasonOf(thrown: unknown): string {

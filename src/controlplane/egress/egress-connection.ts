@@ -1,6 +1,6 @@
 import type { ServerHttp2Stream } from 'node:http2';
 import { once } from 'node:events';
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../kernel/clock.ts';
 import { deadline, orAbort } from '../../kernel/deadline.ts';
@@ -9,7 +9,7 @@ import type { AgentId } from '../../kernel/ids.ts';
 import { Tunnel } from '../../wire/tunnel.ts';
 import { answerError } from './answer-error.ts';
 import { checkAddresses } from './checked-addresses.ts';
-import { dial } from './dial.ts';
+import { type ConnectTo, dial } from './dial.ts';
 import type { EgressLimits } from './egress-limits.ts';
 import { Ending, endingOf } from './ending.ts';
 import { listenToProgram } from './first-bytes.ts';
@@ -26,6 +26,7 @@ export interface EgressConnectionOptions {
   readonly admit: Admit;
   readonly resolvePublic: Resolve;
   readonly resolveInternal: Resolve;
+  readonly connectTo: ConnectTo;
   readonly ownPorts: () => ReadonlySet<number>;
   readonly relay: HttpRelay;
   readonly limits: EgressLimits;
@@ -116,7 +117,7 @@ export class EgressConnection {
   }
 
   async #pass(): Promise<void> {
-    const { target, stream, limits, relay, ownPorts } = this.#options;
+    const { stream, ownPorts } = this.#options;
     const { signal } = this.#end;
     const { internal } = await this.#decide();
     using upstream = new Held(await this.#dial(internal, ownPorts()));
@@ -125,21 +126,31 @@ export class EgressConnection {
     using program = new Held(
       new MeteredTunnel(new Tunnel(stream), (bytes, direction) => this.#admit(bytes, direction)),
     );
-    const protocol = await listenToProgram(program.side, {
-      target,
-      internal,
-      upstream: upstream.side,
-      timeoutMs: limits.helloTimeoutMs,
-      signal,
-    });
-    const over = Promise.all([closed(program.side), closed(upstream.side)]);
     let refused: Ending | undefined;
-    if (protocol === 'http') {
-      relay.serve(program.side, { target, upstream: upstream.side, onRefused: (ending) => (refused = ending) });
-    } else join(program.side, upstream.side);
+    try {
+      await this.#serve(program.side, upstream.side, internal, (ending) => (refused = ending));
+    } catch (thrown) {
+      // What cut it here comes before what that made of the stream.
+      throw refused ?? cutBy(program.side) ?? thrown;
+    }
+    const ending = refused ?? cutBy(program.side);
+    if (ending !== undefined) throw ending;
+  }
+
+  async #serve(
+    program: Duplex,
+    upstream: Socket,
+    internal: boolean,
+    onRefused: (ending: Ending) => void,
+  ): Promise<void> {
+    const { target, limits, relay } = this.#options;
+    const { signal } = this.#end;
+    const timeoutMs = limits.helloTimeoutMs;
+    const protocol = await listenToProgram(program, { target, internal, upstream, timeoutMs, signal });
+    const over = Promise.all([closed(program), closed(upstream)]);
+    if (protocol === 'http') relay.serve(program, { target, upstream, onRefused });
+    else join(program, upstream);
     await orAbort(over, signal);
-    const cut = refused ?? program.side.errored;
-    if (cut instanceof Ending) throw cut;
   }
 
   async #decide(): Promise<Allowed> {
@@ -168,12 +179,12 @@ export class EgressConnection {
   }
 
   async #dial(internal: boolean, ownPorts: ReadonlySet<number>): Promise<Socket> {
-    const { target, limits, resolveInternal, resolvePublic } = this.#options;
+    const { target, limits, resolveInternal, resolvePublic, connectTo } = this.#options;
     const { signal } = this.#end;
     using limit = deadline(limits.resolveTimeoutMs, `Resolving ${target.host}`, signal);
     const found = await addressesOf(target, internal ? resolveInternal : resolvePublic, limit.signal);
     const addresses = checkAddresses(target, found, { internal, ownPorts });
-    return await dial(target, addresses, { attemptTimeoutMs: limits.dialTimeoutMs, signal });
+    return await dial(target, addresses, { attemptTimeoutMs: limits.dialTimeoutMs, connectTo, signal });
   }
 
   #admit(bytes: number, direction: 'sent' | 'received'): Promise<void> | void {
@@ -184,7 +195,7 @@ export class EgressConnection {
   }
 }
 
-/** A side of the connection, which does not outlive it. */
+/** A side of the connection, which does not outlive it. One that is not over is reset. */
 class Held<Side extends Duplex> implements Disposable {
   readonly side: Side;
 
@@ -193,8 +204,13 @@ class Held<Side extends Duplex> implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.side.destroy();
+    if (this.side instanceof Socket && !this.side.destroyed) this.side.resetAndDestroy();
+    else this.side.destroy();
   }
+}
+
+function cutBy({ errored }: Duplex): Ending | undefined {
+  return errored instanceof Ending ? errored : undefined;
 }
 
 /** Bytes both ways, each way with an end of its own. What was cut on one side is reset on the other: it never looks whole. */

@@ -4,6 +4,7 @@ import { CaissonError, toCaissonError } from '../../kernel/errors.ts';
 import type { AgentId } from '../../kernel/ids.ts';
 import { egressHeaders, egressPath } from '../../wire/contract/egress.ts';
 import { answerError } from './answer-error.ts';
+import { type ConnectTo, connectTcp } from './dial.ts';
 import { EgressConnection } from './egress-connection.ts';
 import { defaultEgressLimits, type EgressLimits } from './egress-limits.ts';
 import { Ending, endingOf } from './ending.ts';
@@ -21,6 +22,8 @@ export interface EgressGatewayOptions {
   readonly ownPorts: () => ReadonlySet<number>;
   readonly limits?: Partial<EgressLimits>;
   readonly clock?: Clock;
+  /** How an address that was checked is connected to. Default: by TCP. */
+  readonly connectTo?: ConnectTo;
   /** How names are found: of public hosts, and of those that an operator has named. */
   readonly resolve: { readonly public: Resolve; readonly internal: Resolve };
 }
@@ -49,9 +52,9 @@ interface AgentConnections {
  * pass, at the pace of whoever is slower. Every connection is recorded when it is over.
  */
 export function createEgressGateway(options: EgressGatewayOptions): EgressGateway {
-  const { policy, meter, log, ownPorts, resolve, clock = systemClock } = options;
+  const { policy, meter, log, ownPorts, resolve, connectTo = connectTcp, clock = systemClock } = options;
   const limits = { ...defaultEgressLimits, ...options.limits };
-  const relay = new HttpRelay({ headTimeoutMs: limits.helloTimeoutMs, idleTimeoutMs: limits.idleTimeoutMs });
+  const relay = new HttpRelay(limits.helloTimeoutMs);
   const agents = new Map<AgentId, AgentConnections>();
   let count = 0;
 
@@ -114,6 +117,7 @@ export function createEgressGateway(options: EgressGatewayOptions): EgressGatewa
           admit: (bytes) => admit(agentId, bucket, meter, bytes),
           resolvePublic: resolve.public,
           resolveInternal: resolve.internal,
+          connectTo,
           ownPorts,
           relay,
           limits,
@@ -152,7 +156,6 @@ export function createEgressGateway(options: EgressGatewayOptions): EgressGatewa
       cancelSweep();
       const stopping = new Ending('closed', new CaissonError('DRAINING', 'The control plane is shutting down.'));
       for (const connection of all()) connection.cut(stopping);
-      relay[Symbol.dispose]();
     },
   };
 }

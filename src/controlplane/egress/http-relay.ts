@@ -17,6 +17,7 @@ interface Exchange {
 
 interface Session extends Exchange {
   readonly agent: Agent;
+  readonly heads: HeadWatch;
 }
 
 const maxHeaderBytes = 64 * 1024;
@@ -28,28 +29,25 @@ const portOfHttp = 80;
  * the host gets is what was checked: nothing can hide behind a request, in its framing or in its spelling. One connection of
  * a program is one connection to the host. Redirects are the program's to follow, as new connections.
  */
-export class HttpRelay implements Disposable {
+export class HttpRelay {
   readonly #server;
   readonly #sessions = new WeakMap<Duplex, Session>();
+  readonly #headTimeoutMs: number;
 
-  constructor({ headTimeoutMs, idleTimeoutMs }: { readonly headTimeoutMs: number; readonly idleTimeoutMs: number }) {
+  /** How long the head of a request may take, from its first byte. */
+  constructor(headTimeoutMs: number) {
+    this.#headTimeoutMs = headTimeoutMs;
     const server = createServer({
       maxHeaderSize: maxHeaderBytes,
       insecureHTTPParser: false,
       requireHostHeader: false, // said here, in our words
-      headersTimeout: headTimeoutMs,
-      requestTimeout: 0,
-      keepAliveTimeout: idleTimeoutMs,
-      connectionsCheckingInterval: Math.min(5_000, headTimeoutMs),
     });
     server.maxHeadersCount = maxHeaders;
     server.on('request', (request, response) => void this.#answer(request, response));
     server.on('clientError', (error: NodeJS.ErrnoException, program: Duplex) => {
-      const ending = refusal(`What was sent is no sound HTTP request (${error.code ?? 'unknown'}).`);
-      this.#sessions.get(program)?.onRefused(ending);
-      if (program.writable) program.end(refusalText(ending));
-      else program.destroy();
+      this.#hangUp(program, refusal(`What was sent is no sound HTTP request (${error.code ?? 'unknown'}).`));
     });
+    server.on('connect', (_request, program) => this.#hangUp(program, refusal('The request is for a proxy.')));
     this.#server = server;
   }
 
@@ -63,7 +61,10 @@ export class HttpRelay implements Disposable {
       isTaken = true;
       return upstream;
     };
-    this.#sessions.set(program, { ...exchange, agent });
+    const heads = new HeadWatch(program, this.#headTimeoutMs, () => {
+      this.#hangUp(program, refusal('The head of a request has not come to its end in time.'));
+    });
+    this.#sessions.set(program, { ...exchange, agent, heads });
     program.once('close', () => {
       agent.destroy();
       upstream.destroy();
@@ -74,9 +75,11 @@ export class HttpRelay implements Disposable {
     program.resume();
   }
 
-  [Symbol.dispose](): void {
-    this.#server.closeAllConnections();
-    this.#server.close();
+  /** Ends the connection, with words where there is still somebody who reads them. */
+  #hangUp(program: Duplex, ending: Ending): void {
+    this.#sessions.get(program)?.onRefused(ending);
+    if (program.writable) program.end(refusalText(ending), () => program.destroy());
+    else program.destroy();
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -85,6 +88,7 @@ export class HttpRelay implements Disposable {
       response.destroy();
       return;
     }
+    session.heads.began(response);
     const wall = wallAgainst(request, session.target);
     if (wall !== undefined) {
       session.onRefused(wall);
@@ -101,6 +105,34 @@ export class HttpRelay implements Disposable {
         response.end('The host gave no sound answer.\n');
       }
     }
+  }
+}
+
+/** Node's own watch works only for a server that listens. */
+class HeadWatch {
+  readonly #timeoutMs: number;
+  readonly #onLate: () => void;
+  #answering = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(program: Duplex, timeoutMs: number, onLate: () => void) {
+    this.#timeoutMs = timeoutMs;
+    this.#onLate = onLate;
+    program.on('data', () => this.#expect());
+    program.once('close', () => clearTimeout(this.#timer));
+    this.#expect();
+  }
+
+  /** A head is here. */
+  began(response: ServerResponse): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#answering++;
+    response.once('close', () => this.#answering--);
+  }
+
+  #expect(): void {
+    if (this.#answering === 0) this.#timer ??= setTimeout(this.#onLate, this.#timeoutMs);
   }
 }
 

@@ -35,8 +35,8 @@ test('TLS goes through by CONNECT to the host that it names', async () => {
 
 test('plain HTTP goes through in absolute form, by CONNECT, and by SOCKS5', async () => {
   await using egress = await openEgress();
-  const server = createHttpServer(async (request, response) => {
-    response.end(`${request.method} ${request.url} ${request.headers.host} ${await text(request)}`);
+  const server = createHttpServer((request, response) => {
+    void text(request).then((body) => response.end(`${request.method} ${request.url} ${request.headers.host} ${body}`));
   });
   await using host = await listen(server);
   const url = `http://some.host:${host.port}/path?q=1`;
@@ -66,11 +66,10 @@ test('64 MiB arrive whole, both ways', async () => {
   await using egress = await openEgress();
   const content = randomBytes(64 * 1024 * 1024);
   const digest = createHash('sha256').update(content).digest('hex');
-  const server = createHttpsServer(localhostCertificate, async (request, response) => {
+  const server = createHttpsServer(localhostCertificate, (request, response) => {
     if (request.method === 'GET') return void response.end(content);
     const hash = createHash('sha256');
-    for await (const chunk of request) hash.update(chunk as Buffer);
-    response.end(hash.digest('hex'));
+    request.on('data', (chunk: Buffer) => hash.update(chunk)).once('end', () => response.end(hash.digest('hex')));
   });
   await using host = await listen(server);
   const url = `https://localhost:${host.port}/`;
@@ -104,8 +103,8 @@ test('a program that is told that it may not hears why', async () => {
 
 test('an end on one side leaves the other open', async () => {
   await using egress = await openEgress();
-  const server = createServer({ allowHalfOpen: true }, async (socket) => {
-    socket.end(`got ${await text(socket)}`);
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    void text(socket).then((said) => socket.end(`got ${said}`));
   });
   await using host = await listen(server);
   const { socket } = await egress.tunnel(`some.host:${host.port}`);
