@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { changes } from './parts/changes.ts';
 import { cold } from './parts/cold.ts';
+import { egress } from './parts/egress.ts';
 import { files } from './parts/files.ts';
 import { late } from './parts/late.ts';
 import { memory } from './parts/memory.ts';
@@ -29,6 +30,7 @@ const parts = {
   previews,
   quotas,
   models,
+  egress,
   cold,
   late,
   memory,
