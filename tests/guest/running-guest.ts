@@ -22,6 +22,7 @@ export async function makeRoots(directory: string): Promise<RunningGuest['roots'
 export interface RunningGuest extends AsyncDisposable {
   readonly guest: Guest;
   readonly harness: FakeHarness;
+  readonly runDirectory: string;
   /** The folders that stand for /workspace, the home and /tmp. */
   readonly roots: readonly [workspace: string, home: string, temporary: string];
   socket(channel: WireChannel): Promise<Socket>;
@@ -67,6 +68,7 @@ export async function runGuest({ clock = systemClock, prepare }: RunGuestOptions
   return {
     guest,
     harness,
+    runDirectory,
     roots,
     socket,
     async client() {

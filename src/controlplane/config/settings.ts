@@ -168,7 +168,7 @@ export const settingsSchema = z.object({
   )
     .optional()
     .describe(
-      'Public hosts that sandboxes may connect to, e.g. `registry.npmjs.org, *.example.com, github.com:22`. Without a port: 80 and 443. `*.` means the names under it, not itself. Default: none.',
+      'Public hosts that sandboxes may connect to, e.g. `registry.example.com, *.packages.example.com, git.example.com:22`. Without a port: 80 and 443. `*.` means the names under it, not itself. Default: none.',
     ),
   CAISSON_EGRESS_INTERNAL: hostRules([], 'hosts with a port, such as git.corp.example:443, separated by commas')
     .optional()

@@ -7,6 +7,10 @@ import { createServer, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
+import { CaissonError } from '../../../src/kernel/errors.ts';
+import { mostEgressConnections } from '../../../src/wire/contract/egress.ts';
+import { serveOutward } from '../../../src/wire/serve-outward.ts';
+import { runGuest } from '../../guest/running-guest.ts';
 import { until } from '../../until.ts';
 import { localhostCertificate } from '../model-gateway/localhost-certificate.ts';
 import { denied, listen, openEgress } from './egress-fixture.ts';
@@ -172,4 +176,67 @@ test('a program that reads nothing holds its host back, and others go on', async
   const other = await egress.tunnel(`other.host:${host.port}`);
   other.socket.resume();
   await once(other.socket, 'data');
+});
+
+test('500 connections at once go through, the model has its own places beside them, and those above the limit hear so', async () => {
+  await using egress = await openEgress();
+  const server = createServer((socket) => socket.on('data', (chunk) => void socket.write(chunk)));
+  await using host = await listen(server);
+  const model = serveOutward(
+    await egress.running.socket('outward'),
+    (stream) => {
+      stream.respond({ ':status': 200 });
+      stream.end('a model');
+    },
+    { onHandlerError: () => undefined },
+  );
+  const sockets: Socket[] = [];
+  while (sockets.length < mostEgressConnections) {
+    const opened = await Promise.all(Array.from({ length: 32 }, () => egress.tunnel(`some.host:${host.port}`)));
+    sockets.push(...opened.map(({ socket }) => socket));
+  }
+  const echoed = await Promise.all(
+    sockets.map(async (socket, index) => {
+      socket.write(`\0${index}`);
+      const [chunk] = (await once(socket, 'data')) as [Buffer];
+      return chunk.toString();
+    }),
+  );
+  expect(echoed).toEqual(sockets.map((_, index) => `\0${index}`));
+  const { status, text: said } = await egress.tunnel(`some.host:${host.port}`);
+  expect([status, said]).toEqual([429, expect.stringContaining('512 connections')]);
+  const answer = await fetch(`http://127.0.0.1:${egress.running.guest.modelPort}/v1/models`);
+  expect(await answer.text()).toBe('a model');
+  await model.close();
+});
+
+test('a program asks while no control plane is there, and goes through when there is one', async () => {
+  await using running = await runGuest();
+  const asking = curl(['-x', `http://127.0.0.1:${running.guest.proxyPorts.http}`, 'http://some.host/']);
+  const wire = serveOutward(
+    await running.socket('egress'),
+    (stream) => {
+      stream.respond({ ':status': 403, 'content-type': 'application/json' });
+      stream.end(JSON.stringify(new CaissonError('EGRESS_DENIED', 'It is back.')));
+    },
+    { channel: 'egress', onHandlerError: () => undefined },
+  );
+  expect(await asking).toContain('It is back.');
+  await wire.close();
+});
+
+test('a wire that is lost resets the connections that it carried', async () => {
+  await using egress = await openEgress();
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.write('220 welcome');
+  });
+  await using host = await listen(server);
+  const { socket } = await egress.tunnel(`some.host:${host.port}`);
+  await once(socket, 'data');
+  const gone = closed(socket);
+  egress.cutWire();
+  await gone;
+  expect(socket.readableEnded).toBe(false);
+  expect(await egress.recorded()).toMatchObject({ outcome: 'closed' });
 });
