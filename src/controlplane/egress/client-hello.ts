@@ -13,7 +13,7 @@ export type HelloReading =
     };
 
 /** With the keys of post-quantum exchanges a hello has 2 KB. */
-export const maxHelloBytes = 16 * 1024;
+const maxHelloBytes = 16 * 1024;
 /** Clients that split their hello do it once or twice. */
 const maxRecords = 16;
 

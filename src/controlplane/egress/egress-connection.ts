@@ -14,7 +14,7 @@ import type { EgressLimits } from './egress-limits.ts';
 import { Ending, endingOf } from './ending.ts';
 import { listenToProgram } from './first-bytes.ts';
 import type { HttpRelay } from './http-relay.ts';
-import { type Admit, MeteredTunnel } from './metered-tunnel.ts';
+import { type Admit, type Direction, MeteredTunnel } from './metered-tunnel.ts';
 import type { EgressDecision, EgressPolicy, EgressRecord, EgressTarget } from './ports.ts';
 import { addressesOf, type Resolve } from './resolve.ts';
 
@@ -187,7 +187,7 @@ export class EgressConnection {
     return await dial(target, addresses, { attemptTimeoutMs: limits.dialTimeoutMs, connectTo, signal });
   }
 
-  #admit(bytes: number, direction: 'sent' | 'received'): Promise<void> | void {
+  #admit(bytes: number, direction: Direction): Promise<void> | void {
     this.#activeAt = this.#options.clock.elapsed();
     if (direction === 'sent') this.#sent += bytes;
     else this.#received += bytes;

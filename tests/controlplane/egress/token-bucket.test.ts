@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { TokenBucket } from '../../../src/controlplane/egress/token-bucket.ts';
 import type { Clock } from '../../../src/kernel/clock.ts';
@@ -67,7 +67,7 @@ test('never more goes through than the rate and one burst, and all of it in the 
 test('a bucket that has rested is full, and no fuller', async () => {
   const clock = new HeldClock();
   using bucket = new TokenBucket(1_000, clock);
-  bucket.take(600);
+  void bucket.take(600);
   expect(bucket.isFull).toBe(false);
   await clock.pass(10_000);
   expect(bucket.isFull).toBe(true);
@@ -77,7 +77,7 @@ test('a bucket that has rested is full, and no fuller', async () => {
 
 test('what waits when it is disposed of is let go', async () => {
   const bucket = new TokenBucket(1, new HeldClock());
-  bucket.take(100);
+  void bucket.take(100);
   const held = bucket.take(1);
   bucket[Symbol.dispose]();
   await held;
