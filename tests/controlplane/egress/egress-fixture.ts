@@ -178,6 +178,7 @@ export async function listen(server: Server): Promise<{ readonly port: number } 
   const sockets = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
+    socket.on('error', () => undefined); // the other side is gone
     socket.once('close', () => sockets.delete(socket));
   });
   return {
