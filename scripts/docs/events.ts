@@ -34,6 +34,11 @@ const when = {
     'Of a quota that this agent uses, 80 % are used (`near`), or all of it (`spent`): of its user, its own, or that of a conversation.',
   'harness.other': 'Something that Caisson has no word for, as the harness sent it.',
   'harness.exited': 'The harness died or was ended. The next turn starts it again.',
+  'egress.requested':
+    'A program in the sandbox wants to connect to a host that somebody must allow. Connections wait; answer with `egress.decide` before `expiresAt`.',
+  'egress.resolved': 'The question is over: for how long it was allowed, denied, expired, or settled by new rules.',
+  'egress.blocked':
+    'A connection was not let out, or was cut. Told once in ten minutes for each host and port, at most 20 times; `egress.log` has them all.',
   'port.opened': 'A program in the sandbox listens on a port. Told within about a second.',
   'port.closed':
     'Nothing listens on the port any more. A sandbox that stops closes all of its ports, without these events.',

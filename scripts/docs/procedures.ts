@@ -41,7 +41,8 @@ export async function procedureTables(): Promise<string> {
   for (const [path, { type, inputs, output }] of Object.entries(
     proceduresSchema.parse({ ...router._def.procedures }),
   )) {
-    const [routerName = '', name = ''] = path.split('.');
+    const at = path.lastIndexOf('.');
+    const [routerName, name] = [path.slice(0, at), path.slice(at + 1)];
     const input = inputs[0] === undefined ? '' : schemaText(jsonSchema(inputs[0], 'input'));
     const answer = output === undefined ? subscriptionItems.get(path) : code(schemaText(jsonSchema(output, 'output')));
     if (answer === undefined) throw new Error(`What ${path} sends is missing in subscriptionItems.`);

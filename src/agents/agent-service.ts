@@ -67,6 +67,9 @@ interface SandboxTally {
 }
 
 type QuotaCrossed = Omit<Extract<EventData, { type: 'quota.changed' }>, 'type'>;
+/** What the way out of a sandbox has to tell. */
+export type EgressEvent = Extract<EventData, { type: `egress.${string}` }>;
+
 type WorkspaceRestored = Omit<Extract<EventData, { type: 'workspace.restored' }>, 'type'>;
 
 export class AgentService {
@@ -178,12 +181,20 @@ export class AgentService {
     };
   }
 
+  /** An agent that is gone meanwhile has no log for it. */
+  async recordEgress(id: AgentId, data: EgressEvent): Promise<void> {
+    await this.#recordOfAgent(id, data);
+  }
+
   /** Records that files of the workspace were put back; an agent that is gone meanwhile has no log for it. */
   async workspaceRestored(id: AgentId, restored: WorkspaceRestored): Promise<void> {
+    await this.#recordOfAgent(id, { type: 'workspace.restored', ...restored });
+  }
+
+  async #recordOfAgent(id: AgentId, data: EventData): Promise<void> {
     const { log, clock } = this.#dependencies;
     await log.write(id, async (tx, record) => {
       if ((await tx.findAgent(id)) === undefined) return;
-      const data = { type: 'workspace.restored' as const, ...restored };
       record({ conversationId: null, runId: null, at: clock.now(), data });
     });
   }

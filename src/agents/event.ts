@@ -3,6 +3,7 @@ import {
   agentIdSchema,
   checkpointIdSchema,
   conversationIdSchema,
+  egressRequestIdSchema,
   incarnationIdSchema,
   messageIdSchema,
   runIdSchema,
@@ -100,6 +101,30 @@ const domainEventSchemas = [
     signal: z.string().nullable(),
     /** The end of what it wrote to stderr. */
     stderr: z.string(),
+  }),
+  z.object({
+    type: z.literal('egress.requested'),
+    requestId: egressRequestIdSchema,
+    host: z.string(),
+    port: z.int(),
+    /** Until then connections wait for the decision. */
+    expiresAt: z.int(),
+  }),
+  z.object({
+    type: z.literal('egress.resolved'),
+    requestId: egressRequestIdSchema,
+    host: z.string(),
+    /** `ruled`: the rules were changed, and no longer ask. */
+    outcome: z.enum(['once', 'agent', 'always', 'denied', 'expired', 'ruled']),
+    /** Null where nobody decided. */
+    by: userIdSchema.nullable(),
+  }),
+  z.object({
+    type: z.literal('egress.blocked'),
+    host: z.string(),
+    port: z.int(),
+    outcome: z.enum(['denied', 'refused', 'revoked', 'over_quota']),
+    message: z.string().nullable(),
   }),
   z.object({ type: z.literal('port.opened'), ...portOwnerFields }),
   z.object({ type: z.literal('port.closed'), ...portOwnerFields }),

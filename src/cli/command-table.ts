@@ -76,6 +76,10 @@ export const commandTable: Readonly<Record<string, CommandRow>> = {
     summary: 'list and answer what agents ask for',
     load: async () => (await import('./commands/permissions.ts')).permissionsCommand(),
   },
+  egress: {
+    summary: 'say where agents may connect to, and see where they did',
+    load: async () => (await import('./commands/egress.ts')).egressCommand(),
+  },
   exec: {
     summary: 'run a command in the sandbox of an agent',
     load: async () => (await import('./commands/exec.ts')).execCommand(),

@@ -7,6 +7,7 @@ const fields: Readonly<Record<string, readonly [noun: string, code: ErrorCode]>>
   conversationId: ['conversation', 'CONVERSATION_NOT_FOUND'],
   runId: ['run', 'RUN_NOT_FOUND'],
   permissionId: ['permission request', 'PERMISSION_NOT_FOUND'],
+  requestId: ['egress request', 'EGRESS_REQUEST_NOT_FOUND'],
   keyId: ['API key', 'KEY_NOT_FOUND'],
   processId: ['process', 'PROCESS_NOT_FOUND'],
   terminalId: ['terminal', 'TERMINAL_NOT_FOUND'],

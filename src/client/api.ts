@@ -42,6 +42,11 @@ export type QuotaPlan = ApiOutputs['quotas']['plans']['items'][number];
 export type UsageTotal = ApiOutputs['usage']['totals']['items'][number];
 /** One model call that took tokens. */
 export type ModelCall = ApiOutputs['usage']['calls']['items'][number];
+/** Who may go where: of an agent, of everyone, or of a user. */
+export type EgressPolicy = ApiOutputs['egress']['policy']['get'];
+export type EgressRule = EgressPolicy['rules'][number];
+/** Connections to one place within one hour. */
+export type EgressLogEntry = ApiOutputs['egress']['log']['items'][number];
 /** An API key without its secret. */
 export type ApiKey = ApiOutputs['keys']['list']['items'][number];
 /** What a control plane is, and who the caller is to it. */

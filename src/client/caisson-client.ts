@@ -24,6 +24,7 @@ export interface CaissonClient extends Pick<
   | 'permissions'
   | 'ports'
   | 'previews'
+  | 'egress'
   | 'keys'
   | 'quotas'
   | 'usage'
@@ -76,6 +77,7 @@ export function createCaissonClient(options: EndpointOptions): CaissonClient {
     terminals,
     ports,
     previews,
+    egress,
     keys,
     quotas,
     usage,
@@ -104,6 +106,7 @@ export function createCaissonClient(options: EndpointOptions): CaissonClient {
     },
     ports,
     previews,
+    egress,
     keys,
     quotas,
     usage,

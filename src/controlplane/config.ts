@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { CaissonError } from '../kernel/errors.ts';
-import type { HostRule } from './egress/configured-policy.ts';
+import type { HostRule } from './egress/policy/host-pattern.ts';
+import type { EgressMode } from './egress/policy/policy.ts';
 import { nearestName } from './config/nearest-name.ts';
 import {
   concealedSettings,
@@ -71,6 +72,12 @@ export interface Config {
     readonly allow: readonly HostRule[];
     /** The same of one's own network. */
     readonly internal: readonly HostRule[];
+    /** Of agents whose policy names none. */
+    readonly mode: EgressMode;
+    /** The widest mode that an agent can have, unless the operator's policy names one. */
+    readonly ceiling: EgressMode;
+    /** How long a connection is held while a person decides. */
+    readonly askTimeoutMs: number;
     /** Of one sandbox, both directions together. Null: no limit. */
     readonly bytesPerSecond: number | null;
     /** Absolute. Null: none. */
@@ -175,6 +182,9 @@ function toConfig(settings: Settings): Config {
     egress: {
       allow: settings.CAISSON_EGRESS_ALLOW ?? [],
       internal: settings.CAISSON_EGRESS_INTERNAL ?? [],
+      mode: settings.CAISSON_EGRESS_MODE,
+      ceiling: settings.CAISSON_EGRESS_CEILING,
+      askTimeoutMs: settings.CAISSON_EGRESS_ASK_TIMEOUT,
       bytesPerSecond: settings.CAISSON_EGRESS_RATE ?? null,
       extraCaFile: settings.CAISSON_EXTRA_CA_FILE === undefined ? null : resolve(settings.CAISSON_EXTRA_CA_FILE),
     },

@@ -14,8 +14,10 @@ import { KeyService } from './auth/key-service.ts';
 import { type Config, loadConfig } from './config.ts';
 import { openDataDir } from './data-dir.ts';
 import { createDemoModel } from './demo-model/demo-model.ts';
-import { createConfiguredPolicy } from './egress/configured-policy.ts';
 import { ConnectionLog } from './egress/connection-log.ts';
+import { DecisionLog } from './egress/log/decision-log.ts';
+import { EgressRules } from './egress/policy/egress-rules.ts';
+import { RulePolicy } from './egress/policy/rule-policy.ts';
 import { readExtraAuthorities } from './egress/extra-authorities.ts';
 import { createEgressGateway } from './egress/gateway.ts';
 import { resolveInternal, resolvePublic, type Resolve } from './egress/resolve.ts';
@@ -82,11 +84,44 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
   const model = await openModel(config, opened);
   const extraAuthorities = await readExtraAuthorities(config.egress.extraCaFile);
   const ownPorts = new Set<number>();
+  const egressRules = opened.use(
+    new EgressRules({
+      store: storage.egressPolicies,
+      agents: storage.agents,
+      defaults: config.egress,
+      clock: systemClock,
+      logger,
+    }),
+  );
+  egressRules.start();
+  const egressPolicy = opened.use(
+    new RulePolicy({
+      rules: egressRules,
+      holdMs: config.egress.askTimeoutMs,
+      clock: systemClock,
+      logger,
+      record: (agentId, event) => domain.agents.recordEgress(agentId, event),
+    }),
+  );
+  const egressLog = opened.use(
+    new DecisionLog({
+      store: storage.egressLog,
+      clock: systemClock,
+      logger,
+      record: (agentId, event) => domain.agents.recordEgress(agentId, event),
+    }),
+  );
+  const connectionLog = opened.use(new ConnectionLog(logger, systemClock));
   const egress = opened.use(
     createEgressGateway({
-      policy: createConfiguredPolicy(config.egress),
+      policy: egressPolicy,
       meter: { take: () => undefined },
-      log: opened.use(new ConnectionLog(logger, systemClock)),
+      log: {
+        record(entry) {
+          connectionLog.record(entry);
+          egressLog.record(entry);
+        },
+      },
       ownPorts: () => ownPorts,
       limits: { bytesPerSecond: config.egress.bytesPerSecond },
       resolve: { public: resolvePublic, internal: options.resolveInternal ?? resolveInternal },
@@ -181,6 +216,9 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
         modelUsage: storage.modelUsage,
         keys,
         quotas,
+        egressRules,
+        egressPolicy,
+        egressLog: storage.egressLog,
         flushed: () => storage.flushed(),
         about: {
           version: options.version,

@@ -333,6 +333,18 @@ export const errorTable = {
     retryable: true,
     hint: 'Check the name and the port, and whether the host is up.',
   },
+  EGRESS_POLICY_CHANGED: {
+    trpc: 'CONFLICT',
+    http: 409,
+    retryable: false,
+    hint: 'Somebody else has changed the policy. Read it again, and repeat the change where it still fits.',
+  },
+  EGRESS_REQUEST_NOT_FOUND: {
+    trpc: 'NOT_FOUND',
+    http: 404,
+    retryable: false,
+    hint: 'It was answered, or its time is over. List what waits with `caisson egress pending`.',
+  },
   // The machinery
   STORAGE_UNAVAILABLE: {
     trpc: 'SERVICE_UNAVAILABLE',

@@ -20,6 +20,8 @@ const prefixes = {
   terminal: 'trm',
   preview: 'pvw',
   reservation: 'rsv',
+  egressRule: 'egr',
+  egressRequest: 'erq',
 } as const;
 
 type IdKind = keyof typeof prefixes;
@@ -44,6 +46,8 @@ export const checkpointIdSchema = idSchema('checkpoint');
 export const terminalIdSchema = idSchema('terminal');
 export const previewIdSchema = idSchema('preview');
 const reservationIdSchema = idSchema('reservation');
+export const egressRuleIdSchema = idSchema('egressRule');
+export const egressRequestIdSchema = idSchema('egressRequest');
 
 export type AgentId = z.infer<typeof agentIdSchema>;
 export type ConversationId = z.infer<typeof conversationIdSchema>;
@@ -58,6 +62,8 @@ export type CheckpointId = z.infer<typeof checkpointIdSchema>;
 export type TerminalId = z.infer<typeof terminalIdSchema>;
 export type PreviewId = z.infer<typeof previewIdSchema>;
 export type ReservationId = z.infer<typeof reservationIdSchema>;
+export type EgressRuleId = z.infer<typeof egressRuleIdSchema>;
+export type EgressRequestId = z.infer<typeof egressRequestIdSchema>;
 
 function newId(kind: IdKind): string {
   let time = Date.now();
@@ -84,3 +90,5 @@ export const newCheckpointId = (): CheckpointId => newId('checkpoint') as Checkp
 export const newTerminalId = (): TerminalId => newId('terminal') as TerminalId;
 export const newPreviewId = (): PreviewId => newId('preview') as PreviewId;
 export const newReservationId = (): ReservationId => newId('reservation') as ReservationId;
+export const newEgressRuleId = (): EgressRuleId => newId('egressRule') as EgressRuleId;
+export const newEgressRequestId = (): EgressRequestId => newId('egressRequest') as EgressRequestId;

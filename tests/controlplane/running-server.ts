@@ -6,6 +6,8 @@ import type { DomainSettings } from '../../src/agents/settings.ts';
 import { Access } from '../../src/controlplane/auth/access.ts';
 import type { Principal } from '../../src/controlplane/auth/identity.ts';
 import { KeyService } from '../../src/controlplane/auth/key-service.ts';
+import { EgressRules } from '../../src/controlplane/egress/policy/egress-rules.ts';
+import { RulePolicy } from '../../src/controlplane/egress/policy/rule-policy.ts';
 import { PreviewHosts } from '../../src/controlplane/previews/preview-hosts.ts';
 import { CookieSigner } from '../../src/controlplane/previews/preview-secrets.ts';
 import { PreviewService } from '../../src/controlplane/previews/preview-service.ts';
@@ -41,6 +43,7 @@ export interface RunningServer extends AsyncDisposable {
   readonly sandboxes: ScriptedSandboxes;
   readonly keys: KeyService;
   readonly quotas: OpenQuotas;
+  readonly egressPolicy: RulePolicy;
   readonly admin: Caller;
   readonly alice: Caller;
   readonly bob: Caller;
@@ -104,6 +107,25 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
   });
   undo.defer(() => domain.drain());
   const keys = undo.use(new KeyService({ store: storage.identities, clock: systemClock, logger }));
+  const egressRules = undo.use(
+    new EgressRules({
+      store: storage.egressPolicies,
+      agents: storage.agents,
+      defaults: { allow: [], internal: [], mode: 'deny', ceiling: 'ask' },
+      clock: systemClock,
+      logger,
+    }),
+  );
+  egressRules.start();
+  const egressPolicy = undo.use(
+    new RulePolicy({
+      rules: egressRules,
+      holdMs: 60_000,
+      clock: systemClock,
+      logger,
+      record: (agentId, event) => domain.agents.recordEgress(agentId, event),
+    }),
+  );
   const previewHosts = new PreviewHosts({ domain: 'preview.localhost', publicUrl: null });
   const previews = new PreviewService({
     store: storage.previews,
@@ -140,6 +162,9 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
         modelUsage: storage.modelUsage,
         keys,
         quotas,
+        egressRules,
+        egressPolicy,
+        egressLog: storage.egressLog,
         flushed: () => storage.flushed(),
         about: {
           version: '0.0.0-test',
@@ -171,6 +196,7 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
     sandboxes,
     keys,
     quotas,
+    egressPolicy,
     admin,
     alice,
     bob,

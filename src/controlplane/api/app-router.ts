@@ -1,6 +1,7 @@
 import { agentsRouter } from './routers/agents.ts';
 import { changesRouter } from './routers/changes.ts';
 import { conversationsRouter } from './routers/conversations.ts';
+import { egressRouter } from './routers/egress.ts';
 import { eventsRouter } from './routers/events.ts';
 import { filesRouter } from './routers/files.ts';
 import { keysRouter } from './routers/keys.ts';
@@ -28,6 +29,7 @@ export const appRouter = router({
   terminals: terminalsRouter,
   ports: portsRouter,
   previews: previewsRouter,
+  egress: egressRouter,
   keys: keysRouter,
   quotas: quotasRouter,
   usage: usageRouter,

@@ -3,6 +3,9 @@ import type { Domain } from '../../agents/domain.ts';
 import type { Access } from '../auth/access.ts';
 import type { KeyService } from '../auth/key-service.ts';
 import type { ModelUsageStore } from '../model-gateway/model-usage.ts';
+import type { EgressLogStore } from '../egress/log/egress-log.ts';
+import type { EgressRules } from '../egress/policy/egress-rules.ts';
+import type { RulePolicy } from '../egress/policy/rule-policy.ts';
 import type { PreviewHosts } from '../previews/preview-hosts.ts';
 import type { PreviewService } from '../previews/preview-service.ts';
 import type { ObservedCall } from '../observability/metrics.ts';
@@ -34,6 +37,9 @@ export interface ApiServices {
   readonly modelUsage: Pick<ModelUsageStore, 'totals' | 'listCalls'>;
   readonly keys: KeyService;
   readonly quotas: { readonly desk: QuotaDesk; readonly rates: RequestRates };
+  readonly egressRules: EgressRules;
+  readonly egressPolicy: Pick<RulePolicy, 'pending' | 'findPending' | 'answer'>;
+  readonly egressLog: Pick<EgressLogStore, 'listLog' | 'listUsage'>;
   /** Resolves when all that is stored outlives a power cut. */
   readonly flushed: () => Promise<void>;
   readonly about: About;

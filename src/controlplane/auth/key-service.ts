@@ -1,6 +1,6 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { CaissonError } from '../../kernel/errors.ts';
-import { type KeyId, newKeyId, newUserId } from '../../kernel/ids.ts';
+import { type KeyId, newKeyId, newUserId, type UserId } from '../../kernel/ids.ts';
 import type { Logger } from '../../kernel/logger.ts';
 import type { ApiKey, IdentityStore, Principal, Role, User } from './identity.ts';
 import { KeyCache } from './key-cache.ts';
@@ -121,6 +121,11 @@ export class KeyService implements AsyncDisposable {
     };
     await this.#store.insertKey(key, hashKeySecret(secret));
     return { key, user, secret };
+  }
+
+  /** As people know the user; undefined where there is none. */
+  async userName(id: UserId): Promise<string | undefined> {
+    return (await this.#store.findUser(id))?.name;
   }
 
   /** Everyone's for administrators, otherwise the caller's own; newest first; at most 1,000. */

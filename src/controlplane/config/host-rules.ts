@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import type { HostRule } from '../egress/configured-policy.ts';
-import { canonicalHost, parseTarget } from '../egress/target.ts';
+import { type HostRule, parseHostPattern } from '../egress/policy/host-pattern.ts';
 
 const mostRules = 512;
 
@@ -16,13 +15,10 @@ export function hostRules(usualPorts: readonly number[], allowed: string) {
 }
 
 function readRule(text: string, usualPorts: readonly number[]): HostRule | undefined {
-  const [, wildcard = '', name = '', port] = /^(\*\.)?(\[[^\]]*\]|[^:*]+)(?::(\d+))?$/.exec(text) ?? [];
   try {
-    if (port === undefined) {
-      return usualPorts.length === 0 ? undefined : { host: wildcard + canonicalHost(name), ports: usualPorts };
-    }
-    const target = parseTarget(name, port);
-    return { host: wildcard + target.host, ports: [target.port] };
+    const { host, port } = parseHostPattern(text);
+    const ports = port === undefined ? usualPorts : [port];
+    return ports.length === 0 ? undefined : { host, ports };
   } catch {
     return undefined; // told by whoever reads the setting
   }

@@ -4,6 +4,7 @@ import { isProviderName, providerNames } from '../../sandbox-providers/registry.
 import { AmountRefused, readLimit } from '../quotas/amount-text.ts';
 import type { SomeLimits } from '../quotas/policy.ts';
 import { modelAliases, modelUpstreams, modelsOfUsers } from './model-services.ts';
+import { egressModes } from '../egress/policy/policy.ts';
 import { hostRules } from './host-rules.ts';
 import { decimal, duration, httpOrigin, httpUrl, secret, size, wholeNumber } from './values.ts';
 
@@ -175,6 +176,21 @@ export const settingsSchema = z.object({
     .describe(
       'Hosts of your own network that sandboxes may connect to, each with its port. Their addresses need not be public, and any protocol may be spoken. Default: none.',
     ),
+  CAISSON_EGRESS_MODE: z
+    .enum(egressModes, `one of ${egressModes.join(', ')}`)
+    .prefault('deny')
+    .describe(
+      'What becomes of a connection that no rule speaks of, for agents that were not given a mode: `deny` (also what the agent itself allows), `allowlist` (denied), `ask` (held while a person decides), `open` (any public host).',
+    ),
+  CAISSON_EGRESS_CEILING: z
+    .enum(egressModes, `one of ${egressModes.join(', ')}`)
+    .prefault('ask')
+    .describe(
+      'The widest mode that an agent can have, until an administrator sets another with `caisson egress mode @everyone`. `ask`: people may allow hosts to their agents, one by one. `allowlist`: only hosts that an administrator permits.',
+    ),
+  CAISSON_EGRESS_ASK_TIMEOUT: duration({ least: '1s', most: '10m' })
+    .prefault('2m')
+    .describe('How long a connection of an agent whose mode is `ask` is held while a person decides.'),
   CAISSON_EGRESS_RATE: size({ least: '16k', most: '16g' })
     .optional()
     .describe('Bytes a second of one sandbox to and from the world, together. Default: no limit.'),

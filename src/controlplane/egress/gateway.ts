@@ -9,7 +9,7 @@ import { EgressConnection } from './egress-connection.ts';
 import { defaultEgressLimits, type EgressLimits } from './egress-limits.ts';
 import { Ending, endingOf } from './ending.ts';
 import { HttpRelay } from './http-relay.ts';
-import type { EgressLog, EgressMeter, EgressPolicy } from './ports.ts';
+import type { EgressLog, EgressMeter, EgressPolicy, EgressRecord } from './ports.ts';
 import type { Resolve } from './resolve.ts';
 import { parseTarget } from './target.ts';
 import { TokenBucket } from './token-bucket.ts';
@@ -56,7 +56,7 @@ export function createEgressGateway(options: EgressGatewayOptions): EgressGatewa
   const limits = { ...defaultEgressLimits, ...options.limits };
   const relay = new HttpRelay(limits.helloTimeoutMs);
   const agents = new Map<AgentId, AgentConnections>();
-  let count = 0;
+  const underWay = new Set<Promise<EgressRecord>>();
 
   const all = (): EgressConnection[] => [...agents.values()].flatMap(({ open }) => [...open]);
   const unsubscribe = policy.onChanged((agentId) => {
@@ -87,7 +87,7 @@ export function createEgressGateway(options: EgressGatewayOptions): EgressGatewa
       open: new Set(),
       bucket: bytesPerSecond === null ? undefined : new TokenBucket(bytesPerSecond, clock),
     };
-    if (own.open.size >= limits.maxConnectionsPerAgent || count >= limits.maxConnections) {
+    if (own.open.size >= limits.maxConnectionsPerAgent || underWay.size >= limits.maxConnections) {
       const message = `${own.open.size} connections of the sandbox are open already.`;
       throw new CaissonError('LIMIT_REACHED', message, { hint: 'Close connections that are no longer needed.' });
     }
@@ -141,12 +141,13 @@ export function createEgressGateway(options: EgressGatewayOptions): EgressGatewa
         });
         return;
       }
+      const over = connection.run();
       own.open.add(connection);
-      count++;
+      underWay.add(over);
       try {
-        log.record(await connection.run());
+        log.record(await over);
       } finally {
-        count--;
+        underWay.delete(over);
         own.open.delete(connection);
         forget(agentId);
       }
@@ -156,6 +157,7 @@ export function createEgressGateway(options: EgressGatewayOptions): EgressGatewa
       cancelSweep();
       const stopping = new Ending('closed', new CaissonError('DRAINING', 'The control plane is shutting down.'));
       for (const connection of all()) connection.cut(stopping);
+      await Promise.allSettled(underWay); // each is recorded
     },
   };
 }

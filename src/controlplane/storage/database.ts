@@ -6,6 +6,7 @@ import type { RunReason, RunState, WhenBusy } from '../../agents/run.ts';
 import type {
   AgentId,
   ConversationId,
+  EgressRuleId,
   IncarnationId,
   KeyId,
   MessageId,
@@ -20,6 +21,8 @@ import type { SessionOffer } from '../../wire/contract/session-offer.ts';
 import type { TurnUsage } from '../../wire/contract/turn.ts';
 import type { Role } from '../auth/identity.ts';
 import type { ModelUsage } from '../model-gateway/model-usage.ts';
+import type { EgressMode, RuleEffect, RuleSubject } from '../egress/policy/policy.ts';
+import type { EgressOutcome } from '../egress/ports.ts';
 import type { PreviewAccess } from '../previews/preview.ts';
 import type { Account } from '../quotas/account.ts';
 import type { MeteredDimension } from '../quotas/dimension.ts';
@@ -252,6 +255,64 @@ export interface ModelTotalsTable extends TokenColumns {
   readonly unpriced_calls: number;
 }
 
+export interface EgressPoliciesTable {
+  /** As `scopeKey` writes it. */
+  readonly scope: string;
+  readonly agent_id: AgentId | null;
+  readonly user_id: UserId | null;
+  readonly mode: EgressMode | null;
+  readonly version: number;
+  readonly changed_by: UserId;
+  readonly changed_at: number;
+  readonly why: string | null;
+}
+
+export interface EgressRulesTable extends Ordered {
+  readonly id: EgressRuleId;
+  readonly scope: string;
+  readonly effect: RuleEffect;
+  readonly subject: JsonText<RuleSubject>;
+  readonly added_by: UserId;
+  readonly added_at: number;
+  readonly why: string | null;
+  readonly expires_at: number | null;
+}
+
+/** Connections of one agent to one place within one hour, that were decided by the same rule and ended alike. */
+export interface EgressLogTable extends Ordered {
+  readonly agent_id: AgentId;
+  /** When the hour began. */
+  readonly hour: number;
+  /** Empty, with port 0: places for which there was no row left in this hour. */
+  readonly host: string;
+  readonly port: number;
+  readonly decision: 'allow' | 'deny';
+  readonly outcome: EgressOutcome;
+  /** Empty: no rule speaks of it. */
+  readonly rule: string;
+  /** Of the last one. */
+  readonly reason: string | null;
+  readonly connections: number;
+  readonly sent_bytes: number;
+  readonly received_bytes: number;
+  /** Of all of them together. */
+  readonly duration_ms: number;
+  readonly first_at: number;
+  readonly last_at: number;
+}
+
+/** What an agent has moved on one day, in UTC. Outlives the agent. */
+export interface EgressUsageTable {
+  readonly agent_id: AgentId;
+  readonly owner_id: UserId;
+  /** When the day began. */
+  readonly day: number;
+  readonly connections: number;
+  readonly denied: number;
+  readonly sent_bytes: number;
+  readonly received_bytes: number;
+}
+
 /** Every table, as the last migration leaves it. */
 export interface Database {
   agents: AgentsTable;
@@ -272,4 +333,8 @@ export interface Database {
   quota_reservations: QuotaReservationsTable;
   model_calls: ModelCallsTable;
   model_totals: ModelTotalsTable;
+  egress_policies: EgressPoliciesTable;
+  egress_rules: EgressRulesTable;
+  egress_log: EgressLogTable;
+  egress_usage: EgressUsageTable;
 }

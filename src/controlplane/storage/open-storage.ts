@@ -5,10 +5,14 @@ import type { CaissonError } from '../../kernel/errors.ts';
 import type { IdentityStore } from '../auth/identity.ts';
 import type { ModelCallers } from '../model-gateway/callers.ts';
 import type { ModelUsageStore } from '../model-gateway/model-usage.ts';
+import type { EgressLogStore } from '../egress/log/egress-log.ts';
+import type { EgressPolicyStore } from '../egress/policy/policy.ts';
 import type { PreviewStore } from '../previews/preview.ts';
 import type { LedgerStore } from '../quotas/ledger-store.ts';
 import type { QuotaStore } from '../quotas/quota-store.ts';
 import { createAgentStore } from './agent-store.ts';
+import { createEgressLogStore } from './egress-log-store.ts';
+import { createEgressPolicyStore } from './egress-policy-store.ts';
 import { createIdentityStore } from './identity-store.ts';
 import { createLedgerStore } from './ledger-store.ts';
 import { createModelCallers } from './model-callers.ts';
@@ -28,6 +32,8 @@ export interface Storage {
   readonly quotas: QuotaStore;
   readonly modelUsage: ModelUsageStore;
   readonly modelCallers: ModelCallers;
+  readonly egressPolicies: EgressPolicyStore;
+  readonly egressLog: EgressLogStore;
   /** As that of `agents`, for both stores. */
   flushed(): Promise<void>;
   /** Resolves, never rejects, when the disk has failed for good: only a new start can tell what it holds. */
@@ -60,6 +66,8 @@ export async function openStorage(directory: string): Promise<Storage> {
     quotas: createQuotaStore(access),
     modelUsage: createModelUsageStore(access),
     modelCallers: createModelCallers(access),
+    egressPolicies: createEgressPolicyStore(access),
+    egressLog: createEgressLogStore(access),
     flushed: async () => await access.flushed(),
     failed: access.failed,
     checkHealth: async () => await access.checkHealth(),

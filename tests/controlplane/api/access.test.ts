@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   newAgentId,
   newConversationId,
+  newEgressRequestId,
   newKeyId,
   newPermissionId,
   newPreviewId,
@@ -23,6 +24,7 @@ interface Ids {
   readonly permissionId: string;
   readonly keyId: string;
   readonly previewId: string;
+  readonly egressRequestId: string;
 }
 
 interface Entry {
@@ -170,6 +172,20 @@ const matrix: Readonly<Record<string, Entry | string>> = {
     refusedWith: 'AGENT_NOT_FOUND',
   },
   'usage.calls': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
+  'egress.policy.get': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
+  'egress.policy.set': { input: ({ agentId }) => ({ agentId, mode: 'open' }), refusedWith: 'AGENT_NOT_FOUND' },
+  'egress.policy.test': {
+    input: ({ agentId }) => ({ agentId, host: 'example.com' }),
+    refusedWith: 'AGENT_NOT_FOUND',
+  },
+  'egress.policy.presets': 'names no id',
+  'egress.pending': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
+  'egress.decide': {
+    input: ({ egressRequestId: requestId }) => ({ requestId, answer: 'once' }),
+    refusedWith: 'EGRESS_REQUEST_NOT_FOUND',
+  },
+  'egress.log': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
+  'egress.usage': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
   'keys.create': 'for administrators only, as tested below',
   'keys.list': 'lists the own ones only, as tested below',
   'keys.revoke': { input: ({ keyId }) => ({ keyId }), refusedWith: 'KEY_NOT_FOUND' },
@@ -222,7 +238,11 @@ async function makeThings(): Promise<Ids> {
   );
   const { data: preview } = await server.mutate(server.alice, 'previews.create', { agentId, port: 3000 });
   const { id: previewId } = preview as { id: string };
-  return { agentId, conversationId, runId, permissionId, keyId: server.alice.principal.keyId, previewId };
+  await server.mutate(server.alice, 'egress.policy.set', { agentId, mode: 'ask' });
+  void server.egressPolicy.decide(agentId, { host: 'example.com', port: 443 }, new AbortController().signal);
+  const { id: egressRequestId } = await until('the question', () => server.egressPolicy.pending()[0]);
+  const { keyId } = server.alice.principal;
+  return { agentId, conversationId, runId, permissionId, keyId, previewId, egressRequestId };
 }
 
 async function refusal(
@@ -263,6 +283,7 @@ describe.each(rows)('$path', ({ path, input, refusedWith }) => {
       permissionId: newPermissionId(),
       keyId: newKeyId(),
       previewId: newPreviewId(),
+      egressRequestId: newEgressRequestId(),
     };
     const hers = await refusal(server.bob, path, input(alices));
     expect(hers).toMatchObject({ status: 404, body: { code: refusedWith } });
@@ -286,6 +307,7 @@ describe.each(rows)('$path', ({ path, input, refusedWith }) => {
       permissionId: 'x',
       keyId: `${alices.keyId}0`,
       previewId: alices.agentId,
+      egressRequestId: alices.agentId,
     };
     expect(await refusal(server.alice, path, input(swapped))).toMatchObject({
       status: 400,
@@ -314,6 +336,9 @@ test('none of the refusals changed anything', async () => {
     pendingPermissions: [{ id: alices.permissionId }],
   });
   expect((await server.query(server.alice, 'keys.list')).data).toMatchObject({ items: [{ revokedAt: null }] });
+  const policy = await server.query(server.alice, 'egress.policy.get', { agentId: alices.agentId });
+  expect(policy.data).toMatchObject({ mode: 'ask', version: 1 });
+  expect(server.egressPolicy.pending()).toMatchObject([{ id: alices.egressRequestId, waiting: 1 }]);
 });
 
 describe('keys', () => {

@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadConfig } from '../../../src/controlplane/config.ts';
-import { createConfiguredPolicy } from '../../../src/controlplane/egress/configured-policy.ts';
 import { readExtraAuthorities } from '../../../src/controlplane/egress/extra-authorities.ts';
-import { newAgentId } from '../../../src/kernel/ids.ts';
+import { judge, type Judgement } from '../../../src/controlplane/egress/policy/judge.ts';
+import type { EgressTarget } from '../../../src/controlplane/egress/ports.ts';
+import { newAgentId, newUserId } from '../../../src/kernel/ids.ts';
 import { testAuthority, testCertificate } from '../../doubles/internet/certificates.ts';
 
 let directory: string;
@@ -14,12 +15,23 @@ beforeAll(async () => {
 });
 afterAll(() => rm(directory, { recursive: true }));
 
-const policyOf = (environment: Record<string, string>) => createConfiguredPolicy(loadConfig(environment).egress);
-const agentId = newAgentId();
+const userId = newUserId();
+const unsaid = { mode: null, rules: [], version: 0, changed: null } as const;
+/** Policies that nobody has changed. */
+const layers = {
+  operator: { ...unsaid, scope: { kind: 'operator' } },
+  ceiling: { ...unsaid, scope: { kind: 'ceiling', userId } },
+  user: { ...unsaid, scope: { kind: 'user', userId } },
+  agent: { ...unsaid, scope: { kind: 'agent', agentId: newAgentId() } },
+} as const;
 
-test('nothing is allowed by default', async () => {
-  const decision = await policyOf({}).allows(agentId, { host: 'example.com', port: 443 });
-  expect(decision).toEqual({ verdict: 'deny', reason: 'No rule allows this host and port.', rule: null });
+/** What becomes of a connection by these settings alone. */
+function judged(environment: Record<string, string>, target: EgressTarget): Judgement {
+  return judge(target, layers, { defaults: loadConfig(environment).egress, now: 0 });
+}
+
+test('nothing is allowed by default', () => {
+  expect(judged({}, { host: 'example.com', port: 443 })).toMatchObject({ verdict: 'deny', rule: null });
 });
 
 test.each([
@@ -33,22 +45,17 @@ test.each([
   ['git.example', 22, true],
   ['git.example', 443, false],
   ['2606:4700::1111', 443, true],
-])('%s at port %i is allowed: %s', async (host, port, isAllowed) => {
-  const policy = policyOf({
-    CAISSON_EGRESS_ALLOW: 'Example.com, *.wild.example, git.example:22, [2606:4700:0::1111]',
-  });
-  const { verdict } = await policy.allows(agentId, { host, port });
+])('%s at port %i is allowed: %s', (host, port, isAllowed) => {
+  const allowed = 'Example.com, *.wild.example, git.example:22, [2606:4700:0::1111]';
+  const { verdict } = judged({ CAISSON_EGRESS_ALLOW: allowed }, { host, port });
   expect(verdict).toBe(isAllowed ? 'allow' : 'deny');
 });
 
-test('an internal host is one at the port that it is named with, and no other', async () => {
-  const policy = policyOf({
-    CAISSON_EGRESS_INTERNAL: 'git.corp.example:8443',
-    CAISSON_EGRESS_ALLOW: 'git.corp.example',
-  });
-  const at = (port: number) => policy.allows(agentId, { host: 'git.corp.example', port });
-  expect(await at(8443)).toMatchObject({ verdict: 'allow', internal: true });
-  expect(await at(443)).toMatchObject({ verdict: 'allow', internal: false });
+test('an internal host is one at the port that it is named with, and no other', () => {
+  const settings = { CAISSON_EGRESS_INTERNAL: 'git.corp.example:8443', CAISSON_EGRESS_ALLOW: 'git.corp.example' };
+  const at = (port: number) => judged(settings, { host: 'git.corp.example', port });
+  expect(at(8443)).toMatchObject({ verdict: 'allow', internal: true });
+  expect(at(443)).toMatchObject({ verdict: 'allow', internal: false });
 });
 
 test.each([

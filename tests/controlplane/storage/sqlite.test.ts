@@ -4,14 +4,18 @@ import { expect, test } from 'vitest';
 import { agentAccount } from '../../../src/controlplane/quotas/account.ts';
 import { unsaid } from '../../../src/controlplane/quotas/policy.ts';
 import { createAgentStore } from '../../../src/controlplane/storage/agent-store.ts';
+import { createEgressLogStore } from '../../../src/controlplane/storage/egress-log-store.ts';
+import { createEgressPolicyStore } from '../../../src/controlplane/storage/egress-policy-store.ts';
 import { openSqlite } from '../../../src/controlplane/storage/open-sqlite.ts';
 import { openStorage } from '../../../src/controlplane/storage/open-storage.ts';
 import { createLedgerStore } from '../../../src/controlplane/storage/ledger-store.ts';
 import { createPreviewStore } from '../../../src/controlplane/storage/preview-store.ts';
 import { createQuotaStore } from '../../../src/controlplane/storage/quota-store.ts';
 import { StorageAccess } from '../../../src/controlplane/storage/storage-access.ts';
-import { newIncarnationId, newKeyId, newPreviewId } from '../../../src/kernel/ids.ts';
+import { newEgressRuleId, newIncarnationId, newKeyId, newPreviewId } from '../../../src/kernel/ids.ts';
 import { agentStoreContract } from '../../contracts/agent-store.ts';
+import { egressPolicyStoreContract } from '../../contracts/egress-policy-store.ts';
+import { anEgressEntry, egressLogStoreContract } from '../../contracts/egress-log-store.ts';
 import { identityStoreContract } from '../../contracts/identity-store.ts';
 import { aDelta, aMessage, anAgent, aPermission, aRun, now, storedAgent } from '../../contracts/store-records.ts';
 import { dataDirectory } from './data-directory.ts';
@@ -33,6 +37,33 @@ identityStoreContract('SQLite', async () => {
   const storage = await openStorage(directory.path);
   return {
     store: storage.identities,
+    close: async () => {
+      await storage.close();
+      directory[Symbol.dispose]();
+    },
+  };
+});
+
+egressPolicyStoreContract('SQLite', async () => {
+  const directory = dataDirectory();
+  const storage = await openStorage(directory.path);
+  return {
+    store: storage.egressPolicies,
+    agents: storage.agents,
+    identities: storage.identities,
+    close: async () => {
+      await storage.close();
+      directory[Symbol.dispose]();
+    },
+  };
+});
+
+egressLogStoreContract('SQLite', async () => {
+  const directory = dataDirectory();
+  const storage = await openStorage(directory.path);
+  return {
+    store: storage.egressLog,
+    agents: storage.agents,
     close: async () => {
       await storage.close();
       directory[Symbol.dispose]();
@@ -75,6 +106,21 @@ async function fullAgent(access: StorageAccess): Promise<string> {
     await tx.writeAccount(agentAccount(agent.id), 'tokens', { used: 1, resetsAt: null, agentId: agent.id });
   });
   await createQuotaStore(access).savePolicy(agentAccount(agent.id), unsaid, agent.id);
+  const [by, expiresAt] = [agent.ownerId, null];
+  const rule = { id: newEgressRuleId(), effect: 'allow', addedBy: by, addedAt: now, why: null, expiresAt } as const;
+  await createEgressPolicyStore(access).changePolicy(
+    { kind: 'agent', agentId: agent.id },
+    {
+      ifVersion: null,
+      mode: 'ask',
+      add: [{ ...rule, subject: { preset: 'npm' } }],
+      remove: [],
+      by,
+      at: now,
+      why: null,
+    },
+  );
+  await createEgressLogStore(access).addToLog([anEgressEntry(agent.id)]);
   return agent.id;
 }
 
@@ -85,6 +131,7 @@ test('deleting an agent empties every table of its rows, and of nothing else', a
   const store = createAgentStore(access);
   const notOfAgents = [
     'api_keys',
+    'egress_usage',
     'kysely_migration',
     'kysely_migration_lock',
     'quota_plans',

@@ -4,6 +4,7 @@ import { up as permissionsByRun } from './0002-permissions-by-run.ts';
 import { up as previews } from './0003-previews.ts';
 import { up as quotas } from './0004-quotas.ts';
 import { up as modelUsage } from './0005-model-usage.ts';
+import { up as egress } from './0006-egress.ts';
 
 /** Every migration by its name, in the order in which they run. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -12,4 +13,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0003-previews': { up: previews },
   '0004-quotas': { up: quotas },
   '0005-model-usage': { up: modelUsage },
+  '0006-egress': { up: egress },
 };

@@ -1,0 +1,98 @@
+import { z } from 'zod';
+import { CaissonError } from '../../../kernel/errors.ts';
+import { agentIdSchema, egressRequestIdSchema } from '../../../kernel/ids.ts';
+import { dayMs } from '../../egress/log/egress-log.ts';
+import { egressAnswers } from '../../egress/policy/rule-policy.ts';
+import { egressLogEntrySchema, egressRequestSchema, egressUsageSchema } from '../schemas/egress-log.ts';
+import { whySchema } from '../schemas/egress-policy.ts';
+import { pageFields, pageSchema } from '../schemas/page.ts';
+import { procedure, router } from '../trpc.ts';
+import { egressPolicyRouter } from './egress.policy.ts';
+
+export const egressRouter = router({
+  policy: egressPolicyRouter,
+
+  /** Connections that wait for a decision, the oldest first, at most 1,024: of one agent, or of all that the caller may see. */
+  pending: procedure
+    .input(z.strictObject({ agentId: agentIdSchema.optional() }).prefault({}))
+    .output(z.object({ items: z.array(egressRequestSchema).readonly() }))
+    .query(async ({ ctx: { principal, services }, input: { agentId } }) => {
+      const { access, egressPolicy } = services;
+      if (agentId !== undefined) await access.agent(principal, agentId);
+      const owner = access.visibleOwner(principal);
+      const items = egressPolicy
+        .pending()
+        .filter(
+          (each) => (agentId === undefined || each.agentId === agentId) && (owner === null || each.ownerId === owner),
+        );
+      return { items };
+    }),
+
+  /**
+   * Answers for every connection of the agent that waits for the host: `once` for these, `agent` with a rule for the agent,
+   * `always` with a rule for all agents of its owner, or `deny`, which also denies the host for the next 5 minutes. The
+   * first answer counts.
+   */
+  decide: procedure
+    .input(
+      z.strictObject({
+        requestId: egressRequestIdSchema,
+        answer: z.enum(egressAnswers),
+        why: whySchema.optional(),
+      }),
+    )
+    .output(z.object({ requestId: egressRequestIdSchema, host: z.string(), ports: z.array(z.int()).readonly() }))
+    .mutation(async ({ ctx: { principal, services }, input: { requestId, answer, why = null } }) => {
+      const { access, egressPolicy } = services;
+      const pending = egressPolicy.findPending(requestId);
+      const owner = access.visibleOwner(principal);
+      if (pending === undefined || (owner !== null && pending.ownerId !== owner)) {
+        throw new CaissonError('EGRESS_REQUEST_NOT_FOUND', `Nothing waits for a decision under ${requestId}.`);
+      }
+      await access.agent(principal, pending.agentId);
+      const { host, ports } = await egressPolicy.answer(requestId, { answer, by: principal.userId, why });
+      return { requestId, host, ports };
+    }),
+
+  /**
+   * Where the agent has connected, and where it was denied, by hour and place, the newest first; 5,000 entries are kept of an
+   * agent. A connection is told within a second after its end.
+   */
+  log: procedure
+    .input(
+      z.strictObject({
+        agentId: agentIdSchema,
+        /** Of this one alone. */
+        host: z.string().max(300).optional(),
+        ...pageFields,
+      }),
+    )
+    .output(pageSchema(egressLogEntrySchema))
+    .query(async ({ ctx: { principal, services }, input: { agentId, host = null, ...page } }) => {
+      await services.access.agent(principal, agentId);
+      return await services.egressLog.listLog(agentId, { host }, page);
+    }),
+
+  /**
+   * Bytes and connections by agent and day in UTC, the newest day first, at most 1,000 rows: of one agent, or of all that the
+   * caller may see, also of those that were deleted since. Connections count when they are over, for the day on which they began.
+   */
+  usage: procedure
+    .input(
+      z
+        .strictObject({
+          agentId: agentIdSchema.optional(),
+          /** Today is the first. */
+          days: z.int().min(1).max(400).default(7),
+        })
+        .prefault({}),
+    )
+    .output(z.object({ items: z.array(egressUsageSchema).readonly() }))
+    .query(async ({ ctx: { principal, services }, input: { agentId, days } }) => {
+      const { access, egressLog } = services;
+      if (agentId !== undefined) await access.agent(principal, agentId);
+      const since = (Math.floor(Date.now() / dayMs) - days + 1) * dayMs;
+      const filter = agentId === undefined ? { ownerId: access.visibleOwner(principal) } : { agentId };
+      return { items: await egressLog.listUsage(filter, since) };
+    }),
+});

@@ -1,0 +1,108 @@
+import type { EgressEvent } from '../../../agents/agent-service.ts';
+import type { Clock } from '../../../kernel/clock.ts';
+import type { AgentId } from '../../../kernel/ids.ts';
+import type { Logger } from '../../../kernel/logger.ts';
+import type { EgressLog, EgressRecord } from '../ports.ts';
+import { BlockedPlaces } from './blocked-places.ts';
+import { type EgressLogEntry, type EgressLogStore, entryKey, hourMs, together, withoutPlace } from './egress-log.ts';
+
+interface DecisionLogOptions {
+  readonly store: Pick<EgressLogStore, 'addToLog'>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Puts an event into the agent's log. */
+  readonly record: (agentId: AgentId, event: EgressEvent) => Promise<void>;
+}
+
+/** How often what has gathered is stored. */
+const intervalMs = 1_000;
+/** Entries of one agent that gather between two times; further places are one together. */
+const mostOfAgent = 200;
+/** In all; what has no room even so is lost, and told in the log of the process. */
+const mostGathered = 20_000;
+
+/**
+ * Adds up the connections that are over, and stores the sums once a second: a program that connects a thousand times is one
+ * entry. What a `kill -9` takes with it is the last second. What was blocked is an event as well, within `BlockedPlaces`.
+ */
+export class DecisionLog implements EgressLog, AsyncDisposable {
+  readonly #options: DecisionLogOptions;
+  readonly #blocked: BlockedPlaces;
+  #gathered = new Map<string, EgressLogEntry>();
+  #counts = new Map<AgentId, number>();
+  #cancel: (() => void) | undefined;
+  #storing: Promise<void> | undefined;
+  #lost = 0;
+
+  constructor(options: DecisionLogOptions) {
+    this.#options = options;
+    this.#blocked = new BlockedPlaces(options.clock);
+  }
+
+  record(record: EgressRecord): void {
+    this.#gather(entryOf(record));
+    this.#cancel ??= this.#options.clock.schedule(intervalMs, () => void this.#store());
+    const { agentId, host, port, outcome, reason } = record;
+    if (outcome !== 'denied' && outcome !== 'refused' && outcome !== 'revoked' && outcome !== 'over_quota') return;
+    if (!this.#blocked.isNews(agentId, host, port)) return;
+    this.#options
+      .record(agentId, { type: 'egress.blocked', host, port, outcome, message: reason })
+      .catch((err: unknown) => {
+        this.#options.logger.warn({ agentId, err }, 'an event of egress could not be recorded');
+      });
+  }
+
+  /** Stores what has gathered. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#storing;
+    await this.#store();
+    this.#cancel?.();
+    this.#blocked[Symbol.dispose]();
+  }
+
+  #gather(entry: EgressLogEntry): void {
+    const count = this.#counts.get(entry.agentId) ?? 0;
+    const isNew = !this.#gathered.has(entryKey(entry));
+    const kept = isNew && count >= mostOfAgent ? withoutPlace(entry) : entry;
+    const key = entryKey(kept);
+    const before = this.#gathered.get(key);
+    if (before === undefined && this.#gathered.size >= mostGathered) {
+      this.#lost += kept.connections;
+      return;
+    }
+    if (before === undefined) this.#counts.set(entry.agentId, count + 1);
+    this.#gathered.set(key, before === undefined ? kept : together(before, kept));
+  }
+
+  async #store(): Promise<void> {
+    this.#cancel?.();
+    this.#cancel = undefined;
+    if (this.#storing !== undefined) return; // looks again when it is done
+    const entries = [...this.#gathered.values()];
+    const lost = this.#lost;
+    this.#gathered = new Map();
+    this.#counts = new Map();
+    this.#lost = 0;
+    const { store, logger, clock } = this.#options;
+    if (lost > 0) logger.warn({ connections: lost }, 'there was no room for connections in the egress log');
+    if (entries.length === 0) return;
+    this.#storing = store.addToLog(entries).catch((err: unknown) => {
+      logger.warn({ err }, 'the egress log could not be stored; it is tried again');
+      for (const entry of entries) this.#gather(entry);
+    });
+    await this.#storing;
+    this.#storing = undefined;
+    if (this.#gathered.size > 0) this.#cancel ??= clock.schedule(intervalMs, () => void this.#store());
+  }
+}
+
+function entryOf({ startedAt, durationMs, ...record }: EgressRecord): EgressLogEntry {
+  return {
+    ...record,
+    hour: Math.floor(startedAt / hourMs) * hourMs,
+    connections: 1,
+    durationMs,
+    firstAt: startedAt,
+    lastAt: startedAt,
+  };
+}

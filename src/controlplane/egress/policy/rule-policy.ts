@@ -1,0 +1,157 @@
+import type { EgressEvent } from '../../../agents/agent-service.ts';
+import type { Clock } from '../../../kernel/clock.ts';
+import type { AgentId, EgressRequestId, UserId } from '../../../kernel/ids.ts';
+import type { Logger } from '../../../kernel/logger.ts';
+import type { EgressDecision, EgressPolicy, EgressTarget } from '../ports.ts';
+import { targetText } from '../target.ts';
+import type { EgressRules, JudgedConnection } from './egress-rules.ts';
+import type { EgressScope } from './policy.ts';
+import { type ClaimedQuestion, type EgressQuestion, EgressQuestions } from './questions.ts';
+
+/** How long a decision of a person holds: for those that wait now, for the agent, for all agents of its owner, not at all. */
+export const egressAnswers = ['once', 'agent', 'always', 'deny'] as const;
+export type EgressAnswer = (typeof egressAnswers)[number];
+
+interface RulePolicyOptions {
+  readonly rules: EgressRules;
+  /** How long a connection is held while a person decides. */
+  readonly holdMs: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Puts an event into the agent's log. */
+  readonly record: (agentId: AgentId, event: EgressEvent) => Promise<void>;
+}
+
+/** The gateway's policy: what the rules say, and where they ask, what people do. */
+export class RulePolicy implements EgressPolicy, Disposable {
+  readonly #options: RulePolicyOptions;
+  readonly #questions: EgressQuestions;
+  readonly #stopListening: () => void;
+  /** Of the rules, so far. */
+  #changes = 0;
+
+  constructor(options: RulePolicyOptions) {
+    const { rules, holdMs, clock, logger } = options;
+    this.#options = options;
+    const record = (agentId: AgentId, event: EgressEvent): void => {
+      options.record(agentId, event).catch((err: unknown) => {
+        logger.warn({ agentId, event: event.type, err }, 'an event of egress could not be recorded');
+      });
+    };
+    this.#questions = new EgressQuestions({
+      holdMs,
+      clock,
+      onAsked: ({ id: requestId, agentId, host, ports: [port = 0], expiresAt }) =>
+        record(agentId, { type: 'egress.requested', requestId, host, port, expiresAt }),
+      onSettled: ({ id: requestId, agentId, host }, outcome, by) =>
+        record(agentId, { type: 'egress.resolved', requestId, host, outcome, by }),
+    });
+    this.#stopListening = rules.onChanged((agentId) => {
+      this.#changes++;
+      this.#questions
+        .decideAgain(agentId, async (of, target) => decisionOf(await this.#judge(of, target)))
+        .catch((err: unknown) => logger.warn({ agentId, err }, 'what waits could not be decided by the new rules'));
+    });
+  }
+
+  async decide(agentId: AgentId, target: EgressTarget, signal: AbortSignal): Promise<EgressDecision> {
+    let changes: number;
+    let judged: JudgedConnection;
+    do {
+      changes = this.#changes;
+      judged = await this.#judge(agentId, target);
+      signal.throwIfAborted();
+    } while (changes !== this.#changes); // who waits is told of changes from here on, and not of those before
+    const { ownerId } = judged;
+    return decisionOf(judged) ?? (await this.#questions.ask({ agentId, ownerId, target }, signal));
+  }
+
+  async allows(agentId: AgentId, target: EgressTarget): Promise<EgressDecision> {
+    const decision = decisionOf(await this.#judge(agentId, target));
+    if (decision !== undefined) return decision;
+    if (this.#questions.wasAllowedOnce(agentId, target)) {
+      return { verdict: 'allow', rule: 'allowed once', internal: false };
+    }
+    return { verdict: 'deny', rule: null, reason: `Nobody has allowed ${targetText(target)}.` };
+  }
+
+  onChanged(listener: (agentId: AgentId | null) => void): () => void {
+    return this.#options.rules.onChanged(listener);
+  }
+
+  /** What waits for a decision, the oldest first. */
+  pending(): readonly EgressQuestion[] {
+    return this.#questions.list();
+  }
+
+  findPending(id: EgressRequestId): EgressQuestion | undefined {
+    return this.#questions.find(id);
+  }
+
+  /**
+   * Answers for every connection that waits for the host. `agent` and `always` are rules from then on, of the agent and of its
+   * owner, for the ports that were asked for. The first answer counts. Errors: EGRESS_REQUEST_NOT_FOUND; those of a change of
+   * the rules, and the question is open again.
+   */
+  async answer(
+    id: EgressRequestId,
+    { answer, by, why }: { readonly answer: EgressAnswer; readonly by: UserId; readonly why: string | null },
+  ): Promise<EgressQuestion> {
+    const claimed = this.#questions.claim(id);
+    const { agentId, ownerId } = claimed.question;
+    switch (answer) {
+      case 'once':
+        claimed.allowOnce(by);
+        break;
+      case 'deny':
+        claimed.deny(by);
+        break;
+      case 'agent':
+        await this.#addRule({ kind: 'agent', agentId }, claimed, { by, why });
+        claimed.allowByRule(answer, by);
+        break;
+      case 'always':
+        await this.#addRule({ kind: 'user', userId: ownerId }, claimed, { by, why });
+        claimed.allowByRule(answer, by);
+        break;
+    }
+    return claimed.question;
+  }
+
+  /** Whoever waits is denied. */
+  [Symbol.dispose](): void {
+    this.#stopListening();
+    this.#questions[Symbol.dispose]();
+  }
+
+  async #addRule(
+    scope: EgressScope,
+    claimed: ClaimedQuestion,
+    { by, why }: { readonly by: UserId; readonly why: string | null },
+  ): Promise<void> {
+    const { host, ports } = claimed.question;
+    try {
+      const rule = { effect: 'allow', subject: { host, ports }, expiresAt: null, why } as const;
+      await this.#options.rules.change(scope, { by, add: [rule], why });
+    } catch (thrown) {
+      claimed.giveBack();
+      throw thrown;
+    }
+  }
+
+  async #judge(agentId: AgentId, target: EgressTarget): Promise<JudgedConnection> {
+    return await this.#options.rules.judge(agentId, target);
+  }
+}
+
+/** Undefined where a person decides. */
+function decisionOf({ judgement }: JudgedConnection): EgressDecision | undefined {
+  switch (judgement.verdict) {
+    case 'allow':
+      return { verdict: 'allow', rule: judgement.rule, internal: judgement.internal };
+    case 'ask':
+      return undefined;
+    case 'deny':
+      return { verdict: 'deny', rule: judgement.rule, reason: judgement.reason };
+  }
+}

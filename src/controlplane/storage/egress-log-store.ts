@@ -1,0 +1,13 @@
+import type { EgressLogStore } from '../egress/log/egress-log.ts';
+import * as log from './egress-log.ts';
+import type { StorageAccess } from './storage-access.ts';
+
+export function createEgressLogStore(access: StorageAccess): EgressLogStore {
+  return {
+    addToLog: async (entries) => {
+      if (entries.length > 0) await access.transaction(async (tx) => await log.add(tx, entries));
+    },
+    listLog: async (agentId, { host }, page) => await log.list(access.db, { agentId, host }, page),
+    listUsage: async (filter, since) => await log.usage(access.db, filter, since),
+  };
+}

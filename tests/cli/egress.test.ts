@@ -1,0 +1,103 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { AgentId } from '../../src/kernel/ids.ts';
+import { hourMs } from '../../src/controlplane/egress/log/egress-log.ts';
+import { anEgressEntry } from '../contracts/egress-log-store.ts';
+import { type RunningServer, startServer } from '../controlplane/running-server.ts';
+import { until } from '../until.ts';
+import { caisson, type Ended } from './command.ts';
+
+let server: RunningServer;
+let agentId: AgentId;
+const as = (who: 'alice' | 'admin', ...args: string[]): Promise<Ended> =>
+  caisson(['egress', ...args], { CAISSON_URL: server.url, CAISSON_API_KEY: server[who].secret });
+const alice = (...args: string[]): Promise<Ended> => as('alice', ...args);
+
+beforeAll(async () => {
+  server = await startServer();
+  const { data } = await server.mutate(server.alice, 'agents.create', { name: 'dev' });
+  agentId = (data as { id: AgentId }).id;
+});
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+});
+
+test('a policy is shown, chosen, added to and taken from', async () => {
+  expect(await alice('show', 'dev')).toEqual({ exitCode: 0, stdout: 'mode: the default, deny\n', stderr: '' });
+  const { stdout: chosen } = await alice('mode', 'dev', 'open', '--why', 'a try');
+  expect(chosen).toMatch(/^mode: open, held to ask by the operator\nchanged .* by alice: a try\n$/);
+  const added = await alice(
+    'allow',
+    'dev',
+    'npm',
+    '*.example.com',
+    '--port',
+    '22',
+    '--for',
+    '2h',
+    '--why',
+    'the build',
+  );
+  expect(added.stdout).toMatch(/allow +npm +in 2 h +alice +the build\n/);
+  expect(added.stdout).toMatch(/allow +\*\.example\.com +22 +in 2 h/);
+  await alice('deny', 'dev', 'bad.example');
+  const { rules } = JSON.parse((await alice('show', 'dev', '--json')).stdout) as { rules: { host: string }[] };
+  expect(rules).toMatchObject([
+    { preset: 'npm' },
+    { ports: [22] },
+    { host: 'bad.example', ports: 'any', effect: 'deny' },
+  ]);
+  expect((await alice('test', 'dev', 'bad.example')).stdout).toBe(
+    'deny  bad.example:443  bad.example, the policy of the agent\n',
+  );
+  expect((await alice('test', 'dev', 'git.example.com:22')).stdout).toMatch(/^allow {2}git\.example\.com:22 /);
+  expect((await alice('remove', 'dev', 'npm', 'bad.example')).stdout).not.toMatch(/npm|bad/);
+  expect(await alice('remove', 'dev', 'npm')).toMatchObject({
+    exitCode: 1,
+    stderr: 'error: No rule here is about npm.\nhint: List them with `caisson egress show dev`.\n',
+  });
+});
+
+test('of everyone by administrators, of oneself by anybody, and of nobody by nobody', async () => {
+  expect((await as('admin', 'allow', '@everyone', 'given.example')).exitCode).toBe(0);
+  expect((await as('admin', 'permit', `@ceiling:${server.alice.principal.userId}`, 'npm')).stdout).toContain('permit');
+  expect((await alice('test', 'dev', 'given.example')).stdout).toContain('the policy of everyone');
+  expect((await alice('allow', '@me', 'mine.example')).exitCode).toBe(0);
+  expect((await alice('show', '@everyone')).stderr).toContain('Only administrators');
+  expect((await alice('show', '@nobody')).stderr).toContain('hint: Say @me, @everyone');
+  expect((await alice('mode', 'dev', 'wide')).exitCode).toBe(2);
+  expect((await alice('presets')).stdout).toMatch(/npm +packages of npm and Yarn/);
+});
+
+test('what waits is listed and decided', async () => {
+  expect((await alice('pending')).stderr).toBe('Nothing waits for a decision.\n');
+  const signal = new AbortController().signal;
+  const held = server.egressPolicy.decide(agentId, { host: 'wanted.example', port: 443 }, signal);
+  const { id } = await until('the question', () => server.egressPolicy.pending()[0]);
+  expect((await alice('pending', 'dev')).stdout).toMatch(new RegExp(`${id} .* wanted\\.example +443\n`));
+  expect((await alice('decide', id, 'once')).stdout).toBe('Allowed (once): wanted.example at 443\n');
+  expect((await held).verdict).toBe('allow');
+  expect((await alice('decide', id, 'deny')).stderr).toContain('hint: It was answered, or its time is over.');
+  expect((await alice('decide', 'nope', 'deny')).stderr).toMatch(/^error: No egress request has this id\.\n/);
+});
+
+test('the log and the usage are shown', async () => {
+  expect((await alice('log', 'dev')).stderr).toBe('It has connected nowhere.\n');
+  const hour = Math.floor(Date.now() / hourMs) * hourMs;
+  const at = { hour, firstAt: hour, lastAt: hour };
+  await server.storage.egressLog.addToLog([
+    anEgressEntry(agentId, at),
+    anEgressEntry(agentId, {
+      ...at,
+      host: 'bad.example',
+      decision: 'deny',
+      outcome: 'denied',
+      rule: null,
+      reason: 'No.',
+    }),
+  ]);
+  const { stdout } = await alice('log', 'dev');
+  expect(stdout).toMatch(/2 +denied +bad\.example:443 .*No\.\n/);
+  expect(stdout).toMatch(/2 +closed +example\.com:443 +\*\.com +100 B +9\.3 GiB\n/);
+  expect((await alice('log', 'dev', '--host', 'bad.example')).stdout).not.toContain('closed');
+  expect((await alice('usage')).stdout).toMatch(/\d{4}-\d\d-\d\d +agt-\w+ +4 +2 +200 B +19 GiB\n/);
+});

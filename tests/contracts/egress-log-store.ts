@@ -1,0 +1,139 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { AgentStore } from '../../src/agents/ports.ts';
+import {
+  dayMs,
+  type EgressLogEntry,
+  type EgressLogStore,
+  hourMs,
+  keepUsageMs,
+  mostEntries,
+  mostEntriesAnHour,
+} from '../../src/controlplane/egress/log/egress-log.ts';
+import { type AgentId, newAgentId, newUserId } from '../../src/kernel/ids.ts';
+import { now, storedAgent } from './store-records.ts';
+
+const hour = Math.floor(now / hourMs) * hourMs;
+const page = { limit: 200, cursor: null };
+
+export function anEgressEntry(agentId: AgentId, of: Partial<EgressLogEntry> = {}): EgressLogEntry {
+  return {
+    agentId,
+    hour,
+    host: 'example.com',
+    port: 443,
+    decision: 'allow',
+    outcome: 'closed',
+    rule: '*.com',
+    reason: null,
+    connections: 2,
+    sentBytes: 100,
+    receivedBytes: 10_000_000_000,
+    durationMs: 50,
+    firstAt: hour + 5,
+    lastAt: hour + 9,
+    ...of,
+  };
+}
+
+/** What every `EgressLogStore` does. Each test has an empty store. */
+export function egressLogStoreContract(
+  name: string,
+  open: () => Promise<{
+    readonly store: EgressLogStore;
+    readonly agents: AgentStore;
+    readonly close: () => Promise<void>;
+  }>,
+): void {
+  describe(`the store of the egress log in ${name}`, () => {
+    let opened: Awaited<ReturnType<typeof open>>;
+    let store: EgressLogStore;
+    beforeEach(async () => {
+      opened = await open();
+      store = opened.store;
+    });
+    afterEach(async () => {
+      await opened.close();
+    });
+
+    test('entries of one place are added up; other places, rules and outcomes are entries of their own', async () => {
+      const { agent } = await storedAgent(opened.agents);
+      const entry = anEgressEntry(agent.id);
+      const denied = { ...entry, decision: 'deny', outcome: 'denied', rule: null, reason: 'No rule.' } as const;
+      await store.addToLog([entry, denied, { ...entry, port: 80 }]);
+      await store.addToLog([{ ...entry, firstAt: hour + 1, lastAt: hour + 7 }, denied]);
+      const twice = { connections: 4, sentBytes: 200, receivedBytes: 20_000_000_000, durationMs: 100 };
+      expect((await store.listLog(agent.id, { host: null }, page)).items).toEqual([
+        { ...entry, port: 80 },
+        { ...denied, ...twice },
+        { ...entry, ...twice, firstAt: hour + 1 },
+      ]);
+      expect((await store.listLog(agent.id, { host: 'other.example' }, page)).items).toEqual([]);
+      expect((await store.listLog(agent.id, { host: 'example.com' }, { ...page, limit: 2 })).items).toHaveLength(2);
+    });
+
+    test('a chatty agent gets so many entries an hour, and one for all others; nothing is lost of the sums', async () => {
+      const { agent } = await storedAgent(opened.agents);
+      const places = Array.from({ length: mostEntriesAnHour + 50 }, (_, n) =>
+        anEgressEntry(agent.id, { host: `h${n}.example`, connections: 1 }),
+      );
+      await store.addToLog(places);
+      await store.addToLog(places);
+      const { items } = await store.listLog(agent.id, { host: null }, page);
+      const more = await store.listLog(agent.id, { host: '' }, page);
+      expect(items).toHaveLength(200);
+      expect(more.items).toMatchObject([{ host: '', port: 0, rule: null, connections: 100 }]);
+      const [usage] = await store.listUsage({ agentId: agent.id }, 0);
+      expect(usage).toMatchObject({ connections: 2 * places.length, sentBytes: 200 * places.length });
+    });
+
+    test('of an agent the newest entries are kept', async () => {
+      const { agent } = await storedAgent(opened.agents);
+      const hours = Math.ceil(mostEntries / 100) + 1;
+      for (let n = 0; n < hours; n++) {
+        const own = Array.from({ length: 100 }, (_, port) =>
+          anEgressEntry(agent.id, { hour: hour + n * hourMs, port: port + 1 }),
+        );
+        await store.addToLog(own);
+      }
+      let count = 0;
+      let oldest = Infinity;
+      for (let cursor: string | null = null; ;) {
+        const read = await store.listLog(agent.id, { host: null }, { limit: 200, cursor });
+        count += read.items.length;
+        oldest = Math.min(oldest, ...read.items.map((each) => each.hour));
+        cursor = read.nextCursor;
+        if (cursor === null) break;
+      }
+      expect(count).toBe(mostEntries);
+      expect(oldest).toBe(hour + hourMs);
+    });
+
+    test('usage is by agent and day, of an agent, of a user or of everyone, and for as long as it is kept', async () => {
+      const [one, two] = [await storedAgent(opened.agents), await storedAgent(opened.agents)];
+      const day = Math.floor(hour / dayMs) * dayMs;
+      const old = anEgressEntry(one.agent.id, { hour: day - keepUsageMs - dayMs });
+      await store.addToLog([old]);
+      const denied = anEgressEntry(one.agent.id, { decision: 'deny', outcome: 'denied', receivedBytes: 0 });
+      await store.addToLog([anEgressEntry(one.agent.id), denied, anEgressEntry(two.agent.id)]);
+      await store.addToLog([anEgressEntry(one.agent.id, { hour: hour + dayMs })]);
+      const row = { agentId: one.agent.id, ownerId: one.agent.ownerId, day };
+      const usual = { connections: 2, denied: 0, sentBytes: 100, receivedBytes: 10_000_000_000 };
+      const own = [
+        { ...row, day: day + dayMs, ...usual },
+        { ...row, connections: 4, denied: 2, sentBytes: 200, receivedBytes: 10_000_000_000 },
+      ];
+      expect(await store.listUsage({ agentId: one.agent.id }, 0)).toEqual(own);
+      expect(await store.listUsage({ ownerId: one.agent.ownerId }, day + dayMs)).toEqual(own.slice(0, 1));
+      expect(await store.listUsage({ ownerId: null }, 0)).toHaveLength(3);
+      expect(await store.listUsage({ ownerId: newUserId() }, 0)).toEqual([]);
+    });
+
+    test('of an agent that is gone nothing is added, and all else is', async () => {
+      const { agent } = await storedAgent(opened.agents);
+      const gone = newAgentId();
+      await store.addToLog([anEgressEntry(gone), anEgressEntry(agent.id)]);
+      expect((await store.listLog(gone, { host: null }, page)).items).toEqual([]);
+      expect(await store.listUsage({ ownerId: null }, 0)).toHaveLength(1);
+    });
+  });
+}

@@ -1,0 +1,118 @@
+import { expect, test } from 'vitest';
+import type { EgressEvent } from '../../../../src/agents/agent-service.ts';
+import { DecisionLog } from '../../../../src/controlplane/egress/log/decision-log.ts';
+import { type EgressLogEntry, hourMs } from '../../../../src/controlplane/egress/log/egress-log.ts';
+import type { EgressRecord } from '../../../../src/controlplane/egress/ports.ts';
+import { CaissonError } from '../../../../src/kernel/errors.ts';
+import { newAgentId } from '../../../../src/kernel/ids.ts';
+import { silentLogger } from '../../../../src/kernel/logger.ts';
+import { until } from '../../../until.ts';
+import { SteeredClock } from '../policy/steered-clock.ts';
+
+const agentId = newAgentId();
+
+function aRecord(of: Partial<EgressRecord> = {}): EgressRecord {
+  return {
+    agentId,
+    host: 'example.com',
+    port: 443,
+    decision: 'allow',
+    rule: 'npm',
+    outcome: 'closed',
+    reason: null,
+    sentBytes: 10,
+    receivedBytes: 20,
+    startedAt: 1_760_000_000_000,
+    durationMs: 5,
+    ...of,
+  };
+}
+const denied = { decision: 'deny', outcome: 'denied', rule: null, reason: 'No rule.' } as const;
+
+function opened() {
+  const clock = new SteeredClock();
+  const stored: (readonly EgressLogEntry[])[] = [];
+  const events: EgressEvent[] = [];
+  const failing = { with: undefined as CaissonError | undefined };
+  const log = new DecisionLog({
+    store: {
+      async addToLog(entries) {
+        if (failing.with !== undefined) throw failing.with;
+        stored.push(entries);
+      },
+    },
+    clock,
+    logger: silentLogger,
+    record: async (_agentId, event) => void events.push(event),
+  });
+  return { log, clock, stored, events, failing };
+}
+
+test('a thousand connections to one place are one entry, stored once a second', async () => {
+  const { log, clock, stored } = opened();
+  const startedAt = 1_760_000_000_000;
+  for (let n = 0; n < 1_000; n++) log.record(aRecord({ startedAt: startedAt + n }));
+  expect(stored).toEqual([]);
+  clock.advance(1_000);
+  expect(stored).toEqual([
+    [
+      expect.objectContaining({
+        hour: Math.floor(startedAt / hourMs) * hourMs,
+        connections: 1_000,
+        sentBytes: 10_000,
+        receivedBytes: 20_000,
+        durationMs: 5_000,
+        firstAt: startedAt,
+        lastAt: startedAt + 999,
+      }),
+    ],
+  ]);
+  await until('nothing waits', () => clock.timers === 0);
+  log.record(aRecord());
+  clock.advance(1_000);
+  expect(stored).toHaveLength(2);
+});
+
+test('places beyond the bound are one together, and nothing is lost of the sums', async () => {
+  const { log, stored } = opened();
+  for (let port = 1; port <= 5_000; port++) log.record(aRecord({ port }));
+  await log[Symbol.asyncDispose]();
+  const entries = stored.flat();
+  expect(entries).toHaveLength(201);
+  expect(entries.filter(({ host }) => host === '')).toMatchObject([{ port: 0, connections: 4_800 }]);
+  expect(entries.reduce((sum, { sentBytes }) => sum + sentBytes, 0)).toBe(50_000);
+});
+
+test('what could not be stored is stored later, with what came meanwhile; what is left is stored at the end', async () => {
+  const { log, clock, stored, failing } = opened();
+  failing.with = new CaissonError('STORAGE_UNAVAILABLE', 'The disk is full.');
+  log.record(aRecord());
+  clock.advance(1_000);
+  await until('it is tried again', () => clock.timers === 1);
+  log.record(aRecord());
+  failing.with = undefined;
+  clock.advance(1_000);
+  expect(stored).toMatchObject([[{ connections: 2 }]]);
+  log.record(aRecord());
+  await log[Symbol.asyncDispose]();
+  expect(stored).toMatchObject([[{ connections: 2 }], [{ connections: 1 }]]);
+  expect(clock.timers).toBe(0);
+});
+
+test('what is blocked is an event, once in ten minutes for a place, and at most 20 of an agent', async () => {
+  const { log, clock, events } = opened();
+  for (let n = 0; n < 3; n++) log.record(aRecord(denied));
+  log.record(aRecord());
+  expect(events).toEqual([
+    { type: 'egress.blocked', host: 'example.com', port: 443, outcome: 'denied', message: 'No rule.' },
+  ]);
+  for (let port = 1; port <= 100; port++) log.record(aRecord({ ...denied, outcome: 'refused', port }));
+  expect(events).toHaveLength(20);
+  log.record(aRecord({ ...denied, agentId: newAgentId() }));
+  expect(events).toHaveLength(21);
+  clock.advance(10 * 60_000);
+  log.record(aRecord(denied));
+  expect(events).toHaveLength(22);
+  await log[Symbol.asyncDispose]();
+  expect(clock.timers).toBe(0);
+});
