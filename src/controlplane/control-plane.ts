@@ -19,6 +19,7 @@ import { DecisionLog } from './egress/log/decision-log.ts';
 import { EgressRules } from './egress/policy/egress-rules.ts';
 import { RulePolicy } from './egress/policy/rule-policy.ts';
 import { readExtraAuthorities } from './egress/extra-authorities.ts';
+import { LedgerMeter } from './egress/ledger-meter.ts';
 import { createEgressGateway } from './egress/gateway.ts';
 import { resolveInternal, resolvePublic, type Resolve } from './egress/resolve.ts';
 import { Fleet } from './fleet/fleet.ts';
@@ -82,6 +83,8 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
   const adminKey = await ensureAdminKey({ keys, store: storage.identities, dataDir: dataDir.path, logger });
 
   const model = await openModel(config, opened);
+  const access = new Access({ agents: storage.agents, identities: storage.identities });
+  const quotas = opened.use(await openQuotas({ storage, access, settings: config.quotas, clock: systemClock, logger }));
   const extraAuthorities = await readExtraAuthorities(config.egress.extraCaFile);
   const ownPorts = new Set<number>();
   const egressRules = opened.use(
@@ -112,10 +115,18 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
     }),
   );
   const connectionLog = opened.use(new ConnectionLog(logger, systemClock));
+  const egressMeter = opened.use(
+    new LedgerMeter({
+      ledger: quotas.ledger,
+      findAgent: (id) => storage.agents.findAgent(id),
+      clock: systemClock,
+      logger,
+    }),
+  );
   const egress = opened.use(
     createEgressGateway({
       policy: egressPolicy,
-      meter: { take: () => undefined },
+      meter: egressMeter,
       log: {
         record(entry) {
           connectionLog.record(entry);
@@ -131,8 +142,6 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
   opened.use(provider);
   requireWalls(provider);
 
-  const access = new Access({ agents: storage.agents, identities: storage.identities });
-  const quotas = opened.use(await openQuotas({ storage, access, settings: config.quotas, clock: systemClock, logger }));
   const gateway = opened.use(
     createModelGateway({
       routes: {

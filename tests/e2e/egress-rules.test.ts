@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { pipeline } from 'node:stream/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { AgentId } from '../../src/kernel/ids.ts';
 import { until } from '../until.ts';
@@ -17,7 +18,11 @@ const undo = new AsyncDisposableStack();
 beforeAll(async () => {
   sending = [];
   // An endless download: a line, and then nothing more until the test is over.
-  const server = createServer((_request, response) => {
+  const server = createServer((request, response) => {
+    if (request.url === '/endless') {
+      void pipeline(endless(), response).catch(() => undefined); // it is cut, as it should be
+      return;
+    }
     response.write('the beginning\n');
     sending.push(response);
   });
@@ -38,6 +43,10 @@ beforeAll(async () => {
   agentId = agent.id;
 });
 afterAll(() => undo.disposeAsync());
+
+function* endless(): Generator<Buffer, void> {
+  for (;;) yield Buffer.alloc(64 * 1024, 'x');
+}
 
 const curl = (url: string) => inside(caisson.provider, agentId, `curl -sS -m 60 ${url}`);
 
@@ -96,3 +105,35 @@ test('a sandbox waits for a person: the event tells, and the answer is what its 
     rules: [{ host: 'other.invalid', ports: [80], why: 'a test', addedByName: 'admin' }],
   });
 });
+
+test('a quota of bytes cuts a download of a sandbox in the middle, and lets nothing more out', async () => {
+  const limit = 3_000_000;
+  await caisson.client.egress.policy.set.mutate({ agentId, mode: 'allowlist' });
+  const { used } = await until('what went before is counted', async () => {
+    const before = await egressOf(agentId);
+    return before.reserved === 0 && before;
+  });
+  await caisson.client.quotas.set.mutate({
+    of: { agentId },
+    version: 0,
+    limits: { egress_bytes: used + limit },
+  });
+  const download = await curl(`http://${host}:${port}/endless | wc -c`);
+  const received = Number(download.stdout);
+  expect(received).toBeGreaterThan(limit / 2);
+  expect(received).toBeLessThanOrEqual(limit);
+  const entries = await until('it is logged', async () => {
+    const { items } = await caisson.client.egress.log.query({ agentId, host });
+    return items.some(({ outcome }) => outcome === 'over_quota') && items;
+  });
+  expect(entries.length).toBeGreaterThan(0);
+  expect((await curl(`http://${host}:${port}/endless`)).stdout).not.toContain('xxx');
+  expect((await egressOf(agentId)).used).toBeLessThanOrEqual(used + limit);
+});
+
+/** What the agent has used of its egress today. */
+async function egressOf(id: AgentId): Promise<{ readonly used: number; readonly reserved: number }> {
+  const { quotas } = await caisson.client.quotas.get.query({ of: { agentId: id } });
+  const egress = quotas.find(({ dimension }) => dimension === 'egress_bytes');
+  return { used: egress?.used ?? 0, reserved: egress?.reserved ?? 0 };
+}
