@@ -109,8 +109,12 @@ export function createServer(options: ServerOptions): Server {
     openCalls: () => ({ calls: calls.count, subscriptions: subscriptions.count, transfers: transfers.count }),
   });
   services.domain.events.onStored((event) => metrics.event(event));
-  const forgetKeys = services.keys.onRevoked((keyId) => {
-    for (const open of [subscriptions, transfers, calls]) open.endKey(keyId);
+  const kinds = [subscriptions, transfers, calls];
+  const forgetKeys = services.keys.onEnded((keyId) => {
+    for (const open of kinds) open.endKey(keyId);
+  });
+  const forgetShares = services.sharing.onNarrowed(({ agentId, keyIds }) => {
+    for (const open of kinds) for (const keyId of keyIds) open.cutAgent(keyId, agentId);
   });
   const isAcceptedHost = acceptedHosts(settings);
   const webSocketRoutes: readonly WebSocketRoute[] = [
@@ -206,6 +210,7 @@ export function createServer(options: ServerOptions): Server {
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     forgetKeys();
+    forgetShares();
     const reason = new CaissonError('DRAINING', 'The control plane is shutting down.');
     draining.abort(reason);
     subscriptions.endAll(reason);

@@ -3,7 +3,13 @@ import type { ApiKey, IdentityStore, Role, User } from '../../src/controlplane/a
 import { newKeyId, newUserId } from '../../src/kernel/ids.ts';
 import { now } from './store-records.ts';
 
-const aUser = (name: string, role: Role = 'member'): User => ({ id: newUserId(), name, role, createdAt: now });
+const aUser = (name: string, role: Role = 'member'): User => ({
+  id: newUserId(),
+  name,
+  role,
+  createdAt: now,
+  disabledAt: null,
+});
 
 const aKey = (user: User): ApiKey => ({
   id: newKeyId(),
@@ -13,6 +19,10 @@ const aKey = (user: User): ApiKey => ({
   createdAt: now,
   lastUsedAt: null,
   revokedAt: null,
+  scopes: null,
+  agents: null,
+  mayIssue: false,
+  expiresAt: null,
 });
 
 /** What every `IdentityStore` does. Each test has an empty store. */
@@ -83,11 +93,11 @@ export function identityStoreContract(
       const other = aKey(user);
       await store.insertKey(other, 'other');
       await store.revokeKey(key.id, now);
-      expect(await store.liveRole(user.id)).toBe('member');
+      expect(await store.liveRole(user.id, now)).toBe('member');
       await store.revokeKey(other.id, now);
-      expect(await store.liveRole(user.id)).toBeUndefined();
-      expect(await store.liveRole(admin.user.id)).toBe('admin');
-      expect(await store.liveRole(newUserId())).toBeUndefined();
+      expect(await store.liveRole(user.id, now)).toBeUndefined();
+      expect(await store.liveRole(admin.user.id, now)).toBe('admin');
+      expect(await store.liveRole(newUserId(), now)).toBeUndefined();
     });
 
     test('a secret belongs to one key', async () => {

@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import { createDomain, type Domain } from '../../src/agents/domain.ts';
 import type { DomainSettings } from '../../src/agents/settings.ts';
 import { Access } from '../../src/controlplane/auth/access.ts';
-import type { Principal } from '../../src/controlplane/auth/identity.ts';
-import { KeyService } from '../../src/controlplane/auth/key-service.ts';
+import type { Principal, Role } from '../../src/controlplane/auth/identity.ts';
+import { type KeyRequest, KeyService } from '../../src/controlplane/auth/key-service.ts';
+import { SharingService } from '../../src/controlplane/auth/sharing-service.ts';
+import { UserService } from '../../src/controlplane/auth/user-service.ts';
 import { PreviewHosts } from '../../src/controlplane/previews/preview-hosts.ts';
 import { CookieSigner } from '../../src/controlplane/previews/preview-secrets.ts';
 import { PreviewService } from '../../src/controlplane/previews/preview-service.ts';
@@ -17,7 +19,7 @@ import { CaissonError, type ErrorBody, readErrorBody } from '../../src/kernel/er
 import { ScriptedSandboxes, settings as domainSettings } from '../agents/domain-fixture.ts';
 import { type LoggedLine, recordingLogger } from './recording-logger.ts';
 
-interface Caller {
+export interface Caller {
   readonly secret: string;
   readonly principal: Principal;
 }
@@ -38,6 +40,8 @@ export interface RunningServer extends AsyncDisposable {
   readonly storage: Storage;
   readonly sandboxes: ScriptedSandboxes;
   readonly keys: KeyService;
+  /** A key of a user, made by hand. */
+  caller(user: string, role: Role, limits?: Partial<KeyRequest>): Promise<Caller>;
   readonly admin: Caller;
   readonly alice: Caller;
   readonly bob: Caller;
@@ -74,7 +78,8 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
   undo.defer(() => storage.close());
   const log: RunningServer['log'] = [];
   const logger = recordingLogger(log);
-  const access = new Access({ agents: storage.agents, identities: storage.identities });
+  const access = new Access({ ...storage, clock: systemClock });
+  const sharing = new SharingService({ ...storage, store: storage.shares, access, clock: systemClock });
   let sandboxes: ScriptedSandboxes | undefined;
   const domain = createDomain({
     store: storage.agents,
@@ -93,6 +98,7 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
     identities: storage.identities,
     access,
     keys,
+    sharing,
     guests,
     hosts: previewHosts,
     cookies: new CookieSigner(Buffer.alloc(32, 7)),
@@ -120,6 +126,8 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
         previews,
         previewHosts,
         keys,
+        users: new UserService({ store: storage.identities, keys, work: domain.userWork, clock: systemClock }),
+        sharing,
         flushed: () => storage.flushed(),
         about: {
           version: '0.0.0-test',
@@ -132,8 +140,8 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
       logger,
     }),
   );
-  const caller = async (user: string, role: 'admin' | 'member'): Promise<Caller> => {
-    const { secret } = await keys.issue({ user, role, name: 'test' });
+  const caller = async (user: string, role: Role, limits: Partial<KeyRequest> = {}): Promise<Caller> => {
+    const { secret } = await keys.issue({ user, role, name: 'test', mayIssue: role === 'admin', ...limits });
     return { secret, principal: await keys.authenticateSecret(secret) };
   };
   const [admin, alice, bob] = [
@@ -150,6 +158,7 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
     storage,
     sandboxes,
     keys,
+    caller,
     admin,
     alice,
     bob,

@@ -11,6 +11,7 @@ import { previewsRouter } from './routers/previews.ts';
 import { runsRouter } from './routers/runs.ts';
 import { systemRouter } from './routers/system.ts';
 import { terminalsRouter } from './routers/terminals.ts';
+import { usersRouter } from './routers/users.ts';
 import { router } from './trpc.ts';
 
 /** The whole API. Clients import its type only. */
@@ -26,6 +27,7 @@ export const appRouter = router({
   terminals: terminalsRouter,
   ports: portsRouter,
   previews: previewsRouter,
+  users: usersRouter,
   keys: keysRouter,
   system: systemRouter,
 });

@@ -2,6 +2,8 @@ import type { AgentLimits } from '../../agents/agent.ts';
 import type { Domain } from '../../agents/domain.ts';
 import type { Access } from '../auth/access.ts';
 import type { KeyService } from '../auth/key-service.ts';
+import type { SharingService } from '../auth/sharing-service.ts';
+import type { UserService } from '../auth/user-service.ts';
 import type { PreviewHosts } from '../previews/preview-hosts.ts';
 import type { PreviewService } from '../previews/preview-service.ts';
 import type { ObservedCall } from '../observability/metrics.ts';
@@ -29,6 +31,8 @@ export interface ApiServices {
   readonly previews: PreviewService;
   readonly previewHosts: PreviewHosts;
   readonly keys: KeyService;
+  readonly users: UserService;
+  readonly sharing: SharingService;
   /** Resolves when all that is stored outlives a power cut. */
   readonly flushed: () => Promise<void>;
   readonly about: About;

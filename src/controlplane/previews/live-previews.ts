@@ -1,7 +1,7 @@
 import type { Agent } from '../../agents/agent.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { CaissonError } from '../../kernel/errors.ts';
-import type { KeyId, PreviewId } from '../../kernel/ids.ts';
+import type { AgentId, KeyId, PreviewId, UserId } from '../../kernel/ids.ts';
 import type { GuestClient } from '../../wire/guest-client.ts';
 import { LivePreview } from './live-preview.ts';
 import type { Preview } from './preview.ts';
@@ -55,6 +55,13 @@ export class LivePreviews {
   endKey(keyId: KeyId): void {
     for (const { ended } of this.#questions.values()) ended.add(keyId);
     for (const [id, { live }] of this.#live) if (live.preview.keyId === keyId) this.#drop(id);
+  }
+
+  /** Those of an agent that a user made are judged anew. What is open through them is cut. */
+  endOf({ userId, agentId }: { readonly userId: UserId; readonly agentId: AgentId }): void {
+    for (const [id, { live }] of this.#live) {
+      if (live.preview.createdBy === userId && live.preview.agentId === agentId) this.#drop(id);
+    }
   }
 
   close(): void {

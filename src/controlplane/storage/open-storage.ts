@@ -3,10 +3,12 @@ import { join } from 'node:path';
 import type { AgentStore } from '../../agents/ports.ts';
 import type { CaissonError } from '../../kernel/errors.ts';
 import type { IdentityStore } from '../auth/identity.ts';
+import type { ShareStore } from '../auth/sharing.ts';
 import type { PreviewStore } from '../previews/preview.ts';
 import { createAgentStore } from './agent-store.ts';
 import { createIdentityStore } from './identity-store.ts';
 import { createPreviewStore } from './preview-store.ts';
+import { createShareStore } from './share-store.ts';
 import { takeInstanceLock } from './instance-lock.ts';
 import { openSqlite } from './open-sqlite.ts';
 import { SqliteLog } from './sqlite-log.ts';
@@ -15,8 +17,9 @@ import { StorageAccess } from './storage-access.ts';
 export interface Storage {
   readonly agents: AgentStore;
   readonly identities: IdentityStore;
+  readonly shares: ShareStore;
   readonly previews: PreviewStore;
-  /** As that of `agents`, for both stores. */
+  /** As that of `agents`, for all stores. */
   flushed(): Promise<void>;
   /** Resolves, never rejects, when the disk has failed for good: only a new start can tell what it holds. */
   readonly failed: Promise<CaissonError>;
@@ -43,6 +46,7 @@ export async function openStorage(directory: string): Promise<Storage> {
   return {
     agents: createAgentStore(access),
     identities: createIdentityStore(access),
+    shares: createShareStore(access),
     previews: createPreviewStore(access),
     flushed: async () => await access.flushed(),
     failed: access.failed,

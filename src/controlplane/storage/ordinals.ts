@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 
-type OrderedTable = 'agents' | 'conversations' | 'messages' | 'runs' | 'permissions' | 'api_keys' | 'previews';
+type OrderedTable =
+  'agents' | 'conversations' | 'messages' | 'runs' | 'permissions' | 'api_keys' | 'previews' | 'agent_shares';
 
 /** The next `ordinal` of a table, for a row that is being inserted. */
 export function nextOrdinal(table: OrderedTable): RawBuilder<number> {

@@ -9,6 +9,7 @@ import type { IdentityStore, Principal } from '../../../src/controlplane/auth/id
 import { hashKeySecret, isKeySecret, newKeySecret } from '../../../src/controlplane/auth/key-secret.ts';
 import { KeyService } from '../../../src/controlplane/auth/key-service.ts';
 import { openStorage, type Storage } from '../../../src/controlplane/storage/open-storage.ts';
+import { fullKey } from '../principals.ts';
 import type { Clock } from '../../../src/kernel/clock.ts';
 import { newAgentId, newUserId } from '../../../src/kernel/ids.ts';
 import { silentLogger } from '../../../src/kernel/logger.ts';
@@ -223,7 +224,7 @@ describe('whether a user may still run an agent', () => {
 
   test('its owner and administrators may, others may not, and nobody without a live key', async () => {
     const keys = service();
-    const access = new Access({ agents: storage.agents, identities: storage.identities });
+    const access = new Access({ ...storage, clock });
     const admin = await adminOf(keys);
     const { user, key } = await keys.issue({ user: 'alice', role: 'member', name: 'k' });
     const { user: bob } = await keys.issue({ user: 'bob', role: 'member', name: 'k' });
@@ -239,5 +240,5 @@ describe('whether a user may still run an agent', () => {
 
 async function adminOf(keys: KeyService): Promise<Principal> {
   const { key, user } = await keys.issue({ user: 'root', role: 'admin', name: 'k' });
-  return { userId: user.id, userName: user.name, role: user.role, keyId: key.id };
+  return { userId: user.id, userName: user.name, role: user.role, keyId: key.id, ...fullKey };
 }

@@ -11,6 +11,8 @@ import { PreviewHosts } from '../../../src/controlplane/previews/preview-hosts.t
 import { CookieSigner, hashPreviewToken, newPreviewToken } from '../../../src/controlplane/previews/preview-secrets.ts';
 import { PreviewService } from '../../../src/controlplane/previews/preview-service.ts';
 import type { Preview } from '../../../src/controlplane/previews/preview.ts';
+import { Access } from '../../../src/controlplane/auth/access.ts';
+import { fullKey } from '../principals.ts';
 import type { Role } from '../../../src/controlplane/auth/identity.ts';
 import { newAgentId, newKeyId, newPreviewId, newUserId } from '../../../src/kernel/ids.ts';
 import { silentLogger } from '../../../src/kernel/logger.ts';
@@ -163,7 +165,12 @@ describe('one preview', () => {
 
 describe('who made a preview', () => {
   /** What a visitor with a link and with a cookie gets, when its maker is this user now. */
-  async function opened(maker: { readonly isOwner: boolean; readonly role: Role; readonly revokedAt?: number }) {
+  async function opened(maker: {
+    readonly isOwner: boolean;
+    readonly role: Role;
+    readonly revokedAt?: number;
+    readonly expiresAt?: number;
+  }) {
     const clock = new HandClock();
     const userId = maker.isOwner ? ownerId : newUserId();
     const preview = previewOf(clock, userId);
@@ -192,12 +199,20 @@ describe('who made a preview', () => {
               createdAt: 0,
               lastUsedAt: null,
               revokedAt: maker.revokedAt ?? null,
+              expiresAt: maker.expiresAt ?? null,
+              ...fullKey,
             },
-            user: { id: userId, name: 'maker', role: maker.role, createdAt: 0 },
+            user: { id: userId, name: 'maker', role: maker.role, createdAt: 0, disabledAt: null },
           }),
       },
-      access: { agent: unused },
-      keys: { onRevoked: () => () => undefined },
+      access: new Access({
+        agents: { findAgent: unused, findConversation: unused, findRun: unused, findPermission: unused },
+        identities: { findUser: unused, liveRole: () => Promise.resolve(maker.role) },
+        shares: { findShare: () => Promise.resolve(undefined) },
+        clock,
+      }),
+      keys: { onEnded: () => () => undefined },
+      sharing: { onNarrowed: () => () => undefined },
       guests: { findClient: () => Promise.resolve(undefined) },
       hosts: new PreviewHosts({ domain: 'preview.localhost', publicUrl: null }),
       cookies,

@@ -1,14 +1,14 @@
 import { join } from 'node:path';
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
-import type { AgentStore } from '../../../src/agents/ports.ts';
-import type { PreviewStore } from '../../../src/controlplane/previews/preview.ts';
 import { createAgentStore } from '../../../src/controlplane/storage/agent-store.ts';
 import { openSqlite } from '../../../src/controlplane/storage/open-sqlite.ts';
 import { openStorage } from '../../../src/controlplane/storage/open-storage.ts';
+import { createIdentityStore } from '../../../src/controlplane/storage/identity-store.ts';
 import { createPreviewStore } from '../../../src/controlplane/storage/preview-store.ts';
+import { createShareStore } from '../../../src/controlplane/storage/share-store.ts';
 import { StorageAccess } from '../../../src/controlplane/storage/storage-access.ts';
-import { newIncarnationId, newKeyId, newPreviewId } from '../../../src/kernel/ids.ts';
+import { newIncarnationId, newKeyId, newPreviewId, newUserId } from '../../../src/kernel/ids.ts';
 import { agentStoreContract } from '../../contracts/agent-store.ts';
 import { identityStoreContract } from '../../contracts/identity-store.ts';
 import { aDelta, aMessage, anAgent, aPermission, aRun, now, storedAgent } from '../../contracts/store-records.ts';
@@ -39,7 +39,8 @@ identityStoreContract('SQLite', async () => {
 });
 
 /** An agent with a row in every table that can have one. */
-async function fullAgent(store: AgentStore, previews: PreviewStore): Promise<string> {
+async function fullAgent(access: StorageAccess): Promise<string> {
+  const [store, previews] = [createAgentStore(access), createPreviewStore(access)];
   const { agent, conversation } = await storedAgent(store);
   const run = aRun(conversation);
   const message = aMessage(conversation, { runId: run.id });
@@ -68,6 +69,16 @@ async function fullAgent(store: AgentStore, previews: PreviewStore): Promise<str
     revokedAt: null,
   } as const;
   await previews.insertPreview(preview, { tokenHash: preview.id, mostActive: 1, mostKept: 1 });
+  const user = { id: newUserId(), name: agent.id, role: 'member', createdAt: now, disabledAt: null } as const;
+  await createIdentityStore(access).insertUser(user);
+  const share = {
+    agentId: agent.id,
+    userId: user.id,
+    role: 'viewer',
+    createdBy: agent.ownerId,
+    createdAt: now,
+  } as const;
+  await createShareStore(access).putShare(share, 1);
   return agent.id;
 }
 
@@ -75,8 +86,8 @@ test('deleting an agent empties every table of its rows, and of nothing else', a
   using directory = dataDirectory();
   const db = await openSqlite(join(directory.path, 'caisson.db'));
   const access = new StorageAccess(db);
-  const [store, previews] = [createAgentStore(access), createPreviewStore(access)];
-  const notOfAgents = ['api_keys', 'kysely_migration', 'kysely_migration_lock', 'users'];
+  const store = createAgentStore(access);
+  const notOfAgents = ['api_keys', 'invitations', 'kysely_migration', 'kysely_migration_lock', 'users'];
   const tables = (await db.introspection.getTables({ withInternalKyselyTables: true }))
     .map(({ name }) => name)
     .filter((name) => !notOfAgents.includes(name));
@@ -90,7 +101,7 @@ test('deleting an agent empties every table of its rows, and of nothing else', a
     }
     return counts;
   };
-  const [doomed] = [await fullAgent(store, previews), await fullAgent(store, previews)];
+  const [doomed] = [await fullAgent(access), await fullAgent(access)];
   // A table that stays empty here would not be tested: give `fullAgent` a row for it.
   expect(await count()).toEqual(Object.fromEntries(tables.map((table) => [table, 2])));
   const { id } = (await store.listAgentIds()).find((agent) => agent.id === doomed) ?? anAgent();
