@@ -17,7 +17,7 @@ import { follow, type FollowOptions, send, type SendOptions, type Turn } from '.
  */
 export interface CaissonClient extends Pick<
   Calls,
-  'agents' | 'conversations' | 'runs' | 'changes' | 'permissions' | 'ports' | 'previews' | 'keys' | 'system'
+  'agents' | 'conversations' | 'runs' | 'changes' | 'permissions' | 'ports' | 'previews' | 'users' | 'keys' | 'system'
 > {
   /** Where the control plane is. */
   readonly url: string;
@@ -66,6 +66,7 @@ export function createCaissonClient(options: EndpointOptions): CaissonClient {
     terminals,
     ports,
     previews,
+    users,
     keys,
     system,
   } = calls;
@@ -92,6 +93,7 @@ export function createCaissonClient(options: EndpointOptions): CaissonClient {
     },
     ports,
     previews,
+    users,
     keys,
     system,
     terminals: {

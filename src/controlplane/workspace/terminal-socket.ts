@@ -36,7 +36,7 @@ export function terminalSocketRoute(workspaces: Workspaces): WebSocketRoute {
       if (!request.success) {
         throw new CaissonError('BAD_REQUEST', `The query is not valid: ${request.error.issues[0]?.message ?? ''}.`);
       }
-      if (!mayDrive && request.data.as === 'driver') throw mayOnlyObserve();
+      if (!mayDrive && request.data.as === 'driver') return (socket) => refuse(socket, mayOnlyObserve());
       const { userName: name } = demand.principal;
       const as = mayDrive ? request.data.as : 'observer';
       try {
