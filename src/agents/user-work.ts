@@ -44,10 +44,11 @@ export class UserWork {
     return own.length;
   }
 
-  async #cancel({ id }: Run, by: UserId): Promise<boolean> {
+  /** Whether it is this call that asked. */
+  async #cancel({ id, cancelRequested }: Run, by: UserId): Promise<boolean> {
     try {
       await this.#dependencies.runs.cancel(id, by);
-      return true;
+      return !cancelRequested;
     } catch (thrown) {
       if (thrown instanceof CaissonError && (thrown.code === 'RUN_ENDED' || thrown.code === 'RUN_NOT_FOUND'))
         return false;

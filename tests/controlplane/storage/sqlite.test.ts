@@ -11,6 +11,7 @@ import { StorageAccess } from '../../../src/controlplane/storage/storage-access.
 import { newIncarnationId, newKeyId, newPreviewId, newUserId } from '../../../src/kernel/ids.ts';
 import { agentStoreContract } from '../../contracts/agent-store.ts';
 import { identityStoreContract } from '../../contracts/identity-store.ts';
+import { shareStoreContract } from '../../contracts/share-store.ts';
 import { aDelta, aMessage, anAgent, aPermission, aRun, now, storedAgent } from '../../contracts/store-records.ts';
 import { dataDirectory } from './data-directory.ts';
 
@@ -31,6 +32,18 @@ identityStoreContract('SQLite', async () => {
   const storage = await openStorage(directory.path);
   return {
     store: storage.identities,
+    close: async () => {
+      await storage.close();
+      directory[Symbol.dispose]();
+    },
+  };
+});
+
+shareStoreContract('SQLite', async () => {
+  const directory = dataDirectory();
+  const storage = await openStorage(directory.path);
+  return {
+    ...storage,
     close: async () => {
       await storage.close();
       directory[Symbol.dispose]();
