@@ -4,6 +4,8 @@ import { agentSchema } from '../../src/controlplane/api/schemas/agent.ts';
 import { conversationSchema, messageSchema } from '../../src/controlplane/api/schemas/conversation.ts';
 import { keySchema } from '../../src/controlplane/api/schemas/key.ts';
 import { permissionSchema } from '../../src/controlplane/api/schemas/permission.ts';
+import { shareSchema } from '../../src/controlplane/api/schemas/share.ts';
+import { userSchema } from '../../src/controlplane/api/schemas/user.ts';
 import { runSchema, waitOutcomeSchema } from '../../src/controlplane/api/schemas/run.ts';
 import * as ids from '../../src/kernel/ids.ts';
 import {
@@ -26,6 +28,8 @@ const shapes = {
   Run: runSchema,
   WaitOutcome: waitOutcomeSchema,
   Permission: permissionSchema,
+  User: userSchema,
+  Share: shareSchema,
   ApiKey: keySchema,
   ContentBlock: contentBlockSchema,
   ToolContent: toolContentSchema,

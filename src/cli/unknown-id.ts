@@ -8,6 +8,7 @@ const fields: Readonly<Record<string, readonly [noun: string, code: ErrorCode]>>
   runId: ['run', 'RUN_NOT_FOUND'],
   permissionId: ['permission request', 'PERMISSION_NOT_FOUND'],
   keyId: ['API key', 'KEY_NOT_FOUND'],
+  userId: ['user', 'USER_NOT_FOUND'],
   processId: ['process', 'PROCESS_NOT_FOUND'],
   terminalId: ['terminal', 'TERMINAL_NOT_FOUND'],
   checkpointId: ['checkpoint', 'CHECKPOINT_NOT_FOUND'],

@@ -70,6 +70,12 @@ export class Access implements RunAccess {
     return granted;
   }
 
+  /** Whether it exists for the caller. Throws FORBIDDEN where it does, and the caller may not do this. */
+  async sees(demand: Demand, id: AgentId): Promise<boolean> {
+    this.permit(demand);
+    return (await this.#granted(demand, id)) !== undefined;
+  }
+
   async conversation(demand: Demand, id: ConversationId): Promise<Conversation> {
     this.permit(demand);
     const conversation = await this.#options.agents.findConversation(id);

@@ -12,7 +12,7 @@ export interface KnownUser {
 }
 
 /** What users have under way and leave behind. */
-export interface UserWork {
+interface UserWork {
   /** Cancels the runs that a user started and those of its agents, and stops the sandboxes of its agents. */
   end(userId: UserId, by: UserId): Promise<{ readonly runs: number; readonly sandboxes: number }>;
   /** Deletes the user's agents, with all that is theirs. */

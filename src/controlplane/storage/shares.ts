@@ -1,7 +1,7 @@
 import type { Kysely, Selectable } from 'kysely';
+import { CaissonError } from '../../kernel/errors.ts';
 import type { AgentId, UserId } from '../../kernel/ids.ts';
 import type { Share, ShareRole } from '../auth/sharing.ts';
-import { agentNotFound } from './agents.ts';
 import { compiledQuery } from './compiled-query.ts';
 import type { AgentSharesTable, Database } from './database.ts';
 import { nextOrdinal } from './ordinals.ts';
@@ -55,7 +55,7 @@ export async function put(db: Kysely<Database>, share: Share, most: number): Pro
   }
   if (others.length >= most) return 'full';
   const agent = await db.selectFrom('agents').select('ordinal').where('id', '=', share.agentId).executeTakeFirst();
-  if (agent === undefined) throw agentNotFound(share.agentId);
+  if (agent === undefined) throw new CaissonError('AGENT_NOT_FOUND', `There is no agent ${share.agentId}.`);
   await db
     .insertInto('agent_shares')
     .values({

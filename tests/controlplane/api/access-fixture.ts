@@ -10,7 +10,7 @@ export interface AccessFixture extends AsyncDisposable {
   readonly server: RunningServer;
   readonly callers: Readonly<Record<Standing, Caller>>;
   /** One of everything, with a run under way that asks for permission; and a user who owns nothing, with a key. */
-  makeThings(): Promise<Ids>;
+  readonly makeThings: () => Promise<Ids>;
 }
 
 export async function openAccess(): Promise<AccessFixture> {

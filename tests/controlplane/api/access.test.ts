@@ -200,6 +200,10 @@ describe('a narrowed key of the owner', () => {
     const second = await server.query(caller, 'agents.list', { limit: 1, cursor: nextCursor });
     expect(items.map(({ id }) => id)).toEqual([agentId]);
     expect(second.data).toMatchObject({ items: [{ id: theirs.agentId }], nextCursor: null });
+    const byName = await server.query(caller, 'agents.get', { name: 'theirs-1' });
+    expect(byName.data).toMatchObject({ id: theirs.agentId });
+    const other = await server.caller('owner', 'member', { agents: [newAgentId()] });
+    expect((await server.query(other, 'agents.get', { name: 'theirs-1' })).error?.code).toBe('AGENT_NOT_FOUND');
     const permissions = await server.query(caller, 'permissions.list');
     expect(permissions.data).toMatchObject({ items: [{ agentId: theirs.agentId }, { agentId }] });
     expect((await server.mutate(caller, 'agents.create', { name: 'x' })).error?.code).toBe('FORBIDDEN');

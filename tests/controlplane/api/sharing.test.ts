@@ -35,7 +35,9 @@ test('agents that are shared stand among the own ones, the newest first, page by
   expect(seen).toEqual([`${last} own`, `${edited} use`, `${viewed} view`, `${mine} own`]);
   expect((await server.query(server.bob, 'system.sandboxes')).data).toMatchObject({ running: 4 });
   const scoped = await server.caller('bob', 'member', { scopes: ['view'] });
-  expect((await server.query(scoped, 'agents.list')).data).toMatchObject({ items: Array(4).fill({ access: 'view' }) });
+  expect((await server.query(scoped, 'agents.list')).data).toMatchObject({
+    items: Array.from({ length: 4 }, () => ({ access: 'view' })),
+  });
 });
 
 test('sharing again changes what it is shared as, and keeps the order', async () => {

@@ -127,7 +127,7 @@ describe('a terminal', () => {
     const { id: terminalId } = await workspace.client.terminals.open.mutate({ agentId, command: ['cat'] });
     const attached = open('viewer', `terminals/${terminalId}?token=${'v'.repeat(16)}`);
     const told: string[] = [];
-    attached.on('message', (data, isBinary) => !isBinary && told.push(String(data)));
+    attached.on('message', (data: Buffer, isBinary) => !isBinary && told.push(data.toString()));
     await until('it is attached', () => told.some((text) => text.includes('"situation"')));
     expect(told.find((text) => text.includes('"situation"'))).toContain('"driver":null');
     attached.send(JSON.stringify({ type: 'take' }));

@@ -92,7 +92,9 @@ export const agentsRouter = router({
       const { domain, access } = ctx.services;
       if ('agentId' in input) return await access.shown(ctx.principal, await access.agent(ctx.demand, input.agentId));
       const agent = await domain.agents.findByName(ctx.principal.userId, input.name);
-      if (agent === undefined) throw new CaissonError('AGENT_NOT_FOUND', `You have no agent called ${input.name}.`);
+      if (agent === undefined || !(await access.sees(ctx.demand, agent.id))) {
+        throw new CaissonError('AGENT_NOT_FOUND', `You have no agent called ${input.name}.`);
+      }
       return await access.shown(ctx.principal, agent);
     }),
 
@@ -192,12 +194,7 @@ export const agentsRouter = router({
     .output(z.object({ agentId: agentIdSchema, existed: z.boolean() }))
     .mutation(async ({ ctx, input: { agentId } }) => {
       const { domain, access } = ctx.services;
-      try {
-        await access.agent(ctx.demand, agentId);
-      } catch (thrown) {
-        if (thrown instanceof CaissonError && thrown.code === 'AGENT_NOT_FOUND') return { agentId, existed: false };
-        throw thrown;
-      }
+      if (!(await access.sees(ctx.demand, agentId))) return { agentId, existed: false };
       await domain.agents.delete(agentId);
       return { agentId, existed: true };
     }),
