@@ -201,7 +201,7 @@ export function createServer(options: ServerOptions): Server {
       return await reply.code(503).send({ status: 'unavailable' });
     }
   });
-  serveMetrics(app, { keys: services.keys, metrics });
+  serveMetrics(app, { keys: services.keys, access: services.access, metrics });
   const observeCall = (call: ObservedCall): void => metrics.call(call);
   const apiServices = { ...services, subscriptions, observeCall, draining: draining.signal };
   serveTrpc(app, { services: apiServices, calls, held, logger, stallMs, pulseMs });

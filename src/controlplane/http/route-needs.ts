@@ -2,6 +2,7 @@ import type { Need } from '../auth/needs.ts';
 
 /** What each route of the API beside tRPC needs. `WS`: a WebSocket. */
 export const routeNeeds = {
+  'GET /metrics': 'oversee',
   'GET /v1/agents/:agentId/file': 'view',
   'HEAD /v1/agents/:agentId/file': 'view',
   'PUT /v1/agents/:agentId/file': 'use',

@@ -96,6 +96,10 @@ const file = 'file?path=a';
 const tar = new Uint8Array(1_024); // an empty one
 /** Every route; the compiler asks for a new one. */
 const requests = {
+  'GET /metrics': async (by) => {
+    const { status } = await fetch(`${workspace.url}/metrics`, { headers: bearer(by) });
+    return status === 403 ? 'FORBIDDEN' : status === 200 ? 'ok' : String(status);
+  },
   'GET /v1/agents/:agentId/file': (by) => http(by, 'GET', file),
   'HEAD /v1/agents/:agentId/file': (by) => http(by, 'HEAD', file),
   'PUT /v1/agents/:agentId/file': (by) => http(by, 'PUT', 'file?path=b', new Uint8Array(3)),
