@@ -85,6 +85,8 @@ export function identityStoreContract(
       expect(await store.listKeys(one.user.id)).toEqual([three, one]);
       expect(await store.listKeys(null)).toEqual([three, two, one]);
       expect(await store.listKeys(newUserId())).toEqual([]);
+      await store.revokeKey(one.key.id, now);
+      expect(await store.listLiveKeyIds(one.user.id)).toEqual([three.key.id]);
     });
 
     test('a user has a role for as long as it has a key that is not revoked', async () => {

@@ -90,6 +90,8 @@ export interface IdentityStore {
   findKey(id: KeyId): Promise<KeyWithUser | undefined>;
   /** Of one user, or of everyone when null; newest first; at most 1,000. */
   listKeys(userId: UserId | null): Promise<readonly KeyWithUser[]>;
+  /** Of one user: all that are not revoked. */
+  listLiveKeyIds(userId: UserId): Promise<readonly KeyId[]>;
   /**
    * Revokes the key unless it is the last full key of an admin: one that nothing narrows and that does not expire. Says which
    * of the three it was. Atomic.

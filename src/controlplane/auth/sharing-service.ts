@@ -23,7 +23,7 @@ export interface SharedWith {
 
 interface SharingServiceOptions {
   readonly store: ShareStore;
-  readonly identities: Pick<IdentityStore, 'findUser' | 'findUserByName' | 'listKeys'>;
+  readonly identities: Pick<IdentityStore, 'findUser' | 'findUserByName' | 'listLiveKeyIds'>;
   readonly access: Pick<Access, 'agent'>;
   readonly clock: Pick<Clock, 'now'>;
 }
@@ -101,8 +101,7 @@ export class SharingService {
   }
 
   async #narrowed(agentId: AgentId, userId: UserId): Promise<void> {
-    const keys = await this.#options.identities.listKeys(userId);
-    const keyIds = keys.filter(({ key }) => key.revokedAt === null).map(({ key }) => key.id);
+    const keyIds = await this.#options.identities.listLiveKeyIds(userId);
     for (const listener of this.#listeners) listener({ agentId, userId, keyIds });
   }
 

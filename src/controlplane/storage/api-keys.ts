@@ -47,6 +47,16 @@ export async function list(db: Kysely<Database>, userId: UserId | null): Promise
   return (await wanted.execute()).map(toKeyOfUser);
 }
 
+export async function listLiveIds(db: Kysely<Database>, userId: UserId): Promise<readonly KeyId[]> {
+  const rows = await db
+    .selectFrom('api_keys')
+    .select('id')
+    .where('user_id', '=', userId)
+    .where('revoked_at', 'is', null)
+    .execute();
+  return rows.map(({ id }) => id);
+}
+
 /** Needs a transaction. Errors: KEY_NOT_FOUND. */
 export async function revoke(
   db: Kysely<Database>,

@@ -19,6 +19,7 @@ export function createIdentityStore(access: StorageAccess): IdentityStore {
     findKeyByHash: async (secretHash) => await keys.findByHash(access.db, secretHash),
     findKey: async (id) => await keys.find(access.db, id),
     listKeys: async (userId) => await keys.list(access.db, userId),
+    listLiveKeyIds: async (userId) => await keys.listLiveIds(access.db, userId),
     revokeKey: async (id, at) => await access.transaction(async (tx) => await keys.revoke(tx, id, at)),
     touchKey: async (id, at) => await keys.touch(access.db, id, at),
 

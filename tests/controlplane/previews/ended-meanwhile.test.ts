@@ -65,6 +65,30 @@ describe('a preview that is ended while the store is asked about it', () => {
     expect(await finding).toBeUndefined();
   });
 
+  test('by what its maker may no longer do is not let in, nor what is open; one of somebody else is', async () => {
+    const clock = new HandClock();
+    const [maker, other] = [newUserId(), newUserId()];
+    const [asked, open, others] = [previewOf(clock, maker), previewOf(clock, maker), previewOf(clock, other)];
+    const gate = Promise.withResolvers<void>();
+    const previews = new LivePreviews({
+      load: async (id) => {
+        if (id === asked.id) await gate.promise;
+        return { preview: [asked, open, others].find((each) => each.id === id) ?? asked, agent };
+      },
+      findGuest: () => Promise.resolve(undefined),
+      clock,
+    });
+    const cuts: string[] = [];
+    (await previews.find(open.id))?.enter('request', () => cuts.push('of the maker'));
+    (await previews.find(others.id))?.enter('request', () => cuts.push('of another'));
+    const finding = previews.find(asked.id);
+    previews.endOf({ userId: maker, agentId: agent.id });
+    gate.resolve();
+    expect(await finding).toBeUndefined();
+    expect(cuts).toEqual(['of the maker']);
+    previews.close();
+  });
+
   test('keeps nobody else waiting, and the store is asked once for all who visit it', async () => {
     const clock = new HandClock();
     const [ended, live] = [previewOf(clock), previewOf(clock)];

@@ -123,6 +123,7 @@ async function useIdentityStore(store: IdentityStore): Promise<void> {
   await store.findKey(key.id);
   await store.listKeys(user.id);
   await store.listKeys(null);
+  await store.listLiveKeyIds(user.id);
   await store.touchKey(key.id, now);
   await store.revokeKey(key.id, now);
   await store.listUsers();
