@@ -1,18 +1,13 @@
 import { initTRPC } from '@trpc/server';
 import { CaissonError, type ErrorBody } from '../../kernel/errors.ts';
 import type { Demand } from '../auth/access.ts';
-import type { Need } from '../auth/needs.ts';
 import { ApiContext } from './api-context.ts';
 import { errorBodyOf, isDefect, toTrpcError } from './error-mapping.ts';
+import type { ProcedureMeta } from './procedure-meta.ts';
 import type { RequestContext } from './request-context.ts';
 
 /** How clients find a dead subscription: a ping at least this often, and how long they wait for one. */
 export const subscriptionHeartbeat = { pingIntervalMs: 15_000, reconnectAfterInactivityMs: 40_000 } as const;
-
-/** What each procedure declares. */
-interface ProcedureMeta {
-  readonly needs: Need;
-}
 
 const t = initTRPC
   .context<RequestContext>()
