@@ -6,7 +6,7 @@ import type { Clock } from '../../kernel/clock.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import type { AgentId, ConversationId, PermissionId, RunId, UserId } from '../../kernel/ids.ts';
 import type { IdentityStore, Principal, Role } from './identity.ts';
-import { agentLevels, type AgentLevel, covers, isAtLeast, type Need, refusalOf } from './needs.ts';
+import { agentLevels, type AgentLevel, covers, isAtLeast, type Need, needs, refusalOf } from './needs.ts';
 import { shareLevels, type ShareStore } from './sharing.ts';
 
 interface AccessOptions {
@@ -48,7 +48,13 @@ export class Access implements RunAccess {
   /** Throws FORBIDDEN where the caller may not do this at all, whatever it is about. */
   permit({ principal, need }: Demand): void {
     const refusal = refusalOf(principal, need);
-    if (refusal !== undefined) throw new CaissonError('FORBIDDEN', refusal, { details: { need } });
+    if (refusal === undefined) return;
+    const { role, mayIssue } = principal;
+    const hint =
+      needs[need].issues && role === 'admin' && !mayIssue
+        ? 'Use the key in `admin.key` of the data directory.'
+        : 'Ask an administrator.';
+    throw new CaissonError('FORBIDDEN', refusal, { hint, details: { need } });
   }
 
   /** Which agents a listing may show. */
