@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Standing, standings, type Verdict, verdictOf } from '../../../scripts/docs/verdicts.ts';
 import { type Need, type Scope, scopes } from '../../../src/controlplane/auth/needs.ts';
 import { agentIdSchema, newAgentId } from '../../../src/kernel/ids.ts';
+import { keylessPaths } from '../../../src/controlplane/http/trpc-route.ts';
 import { procedureNeeds, procedureTypes } from '../procedure-types.ts';
 import { type AccessFixture, ask, openAccess, type Outcome } from './access-fixture.ts';
 import { accessRows, type Ids, idsOfNobody, type Row } from './access-rows.ts';
@@ -48,6 +49,15 @@ test('every procedure says what it needs, and has a row', () => {
   const paths = [...procedureTypes.keys()].toSorted();
   expect(paths.filter((path) => procedureNeeds.get(path) === undefined)).toEqual([]);
   expect(Object.keys(accessRows).toSorted()).toEqual(paths);
+});
+
+test('a body is read without a key only of what needs none, and only where it is small', async () => {
+  const keyless = [...procedureNeeds].filter(([, need]) => need === 'nothing').map(([path]) => path);
+  expect([...keylessPaths].toSorted()).toEqual(keyless.toSorted());
+  const large = await fixture.server.mutate(null, 'users.accept', { invitation: 'x'.repeat(4_096) });
+  expect([large.status, large.error?.code]).toEqual([401, 'UNAUTHORIZED']);
+  const batch = await fixture.server.mutate(null, 'users.accept,agents.create?batch=1', {});
+  expect([batch.status, batch.error?.code]).toEqual([401, 'UNAUTHORIZED']);
 });
 
 /** Where a list of one's own decides, and not a standing. */
