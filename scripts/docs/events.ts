@@ -30,6 +30,8 @@ const when = {
   'usage.updated': "How full the model's context is, in tokens.",
   'workspace.restored':
     'Somebody put files back as they were before a run, or at a checkpoint: those in `paths`, or all where there are none. `undo` is how it was just before.',
+  'quota.changed':
+    'Of a quota that this agent uses, 80 % are used (`near`), or all of it (`spent`): of its user, its own, or that of a conversation.',
   'harness.other': 'Something that Caisson has no word for, as the harness sent it.',
   'harness.exited': 'The harness died or was ended. The next turn starts it again.',
   'port.opened': 'A program in the sandbox listens on a port. Told within about a second.',

@@ -6,6 +6,12 @@ import { keySchema } from '../../src/controlplane/api/schemas/key.ts';
 import { permissionSchema } from '../../src/controlplane/api/schemas/permission.ts';
 import { shareSchema } from '../../src/controlplane/api/schemas/share.ts';
 import { userSchema } from '../../src/controlplane/api/schemas/user.ts';
+import {
+  limitsChangeSchema,
+  planSchema,
+  quotaHolderSchema,
+  statementSchema,
+} from '../../src/controlplane/api/schemas/quota.ts';
 import { runSchema, waitOutcomeSchema } from '../../src/controlplane/api/schemas/run.ts';
 import * as ids from '../../src/kernel/ids.ts';
 import {
@@ -31,6 +37,10 @@ const shapes = {
   User: userSchema,
   Share: shareSchema,
   ApiKey: keySchema,
+  QuotaStatement: statementSchema,
+  QuotaPlan: planSchema,
+  QuotaHolder: quotaHolderSchema,
+  LimitsChange: limitsChangeSchema,
   ContentBlock: contentBlockSchema,
   ToolContent: toolContentSchema,
   PermissionOption: permissionOptionSchema,

@@ -10,11 +10,12 @@ import type { Agent, AgentActivity, AgentLimits, Conversation } from './agent.ts
 import type { EventData } from './event.ts';
 import type { EventLog } from './event-log.ts';
 import type { Permission } from './permission.ts';
-import type { AgentFilter, AgentStore, Page, PageRequest, Sandboxes } from './ports.ts';
+import { sandboxRefusal } from './owner-room.ts';
+import type { AgentFilter, AgentStore, Page, PageRequest, Quotas, Sandboxes } from './ports.ts';
+import { quotaExceeded } from './quota-exceeded.ts';
 import type { Run } from './run.ts';
 import type { RunExecutor } from './run-executor.ts';
 import type { RunWaiters } from './run-waiters.ts';
-import type { DomainSettings } from './settings.ts';
 
 interface AgentServiceDependencies {
   readonly store: AgentStore;
@@ -24,7 +25,7 @@ interface AgentServiceDependencies {
   readonly sandboxes: Sandboxes;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly settings: DomainSettings;
+  readonly quotas: Quotas;
 }
 
 /** Between two attempts to finish a deletion. */
@@ -65,6 +66,7 @@ interface SandboxTally {
   readonly failed: number;
 }
 
+type QuotaCrossed = Omit<Extract<EventData, { type: 'quota.changed' }>, 'type'>;
 type WorkspaceRestored = Omit<Extract<EventData, { type: 'workspace.restored' }>, 'type'>;
 
 export class AgentService {
@@ -77,31 +79,37 @@ export class AgentService {
 
   /**
    * Stores the agent and answers; its sandbox is brought up in the background, and again on the next message should that
-   * fail. Errors: NAME_TAKEN, LIMIT_REACHED; neither changes anything.
+   * fail. Where the owner's quotas have no room for one more sandbox, it is left for later. Errors: NAME_TAKEN,
+   * QUOTA_EXCEEDED for one agent too many; neither changes anything.
    */
   async create(request: NewAgent): Promise<Agent> {
-    const { log, clock, settings, logger, sandboxes } = this.#dependencies;
+    const { log, clock, quotas, logger, sandboxes } = this.#dependencies;
     const now = clock.now();
-    const agent: Agent = {
+    const limits = await quotas.limitsOf(request.ownerId);
+    const wanted: Agent = {
       ...request,
       id: newAgentId(),
       createdAt: now,
       deleting: false,
       sandbox: { state: 'starting' },
     };
-    await log.write(agent.id, async (tx, record) => {
-      if ((await tx.findAgentByName(agent.ownerId, agent.name)) !== undefined) {
-        throw new CaissonError('NAME_TAKEN', `You already have an agent called ${agent.name}.`);
+    const agent = await log.write(wanted.id, async (tx, record) => {
+      if ((await tx.findAgentByName(wanted.ownerId, wanted.name)) !== undefined) {
+        throw new CaissonError('NAME_TAKEN', `You already have an agent called ${wanted.name}.`);
       }
-      const used = await tx.countAgents(agent.ownerId);
-      if (used >= settings.maxAgentsPerUser) {
-        throw new CaissonError('LIMIT_REACHED', `You have ${used} agents; ${settings.maxAgentsPerUser} are allowed.`, {
-          details: { limit: settings.maxAgentsPerUser, used },
-        });
+      const used = limits.agents === null ? 0 : await tx.countAgents(wanted.ownerId);
+      if (limits.agents !== null && used >= limits.agents) {
+        const hint = 'Delete what you no longer need, or ask an administrator for more.';
+        throw quotaExceeded({ dimension: 'agents', limit: limits.agents, used, asked: 1, hint });
       }
+      const refusal = await sandboxRefusal(tx, wanted, limits);
+      const agent: Agent =
+        refusal === undefined ? wanted : { ...wanted, sandbox: { state: 'stopped', reason: refusal.message } };
       await tx.insertAgent(agent);
       record({ conversationId: null, runId: null, at: now, data: { type: 'agent.created', name: agent.name } });
+      return agent;
     });
+    if (agent.sandbox.state !== 'starting') return agent;
     sandboxes.ensureGuest(agent).catch((error: unknown) => {
       logger.warn(
         { agentId: agent.id, code: toCaissonError(error).code, err: error },
@@ -180,6 +188,16 @@ export class AgentService {
     });
   }
 
+  /** Records that use by this agent has taken a quota past a mark; an agent that is gone meanwhile has no log for it. */
+  async quotaCrossed(id: AgentId, crossing: QuotaCrossed): Promise<void> {
+    const { log, clock } = this.#dependencies;
+    await log.write(id, async (tx, record) => {
+      if ((await tx.findAgent(id)) === undefined) return;
+      const data = { type: 'quota.changed' as const, ...crossing };
+      record({ conversationId: null, runId: null, at: clock.now(), data });
+    });
+  }
+
   /**
    * Resolves when no sandbox, volume or row of the agent is left. Idempotent: a missing agent is no error. Once begun it
    * goes on by itself, also after a restart. Errors: PROVIDER_UNAVAILABLE; the agent then stays `deleting` until it is done.
@@ -228,5 +246,6 @@ export class AgentService {
     });
     log.close(id);
     waiters.agentDeleted(id);
+    executor.roomFreed(agent.ownerId);
   }
 }

@@ -7,7 +7,8 @@ import { ConversationService } from './conversation-service.ts';
 import { EventLog } from './event-log.ts';
 import { JournalApplier } from './journal-applier.ts';
 import { AnsweredPermissions, PermissionService } from './permission-service.ts';
-import type { Access, AgentStore, SandboxObserver, Sandboxes } from './ports.ts';
+import type { Access, AgentStore, Quotas, SandboxObserver, Sandboxes } from './ports.ts';
+import { RoomMaker } from './room-maker.ts';
 import { endsRun } from './run-ending.ts';
 import { RunExecutor } from './run-executor.ts';
 import { RunService } from './run-service.ts';
@@ -37,27 +38,31 @@ interface DomainParts {
   readonly store: AgentStore;
   readonly connectSandboxes: (observer: SandboxObserver) => Sandboxes;
   readonly access: Access;
+  readonly quotas: Quotas;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly settings: DomainSettings;
 }
 
 export function createDomain(parts: DomainParts): Domain {
-  const { store, access, clock, logger, settings } = parts;
+  const { store, access, quotas, clock, logger, settings } = parts;
   const log = new EventLog({ store, retention: settings.eventRetention, logger });
   const waiters = new RunWaiters();
   const answers = new AnsweredPermissions();
   const { permissionTimeoutMs } = settings;
   const applier = new JournalApplier({ log, clock, answers, permissionTimeoutMs });
-  const sandboxes = parts.connectSandboxes(new StoringSandboxObserver({ store, log, applier, clock }));
-  const executor = new RunExecutor({ store, log, waiters, sandboxes, access, clock, logger, settings });
-  const agents = new AgentService({ store, log, executor, waiters, sandboxes, clock, logger, settings });
+  const room = new RoomMaker({ store, quotas, sandboxes: () => sandboxes, logger, isOn: settings.sleepIdleSandboxes });
+  const observer = new StoringSandboxObserver({ store, log, applier, clock, quotas, room });
+  const sandboxes: Sandboxes = parts.connectSandboxes(observer);
+  const executor = new RunExecutor({ store, log, waiters, sandboxes, access, quotas, room, clock, logger, settings });
+  const agents = new AgentService({ store, log, executor, waiters, sandboxes, clock, logger, quotas });
   const conversations = new ConversationService({ store, log, executor, sandboxes, clock, logger });
-  const runs = new RunService({ store, log, executor, waiters, clock, settings });
+  const runs = new RunService({ store, log, executor, waiters, clock, quotas, room, settings });
   log.onStored((event) => {
     if (event.type === 'sandbox.status') {
       const { agentId, state, incarnation, message: reason } = event;
       logger.info({ agentId, state, incarnation, reason }, 'the state of a sandbox has changed');
+      if (state === 'stopped' || state === 'failed') executor.sandboxDown(agentId);
     }
     if (!endsRun(event)) return;
     waiters.runEnded(event.runId);

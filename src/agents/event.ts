@@ -85,6 +85,16 @@ const domainEventSchemas = [
     removed: z.int().min(0),
   }),
   z.object({
+    type: z.literal('quota.changed'),
+    dimension: z.string(),
+    of: z.enum(['user', 'agent', 'conversation']),
+    mark: z.enum(['near', 'spent']),
+    limit: z.number(),
+    used: z.number(),
+    /** Milliseconds since the epoch. Null: not by itself. */
+    resetsAt: z.int().nullable(),
+  }),
+  z.object({
     type: z.literal('harness.exited'),
     exitCode: z.int().nullable(),
     signal: z.string().nullable(),

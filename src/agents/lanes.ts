@@ -11,6 +11,16 @@ export interface Lane<Key, Owner> {
   readonly owner: Owner;
 }
 
+/**
+ * What a task says that cannot go on yet. It gives up its place, keeps its lane, and is called again, in turn, when `until`
+ * has resolved, which must not reject.
+ */
+export interface Parked {
+  readonly until: Promise<void>;
+}
+
+type Task = () => Promise<Parked | void>;
+
 /** What is kept of an owner while one of its lanes runs or waits. */
 interface Share<Key> {
   running: number;
@@ -26,7 +36,7 @@ interface Share<Key> {
  */
 export class Lanes<Key, Owner> {
   readonly #limits: LaneLimits;
-  readonly #queues = new Map<Key, (() => Promise<void>)[]>();
+  readonly #queues = new Map<Key, Task[]>();
   readonly #shares = new Map<Owner, Share<Key>>();
   /** Owners with a lane that waits and less than their share, in the order in which they get the next places. */
   readonly #turns = new Set<Owner>();
@@ -37,15 +47,20 @@ export class Lanes<Key, Owner> {
   }
 
   /** The task must handle its own errors. */
-  submit(lane: Lane<Key, Owner>, task: () => Promise<void>): void {
+  submit(lane: Lane<Key, Owner>, task: Task): void {
     const queue = this.#queues.get(lane.key);
     if (queue !== undefined) {
       queue.push(task);
       return;
     }
     this.#queues.set(lane.key, [task]);
-    this.#shareOf(lane.owner).ready.push(lane.key);
-    this.#settle(lane.owner);
+    this.#await(lane);
+  }
+
+  /** The head of the lane waits for a place. */
+  #await({ key, owner }: Lane<Key, Owner>): void {
+    this.#shareOf(owner).ready.push(key);
+    this.#settle(owner);
     this.#pump();
   }
 
@@ -66,16 +81,18 @@ export class Lanes<Key, Owner> {
 
   async #runHead({ key, owner }: Lane<Key, Owner>): Promise<void> {
     const queue = this.#queues.get(key);
+    let parked: Parked | void = undefined;
     try {
-      await queue?.[0]?.();
+      parked = await queue?.[0]?.();
     } catch {
       // A task handles its own errors, as submit() says; a lane has to go on in any case.
     } finally {
       const share = this.#shareOf(owner);
       this.#running--;
       share.running--;
-      queue?.shift();
-      if (queue === undefined || queue.length === 0) this.#queues.delete(key);
+      if (parked === undefined) queue?.shift();
+      if (parked !== undefined) void parked.until.then(() => this.#await({ key, owner }));
+      else if (queue === undefined || queue.length === 0) this.#queues.delete(key);
       else share.ready.push(key);
       this.#settle(owner);
       this.#pump();

@@ -1,3 +1,4 @@
+import type { CaissonError } from '../kernel/errors.ts';
 import type { AgentId, ConversationId, IncarnationId, MessageId, PermissionId, RunId, UserId } from '../kernel/ids.ts';
 import type { PermissionAnswer } from '../wire/contract/guest-api.ts';
 import type { JournalEntry } from '../wire/contract/journal-entry.ts';
@@ -54,6 +55,10 @@ export interface AgentStore {
   countAgents(ownerId: UserId): Promise<number>;
   /** Without those that are shared with the owner. Newest first; all of them. */
   listOwnAgents(ownerId: UserId): Promise<readonly Agent[]>;
+  /** Whose sandbox starts or runs: of one owner, or of everyone when null. */
+  listAgentsUp(ownerId: UserId | null): Promise<readonly AgentUp[]>;
+  /** Of all messages of all agents of the owner. */
+  countHistoryBytes(ownerId: UserId): Promise<number>;
   /** All ids, oldest first; for recovery and the orphan reaper. */
   listAgentIds(): Promise<readonly { readonly id: AgentId; readonly deleting: boolean }[]>;
 
@@ -91,11 +96,16 @@ export interface AgentStore {
   journalPosition(agentId: AgentId, incarnation: IncarnationId): Promise<number>;
 }
 
+/** An agent whose sandbox starts or runs, and what that takes. */
+export type AgentUp = Pick<Agent, 'id' | 'ownerId' | 'limits'>;
+
 /** Reads in a transaction see its own writes. */
 export interface AgentTransaction {
   findAgent(id: AgentId): Promise<Agent | undefined>;
   findAgentByName(ownerId: UserId, name: string): Promise<Agent | undefined>;
   countAgents(ownerId: UserId): Promise<number>;
+  listAgentsUp(ownerId: UserId): Promise<readonly AgentUp[]>;
+  countHistoryBytes(ownerId: UserId): Promise<number>;
   insertAgent(agent: Agent): Promise<void>;
   setAgentDeleting(id: AgentId): Promise<void>;
   setSandboxStatus(id: AgentId, status: SandboxStatus): Promise<void>;
@@ -189,6 +199,8 @@ export interface Sandboxes {
    * as long as it takes to know.
    */
   reattach(agent: Agent): Promise<Guest | undefined>;
+  /** Whether it is attached, nothing runs in it but its harness, and nothing listens. */
+  isIdle(agentId: AgentId): Promise<boolean>;
   /** Restarts a sandbox whose guest no longer obeys: a new incarnation follows on the next need. */
   stop(agentId: AgentId, reason: string): Promise<void>;
   /** Detaches, and removes the sandbox with its workspace. Idempotent. */
@@ -213,7 +225,10 @@ export interface SandboxObserver {
   sandboxAttached(agentId: AgentId, incarnation: IncarnationId): Promise<Attachment>;
   /** The sandbox is gone or not to be saved: what was under way in it is over. */
   sandboxLost(agentId: AgentId, reason: string): Promise<void>;
-  /** False when the agent is deleted or being deleted: then nothing may be started. */
+  /**
+   * False when the agent is deleted or being deleted: then nothing may be started. Nor when it rejects, with
+   * QUOTA_EXCEEDED where the owner's quotas have no room.
+   */
   sandboxStarting(agentId: AgentId): Promise<boolean>;
   sandboxFailed(agentId: AgentId, failure: { readonly code: string; readonly message: string }): Promise<void>;
 }
@@ -221,4 +236,33 @@ export interface SandboxObserver {
 /** Whether a user may still act: a queued run is checked again when it starts. */
 export interface Access {
   mayRun(principalId: UserId, agent: Agent): Promise<boolean>;
+}
+
+/** What an owner may have of what is counted from what is there. null = unlimited. */
+export interface OwnerLimits {
+  readonly agents: number | null;
+  readonly runningSandboxes: number | null;
+  /** Of all sandboxes that run. */
+  readonly cpus: number | null;
+  /** Of all sandboxes that run. */
+  readonly memoryBytes: number | null;
+  readonly messageBytes: number | null;
+  readonly historyBytes: number | null;
+}
+
+/** What owners may have and use. Not to be asked inside a transaction. */
+export interface Quotas {
+  limitsOf(ownerId: UserId): Promise<OwnerLimits>;
+  /** The QUOTA_EXCEEDED of an owner, an agent or a conversation that has spent what every turn needs; else undefined. */
+  refusalForRun(of: Pick<Agent, 'id' | 'ownerId'>, conversationId: ConversationId): Promise<CaissonError | undefined>;
+  /** Holds the first minute of a sandbox that is about to start. Rejects with QUOTA_EXCEEDED. */
+  holdMinute(of: Pick<Agent, 'id' | 'ownerId'>): Promise<HeldMinute>;
+  /** Calls `listener`, which must not throw, when limits have changed. */
+  onChanged(listener: () => void): void;
+}
+
+/** It is given back by itself, after a while, when nobody says what became of it. */
+export interface HeldMinute {
+  keep(): Promise<void>;
+  giveBack(): Promise<void>;
 }

@@ -9,8 +9,11 @@ import { recordingActivity } from './activity.ts';
 import type { Agent, Conversation, Message } from './agent.ts';
 import type { EventLog } from './event-log.ts';
 import { Execution } from './execution.ts';
-import { Lanes } from './lanes.ts';
-import type { Access, AgentStore, AgentTransaction, Guest, Sandboxes } from './ports.ts';
+import { Lanes, type Parked } from './lanes.ts';
+import { sandboxRefusal } from './owner-room.ts';
+import type { Access, AgentStore, AgentTransaction, Guest, Quotas, Sandboxes } from './ports.ts';
+import type { RoomMaker } from './room-maker.ts';
+import { RoomQueue } from './room-queue.ts';
 import { isTerminal, type Run, type RunEnd } from './run.ts';
 import { endRun } from './run-ending.ts';
 import type { RunWaiters } from './run-waiters.ts';
@@ -29,6 +32,8 @@ interface ExecutorDependencies {
   readonly waiters: RunWaiters;
   readonly sandboxes: Sandboxes;
   readonly access: Access;
+  readonly quotas: Quotas;
+  readonly room: RoomMaker;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly settings: DomainSettings;
@@ -45,11 +50,13 @@ export class RunExecutor {
   /** Runs that have left the queue, by id; at most `maxConcurrentRuns`. */
   readonly #executions = new Map<RunId, Execution>();
   readonly #drain = new AbortController();
+  readonly #room = new RoomQueue();
 
   constructor(dependencies: ExecutorDependencies) {
     this.#dependencies = dependencies;
     const { maxConcurrentRuns: total, maxConcurrentRunsPerUser: perOwner } = dependencies.settings;
     this.#lanes = new Lanes({ total, perOwner });
+    dependencies.quotas.onChanged(() => this.#room.freedForAll());
   }
 
   get draining(): boolean {
@@ -72,6 +79,7 @@ export class RunExecutor {
   /** Passes on a cancellation that is already stored. A run that has not left the queue needs nothing more. */
   cancel(runId: RunId): void {
     this.#executions.get(runId)?.cancel();
+    this.#room.recall(runId);
   }
 
   /** Gives up every execution of an agent that is deleted. */
@@ -79,13 +87,32 @@ export class RunExecutor {
     for (const execution of this.#executions.values()) if (execution.agentId === agentId) execution.abandon();
   }
 
+  /** A sandbox of this owner no longer runs: a run that waits for room may have it. */
+  roomFreed(ownerId: UserId): void {
+    this.#room.freed(ownerId);
+  }
+
+  /** As `roomFreed`, for the owner of this agent. */
+  sandboxDown(agentId: AgentId): void {
+    if (this.#room.isEmpty) return;
+    const { store, logger } = this.#dependencies;
+    store.findAgent(agentId).then(
+      (agent) => agent && this.#room.freed(agent.ownerId),
+      (err: unknown) => {
+        logger.warn({ agentId, err }, 'it is not known whose sandbox has stopped; all that wait are called');
+        this.#room.freedForAll();
+      },
+    );
+  }
+
   /** Never rejects. A store that fails does not lose the run: it is taken up again from what is stored. */
-  async #execute(runId: RunId): Promise<void> {
+  async #execute(runId: RunId): Promise<Parked | void> {
     const { clock, logger } = this.#dependencies;
     for (let retryMs = firstRetryMs; !this.draining; retryMs = Math.min(retryMs * 2, longestRetryMs)) {
       try {
-        await this.#attempt(runId);
-        return;
+        const parked = await this.#attempt(runId);
+        if (parked === undefined) this.#room.leave(runId);
+        return parked;
       } catch (thrown) {
         logger.error(
           { runId, code: toCaissonError(thrown).code, err: thrown },
@@ -97,30 +124,32 @@ export class RunExecutor {
   }
 
   /** Rejects only with what the store threw. */
-  async #attempt(runId: RunId): Promise<void> {
+  async #attempt(runId: RunId): Promise<Parked | undefined> {
     const { store, logger } = this.#dependencies;
     const run = await store.findRun(runId);
-    if (run === undefined || isTerminal(run.state)) return;
+    if (run === undefined || isTerminal(run.state)) return undefined;
     const execution = new Execution(run.agentId);
     this.#executions.set(runId, execution);
     try {
-      await this.#drive(run, execution);
+      return await this.#drive(run, execution);
     } catch (thrown) {
       // The run ended or its agent was deleted under it, or the control plane goes down: nothing is left to be done here.
-      if (execution.signal.aborted || this.draining) return;
+      if (execution.signal.aborted || this.draining) return undefined;
       const error = toCaissonError(thrown);
       if (error.code === 'STORAGE_UNAVAILABLE') throw error;
       const present = await store.findRun(runId);
-      if (present === undefined || isTerminal(present.state)) return;
+      if (present === undefined || isTerminal(present.state)) return undefined;
       const { agentId } = run;
       logger.error({ runId, agentId, code: error.code, err: error.cause ?? error }, 'a run could not be driven');
       await this.#end(run, { state: 'failed', reason: 'sandbox_unreachable', message: error.message });
+      return undefined;
     } finally {
       this.#executions.delete(runId);
     }
   }
 
-  async #drive(run: Run, execution: Execution): Promise<void> {
+  /** Parked where it has to wait for room for its sandbox. */
+  async #drive(run: Run, execution: Execution): Promise<Parked | undefined> {
     const { store, waiters, access, clock, sandboxes } = this.#dependencies;
     using stack = new DisposableStack();
     const settled = new AbortController();
@@ -130,22 +159,34 @@ export class RunExecutor {
     over.catch(() => execution.abandon());
 
     const agent = await store.findAgent(run.agentId);
-    if (agent === undefined || agent.deleting) return;
+    if (agent === undefined || agent.deleting) return undefined;
     let fenced: Fenced | undefined;
     if (run.state === 'queued') {
       if (!(await access.mayRun(run.startedBy, agent))) {
         const message = 'Its sender may no longer use this agent.';
-        return await this.#end(run, { state: 'rejected', reason: 'access_revoked', message });
+        await this.#end(run, { state: 'rejected', reason: 'access_revoked', message });
+        return undefined;
       }
+      const parked = await this.#awaitRoom(run, agent);
+      if (parked !== undefined) return parked;
       // Where the guest is there already, the beginning of the run and its fence are one write.
       const begun = await this.#begin(run, sandboxes.currentGuest(agent.id));
-      if (begun === 'over') return;
+      if (begun === 'over') return undefined;
       if (begun !== 'unfenced') fenced = begun;
     } else if (run.cancelRequested && run.incarnation === null) {
-      return await this.#end(run, { state: 'canceled', reason: 'canceled_by_user', message: null });
+      await this.#end(run, { state: 'canceled', reason: 'canceled_by_user', message: null });
+      return undefined;
     }
     const present = AbortSignal.any([signal, this.#overSignal(over)]);
-    if (!(await this.#handOver({ run, agent, execution, fenced }, present))) return;
+    try {
+      if (!(await this.#handOver({ run, agent, execution, fenced }, present))) return undefined;
+    } catch (thrown) {
+      // The room that there was has been taken by somebody else.
+      const parked = isLackOfRoom(thrown) ? await this.#awaitRoom(run, agent) : undefined;
+      if (parked === undefined) throw thrown;
+      return parked;
+    }
+    this.#room.leave(run.id);
 
     stack.defer(
       clock.schedule(run.timeoutMs + unresponsiveAfterMs, () => {
@@ -158,6 +199,23 @@ export class RunExecutor {
       }),
     );
     await over;
+    return undefined;
+  }
+
+  /** Undefined when there is room for the sandbox of the run, or it does not wait for any. */
+  async #awaitRoom(run: Run, agent: Agent): Promise<Parked | undefined> {
+    const { store, quotas, room, sandboxes } = this.#dependencies;
+    const isUp = agent.sandbox.state === 'starting' || agent.sandbox.state === 'running';
+    if (run.whenBusy !== 'queue' || isUp || sandboxes.currentGuest(agent.id) !== undefined) return undefined;
+    const { isFirst, called } = this.#room.enter(agent.ownerId, run.id);
+    if (isFirst) await room.makeRoom(agent);
+    const refusal = isFirst ? await sandboxRefusal(store, agent, await quotas.limitsOf(agent.ownerId)) : true;
+    // It may have been canceled before it entered, when nobody could call it back.
+    const present = await store.findRun(run.id);
+    if (refusal === undefined || present === undefined || isTerminal(present.state) || present.cancelRequested) {
+      return undefined;
+    }
+    return { until: called };
   }
 
   /** `queued` → `starting`, fenced to the guest if there is one and it is still the agent's present one. */
@@ -239,6 +297,7 @@ export class RunExecutor {
     } catch (thrown) {
       const error = toCaissonError(thrown);
       if (signal.aborted || error.code === 'STORAGE_UNAVAILABLE') throw thrown;
+      if (run.whenBusy === 'queue' && isLackOfRoom(error) && !execution.canceled.aborted) throw thrown;
       await this.#end(run, endWithoutGuest(error, mayBeUnderWay, execution.canceled.aborted));
       return undefined;
     }
@@ -317,6 +376,12 @@ async function findPrompt(
   const conversation = await from.findConversation(run.conversationId);
   const message = await from.findMessage(run.messageId);
   return conversation && message && { conversation, message };
+}
+
+/** Of a kind that comes back by itself when another sandbox stops. */
+function isLackOfRoom(thrown: unknown): boolean {
+  const { code, details } = toCaissonError(thrown);
+  return code === 'QUOTA_EXCEEDED' && ['running_sandboxes', 'cpu', 'memory'].includes(String(details['dimension']));
 }
 
 function mayBeAskedAgain(thrown: unknown): boolean {

@@ -8,8 +8,11 @@ import { recordingActivity } from './activity.ts';
 import type { Message } from './agent.ts';
 import { defaultTitle, titleFrom } from './conversation-title.ts';
 import type { EventLog } from './event-log.ts';
-import type { AgentStore, IdempotentRequest, Page, PageRequest } from './ports.ts';
-import { isTerminal, type Run } from './run.ts';
+import { requireSandboxRoom } from './owner-room.ts';
+import type { AgentStore, AgentTransaction, IdempotentRequest, Page, PageRequest, Quotas } from './ports.ts';
+import { quotaExceeded } from './quota-exceeded.ts';
+import type { RoomMaker } from './room-maker.ts';
+import { isTerminal, type Run, type WhenBusy } from './run.ts';
 import { endRun } from './run-ending.ts';
 import type { RunExecutor } from './run-executor.ts';
 import type { RunWaiters } from './run-waiters.ts';
@@ -22,6 +25,8 @@ interface StartRequest {
   /** The same key with the same request gives the same answer; with another, IDEMPOTENCY_CONFLICT. */
   readonly idempotencyKey?: string | undefined;
   readonly timeoutMs?: number | undefined;
+  /** Default: `fail`. */
+  readonly whenBusy?: WhenBusy | undefined;
 }
 
 export type AcceptedRun = Pick<IdempotentRequest, 'runId' | 'messageId' | 'acceptedAt'>;
@@ -32,6 +37,8 @@ interface RunServiceDependencies {
   readonly executor: RunExecutor;
   readonly waiters: RunWaiters;
   readonly clock: Clock;
+  readonly quotas: Quotas;
+  readonly room: RoomMaker;
   readonly settings: DomainSettings;
 }
 
@@ -46,16 +53,23 @@ export class RunService {
   /**
    * Stores the message and the run, and answers. A conversation without a title gets one from the message. From here on the run ends in exactly one terminal state.
    * Errors: MESSAGE_EMPTY, MESSAGE_TOO_LARGE, BAD_REQUEST for a time-out beyond the operator's, CONVERSATION_NOT_FOUND,
-   * CONVERSATION_CLOSED, AGENT_DELETING, QUEUE_FULL, IDEMPOTENCY_CONFLICT, DRAINING; none of them changes anything.
+   * CONVERSATION_CLOSED, AGENT_DELETING, QUEUE_FULL, QUOTA_EXCEEDED, IDEMPOTENCY_CONFLICT, DRAINING; none of them changes
+   * anything.
    */
   async start(request: StartRequest): Promise<AcceptedRun> {
-    const { store, log, executor, clock, settings } = this.#dependencies;
-    checkContent(request.content, settings.maxMessageBytes);
+    const { store, log, executor, clock, quotas, room, settings } = this.#dependencies;
+    const bytes = checkContent(request.content, settings.maxMessageBytes);
     checkTimeout(request.timeoutMs, settings.runTimeoutMs);
     if (executor.draining) throw new CaissonError('DRAINING', 'The control plane is shutting down.');
     const conversation = await store.findConversation(request.conversationId);
     if (conversation === undefined) throw conversationNotFound(request.conversationId);
     const { agentId } = conversation;
+    const known = await store.findAgent(agentId);
+    if (known === undefined) throw conversationNotFound(request.conversationId);
+    const limits = await quotas.limitsOf(known.ownerId);
+    checkSize(bytes, limits.messageBytes);
+    const refusal = await quotas.refusalForRun(known, conversation.id);
+    if (refusal === undefined) await room.makeRoom(known);
     const now = clock.now();
     const run: Run = {
       id: newRunId(),
@@ -70,6 +84,7 @@ export class RunService {
       incarnation: null,
       cancelRequested: false,
       usage: null,
+      whenBusy: request.whenBusy ?? 'fail',
       state: 'queued',
       reason: null,
       message: null,
@@ -99,6 +114,9 @@ export class RunService {
           details: { limit: settings.queueLimit, used: ahead },
         });
       }
+      if (refusal !== undefined) throw refusal;
+      if (run.whenBusy === 'fail') await requireSandboxRoom(tx, agent, limits);
+      await requireHistoryRoom(tx, { ownerId: agent.ownerId, bytes, limit: limits.historyBytes });
       if (scope !== undefined) await tx.insertIdempotent(scope, accepted);
       await recordingActivity({ tx, record, agentId, now }, async () => {
         const message: Message = {
@@ -196,7 +214,8 @@ function conversationNotFound(id: ConversationId): CaissonError {
   return new CaissonError('CONVERSATION_NOT_FOUND', `There is no conversation ${id}.`);
 }
 
-function checkContent(content: readonly ContentBlock[], maxBytes: number): void {
+/** Returns its bytes. */
+function checkContent(content: readonly ContentBlock[], maxBytes: number): number {
   const text = content.map((block) => (block.type === 'text' ? block.text : '')).join('');
   if (content.length === 0 || (text.trim() === '' && content.every((block) => block.type === 'text'))) {
     throw new CaissonError('MESSAGE_EMPTY', 'The message has no text.');
@@ -205,11 +224,27 @@ function checkContent(content: readonly ContentBlock[], maxBytes: number): void 
     (sum, block) => sum + Buffer.byteLength(block.type === 'text' ? block.text : JSON.stringify(block.block)),
     0,
   );
-  if (bytes > maxBytes) {
-    throw new CaissonError('MESSAGE_TOO_LARGE', `The message has ${bytes} bytes; ${maxBytes} are allowed.`, {
-      details: { limit: maxBytes, used: bytes },
-    });
-  }
+  checkSize(bytes, maxBytes);
+  return bytes;
+}
+
+function checkSize(bytes: number, limit: number | null): void {
+  if (limit === null || bytes <= limit) return;
+  throw new CaissonError('MESSAGE_TOO_LARGE', `The message has ${bytes} bytes; ${limit} are allowed.`, {
+    details: { dimension: 'message_bytes', limit, used: bytes },
+  });
+}
+
+/** What the agent answers is kept also beyond the limit: the next message is then refused. */
+async function requireHistoryRoom(
+  tx: Pick<AgentTransaction, 'countHistoryBytes'>,
+  { ownerId, bytes, limit }: { readonly ownerId: UserId; readonly bytes: number; readonly limit: number | null },
+): Promise<void> {
+  if (limit === null) return;
+  const used = await tx.countHistoryBytes(ownerId);
+  if (used + bytes <= limit) return;
+  const hint = 'Delete an agent whose messages are no longer needed, or ask an administrator for more.';
+  throw quotaExceeded({ dimension: 'history_bytes', limit, used, asked: bytes, hint });
 }
 
 function checkTimeout(asked: number | undefined, most: number): void {
@@ -221,8 +256,7 @@ function checkTimeout(asked: number | undefined, most: number): void {
 }
 
 function fingerprint(request: StartRequest): string {
-  const { conversationId, content, timeoutMs = null } = request;
-  return createHash('sha256')
-    .update(JSON.stringify([conversationId, content, timeoutMs]))
-    .digest('hex');
+  const { conversationId, content, timeoutMs = null, whenBusy = 'fail' } = request;
+  const whole = [conversationId, content, timeoutMs, ...(whenBusy === 'fail' ? [] : [whenBusy])];
+  return createHash('sha256').update(JSON.stringify(whole)).digest('hex');
 }

@@ -49,6 +49,13 @@ export function isTerminal(state: RunState): state is RunEndState {
 
 export const activeRunStates = ['queued', 'starting', 'running', 'awaiting_permission'] as const satisfies RunState[];
 
+/**
+ * What becomes of a run whose sandbox does not run, when its owner's quotas have no room for one more: it is refused, or it
+ * waits until there is.
+ */
+export const whenBusyChoices = ['fail', 'queue'] as const;
+export type WhenBusy = (typeof whenBusyChoices)[number];
+
 interface RunRow {
   readonly id: RunId;
   readonly agentId: AgentId;
@@ -66,6 +73,7 @@ interface RunRow {
   /** Asked to stop: a queued run ends at once, a started one as soon as the harness obeys. */
   readonly cancelRequested: boolean;
   readonly usage: TurnUsage | null;
+  readonly whenBusy: WhenBusy;
 }
 
 /** One turn: from an accepted message to exactly one terminal state. */

@@ -3,24 +3,39 @@ import { CaissonError } from '../kernel/errors.ts';
 import type { AgentId, IncarnationId } from '../kernel/ids.ts';
 import type { JournalEntry } from '../wire/contract/journal-entry.ts';
 import { recordingActivity } from './activity.ts';
-import type { SandboxStatus } from './agent.ts';
+import type { Agent, SandboxStatus } from './agent.ts';
 import type { EventLog, Record } from './event-log.ts';
 import type { JournalApplier } from './journal-applier.ts';
-import type { AgentStore, AgentTransaction, Attachment, SandboxObserver } from './ports.ts';
+import { requireSandboxRoom } from './owner-room.ts';
+import type { AgentStore, AgentTransaction, Attachment, Quotas, SandboxObserver } from './ports.ts';
+import type { RoomMaker } from './room-maker.ts';
 import { endRun } from './run-ending.ts';
+
+interface ObserverDependencies {
+  readonly store: AgentStore;
+  readonly log: EventLog;
+  readonly applier: JournalApplier;
+  readonly clock: Clock;
+  readonly quotas: Quotas;
+  readonly room: RoomMaker;
+}
 
 /** Stores what happens to sandboxes, and ends what they took with them. */
 export class StoringSandboxObserver implements SandboxObserver {
-  readonly #store: Pick<AgentStore, 'flushed'>;
+  readonly #store: Pick<AgentStore, 'flushed' | 'findAgent'>;
   readonly #log: EventLog;
   readonly #applier: JournalApplier;
   readonly #clock: Clock;
+  readonly #quotas: Quotas;
+  readonly #room: RoomMaker;
 
-  constructor(dependencies: { store: AgentStore; log: EventLog; applier: JournalApplier; clock: Clock }) {
+  constructor(dependencies: ObserverDependencies) {
     this.#store = dependencies.store;
     this.#log = dependencies.log;
     this.#applier = dependencies.applier;
     this.#clock = dependencies.clock;
+    this.#quotas = dependencies.quotas;
+    this.#room = dependencies.room;
   }
 
   async applyJournal(agentId: AgentId, incarnation: IncarnationId, entries: readonly JournalEntry[]): Promise<void> {
@@ -32,11 +47,41 @@ export class StoringSandboxObserver implements SandboxObserver {
   }
 
   async sandboxStarting(agentId: AgentId): Promise<boolean> {
-    return await this.#log.write(agentId, async (tx, record) => {
+    const known = await this.#store.findAgent(agentId);
+    if (known === undefined || known.deleting) return false;
+    try {
+      return await this.#takeRoom(known);
+    } catch (thrown) {
+      if (thrown instanceof CaissonError && thrown.code === 'QUOTA_EXCEEDED') await this.#refused(agentId, thrown);
+      throw thrown;
+    }
+  }
+
+  async #takeRoom({ id: agentId, ...of }: Agent): Promise<boolean> {
+    const limits = await this.#quotas.limitsOf(of.ownerId);
+    const minute = await this.#quotas.holdMinute({ id: agentId, ...of });
+    let mayStart = false;
+    try {
+      await this.#room.makeRoom({ id: agentId, ...of });
+      mayStart = await this.#log.write(agentId, async (tx, record) => {
+        const agent = await tx.findAgent(agentId);
+        if (agent === undefined || agent.deleting) return false;
+        await requireSandboxRoom(tx, agent, limits);
+        await this.#setStatus({ tx, record, agentId }, { state: 'starting' });
+        return true;
+      });
+    } finally {
+      await (mayStart ? minute.keep() : minute.giveBack());
+    }
+    return mayStart;
+  }
+
+  /** One that was to start, as a new agent's is, holds no room any more. */
+  async #refused(agentId: AgentId, { message: reason }: CaissonError): Promise<void> {
+    await this.#log.write(agentId, async (tx, record) => {
       const agent = await tx.findAgent(agentId);
-      if (agent === undefined || agent.deleting) return false;
-      await this.#setStatus({ tx, record, agentId }, { state: 'starting' });
-      return true;
+      if (agent?.sandbox.state === 'starting')
+        await this.#setStatus({ tx, record, agentId }, { state: 'stopped', reason });
     });
   }
 

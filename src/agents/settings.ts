@@ -13,7 +13,8 @@ export interface DomainSettings {
   readonly maxConcurrentRunsPerUser: number;
   /** Runs that may wait in one conversation. */
   readonly queueLimit: number;
-  readonly maxAgentsPerUser: number;
+  /** Whether idle sandboxes of an owner make room for others of theirs. */
+  readonly sleepIdleSandboxes: boolean;
   /** Events kept for an agent. */
   readonly eventRetention: number;
 }

@@ -104,6 +104,10 @@ export const commandTable: Readonly<Record<string, CommandRow>> = {
     summary: 'create, list and revoke API keys',
     load: async () => (await import('./commands/keys.ts')).keysCommand(),
   },
+  quotas: {
+    summary: 'show and change what may be used, and what is',
+    load: async () => (await import('./commands/quotas.ts')).quotasCommand(),
+  },
   acp: {
     summary: 'serve an agent to an editor that speaks ACP, on stdin and stdout',
     load: async () => (await import('./commands/acp.ts')).acpCommand(),

@@ -37,6 +37,11 @@ export type Preview = ApiOutputs['previews']['get'];
 export type User = ApiOutputs['users']['get'];
 /** With whom an agent is shared. */
 export type Share = ApiOutputs['agents']['shares']['items'][number];
+/** What somebody may use, and has used. */
+export type QuotaStatement = ApiOutputs['quotas']['get'];
+/** Whose it is. */
+export type QuotaHolder = ApiInputs['quotas']['set']['of'];
+export type QuotaPlan = ApiOutputs['quotas']['plans']['items'][number];
 /** An API key without its secret. */
 export type ApiKey = ApiOutputs['keys']['list']['items'][number];
 /** What a control plane is, and who the caller is to it. */

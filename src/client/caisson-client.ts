@@ -17,7 +17,18 @@ import { follow, type FollowOptions, send, type SendOptions, type Turn } from '.
  */
 export interface CaissonClient extends Pick<
   Calls,
-  'agents' | 'conversations' | 'runs' | 'changes' | 'permissions' | 'ports' | 'previews' | 'users' | 'keys' | 'system'
+  | 'agents'
+  | 'conversations'
+  | 'runs'
+  | 'changes'
+  | 'permissions'
+  | 'ports'
+  | 'previews'
+  | 'users'
+  | 'keys'
+  | 'quotas'
+  | 'usage'
+  | 'system'
 > {
   /** Where the control plane is. */
   readonly url: string;
@@ -68,6 +79,8 @@ export function createCaissonClient(options: EndpointOptions): CaissonClient {
     previews,
     users,
     keys,
+    quotas,
+    usage,
     system,
   } = calls;
   const client: CaissonClient = {
@@ -95,6 +108,8 @@ export function createCaissonClient(options: EndpointOptions): CaissonClient {
     previews,
     users,
     keys,
+    quotas,
+    usage,
     system,
     terminals: {
       open: terminals.open,

@@ -8,6 +8,7 @@ import {
   type LogLevel,
   type Settings,
 } from './config/settings.ts';
+import { type Limits, noLimits } from './quotas/terms.ts';
 
 export { describeConfig } from './config/describe-config.ts';
 
@@ -43,7 +44,13 @@ export interface Config {
   readonly model: ModelSettings;
   readonly maxRuns: number;
   readonly maxRunsPerUser: number;
-  readonly maxAgentsPerUser: number;
+  readonly sleepIdleSandboxes: boolean;
+  readonly quotas: {
+    /** Of users, where neither they nor their plan say otherwise. */
+    readonly defaultLimits: Limits;
+    /** Requests a minute of one key. */
+    readonly requestsPerKey: number;
+  };
   readonly queueLimit: number;
   readonly runTimeoutMs: number;
   readonly idleTimeoutMs: number;
@@ -121,7 +128,16 @@ function toConfig(settings: Settings): Config {
     },
     maxRuns: settings.CAISSON_MAX_RUNS,
     maxRunsPerUser: settings.CAISSON_MAX_RUNS_PER_USER ?? Math.max(1, Math.floor(settings.CAISSON_MAX_RUNS / 2)),
-    maxAgentsPerUser: settings.CAISSON_MAX_AGENTS_PER_USER,
+    sleepIdleSandboxes: settings.CAISSON_SLEEP_IDLE_SANDBOXES,
+    quotas: {
+      defaultLimits: {
+        ...noLimits,
+        agents: settings.CAISSON_MAX_AGENTS_PER_USER,
+        requests: 60_000,
+        ...settings.CAISSON_QUOTAS,
+      },
+      requestsPerKey: settings.CAISSON_REQUESTS_PER_KEY,
+    },
     queueLimit: settings.CAISSON_QUEUE_LIMIT,
     runTimeoutMs: settings.CAISSON_RUN_TIMEOUT,
     idleTimeoutMs: settings.CAISSON_IDLE_TIMEOUT,

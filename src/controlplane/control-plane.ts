@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Agent } from '../agents/agent.ts';
-import { createDomain } from '../agents/domain.ts';
+import { createDomain, type Domain } from '../agents/domain.ts';
 import type { AgentStore } from '../agents/ports.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { CaissonError, errorText } from '../kernel/errors.ts';
@@ -22,6 +22,10 @@ import { createLogger } from './observability/logger.ts';
 import { PreviewHosts } from './previews/preview-hosts.ts';
 import { openCookieSigner } from './previews/preview-secrets.ts';
 import { PreviewService } from './previews/preview-service.ts';
+import { holderOf } from './quotas/account.ts';
+import { openQuotas } from './quotas/open-quotas.ts';
+import { SandboxMinutes } from './quotas/sandbox-minutes.ts';
+import type { StoredLedger } from './quotas/stored-ledger.ts';
 import { createServer } from './server.ts';
 import { Workspaces } from './workspace/workspaces.ts';
 import { openStorage } from './storage/open-storage.ts';
@@ -79,6 +83,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
   const { agents, identities, shares } = storage;
   const access = new Access({ agents, identities, shares, clock: systemClock });
   const sharing = new SharingService({ store: shares, identities, access, clock: systemClock });
+  const quotas = opened.use(await openQuotas({ storage, access, settings: config.quotas, clock: systemClock, logger }));
   let fleet: Fleet | undefined;
   const domain = createDomain({
     store: storage.agents,
@@ -92,6 +97,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
         logger,
       })),
     access,
+    quotas: quotas.ofAgents,
     clock: systemClock,
     logger,
     settings: { ...config, maxConcurrentRuns: config.maxRuns, maxConcurrentRunsPerUser: config.maxRunsPerUser },
@@ -99,6 +105,16 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
   if (fleet === undefined) throw new Error('The domain did not ask for its sandboxes.');
   const sandboxes = opened.use(fleet);
   opened.defer(() => domain.drain());
+  opened.use(
+    new SandboxMinutes({
+      agents: storage.agents,
+      ledger: quotas.ledger,
+      stop: async (agentId, reason) => await sandboxes.stop(agentId, reason),
+      clock: systemClock,
+      logger,
+    }),
+  );
+  tellCrossings(quotas.ledger, domain, logger);
 
   const previewHosts = new PreviewHosts(config.previews);
   const previews = opened.use(
@@ -131,6 +147,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
         keys,
         users: new UserService({ store: identities, keys, work: domain.userWork, clock: systemClock }),
         sharing,
+        quotas,
         flushed: () => storage.flushed(),
         about: {
           version: options.version,
@@ -165,6 +182,16 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
   const { failed } = storage;
   void failed.then((error) => logger.error({ err: error }, 'the store has failed; Caisson has to be started again'));
   return { url, config, adminKey, provider: description, failed, close, [Symbol.asyncDispose]: close };
+}
+
+/** Into the log of the agent whose use it was. */
+function tellCrossings(ledger: StoredLedger, domain: Domain, logger: Logger): void {
+  ledger.onCrossing(({ account, agentId, ...crossing }) => {
+    if (agentId === null) return;
+    domain.agents.quotaCrossed(agentId, { ...crossing, of: holderOf(account).kind }).catch((err: unknown) => {
+      logger.warn({ err, agentId }, 'a quota that is nearly spent could not be told');
+    });
+  });
 }
 
 /** The model service, or the demo model in its place. */

@@ -8,6 +8,7 @@ import type { ApiServices } from './api/services.ts';
 import { defaultStallMs } from './api/sse/send-subscription.ts';
 import { HeldBytes } from './api/held-bytes.ts';
 import { type OpenCallLimits, OpenCalls } from './api/open-calls.ts';
+import type { Admit } from './http/admit.ts';
 import { acceptedHosts } from './http/accepted-hosts.ts';
 import { serveFiles } from './http/file-routes.ts';
 import { boundBodyTime } from './http/body-time.ts';
@@ -116,6 +117,11 @@ export function createServer(options: ServerOptions): Server {
   const forgetShares = services.sharing.onNarrowed(({ agentId, keyIds }) => {
     for (const open of kinds) for (const keyId of keyIds) open.cutAgent(keyId, agentId);
   });
+  const admit: Admit = async (authorization, calls = 1) => {
+    const principal = await services.keys.authenticate(authorization);
+    await services.quotas.rates.take(principal, calls);
+    return principal;
+  };
   const isAcceptedHost = acceptedHosts(settings);
   const webSocketRoutes: readonly WebSocketRoute[] = [
     processSocketRoute(services.workspaces),
@@ -146,7 +152,7 @@ export function createServer(options: ServerOptions): Server {
   const upgradeSocket = serveWebSockets({
     routes: webSocketRoutes,
     isAcceptedHost,
-    authenticate: (authorization) => services.keys.authenticate(authorization),
+    authenticate: admit,
     ready,
     subscriptions,
     logger,
@@ -204,8 +210,8 @@ export function createServer(options: ServerOptions): Server {
   serveMetrics(app, { keys: services.keys, access: services.access, metrics });
   const observeCall = (call: ObservedCall): void => metrics.call(call);
   const apiServices = { ...services, subscriptions, observeCall, draining: draining.signal };
-  serveTrpc(app, { services: apiServices, calls, held, logger, stallMs, pulseMs });
-  serveFiles(app, { ...services, transfers, stallMs, logger });
+  serveTrpc(app, { admit, services: apiServices, calls, held, logger, stallMs, pulseMs });
+  serveFiles(app, { ...services, admit, transfers, stallMs, logger });
 
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {

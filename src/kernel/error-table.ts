@@ -94,7 +94,6 @@ export const errorTable = {
     retryable: false,
     hint: 'List the open ones with `caisson permissions list`.',
   },
-  USER_NOT_FOUND: { trpc: 'NOT_FOUND', http: 404, retryable: false, hint: 'Check the name of the user.' },
   KEY_NOT_FOUND: { trpc: 'NOT_FOUND', http: 404, retryable: false, hint: 'List them with `caisson keys list`.' },
   // Files
   FILE_NOT_FOUND: {
@@ -244,7 +243,15 @@ export const errorTable = {
     retryable: false,
     hint: 'Ask for a new link. `caisson preview <agent> <port>` makes one.',
   },
+  USER_NOT_FOUND: { trpc: 'NOT_FOUND', http: 404, retryable: false, hint: 'Check the name.' },
+  PLAN_NOT_FOUND: { trpc: 'NOT_FOUND', http: 404, retryable: false, hint: 'List them with `caisson quotas plans`.' },
   // State that does not allow it
+  PLAN_IN_USE: {
+    trpc: 'CONFLICT',
+    http: 409,
+    retryable: false,
+    hint: 'Give its users another plan first: `caisson quotas set <user> --plan <plan>`.',
+  },
   NAME_TAKEN: {
     trpc: 'CONFLICT',
     http: 409,
@@ -312,6 +319,24 @@ export const errorTable = {
     http: 429,
     retryable: false,
     hint: 'Delete what you no longer need, or ask an administrator for a higher limit.',
+  },
+  QUOTA_EXCEEDED: {
+    trpc: 'TOO_MANY_REQUESTS',
+    http: 429,
+    retryable: false,
+    hint: 'See `caisson quotas show`. An administrator can give more.',
+  },
+  QUOTA_CONFLICT: {
+    trpc: 'CONFLICT',
+    http: 409,
+    retryable: false,
+    hint: 'Somebody else has changed it. Read it again, and change it as of its present version.',
+  },
+  RATE_LIMITED: {
+    trpc: 'TOO_MANY_REQUESTS',
+    http: 429,
+    retryable: true,
+    hint: 'Send fewer requests; the answer says how long to wait.',
   },
   // The machinery
   STORAGE_UNAVAILABLE: {

@@ -19,6 +19,7 @@ const prefixes = {
   checkpoint: 'chk',
   terminal: 'trm',
   preview: 'pvw',
+  reservation: 'rsv',
 } as const;
 
 type IdKind = keyof typeof prefixes;
@@ -42,6 +43,7 @@ export const processIdSchema = idSchema('process');
 export const checkpointIdSchema = idSchema('checkpoint');
 export const terminalIdSchema = idSchema('terminal');
 export const previewIdSchema = idSchema('preview');
+const reservationIdSchema = idSchema('reservation');
 
 export type AgentId = z.infer<typeof agentIdSchema>;
 export type ConversationId = z.infer<typeof conversationIdSchema>;
@@ -55,6 +57,7 @@ export type ProcessId = z.infer<typeof processIdSchema>;
 export type CheckpointId = z.infer<typeof checkpointIdSchema>;
 export type TerminalId = z.infer<typeof terminalIdSchema>;
 export type PreviewId = z.infer<typeof previewIdSchema>;
+export type ReservationId = z.infer<typeof reservationIdSchema>;
 
 function newId(kind: IdKind): string {
   let time = Date.now();
@@ -80,3 +83,4 @@ export const newProcessId = (): ProcessId => newId('process') as ProcessId;
 export const newCheckpointId = (): CheckpointId => newId('checkpoint') as CheckpointId;
 export const newTerminalId = (): TerminalId => newId('terminal') as TerminalId;
 export const newPreviewId = (): PreviewId => newId('preview') as PreviewId;
+export const newReservationId = (): ReservationId => newId('reservation') as ReservationId;

@@ -24,6 +24,11 @@ export class HandClock implements Clock {
     return () => this.#timers.delete(timer);
   }
 
+  /** Whether anything waits for its time. */
+  get hasTimers(): boolean {
+    return this.#timers.size > 0;
+  }
+
   /** Timers that are due are called in their order, also those that were made on the way. */
   advance(ms: number): void {
     const end = this.#now + ms;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Agent } from '../../src/agents/agent.ts';
 import { createDomain, type Domain } from '../../src/agents/domain.ts';
-import type { Guest, SandboxObserver, Sandboxes } from '../../src/agents/ports.ts';
+import type { Guest, HeldMinute, OwnerLimits, Quotas, SandboxObserver, Sandboxes } from '../../src/agents/ports.ts';
 import type { DomainSettings } from '../../src/agents/settings.ts';
 import { openStorage, type Storage } from '../../src/controlplane/storage/open-storage.ts';
 import { type Clock, systemClock } from '../../src/kernel/clock.ts';
@@ -69,6 +69,8 @@ export class ScriptedSandboxes implements Sandboxes {
   readonly observer: SandboxObserver;
   /** Set to make the next starts fail. */
   startError: CaissonError | undefined;
+  /** Whether a start is told first, as the fleet does: it can then be refused. */
+  tellsStarts = false;
 
   constructor(observer: SandboxObserver) {
     this.observer = observer;
@@ -78,6 +80,9 @@ export class ScriptedSandboxes implements Sandboxes {
     const present = this.guests.get(agent.id);
     if (present !== undefined) return present;
     if (this.startError !== undefined) throw this.startError;
+    if (this.tellsStarts && !(await this.observer.sandboxStarting(agent.id))) {
+      throw new CaissonError('AGENT_DELETING', 'It is being deleted.');
+    }
     const guest = new ScriptedGuest(this.observer, agent.id);
     this.guests.set(agent.id, guest);
     await this.observer.sandboxAttached(agent.id, guest.incarnation);
@@ -92,6 +97,13 @@ export class ScriptedSandboxes implements Sandboxes {
     const guest = this.guests.get(agent.id);
     if (guest === undefined) await this.observer.sandboxLost(agent.id, 'not running');
     return guest;
+  }
+
+  /** Agents in whose sandboxes a program runs. */
+  readonly busy = new Set<AgentId>();
+
+  async isIdle(agentId: AgentId): Promise<boolean> {
+    return this.guests.has(agentId) && !this.busy.has(agentId);
   }
 
   async stop(agentId: AgentId, reason: string): Promise<void> {
@@ -112,9 +124,48 @@ export const settings: DomainSettings = {
   maxConcurrentRuns: 4,
   maxConcurrentRunsPerUser: 4,
   queueLimit: 3,
-  maxAgentsPerUser: 2,
+  sleepIdleSandboxes: false,
   eventRetention: 100_000,
 };
+
+/** Limits that a test sets. */
+export class FixedQuotas implements Quotas {
+  limits: OwnerLimits = {
+    agents: 2,
+    runningSandboxes: null,
+    cpus: null,
+    memoryBytes: null,
+    messageBytes: null,
+    historyBytes: null,
+  };
+  /** Set to refuse runs, and starts of sandboxes. */
+  refusal: CaissonError | undefined;
+  /** Minutes that were kept. */
+  minutes = 0;
+  readonly #listeners = new Set<() => void>();
+
+  async limitsOf(): Promise<OwnerLimits> {
+    return this.limits;
+  }
+
+  async refusalForRun(): Promise<CaissonError | undefined> {
+    return this.refusal;
+  }
+
+  async holdMinute(): Promise<HeldMinute> {
+    if (this.refusal !== undefined) throw this.refusal;
+    return { keep: async () => void this.minutes++, giveBack: async () => undefined };
+  }
+
+  onChanged(listener: () => void): void {
+    this.#listeners.add(listener);
+  }
+
+  change(limits: Partial<OwnerLimits>): void {
+    this.limits = { ...this.limits, ...limits };
+    for (const listener of this.#listeners) listener();
+  }
+}
 
 /** The system's clock, with timers that a test can bring forward. */
 class SkippingClock implements Clock {
@@ -155,6 +206,7 @@ export interface DomainFixture extends AsyncDisposable {
   readonly domain: Domain;
   readonly storage: Storage;
   readonly sandboxes: ScriptedSandboxes;
+  readonly quotas: FixedQuotas;
   readonly userId: ReturnType<typeof newUserId>;
   newAgent(name?: string): Promise<Agent>;
 }
@@ -167,11 +219,13 @@ export async function openDomain(
   const directory = await mkdtemp(join(tmpdir(), 'caisson-domain-'));
   const storage = await openStorage(directory);
   const clock = new SkippingClock();
+  const quotas = new FixedQuotas();
   let sandboxes: ScriptedSandboxes | undefined;
   const domain = createDomain({
     store: storage.agents,
     connectSandboxes: (observer) => (sandboxes = new ScriptedSandboxes(observer)),
     access: { mayRun: async () => mayRun() },
+    quotas,
     clock,
     logger: silentLogger,
     settings: { ...settings, ...changed },
@@ -184,6 +238,7 @@ export async function openDomain(
     domain,
     storage,
     sandboxes,
+    quotas,
     userId,
     newAgent: async (name = 'worker') =>
       await domain.agents.create({

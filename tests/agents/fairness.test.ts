@@ -75,6 +75,7 @@ test('after a restart the runs under way have their places before those that wai
     store: fixture.storage.agents,
     connectSandboxes: () => fixture.sandboxes,
     access: { mayRun: async () => true },
+    quotas: fixture.quotas,
     clock: systemClock,
     logger: silentLogger,
     settings: { ...settings, ...one },

@@ -210,3 +210,27 @@ test('an owner whose runs never end does not keep the others waiting', async () 
   await held.submit('c1');
   expect(held.started).toEqual(['a1', 'a2', 'b1', 'c1']);
 });
+
+test('a task that is parked gives its place to another, keeps its lane, and is called again in turn', async () => {
+  const lanes = new Lanes<string, string>({ total: 1, perOwner: 1 });
+  const order: string[] = [];
+  const { promise: until, resolve: call } = Promise.withResolvers<void>();
+  const all = Promise.withResolvers<void>();
+  let isParked = false;
+  lanes.submit(laneOf('aa'), async () => {
+    order.push(isParked ? 'aa again' : 'aa');
+    if (isParked) return undefined;
+    isParked = true;
+    return { until };
+  });
+  lanes.submit(laneOf('aa'), async () => {
+    order.push('behind it');
+    all.resolve();
+  });
+  lanes.submit(laneOf('ab'), async () => {
+    order.push('ab');
+    call();
+  });
+  await all.promise;
+  expect(order).toEqual(['aa', 'ab', 'aa again', 'behind it']);
+});

@@ -7,6 +7,7 @@ import { memory } from './parts/memory.ts';
 import { processes } from './parts/processes.ts';
 import { previews } from './parts/previews.ts';
 import { prompt } from './parts/prompt.ts';
+import { quotas } from './parts/quotas.ts';
 import { stream } from './parts/stream.ts';
 import { terminals } from './parts/terminals.ts';
 import { wire } from './parts/wire.ts';
@@ -25,6 +26,7 @@ const parts = {
   terminals,
   changes,
   previews,
+  quotas,
   cold,
   late,
   memory,

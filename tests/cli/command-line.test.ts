@@ -19,7 +19,7 @@ let environment: Record<string, string>;
 const cli = (...args: string[]): Promise<Ended> => caisson(args, environment);
 
 beforeAll(async () => {
-  server = await startServer({ domain: { maxAgentsPerUser: 100 } });
+  server = await startServer({ limits: { agents: 100 } });
   environment = { CAISSON_URL: server.url, CAISSON_API_KEY: server.alice.secret };
 });
 afterAll(async () => {
@@ -528,6 +528,57 @@ describe('agents that are shared', () => {
     expect((await cli('agents', 'shares', 'common')).stderr).toContain('shared with nobody');
     expect((await caisson(['agents', 'show', 'common'], asBob)).exitCode).toBe(1);
   });
+});
+
+describe('quotas', () => {
+  const asAdmin = (...args: string[]): Promise<Ended> =>
+    caisson(args, { ...environment, CAISSON_API_KEY: server.admin.secret });
+
+  test('everyone sees their own, in units for people and as JSON', async () => {
+    const set = await asAdmin(
+      'quotas',
+      'set',
+      'alice',
+      'cost=12.50',
+      'egress_bytes=2g',
+      '--time-zone',
+      'Europe/Berlin',
+    );
+    expect(set).toMatchObject({ exitCode: 0, stderr: '' });
+    const { stdout } = await cli('quotas', 'show');
+    expect(stdout).toMatch(/days of +Europe\/Berlin/);
+    expect(stdout).toMatch(/cost +\$0\.00 +\$12\.50 +its own/);
+    expect(stdout).toMatch(/egress_bytes +0 B +2\.0 GiB +its own/);
+    expect(stdout).toMatch(/tokens +0 +none +the default/);
+    const { quotas } = JSON.parse((await cli('quotas', 'show', '--json')).stdout) as { quotas: { limit: number }[] };
+    expect(quotas).toContainEqual(expect.objectContaining({ dimension: 'cost', limit: 12_500_000 }));
+  });
+
+  test('a plan is made, given, listed, taken back and removed', async () => {
+    expect((await asAdmin('quotas', 'set-plan', 'small', 'tokens=5m', 'cpu=1.5')).stdout).toBe('Made plan small\n');
+    expect((await asAdmin('quotas', 'set-plan', 'small', 'cpu=default', 'agents=none')).stdout).toBe(
+      'Changed plan small\n',
+    );
+    expect((await asAdmin('quotas', 'plans')).stdout).toContain('agents=none, tokens=5000000');
+    expect((await asAdmin('quotas', 'set', 'alice', '--plan', 'small')).stdout).toMatch(/tokens +0 +5000000 +its plan/);
+    expect(await asAdmin('quotas', 'remove-plan', 'small')).toMatchObject({ exitCode: 1 });
+    await asAdmin('quotas', 'set', 'alice', '--plan', 'default');
+    expect((await asAdmin('quotas', 'remove-plan', 'small')).stdout).toBe('Removed plan small\n');
+  });
+
+  test('an agent gets a budget by its id', async () => {
+    const agentId = await newAgent('thrifty');
+    expect((await cli('quotas', 'set', agentId, 'tokens=100')).stdout).toMatch(/tokens +0 +100 +its own/);
+  });
+
+  test.each([['fame=1'], ['tokens=many'], ['tokens'], ['cost=-1'], ['memory=1q']])(
+    '%s is told to be wrong',
+    async (limit) => {
+      const { exitCode, stderr } = await asAdmin('quotas', 'set', 'alice', limit);
+      expect(exitCode).toBe(2);
+      expect(stderr).toContain('error: ');
+    },
+  );
 });
 
 describe('doctor', () => {

@@ -11,7 +11,7 @@ let agentId: AgentId;
 let conversationId: ConversationId;
 
 beforeAll(async () => {
-  server = await startServer({ domain: { maxAgentsPerUser: 100 } });
+  server = await startServer({ limits: { agents: 100 } });
   client = createCaissonClient({ url: `${server.url}/`, apiKey: server.alice.secret });
   agentId = (await client.agents.create.mutate({ name: 'worker', wait: true })).id;
   conversationId = (await client.conversations.open.mutate({ agentId })).id;

@@ -81,6 +81,7 @@ export function aRun(conversation: Conversation, of: Partial<Omit<QueuedRun, 're
     incarnation: null,
     cancelRequested: false,
     usage: null,
+    whenBusy: 'fail',
     state: 'queued',
     reason: null,
     message: null,

@@ -11,10 +11,12 @@ import { UserService } from '../../src/controlplane/auth/user-service.ts';
 import { PreviewHosts } from '../../src/controlplane/previews/preview-hosts.ts';
 import { CookieSigner } from '../../src/controlplane/previews/preview-secrets.ts';
 import { PreviewService } from '../../src/controlplane/previews/preview-service.ts';
+import { type OpenQuotas, openQuotas } from '../../src/controlplane/quotas/open-quotas.ts';
+import { type Limits, noLimits } from '../../src/controlplane/quotas/terms.ts';
 import { createServer, type ServerOptions } from '../../src/controlplane/server.ts';
 import { Workspaces } from '../../src/controlplane/workspace/workspaces.ts';
 import { openStorage, type Storage } from '../../src/controlplane/storage/open-storage.ts';
-import { systemClock } from '../../src/kernel/clock.ts';
+import { type Clock, systemClock } from '../../src/kernel/clock.ts';
 import { CaissonError, type ErrorBody, readErrorBody } from '../../src/kernel/errors.ts';
 import { ScriptedSandboxes, settings as domainSettings } from '../agents/domain-fixture.ts';
 import { type LoggedLine, recordingLogger } from './recording-logger.ts';
@@ -42,6 +44,7 @@ export interface RunningServer extends AsyncDisposable {
   readonly keys: KeyService;
   /** A key of a user, made by hand. */
   caller(user: string, role: Role, limits?: Partial<KeyRequest>): Promise<Caller>;
+  readonly quotas: OpenQuotas;
   readonly admin: Caller;
   readonly alice: Caller;
   readonly bob: Caller;
@@ -59,6 +62,10 @@ interface Overrides extends Partial<Omit<ServerOptions, 'settings' | 'services' 
   readonly domain?: Partial<DomainSettings>;
   /** Default: scripted sandboxes have no inside. */
   readonly guests?: ConstructorParameters<typeof Workspaces>[0]['guests'];
+  /** Of users without a plan. Default: two agents, and nothing else is limited. */
+  readonly limits?: Partial<Limits>;
+  readonly requestsPerKey?: number;
+  readonly clock?: Clock;
 }
 
 const noGuests = {
@@ -71,7 +78,15 @@ const noGuests = {
 /** The real server on a free port of loopback, with a real store and domain; only the sandboxes are scripted. */
 export async function startServer(overrides: Overrides = {}): Promise<RunningServer> {
   await using undo = new AsyncDisposableStack();
-  const { settings, domain: changedDomain, guests = noGuests, ...changed } = overrides;
+  const {
+    settings,
+    domain: changedDomain,
+    guests = noGuests,
+    limits,
+    requestsPerKey = null,
+    clock = systemClock,
+    ...changed
+  } = overrides;
   const directory = await mkdtemp(join(tmpdir(), 'caisson-server-'));
   undo.defer(() => rm(directory, { recursive: true }));
   const storage = await openStorage(directory);
@@ -80,11 +95,14 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
   const logger = recordingLogger(log);
   const access = new Access({ ...storage, clock: systemClock });
   const sharing = new SharingService({ ...storage, store: storage.shares, access, clock: systemClock });
+  const quotaSettings = { defaultLimits: { ...noLimits, agents: 2, ...limits }, requestsPerKey };
+  const quotas = undo.use(await openQuotas({ storage, access, settings: quotaSettings, clock, logger }));
   let sandboxes: ScriptedSandboxes | undefined;
   const domain = createDomain({
     store: storage.agents,
     connectSandboxes: (observer) => (sandboxes = new ScriptedSandboxes(observer)),
     access,
+    quotas: quotas.ofAgents,
     clock: systemClock,
     logger,
     settings: { ...domainSettings, maxMessageBytes: 1_048_576, ...changedDomain },
@@ -128,6 +146,7 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
         keys,
         users: new UserService({ store: storage.identities, keys, work: domain.userWork, clock: systemClock }),
         sharing,
+        quotas,
         flushed: () => storage.flushed(),
         about: {
           version: '0.0.0-test',
@@ -159,6 +178,7 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
     sandboxes,
     keys,
     caller,
+    quotas,
     admin,
     alice,
     bob,

@@ -9,6 +9,7 @@ import { messageFrom } from '../message-text.ts';
 interface Options extends ConversationChoice {
   readonly idempotencyKey?: string;
   readonly timeout?: number;
+  readonly queue?: boolean;
   readonly json?: boolean;
 }
 
@@ -25,12 +26,13 @@ export function runsStartCommand(): Command {
       "end the run after this time, e.g. 10m (default: the control plane's)",
       durationMs({ least: '1s', most: '7d' }),
     )
+    .option('--queue', 'where the quotas have no room for its sandbox, wait for some instead of failing')
     .addOption(jsonOption('the answer'))
     .action(start);
 }
 
 async function start(nameOrId: string, text: string, options: Options): Promise<void> {
-  const { idempotencyKey, timeout, json = false } = options;
+  const { idempotencyKey, timeout, queue = false, json = false } = options;
   const message = await messageFrom(text);
   const client = await connect();
   const agent = await findAgent(client, nameOrId);
@@ -40,6 +42,7 @@ async function start(nameOrId: string, text: string, options: Options): Promise<
     message,
     ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
     ...(timeout === undefined ? {} : { timeoutMs: timeout }),
+    whenBusy: queue ? 'queue' : 'fail',
   });
   if (json) await writeJson(accepted);
   else await stdout.write(`${accepted.runId}\n`);

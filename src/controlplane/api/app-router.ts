@@ -8,10 +8,12 @@ import { permissionsRouter } from './routers/permissions.ts';
 import { processesRouter } from './routers/processes.ts';
 import { portsRouter } from './routers/ports.ts';
 import { previewsRouter } from './routers/previews.ts';
+import { quotasRouter } from './routers/quotas.ts';
 import { runsRouter } from './routers/runs.ts';
 import { systemRouter } from './routers/system.ts';
 import { terminalsRouter } from './routers/terminals.ts';
 import { usersRouter } from './routers/users.ts';
+import { usageRouter } from './routers/usage.ts';
 import { router } from './trpc.ts';
 
 /** The whole API. Clients import its type only. */
@@ -29,6 +31,8 @@ export const appRouter = router({
   previews: previewsRouter,
   users: usersRouter,
   keys: keysRouter,
+  quotas: quotasRouter,
+  usage: usageRouter,
   system: systemRouter,
 });
 

@@ -7,6 +7,8 @@ import type { UserService } from '../auth/user-service.ts';
 import type { PreviewHosts } from '../previews/preview-hosts.ts';
 import type { PreviewService } from '../previews/preview-service.ts';
 import type { ObservedCall } from '../observability/metrics.ts';
+import type { QuotaDesk } from '../quotas/quota-desk.ts';
+import type { RequestRates } from '../quotas/request-rates.ts';
 import type { Workspaces } from '../workspace/workspaces.ts';
 import type { OpenCalls } from './open-calls.ts';
 
@@ -33,6 +35,7 @@ export interface ApiServices {
   readonly keys: KeyService;
   readonly users: UserService;
   readonly sharing: SharingService;
+  readonly quotas: { readonly desk: QuotaDesk; readonly rates: RequestRates };
   /** Resolves when all that is stored outlives a power cut. */
   readonly flushed: () => Promise<void>;
   readonly about: About;

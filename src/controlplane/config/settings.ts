@@ -1,6 +1,8 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { isProviderName, providerNames } from '../../sandbox-providers/registry.ts';
+import { AmountRefused, readLimit } from '../quotas/amount-text.ts';
+import type { SomeLimits } from '../quotas/policy.ts';
 import { decimal, duration, httpOrigin, httpUrl, secret, size, wholeNumber } from './values.ts';
 
 const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
@@ -100,7 +102,22 @@ export const settingsSchema = z.object({
     ),
   CAISSON_MAX_AGENTS_PER_USER: wholeNumber({ least: 1, most: 100_000 })
     .prefault('20')
-    .describe('Agents that one user can have.'),
+    .describe('Agents that one user can have, where `CAISSON_QUOTAS` does not say.'),
+  CAISSON_QUOTAS: quotas()
+    .optional()
+    .describe(
+      'What a user may use whose plan does not say: `<quota>=<amount>`, separated by commas; `none` for no limit. The quotas are `agents`, `running_sandboxes`, `cpu` and `memory` (of all sandboxes that run), `history_bytes`, `message_bytes`, `requests` (a minute), and by the day `sandbox_minutes`, `tokens`, `cost` (in dollars) and `egress_bytes`. Default: `requests=60000`, and agents as above; nothing else is limited.',
+    ),
+  CAISSON_SLEEP_IDLE_SANDBOXES: z
+    .enum(['yes', 'no'], 'yes or no')
+    .prefault('no')
+    .transform((text) => text === 'yes')
+    .describe(
+      "Whether an idle sandbox is put to sleep when another agent of its owner has no room in the owner's quotas. Idle is one without a run under way, in which nothing runs but the harness, and nothing listens on a port. Files stay.",
+    ),
+  CAISSON_REQUESTS_PER_KEY: wholeNumber({ least: 1, most: 100_000_000 })
+    .prefault('60000')
+    .describe('Requests of the API a minute with one key. Further ones are refused with `RATE_LIMITED`.'),
   CAISSON_QUEUE_LIMIT: wholeNumber({ least: 1, most: 1_000 })
     .prefault('20')
     .describe('Runs that can wait in one conversation. A further one is refused with `QUEUE_FULL`.'),
@@ -172,6 +189,19 @@ function nameListOf(isAllowed: (name: string) => boolean, allowed: string) {
     if (names.length <= 64 && names.every(isAllowed)) return names;
     context.addIssue(allowed);
     return z.NEVER;
+  });
+}
+
+/** As `readLimit` has them. */
+function quotas() {
+  return z.string().transform((text, context) => {
+    try {
+      return Object.fromEntries(text.split(',').map(readLimit)) satisfies SomeLimits;
+    } catch (thrown) {
+      if (!(thrown instanceof AmountRefused)) throw thrown;
+      context.addIssue(`\`<quota>=<amount>\`, separated by commas: ${thrown.message}`);
+      return z.NEVER;
+    }
   });
 }
 

@@ -64,6 +64,15 @@ export class Fleet implements Sandboxes, AsyncDisposable {
     return (await this.#tether(agent.id).reattach())?.guest;
   }
 
+  async isIdle(agentId: AgentId): Promise<boolean> {
+    const client = this.#tethers.get(agentId)?.attachment?.client;
+    if (client === undefined) return false;
+    const { tree, isTreeCut } = await client.processes.list();
+    const isOurs = tree.every(({ owner }) => owner?.kind === 'guest' || owner?.kind === 'harness');
+    // What a command of the harness left behind belongs to the harness as well: a server is known by its port.
+    return isOurs && !isTreeCut && (await client.ports.list()).length === 0;
+  }
+
   async stop(agentId: AgentId, reason: string): Promise<void> {
     await this.#tether(agentId).stop(reason);
   }

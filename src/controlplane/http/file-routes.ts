@@ -10,15 +10,15 @@ import { type Upload, wholeOf } from '../../wire/files-client.ts';
 import type { GuestClient } from '../../wire/guest-client.ts';
 import type { OpenCalls } from '../api/open-calls.ts';
 import { readerPatience, readerRoom } from '../api/sse/reader-room.ts';
-import type { KeyService } from '../auth/key-service.ts';
 import type { Workspaces } from '../workspace/workspaces.ts';
+import type { Admit } from './admit.ts';
 import { safeContentHeaders } from './content-headers.ts';
 import { hijack } from './hijack.ts';
 import { needOfRoute } from './route-needs.ts';
 
 interface FileRoutesOptions {
   readonly workspaces: Pick<Workspaces, 'open'>;
-  readonly keys: Pick<KeyService, 'authenticate'>;
+  readonly admit: Admit;
   /** Each request takes a place. */
   readonly transfers: OpenCalls;
   /** A body that brings nothing for this long is given up, and a reader who makes no room for `readerPatience` times as long. */
@@ -69,7 +69,7 @@ export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): vo
     const { stallMs, logger } = options;
     const open = async (request: AgentRequest, reply: FastifyReply): Promise<Opened> => {
       const gone = leaving(reply);
-      const principal = await options.keys.authenticate(request.headers.authorization);
+      const principal = await options.admit(request.headers.authorization);
       const place = options.transfers.enter(principal.keyId, gone);
       gone.addEventListener('abort', () => place[Symbol.dispose]());
       const need = needOfRoute(request.method, request.routeOptions.url);

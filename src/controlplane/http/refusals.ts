@@ -34,6 +34,13 @@ export function refusalOf(thrown: unknown): Refusal {
   };
 }
 
+/** The header that says when a call that came too often may come again; none for any other error. */
+export function retryAfter(thrown: unknown): { readonly 'retry-after'?: string } {
+  if (!(thrown instanceof CaissonError) || thrown.code !== 'RATE_LIMITED') return {};
+  const { retryAfterMs } = thrown.details;
+  return typeof retryAfterMs === 'number' ? { 'retry-after': String(Math.ceil(retryAfterMs / 1_000)) } : {};
+}
+
 /** What is read of a request that was refused while it came. Its sender waits then, with the answer before it. */
 const lingerBytes = 8 * 1_024 * 1_024;
 const lingerMs = 2_000;
@@ -47,7 +54,7 @@ export async function sendRefusal(reply: FastifyReply, { status, error }: Refusa
   const { raw: response } = reply;
   const { raw: request } = reply.request;
   const text = refusalText({ status, error });
-  void reply.type('application/json; charset=utf-8');
+  void reply.type('application/json; charset=utf-8').headers(retryAfter(error));
   if (request.complete || response.closed) {
     await reply.code(status).send(text);
     return;
@@ -90,12 +97,27 @@ export function writeRawRefusal(socket: Socket, error: Error, hosts?: Pick<Previ
 
 /** Where there is no reply to send it with, such as a request to upgrade. */
 export function writeRefusal(socket: Duplex, { status, error }: Refusal): void {
-  writeAnswer(socket, { status, type: 'application/json', text: refusalText({ status, error }) });
+  writeAnswer(socket, {
+    status,
+    type: 'application/json',
+    text: refusalText({ status, error }),
+    headers: retryAfter(error),
+  });
 }
 
 function writeAnswer(
   socket: Duplex,
-  { status, type, text }: { readonly status: number; readonly type: string; readonly text: string },
+  {
+    status,
+    type,
+    text,
+    headers = {},
+  }: {
+    readonly status: number;
+    readonly type: string;
+    readonly text: string;
+    readonly headers?: Readonly<Record<string, string>>;
+  },
 ): void {
   if (!socket.writable) {
     socket.destroy();
@@ -106,6 +128,7 @@ function writeAnswer(
     `content-type: ${type}; charset=utf-8`,
     `content-length: ${Buffer.byteLength(text)}`,
     'connection: close',
+    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
   ];
   socket.once('finish', () => socket.destroy()); // whatever the other end still sends, and whether or not it ends
   socket.end(`${head.join('\r\n')}\r\n\r\n${text}`);

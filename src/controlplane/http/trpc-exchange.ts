@@ -5,9 +5,12 @@ import type { HeldBytes, Holding } from '../api/held-bytes.ts';
 import type { OpenCalls, Place } from '../api/open-calls.ts';
 import type { ApiServices } from '../api/services.ts';
 import type { Principal } from '../auth/identity.ts';
+import type { Admit } from './admit.ts';
+import { retryAfter } from './refusals.ts';
 
 export interface TrpcExchangeOptions {
   readonly services: ApiServices;
+  readonly admit: Admit;
   /** Those under way; subscriptions count themselves. */
   readonly calls: OpenCalls;
   /** Bodies, and answers until they are taken. */
@@ -22,6 +25,7 @@ export class TrpcExchange {
   readonly context: ApiContext;
   readonly #options: TrpcExchangeOptions;
   readonly #request: FastifyRequest;
+  readonly #reply: FastifyReply;
   /** How many calls it makes that do not count themselves. */
   readonly #size: number;
   readonly #over = new AbortController();
@@ -36,6 +40,7 @@ export class TrpcExchange {
   constructor(request: FastifyRequest, reply: FastifyReply, size: number, options: TrpcExchangeOptions) {
     this.#options = options;
     this.#request = request;
+    this.#reply = reply;
     this.#size = size;
     this.context = new ApiContext({
       requestId: request.id,
@@ -60,7 +65,7 @@ export class TrpcExchange {
   /**
    * Before any of the body is read: its sender must be known, and have room for all of it.
    *
-   * @throws CaissonError UNAUTHORIZED, TOO_MANY_CONNECTIONS or DRAINING.
+   * @throws CaissonError UNAUTHORIZED, RATE_LIMITED, TOO_MANY_CONNECTIONS or DRAINING.
    */
   async admitBody(): Promise<void> {
     await this.context.authenticate();
@@ -106,8 +111,13 @@ export class TrpcExchange {
   }
 
   async #enter(): Promise<Principal> {
-    const { services, calls, held } = this.#options;
-    const principal = await services.keys.authenticate(this.#request.headers.authorization);
+    const { admit, calls, held } = this.#options;
+    const principal = await admit(this.#request.headers.authorization, Math.max(1, this.#size)).catch(
+      (thrown: unknown) => {
+        void this.#reply.headers(retryAfter(thrown));
+        throw thrown;
+      },
+    );
     for (let each = 0; each < this.#size; each++) {
       const place = this.#taken.use(calls.enter(principal.keyId, this.signal));
       const { signal } = place;

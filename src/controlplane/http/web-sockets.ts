@@ -6,8 +6,8 @@ import type { Logger } from '../../kernel/logger.ts';
 import type { OpenCalls } from '../api/open-calls.ts';
 import type { AliveMessage } from '../api/schemas/alive.ts';
 import type { Demand } from '../auth/access.ts';
-import type { Principal } from '../auth/identity.ts';
 import type { Need } from '../auth/needs.ts';
+import type { Admit } from './admit.ts';
 import { refusalOf, writeRefusal } from './refusals.ts';
 
 /** The protocol of every socket of ours, and the one that carries the key where a browser cannot set headers. */
@@ -39,7 +39,7 @@ export interface WebSocketRoute {
 interface WebSocketsOptions {
   readonly routes: readonly WebSocketRoute[];
   readonly isAcceptedHost: (header: string | undefined) => boolean;
-  readonly authenticate: (authorization: string | undefined) => Promise<Principal>;
+  readonly authenticate: Admit;
   /** Requests that come before it resolves wait for it. */
   readonly ready: Promise<void>;
   /** Each socket takes a place among the caller's subscriptions. */

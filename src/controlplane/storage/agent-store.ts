@@ -21,6 +21,8 @@ export function createAgentStore(access: StorageAccess): AgentStore {
     listAgents: async (filter, page) => await agents.list(access.db, filter, page),
     listOwnAgents: async (ownerId) => await agents.listOwn(access.db, ownerId),
     countAgents: async (ownerId) => await agents.count(access.db, ownerId),
+    listAgentsUp: async (ownerId) => await agents.listUp(access.db, ownerId),
+    countHistoryBytes: async (ownerId) => await agents.historyBytes(access.db, ownerId),
     listAgentIds: async () => await agents.listIds(access.db),
 
     findSessionOffer: async (agentId) => await sessionOffers.find(access.db, agentId),

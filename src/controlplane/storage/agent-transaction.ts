@@ -16,6 +16,8 @@ export function agentTransaction(tx: Transaction<Database>): AgentTransaction {
     findAgent: async (id) => await agents.find(tx, id),
     findAgentByName: async (ownerId, name) => await agents.findByName(tx, ownerId, name),
     countAgents: async (ownerId) => await agents.count(tx, ownerId),
+    listAgentsUp: async (ownerId) => await agents.listUp(tx, ownerId),
+    countHistoryBytes: async (ownerId) => await agents.historyBytes(tx, ownerId),
     insertAgent: async (agent) => await agents.insert(tx, agent),
     setAgentDeleting: async (id) => await agents.setDeleting(tx, id),
     setSandboxStatus: async (id, status) => await agents.setSandbox(tx, id, status),

@@ -123,6 +123,8 @@ export async function insert(db: Kysely<Database>, agent: Agent): Promise<void> 
       sandbox: toJson(agent.sandbox),
       head_seq: 0,
       lease_epoch: 0,
+      sandbox_up: isUp(agent.sandbox),
+      history_bytes: 0,
     })
     .onConflict((conflict) => conflict.columns(['owner_id', 'name']).doNothing())
     .returning('id')
@@ -138,9 +140,31 @@ export async function setDeleting(db: Kysely<Database>, id: AgentId): Promise<vo
 }
 
 export async function setSandbox(db: Kysely<Database>, id: AgentId, status: SandboxStatus): Promise<void> {
-  const sandbox = toJson(status);
-  const result = await db.updateTable('agents').set({ sandbox }).where('id', '=', id).executeTakeFirst();
+  const row = { sandbox: toJson(status), sandbox_up: isUp(status) };
+  const result = await db.updateTable('agents').set(row).where('id', '=', id).executeTakeFirst();
   if (result.numUpdatedRows === 0n) throw agentNotFound(id);
+}
+
+function isUp({ state }: SandboxStatus): 0 | 1 {
+  return state === 'starting' || state === 'running' ? 1 : 0;
+}
+
+export async function listUp(
+  db: Kysely<Database>,
+  ownerId: UserId | null,
+): Promise<readonly Pick<Agent, 'id' | 'ownerId' | 'limits'>[]> {
+  const all = db.selectFrom('agents').select(['id', 'owner_id', 'limits']).where('sandbox_up', '=', 1);
+  const rows = await (ownerId === null ? all : all.where('owner_id', '=', ownerId)).execute();
+  return rows.map((row) => ({ id: row.id, ownerId: row.owner_id, limits: fromJson(row.limits) }));
+}
+
+export async function historyBytes(db: Kysely<Database>, ownerId: UserId): Promise<number> {
+  const { bytes } = await db
+    .selectFrom('agents')
+    .select(({ fn }) => fn.sum<number | string | null>('history_bytes').as('bytes'))
+    .where('owner_id', '=', ownerId)
+    .executeTakeFirstOrThrow();
+  return Number(bytes ?? 0); // PostgreSQL sums in text
 }
 
 export async function nextLeaseEpoch(db: Kysely<Database>, id: AgentId): Promise<number> {

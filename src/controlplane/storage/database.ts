@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import type { AgentLimits, Conversation, Message, SandboxStatus } from '../../agents/agent.ts';
 import type { EventData } from '../../agents/event.ts';
 import type { PermissionResolution } from '../../agents/permission.ts';
-import type { RunReason, RunState } from '../../agents/run.ts';
+import type { RunReason, RunState, WhenBusy } from '../../agents/run.ts';
 import type {
   AgentId,
   ConversationId,
@@ -11,6 +11,7 @@ import type {
   MessageId,
   PermissionId,
   PreviewId,
+  ReservationId,
   RunId,
   UserId,
 } from '../../kernel/ids.ts';
@@ -21,6 +22,9 @@ import type { Role } from '../auth/identity.ts';
 import type { Scope } from '../auth/needs.ts';
 import type { ShareRole } from '../auth/sharing.ts';
 import type { PreviewAccess } from '../previews/preview.ts';
+import type { Account } from '../quotas/account.ts';
+import type { MeteredDimension } from '../quotas/dimension.ts';
+import type { SomeLimits } from '../quotas/policy.ts';
 import type { JsonText } from './json-text.ts';
 
 /** A boolean. */
@@ -46,6 +50,10 @@ export interface AgentsTable extends Ordered {
   readonly head_seq: number;
   /** The last lease epoch that was given. */
   readonly lease_epoch: number;
+  /** Whether its sandbox starts or runs: what `sandbox` says, for an index. */
+  readonly sandbox_up: Flag;
+  /** Of the contents of its messages. */
+  readonly history_bytes: number;
 }
 
 export interface ConversationsTable extends Ordered {
@@ -89,6 +97,7 @@ export interface RunsTable extends Ordered {
   readonly active: Flag;
   readonly reason: RunReason | null;
   readonly message: string | null;
+  readonly when_busy: WhenBusy;
 }
 
 export interface PermissionsTable extends Ordered {
@@ -196,6 +205,41 @@ export interface PreviewsTable extends Ordered {
   readonly revoked_at: number | null;
 }
 
+interface QuotaPlansTable {
+  readonly name: string;
+  readonly limits: JsonText<SomeLimits>;
+  readonly version: number;
+}
+
+/** What is said of single accounts. */
+interface QuotaPoliciesTable {
+  readonly account: Account;
+  readonly agent_id: AgentId | null;
+  readonly plan: string | null;
+  readonly time_zone: string | null;
+  readonly limits: JsonText<SomeLimits>;
+  readonly version: number;
+}
+
+/** What accounts have used in their present window. */
+interface QuotaUsageTable {
+  readonly account: Account;
+  readonly dimension: MeteredDimension;
+  readonly agent_id: AgentId | null;
+  readonly used: number;
+  readonly resets_at: number | null;
+}
+
+/** Room that is held: a row for each account and dimension of a reservation. */
+interface QuotaReservationsTable {
+  readonly id: ReservationId;
+  readonly account: Account;
+  readonly dimension: MeteredDimension;
+  readonly amount: number;
+  readonly expires_at: number;
+  readonly lifetime_ms: number;
+}
+
 /** Every table, as the last migration leaves it. */
 export interface Database {
   agents: AgentsTable;
@@ -212,4 +256,8 @@ export interface Database {
   invitations: InvitationsTable;
   agent_shares: AgentSharesTable;
   previews: PreviewsTable;
+  quota_plans: QuotaPlansTable;
+  quota_policies: QuotaPoliciesTable;
+  quota_usage: QuotaUsageTable;
+  quota_reservations: QuotaReservationsTable;
 }

@@ -33,6 +33,13 @@ const insertOne = compiledQuery<Omit<Insertable<MessagesTable>, 'ordinal'>, unkn
   }),
 );
 
+const countBytes = compiledQuery<{ id: AgentId; bytes: number }, unknown>((db, value) =>
+  db
+    .updateTable('agents')
+    .set((eb) => ({ history_bytes: eb('history_bytes', '+', value('bytes')) }))
+    .where('id', '=', value('id')),
+);
+
 export async function find(db: Kysely<Database>, id: MessageId): Promise<Message | undefined> {
   const [row] = await byId(db, { id });
   return row && toMessage(row);
@@ -93,9 +100,11 @@ async function read(
   return rows.toReversed().map(toMessage);
 }
 
-/** The conversation is updated with it. */
+/** The conversation is updated with it, and the agent counts its bytes. */
 export async function insert(db: Kysely<Database>, message: Message): Promise<void> {
   await conversations.touch(db, message.conversationId, message.createdAt);
+  const content = toJson(message.content);
+  await countBytes(db, { id: message.agentId, bytes: Buffer.byteLength(content) });
   await insertOne(db, {
     id: message.id,
     agent_id: message.agentId,
@@ -103,7 +112,7 @@ export async function insert(db: Kysely<Database>, message: Message): Promise<vo
     run_id: message.runId,
     role: message.role,
     sender_id: message.senderId,
-    content: toJson(message.content),
+    content,
     created_at: message.createdAt,
   });
 }

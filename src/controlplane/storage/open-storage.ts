@@ -5,10 +5,14 @@ import type { CaissonError } from '../../kernel/errors.ts';
 import type { IdentityStore } from '../auth/identity.ts';
 import type { ShareStore } from '../auth/sharing.ts';
 import type { PreviewStore } from '../previews/preview.ts';
+import type { LedgerStore } from '../quotas/ledger-store.ts';
+import type { QuotaStore } from '../quotas/quota-store.ts';
 import { createAgentStore } from './agent-store.ts';
 import { createIdentityStore } from './identity-store.ts';
+import { createLedgerStore } from './ledger-store.ts';
 import { createPreviewStore } from './preview-store.ts';
 import { createShareStore } from './share-store.ts';
+import { createQuotaStore } from './quota-store.ts';
 import { takeInstanceLock } from './instance-lock.ts';
 import { openSqlite } from './open-sqlite.ts';
 import { SqliteLog } from './sqlite-log.ts';
@@ -19,6 +23,8 @@ export interface Storage {
   readonly identities: IdentityStore;
   readonly shares: ShareStore;
   readonly previews: PreviewStore;
+  readonly ledger: LedgerStore;
+  readonly quotas: QuotaStore;
   /** As that of `agents`, for all stores. */
   flushed(): Promise<void>;
   /** Resolves, never rejects, when the disk has failed for good: only a new start can tell what it holds. */
@@ -48,6 +54,8 @@ export async function openStorage(directory: string): Promise<Storage> {
     identities: createIdentityStore(access),
     shares: createShareStore(access),
     previews: createPreviewStore(access),
+    ledger: createLedgerStore(access),
+    quotas: createQuotaStore(access),
     flushed: async () => await access.flushed(),
     failed: access.failed,
     checkHealth: async () => await access.checkHealth(),

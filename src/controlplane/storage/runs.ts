@@ -38,6 +38,7 @@ const insertOne = compiledQuery<Omit<Insertable<RunsTable>, 'ordinal'>, unknown>
     active: value('active'),
     reason: value('reason'),
     message: value('message'),
+    when_busy: value('when_busy'),
   }),
 );
 
@@ -136,6 +137,7 @@ export async function insert(db: Kysely<Database>, run: Run): Promise<void> {
     active: isTerminal(run.state) ? 0 : 1,
     reason: run.reason,
     message: run.message,
+    when_busy: run.whenBusy,
   });
 }
 
@@ -187,6 +189,7 @@ function toRun(row: Selectable<RunsTable>): Run {
     incarnation: row.incarnation,
     cancelRequested: row.cancel_requested === 1,
     usage: fromJson(row.usage),
+    whenBusy: row.when_busy,
   };
   const end = { state: row.state, reason: row.reason, message: row.message };
   if (isRunEnd(end)) return { ...run, ...end };

@@ -8,12 +8,14 @@ interface ControlPlaneOptions {
   readonly dataDir?: string;
   /** Options of Node, beside those of `npm start`. */
   readonly flags?: readonly string[];
+  /** Beside those of the benchmark. */
+  readonly settings?: Readonly<Record<string, string>>;
 }
 
 /** A control plane in a process of its own, as `npm start` makes it, with the benchmark's model service. */
 export async function startControlPlane(
   context: BenchContext,
-  { dataDir, flags = [] }: ControlPlaneOptions = {},
+  { dataDir, flags = [], settings = {} }: ControlPlaneOptions = {},
 ): Promise<ControlPlaneProcess> {
   return await spawnControlPlane({
     ...startEnvironment(repositoryRoot),
@@ -25,5 +27,6 @@ export async function startControlPlane(
     CAISSON_MODEL_BASE_URL: context.model.baseUrl,
     CAISSON_MODEL_API_KEY: 'sk-bench',
     CAISSON_MAX_AGENTS_PER_USER: '100',
+    ...settings,
   });
 }

@@ -24,7 +24,7 @@ let sessionId: string;
 let decide: (request: RequestPermissionRequest, signal: AbortSignal) => Promise<RequestPermissionResponse>;
 
 beforeAll(async () => {
-  server = await startServer({ domain: { maxAgentsPerUser: 100 } });
+  server = await startServer({ limits: { agents: 100 } });
   caisson = createCaissonClient({ url: server.url, apiKey: server.alice.secret });
   agent = await caisson.agents.create.mutate({ name: 'edited', wait: true });
   agentId = agent.id;

@@ -53,7 +53,7 @@ let updates: SessionUpdate[];
 let agents = 0;
 
 beforeAll(async () => {
-  server = await startServer({ domain: { maxAgentsPerUser: 100 } });
+  server = await startServer({ limits: { agents: 100 } });
   caisson = createCaissonClient({ url: server.url, apiKey: server.alice.secret });
 });
 afterAll(async () => {

@@ -16,7 +16,8 @@ export interface AccessFixture extends AsyncDisposable {
 export async function openAccess(): Promise<AccessFixture> {
   const many = 100_000;
   const server = await startServer({
-    domain: { maxAgentsPerUser: many, maxConcurrentRuns: many, maxConcurrentRunsPerUser: many },
+    limits: { agents: many },
+    domain: { maxConcurrentRuns: many, maxConcurrentRunsPerUser: many },
   });
   const callers = {
     admin: server.admin,

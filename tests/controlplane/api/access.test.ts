@@ -69,7 +69,13 @@ const exceptions: Readonly<Record<string, Partial<Record<Standing, Verdict>>>> =
 };
 
 const noRow: Row = { input: () => ({}) };
-const rows = [...procedureNeeds].map(([path, need]) => ({ path, need, row: accessRows[path] ?? noRow }));
+/** What is asked there about an agent, by procedures that can be asked about more. */
+const asked: Readonly<Record<string, Need>> = { 'quotas.get': 'view', 'quotas.set': 'own' };
+const rows = [...procedureNeeds].map(([path, need]) => ({
+  path,
+  need: asked[path] ?? need,
+  row: accessRows[path] ?? noRow,
+}));
 const cells = rows.flatMap(({ path, need, row }) =>
   who.map((standing) => ({
     path,

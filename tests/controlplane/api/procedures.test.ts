@@ -13,7 +13,7 @@ import { until } from '../../until.ts';
 
 let server: RunningServer;
 beforeAll(async () => {
-  server = await startServer({ domain: { maxAgentsPerUser: 100 } });
+  server = await startServer({ limits: { agents: 100 } });
 });
 afterAll(async () => {
   await server[Symbol.asyncDispose]();

@@ -3,7 +3,7 @@ import { type Caller, type RunningServer, startServer } from '../running-server.
 
 let server: RunningServer;
 beforeAll(async () => {
-  server = await startServer({ domain: { maxAgentsPerUser: 100 } });
+  server = await startServer({ limits: { agents: 100 } });
 });
 afterAll(() => server[Symbol.asyncDispose]());
 

@@ -162,3 +162,29 @@ test('every setting is described, and takes its own default', () => {
 test('docs/configuration.md is made from the schema (npx vitest run tests/controlplane/config --update writes it)', async () => {
   await expect(describeConfig()).toMatchFileSnapshot('../../../docs/configuration.md');
 });
+
+describe('quotas', () => {
+  test('those that are named take the place of the defaults', () => {
+    const { quotas } = loadConfig({
+      CAISSON_MAX_AGENTS_PER_USER: '7',
+      CAISSON_QUOTAS: 'running_sandboxes=3, cost=12.5,requests=none',
+    });
+    expect(quotas.defaultLimits).toMatchObject({
+      agents: 7,
+      running_sandboxes: 3,
+      cost: 12_500_000,
+      requests: null,
+      tokens: null,
+    });
+    expect(loadConfig({}).quotas).toMatchObject({
+      defaultLimits: { agents: 20, requests: 60_000 },
+      requestsPerKey: 60_000,
+    });
+  });
+
+  test('one that there is not is named', () => {
+    expect(() => loadConfig({ CAISSON_QUOTAS: 'fame=3' })).toThrow(
+      /CAISSON_QUOTAS="fame=3" must be .*"fame" is no quota/,
+    );
+  });
+});

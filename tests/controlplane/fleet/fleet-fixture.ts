@@ -19,7 +19,7 @@ import type {
   SandboxProvider,
   SandboxSpec,
 } from '../../../src/sandbox-providers/contract/index.ts';
-import { settings, text } from '../../agents/domain-fixture.ts';
+import { FixedQuotas, settings, text } from '../../agents/domain-fixture.ts';
 import { FakeHarness } from '../../guest/fake-harness.ts';
 import { makeRoots } from '../../guest/running-guest.ts';
 import { until } from '../../until.ts';
@@ -163,6 +163,7 @@ export async function openFleet(overrides: Overrides = {}): Promise<FleetFixture
   const storage = await openStorage(directory);
   undo.defer(() => storage.close());
   const provider = undo.use(new InProcessProvider());
+  const quotas = new FixedQuotas();
   let parts: { fleet: Fleet; observer: SandboxObserver } | undefined;
   const domain = createDomain({
     store: storage.agents,
@@ -180,6 +181,7 @@ export async function openFleet(overrides: Overrides = {}): Promise<FleetFixture
       return fleet;
     },
     access: { mayRun },
+    quotas,
     clock,
     logger: domainLogger,
     settings,

@@ -40,11 +40,9 @@ async function serve(stallMs: number): Promise<void> {
     transfers,
     stallMs,
     logger: recordingLogger(log),
-    keys: {
-      async authenticate(authorization) {
-        if (authorization === 'Bearer good') return { ...aPrincipal(), keyId };
-        throw new CaissonError('UNAUTHORIZED', 'The request has no API key.');
-      },
+    async admit(authorization) {
+      if (authorization === 'Bearer good') return { ...aPrincipal(), keyId };
+      throw new CaissonError('UNAUTHORIZED', 'The request has no API key.');
     },
     workspaces: { open: async () => client },
   });

@@ -98,3 +98,24 @@ test('a migration that fails in the middle leaves nothing, and runs whole the ne
   expect(tablesOf(database)).toContain('agents');
   await db.destroy();
 });
+
+test('agents of earlier versions are counted as what they are', async () => {
+  const { database, db } = inMemory();
+  const before = Object.fromEntries(Object.entries(migrations).filter(([name]) => name < '0004'));
+  await migrate(db, before);
+  const insert = database.prepare(
+    `insert into agents (id, ordinal, owner_id, name, harness, provider, limits, created_at, deleting, sandbox, head_seq, lease_epoch)
+     values (?, ?, 'usr', ?, 'codex', 'docker', '{}', 0, 0, ?, 0, 0)`,
+  );
+  insert.run('up', 1, 'up', '{"state":"running","incarnation":"inc"}');
+  insert.run('down', 2, 'down', '{"state":"stopped","reason":"running"}');
+  database.exec(`
+    insert into conversations values ('cnv', 1, 'up', '', 'open', null, null, null, 0, 0);
+    insert into messages values ('one', 1, 'up', 'cnv', null, 'user', null, '[1]', 0), ('two', 2, 'up', 'cnv', null, 'user', null, '["ä"]', 0)`);
+  await migrate(db);
+  expect(database.prepare('select id, sandbox_up, history_bytes from agents order by ordinal').all()).toEqual([
+    { id: 'up', sandbox_up: 1, history_bytes: 9 },
+    { id: 'down', sandbox_up: 0, history_bytes: 0 },
+  ]);
+  await db.destroy();
+});

@@ -7,9 +7,15 @@ import type { Share, ShareStore } from '../../../src/controlplane/auth/sharing.t
 import { createAgentStore } from '../../../src/controlplane/storage/agent-store.ts';
 import { createIdentityStore } from '../../../src/controlplane/storage/identity-store.ts';
 import { createShareStore } from '../../../src/controlplane/storage/share-store.ts';
+import { userAccount } from '../../../src/controlplane/quotas/account.ts';
+import type { LedgerStore, LedgerTransaction } from '../../../src/controlplane/quotas/ledger-store.ts';
+import { unsaid } from '../../../src/controlplane/quotas/policy.ts';
+import type { QuotaStore } from '../../../src/controlplane/quotas/quota-store.ts';
+import { createLedgerStore } from '../../../src/controlplane/storage/ledger-store.ts';
 import { openSqlite } from '../../../src/controlplane/storage/open-sqlite.ts';
+import { createQuotaStore } from '../../../src/controlplane/storage/quota-store.ts';
 import { StorageAccess } from '../../../src/controlplane/storage/storage-access.ts';
-import { newAgentId, newIncarnationId, newKeyId, newUserId } from '../../../src/kernel/ids.ts';
+import { newAgentId, newIncarnationId, newKeyId, newReservationId, newUserId } from '../../../src/kernel/ids.ts';
 import { aConversation, aDelta, aMessage, anAgent, aPermission, aRun, now } from '../../contracts/store-records.ts';
 import { fullKey } from '../principals.ts';
 import { dataDirectory } from './data-directory.ts';
@@ -39,6 +45,8 @@ async function useAgentStore(
     await tx.findAgent(agent.id);
     await tx.findAgentByName(agent.ownerId, agent.name);
     await tx.countAgents(agent.ownerId);
+    await tx.listAgentsUp(agent.ownerId);
+    await tx.countHistoryBytes(agent.ownerId);
     await tx.setAgentDeleting(agent.id);
     await tx.setSandboxStatus(agent.id, agent.sandbox);
     await tx.nextLeaseEpoch(agent.id);
@@ -83,6 +91,9 @@ async function useAgentStore(
   await store.listAgents({ visibleTo: newUserId(), among: [agent.id, newAgentId()] }, page);
   await store.listOwnAgents(agent.ownerId);
   await store.countAgents(agent.ownerId);
+  await store.listAgentsUp(agent.ownerId);
+  await store.listAgentsUp(null);
+  await store.countHistoryBytes(agent.ownerId);
   await store.listAgentIds();
   await store.findSessionOffer(agent.id);
   await store.findConversation(conversation.id);
@@ -151,6 +162,37 @@ async function useShareStore(store: ShareStore, agents: AgentStore, identities: 
   await store.removeShare(agent.id, userId);
 }
 
+async function useLedgerStore(
+  store: LedgerStore,
+  inTransaction: (tx: LedgerTransaction) => LedgerTransaction,
+): Promise<void> {
+  const account = userAccount(newUserId());
+  const id = newReservationId();
+  await store.boundExpiries(now);
+  await store.transaction(async (bare) => {
+    const tx = inTransaction(bare);
+    await tx.readAccount(account, 'tokens', now);
+    await tx.writeAccount(account, 'tokens', { used: 1, resetsAt: now, agentId: null });
+    await tx.insertReservation(id, [{ account, dimension: 'tokens', amount: 1 }], { expiresAt: now, lifetimeMs: 1 });
+    await tx.removeReservation(id, now);
+  });
+  await store.readAccount(account, 'tokens', now);
+  await store.removeExpired(now);
+}
+
+async function useQuotaStore(store: QuotaStore): Promise<void> {
+  const account = userAccount(newUserId());
+  const plan = { name: 'team', limits: {}, version: 0 };
+  await store.savePlan(plan);
+  await store.savePlan({ ...plan, version: 1 });
+  await store.findPlan(plan.name);
+  await store.listPlans();
+  await store.savePolicy(account, unsaid, null);
+  await store.savePolicy(account, { ...unsaid, version: 1 }, null);
+  await store.findPolicy(account);
+  await store.removePlan(plan.name, 2);
+}
+
 /**
  * Nothing is sorted. Tables are scanned only in the order of an index, by listings of everything; and what a select
  * compares with a value narrows the search in the index, rather than being looked up in each row.
@@ -172,13 +214,18 @@ test('every query of the stores is answered by an index', async () => {
   queries.clear(); // those of the migration
   const access = new StorageAccess(db);
   const [agents, identities] = [createAgentStore(access), createIdentityStore(access)];
+  const [ledger, quotas] = [createLedgerStore(access), createQuotaStore(access)];
   const called = {
     agents: new Set<string>(),
     transaction: new Set<string>(),
     identities: new Set<string>(),
     shares: new Set<string>(),
+    ledger: new Set<string>(),
+    ledgerTransaction: new Set<string>(),
+    quotas: new Set<string>(),
   };
   let transactionMethods: readonly string[] = [];
+  let ledgerMethods: readonly string[] = [];
   await useAgentStore(watched(agents, called.agents), (tx) => {
     transactionMethods = Object.keys(tx);
     return watched(tx, called.transaction);
@@ -186,9 +233,17 @@ test('every query of the stores is answered by an index', async () => {
   await useIdentityStore(watched(identities, called.identities));
   const shares = createShareStore(access);
   await useShareStore(watched(shares, called.shares), agents, identities);
+  await useLedgerStore(watched(ledger, called.ledger), (tx) => {
+    ledgerMethods = Object.keys(tx);
+    return watched(tx, called.ledgerTransaction);
+  });
+  await useQuotaStore(watched(quotas, called.quotas));
   expect([...called.agents].toSorted()).toEqual(Object.keys(agents).toSorted());
   expect([...called.transaction].toSorted()).toEqual(transactionMethods.toSorted());
   expect([...called.identities].toSorted()).toEqual(Object.keys(identities).toSorted());
+  expect([...called.ledger].toSorted()).toEqual(Object.keys(ledger).toSorted());
+  expect([...called.ledgerTransaction].toSorted()).toEqual(ledgerMethods.toSorted());
+  expect([...called.quotas].toSorted()).toEqual(Object.keys(quotas).toSorted());
   expect([...called.shares].toSorted()).toEqual(Object.keys(shares).toSorted());
 
   const asked = [...queries.values()];

@@ -7,6 +7,10 @@ import { openStorage } from '../../../src/controlplane/storage/open-storage.ts';
 import { createIdentityStore } from '../../../src/controlplane/storage/identity-store.ts';
 import { createPreviewStore } from '../../../src/controlplane/storage/preview-store.ts';
 import { createShareStore } from '../../../src/controlplane/storage/share-store.ts';
+import { agentAccount } from '../../../src/controlplane/quotas/account.ts';
+import { unsaid } from '../../../src/controlplane/quotas/policy.ts';
+import { createLedgerStore } from '../../../src/controlplane/storage/ledger-store.ts';
+import { createQuotaStore } from '../../../src/controlplane/storage/quota-store.ts';
 import { StorageAccess } from '../../../src/controlplane/storage/storage-access.ts';
 import { newIncarnationId, newKeyId, newPreviewId, newUserId } from '../../../src/kernel/ids.ts';
 import { agentStoreContract } from '../../contracts/agent-store.ts';
@@ -53,7 +57,7 @@ shareStoreContract('SQLite', async () => {
 
 /** An agent with a row in every table that can have one. */
 async function fullAgent(access: StorageAccess): Promise<string> {
-  const [store, previews] = [createAgentStore(access), createPreviewStore(access)];
+  const [store, previews, ledger] = [createAgentStore(access), createPreviewStore(access), createLedgerStore(access)];
   const { agent, conversation } = await storedAgent(store);
   const run = aRun(conversation);
   const message = aMessage(conversation, { runId: run.id });
@@ -92,6 +96,10 @@ async function fullAgent(access: StorageAccess): Promise<string> {
     createdAt: now,
   } as const;
   await createShareStore(access).putShare(share, 1);
+  await ledger.transaction(async (tx) => {
+    await tx.writeAccount(agentAccount(agent.id), 'tokens', { used: 1, resetsAt: null, agentId: agent.id });
+  });
+  await createQuotaStore(access).savePolicy(agentAccount(agent.id), unsaid, agent.id);
   return agent.id;
 }
 
@@ -100,7 +108,15 @@ test('deleting an agent empties every table of its rows, and of nothing else', a
   const db = await openSqlite(join(directory.path, 'caisson.db'));
   const access = new StorageAccess(db);
   const store = createAgentStore(access);
-  const notOfAgents = ['api_keys', 'invitations', 'kysely_migration', 'kysely_migration_lock', 'users'];
+  const notOfAgents = [
+    'api_keys',
+    'invitations',
+    'kysely_migration',
+    'kysely_migration_lock',
+    'quota_plans',
+    'quota_reservations',
+    'users',
+  ];
   const tables = (await db.introspection.getTables({ withInternalKyselyTables: true }))
     .map(({ name }) => name)
     .filter((name) => !notOfAgents.includes(name));

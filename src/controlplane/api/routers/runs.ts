@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { whenBusyChoices } from '../../../agents/run.ts';
 import { agentIdSchema, conversationIdSchema, runIdSchema } from '../../../kernel/ids.ts';
 import { idempotencyKeySchema, messageInputSchema, runTimeoutSchema } from '../schemas/message-input.ts';
 import { pageFields, pageSchema } from '../schemas/page.ts';
@@ -21,6 +22,11 @@ export const runsRouter = router({
         message: messageInputSchema,
         idempotencyKey: idempotencyKeySchema.optional(),
         timeoutMs: runTimeoutSchema.optional(),
+        /**
+         * Where the sandbox does not run, and the owner's quotas have no room for one more: `fail` refuses with
+         * QUOTA_EXCEEDED; `queue` lets the run wait, fairly, until there is. A budget that is spent refuses in either case.
+         */
+        whenBusy: z.enum(whenBusyChoices).default('fail'),
       }),
     )
     .output(acceptedRunSchema)

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { activeRunStates, type Run, runReasons } from '../../../agents/run.ts';
+import { activeRunStates, type Run, runReasons, whenBusyChoices } from '../../../agents/run.ts';
 import {
   agentIdSchema,
   conversationIdSchema,
@@ -23,6 +23,7 @@ const rowSchema = z.object({
   incarnation: incarnationIdSchema.nullable(),
   cancelRequested: z.boolean(),
   usage: turnUsageSchema.nullable(),
+  whenBusy: z.enum(whenBusyChoices),
 });
 
 const message = z.string().nullable();

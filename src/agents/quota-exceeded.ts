@@ -1,0 +1,32 @@
+import { CaissonError } from '../kernel/errors.ts';
+
+interface Refusal {
+  /** What has no room: a name of the table of dimensions. */
+  readonly dimension: string;
+  /** Whose limit it is. Default: that of the owner of agents. */
+  readonly of?: 'user' | 'agent' | 'conversation';
+  readonly limit: number;
+  readonly used: number;
+  /** Held by calls under way. Default: 0. */
+  readonly reserved?: number;
+  readonly asked: number;
+  /** When it is empty again, in milliseconds since the epoch. Default: null, not by itself. */
+  readonly resetsAt?: number | null;
+  /** Default: to free some, or to wait until it resets. */
+  readonly hint?: string;
+}
+
+/** The one QUOTA_EXCEEDED: which limit, how much of it is used, and when that is over. */
+export function quotaExceeded(refusal: Refusal): CaissonError {
+  const { dimension, of = 'user', limit, used, reserved = 0, asked, resetsAt = null } = refusal;
+  const inUse = reserved === 0 ? `${used} of ${limit} are used` : `${used} of ${limit} are used, and ${reserved} held`;
+  const hint =
+    refusal.hint ??
+    (resetsAt === null
+      ? 'Free some of it, or ask an administrator for more. `caisson quotas show` shows all of them.'
+      : `It resets at ${new Date(resetsAt).toISOString()}. An administrator can give more.`);
+  return new CaissonError('QUOTA_EXCEEDED', `The ${dimension} quota of this ${of} has no room: ${inUse}.`, {
+    hint,
+    details: { dimension, of, limit, used, reserved, asked, resetsAt },
+  });
+}

@@ -1,0 +1,63 @@
+import type { AgentStore } from '../../agents/ports.ts';
+import { type Account, holderOf } from './account.ts';
+import { type Dimension, dimensionNames, dimensions, isMetered } from './dimension.ts';
+import type { LimitSource, QuotaBook } from './quota-book.ts';
+import type { StoredLedger } from './stored-ledger.ts';
+
+/** One line of a statement. */
+export interface QuotaLine {
+  readonly dimension: Dimension;
+  /** In what the amounts are given. */
+  readonly unit: string;
+  /** Null: unlimited. */
+  readonly limit: number | null;
+  readonly source: LimitSource;
+  /** Null for what is not counted: the size of a message, the rate of requests. */
+  readonly used: number | null;
+  /** Held by calls under way. */
+  readonly reserved: number;
+  /** Null: not by itself. */
+  readonly resetsAt: number | null;
+}
+
+interface StatementParts {
+  readonly book: QuotaBook;
+  readonly ledger: Pick<StoredLedger, 'balance'>;
+  readonly agents: Pick<AgentStore, 'countAgents' | 'listAgentsUp' | 'countHistoryBytes'>;
+}
+
+/** What an account may use and has used, of everything that it can have a limit of. */
+export async function statementOf(account: Account, { book, ledger, agents }: StatementParts): Promise<QuotaLine[]> {
+  const holder = holderOf(account);
+  const { limits } = await book.of(account);
+  const sources = await book.sources(account);
+  const up = holder.kind === 'user' ? await agents.listAgentsUp(holder.id) : [];
+  const stock = async (dimension: Dimension): Promise<number | null> => {
+    if (holder.kind !== 'user') return null;
+    switch (dimension) {
+      case 'agents':
+        return await agents.countAgents(holder.id);
+      case 'running_sandboxes':
+        return up.length;
+      case 'cpu':
+        return up.reduce((sum, each) => sum + each.limits.cpus, 0);
+      case 'memory':
+        return up.reduce((sum, each) => sum + each.limits.memoryBytes, 0);
+      case 'history_bytes':
+        return await agents.countHistoryBytes(holder.id);
+      default:
+        return null;
+    }
+  };
+  const lines: QuotaLine[] = [];
+  for (const dimension of dimensionNames) {
+    const line = { dimension, unit: dimensions[dimension].unit, limit: limits[dimension], source: sources[dimension] };
+    if (isMetered(dimension)) {
+      const { used, reserved, resetsAt } = await ledger.balance(account, dimension);
+      lines.push({ ...line, used, reserved, resetsAt });
+    } else if (holder.kind === 'user') {
+      lines.push({ ...line, used: await stock(dimension), reserved: 0, resetsAt: null });
+    }
+  }
+  return lines;
+}

@@ -1,0 +1,238 @@
+import { quotaExceeded } from '../../agents/quota-exceeded.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import { CaissonError } from '../../kernel/errors.ts';
+import { type AgentId, newReservationId, type ReservationId } from '../../kernel/ids.ts';
+import type { Logger } from '../../kernel/logger.ts';
+import { type Account, holderOf } from './account.ts';
+import { endOfDay } from './day.ts';
+import type { MeteredDimension } from './dimension.ts';
+import type { Charge, Ledger, Reservation } from './ledger.ts';
+import type { AccountState, LedgerStore, LedgerTransaction } from './ledger-store.ts';
+import type { Terms, TermsSource } from './terms.ts';
+
+/** Between two sweeps of reservations that have expired. They hold no room from the moment at which they do. */
+const sweepEveryMs = 60_000;
+
+/** An account as of now. */
+export interface Balance {
+  readonly limit: number | null;
+  readonly used: number;
+  readonly reserved: number;
+  /** Null: its window does not end. */
+  readonly resetsAt: number | null;
+}
+
+/** A settlement that took an account past a mark. */
+export interface Crossing extends Pick<Balance, 'used' | 'resetsAt'> {
+  readonly account: Account;
+  readonly dimension: MeteredDimension;
+  readonly limit: number;
+  /** `near`: 80 % are used; `spent`: all of it. */
+  readonly mark: 'near' | 'spent';
+  /** Of the accounts in the same settlement. */
+  readonly agentId: AgentId | null;
+}
+
+const nearShare = 0.8;
+
+interface StoredLedgerOptions {
+  readonly store: LedgerStore;
+  readonly terms: TermsSource;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+type TermedCharge = Charge & { readonly terms: Terms };
+
+/** The ledger in the control plane's own database. */
+export class StoredLedger implements Ledger, Disposable {
+  readonly #store: LedgerStore;
+  readonly #terms: TermsSource;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #startedAt: number;
+  readonly #listeners = new Set<(crossing: Crossing) => void>();
+  #cancelSweep: () => void = () => undefined;
+
+  private constructor({ store, terms, clock, logger }: StoredLedgerOptions) {
+    this.#store = store;
+    this.#terms = terms;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#startedAt = clock.now() - clock.elapsed();
+  }
+
+  /** Reservations of an earlier process keep their room until they expire. */
+  static async open(options: StoredLedgerOptions): Promise<StoredLedger> {
+    const ledger = new StoredLedger(options);
+    await options.store.boundExpiries(ledger.#steadyNow());
+    await ledger.#sweep();
+    return ledger;
+  }
+
+  async reserve(charges: readonly Charge[], options: { readonly expiresInMs: number }): Promise<Reservation> {
+    const wanted = await this.#withTerms(charges);
+    const id = newReservationId();
+    const now = this.#clock.now();
+    await this.#store.transaction(async (tx) => {
+      for (const charge of wanted) await this.#requireRoom(tx, charge, now);
+      await tx.insertReservation(id, wanted, this.#expiry(options.expiresInMs));
+    });
+    return this.#reservation(id, wanted);
+  }
+
+  async remaining(account: Account, dimension: MeteredDimension): Promise<number | null> {
+    const { limit, used, reserved } = await this.balance(account, dimension);
+    return limit === null ? null : Math.max(0, limit - used - reserved);
+  }
+
+  /** Errors: AGENT_NOT_FOUND, CONVERSATION_NOT_FOUND. */
+  async balance(account: Account, dimension: MeteredDimension): Promise<Balance> {
+    const terms = await this.#terms.of(account);
+    const state = await this.#store.readAccount(account, dimension, this.#steadyNow());
+    return balanceOf({ account, dimension, terms }, state, this.#clock.now());
+  }
+
+  /** Calls `listener`, which must not throw, when an account has come near its limit, and when it has reached it: once each in a window. */
+  onCrossing(listener: (crossing: Crossing) => void): void {
+    this.#listeners.add(listener);
+  }
+
+  [Symbol.dispose](): void {
+    this.#cancelSweep();
+  }
+
+  #reservation(id: ReservationId, reserved: readonly TermedCharge[]): Reservation {
+    let held = reserved;
+    let ended = false;
+    const end = async (actual: readonly Charge[]): Promise<void> => {
+      if (ended) return;
+      ended = true;
+      try {
+        await this.#settle(id, await this.#withTerms(actual, held));
+      } catch (thrown) {
+        ended = false;
+        throw thrown;
+      }
+    };
+    return {
+      settle: end,
+      release: async () => await end([]),
+      extend: async ({ expiresInMs, more = [] }) => {
+        if (ended) throw new CaissonError('INTERNAL', 'A reservation that has ended cannot be extended.');
+        const whole = await this.#withTerms([...held, ...more], held);
+        await this.#extend({ id, held, whole }, expiresInMs);
+        held = whole;
+      },
+    };
+  }
+
+  async #extend(
+    { id, held, whole }: { id: ReservationId; held: readonly TermedCharge[]; whole: readonly TermedCharge[] },
+    expiresInMs: number,
+  ): Promise<void> {
+    const now = this.#clock.now();
+    await this.#store.transaction(async (tx) => {
+      const hadRoom = await tx.removeReservation(id, this.#steadyNow());
+      for (const charge of whole) {
+        const had = held.find((each) => isSameEntry(each, charge))?.amount ?? 0;
+        if (!hadRoom || charge.amount > had) await this.#requireRoom(tx, charge, now);
+      }
+      await tx.insertReservation(id, whole, this.#expiry(expiresInMs));
+    });
+  }
+
+  async #settle(id: ReservationId, counted: readonly TermedCharge[]): Promise<void> {
+    const now = this.#clock.now();
+    const agentId = counted.find(({ terms }) => terms.agentId !== null)?.terms.agentId ?? null;
+    const crossings = await this.#store.transaction(async (tx) => {
+      await tx.removeReservation(id, this.#steadyNow());
+      const crossings: Crossing[] = [];
+      for (const charge of counted) {
+        const { account, dimension, amount, terms } = charge;
+        const balance = await this.#stateOf(tx, charge, now);
+        const used = Math.min(balance.used + amount, Number.MAX_SAFE_INTEGER);
+        await tx.writeAccount(account, dimension, { used, resetsAt: balance.resetsAt, agentId: terms.agentId });
+        crossings.push(...crossingsOf({ ...balance, account, dimension, agentId }, used));
+      }
+      return crossings;
+    });
+    for (const crossing of crossings) for (const listener of this.#listeners) listener(crossing);
+  }
+
+  async #requireRoom(tx: LedgerTransaction, charge: TermedCharge, now: number): Promise<void> {
+    const balance = await this.#stateOf(tx, charge, now);
+    const { limit, used, reserved } = balance;
+    if (limit === null || used + reserved + charge.amount <= limit) return;
+    const { account, dimension, amount: asked } = charge;
+    throw quotaExceeded({ ...balance, limit, of: holderOf(account).kind, dimension, asked });
+  }
+
+  async #stateOf(tx: LedgerTransaction, charge: TermedCharge, now: number): Promise<Balance> {
+    return balanceOf(charge, await tx.readAccount(charge.account, charge.dimension, this.#steadyNow()), now);
+  }
+
+  /** Checked, and one for each account and dimension. An account that is `known` may be gone meanwhile. */
+  async #withTerms(charges: readonly Charge[], known: readonly TermedCharge[] = []): Promise<readonly TermedCharge[]> {
+    const merged: TermedCharge[] = [];
+    for (const { account, dimension, amount } of charges) {
+      if (!Number.isSafeInteger(amount) || amount < 0) {
+        throw new CaissonError('INTERNAL', `A charge of ${amount} ${dimension} is not a whole number.`);
+      }
+      const at = merged.findIndex((each) => isSameEntry(each, { account, dimension }));
+      const same = merged[at];
+      const terms = known.find((each) => each.account === account)?.terms;
+      if (same === undefined)
+        merged.push({ account, dimension, amount, terms: terms ?? (await this.#terms.of(account)) });
+      else merged[at] = { ...same, amount: same.amount + amount };
+    }
+    return merged;
+  }
+
+  /** Milliseconds since the epoch as they were when this process began, and steady from then on: for what must not jump. */
+  #steadyNow(): number {
+    return Math.floor(this.#startedAt + this.#clock.elapsed());
+  }
+
+  #expiry(lifetimeMs: number): { readonly expiresAt: number; readonly lifetimeMs: number } {
+    return { expiresAt: this.#steadyNow() + lifetimeMs, lifetimeMs };
+  }
+
+  async #sweep(): Promise<void> {
+    try {
+      await this.#store.removeExpired(this.#steadyNow());
+    } catch (thrown) {
+      this.#logger.warn({ err: thrown }, 'reservations that have expired could not be forgotten');
+    }
+    this.#cancelSweep = this.#clock.schedule(sweepEveryMs, () => void this.#sweep());
+  }
+}
+
+/** A window that is over is empty, and the next one has begun. */
+function balanceOf(
+  { account, dimension, terms }: { account: Account; dimension: MeteredDimension; terms: Terms },
+  state: AccountState,
+  now: number,
+): Balance {
+  const limit = terms.limits[dimension];
+  const { used, resetsAt, reserved } = state;
+  if (holderOf(account).kind === 'conversation') return { limit, used, reserved, resetsAt: null };
+  if (resetsAt !== null && now < resetsAt) return { limit, used, reserved, resetsAt };
+  return { limit, used: 0, reserved, resetsAt: endOfDay(now, terms.timeZone) };
+}
+
+function crossingsOf(before: Omit<Crossing, 'limit' | 'mark'> & Balance, used: number): readonly Crossing[] {
+  const { account, dimension, limit, resetsAt, agentId } = before;
+  if (limit === null) return [];
+  const passes = (at: number): boolean => before.used < at && used >= at;
+  const crossing = { account, dimension, limit, used, resetsAt, agentId };
+  if (passes(limit)) return [{ ...crossing, mark: 'spent' }];
+  return passes(limit * nearShare) ? [{ ...crossing, mark: 'near' }] : [];
+}
+
+function isSameEntry(
+  one: Pick<Charge, 'account' | 'dimension'>,
+  other: Pick<Charge, 'account' | 'dimension'>,
+): boolean {
+  return one.account === other.account && one.dimension === other.dimension;
+}
