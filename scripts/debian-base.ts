@@ -23,8 +23,11 @@ export const debianPackages = [
   'patch',
   'procps',
   'python3',
+  'python3-pip',
+  'python3-venv',
   'socat',
   'unzip',
+  'wget',
   'xz-utils',
 ] as const;
 

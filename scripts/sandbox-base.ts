@@ -19,6 +19,10 @@ const folder = join(repositoryRoot, 'images/sandbox');
 const configuration = [
   ['etc/codex/config.toml', '/etc/codex/config.toml', 0o644],
   ['etc/codex/rules/default.rules', '/etc/codex/rules/default.rules', 0o644],
+  ['etc/ssh/caisson.conf', '/etc/ssh/ssh_config.d/caisson.conf', 0o644],
+  ['etc/apt/90caisson', '/etc/apt/apt.conf.d/90caisson', 0o644],
+  ['etc/pip.conf', '/etc/pip.conf', 0o644],
+  ['etc/wgetrc', '/etc/wgetrc', 0o644],
   ['compile-cache.cjs', '/opt/caisson/compile-cache.cjs', 0o644],
   ['fill-cache.sh', '/opt/caisson/fill-cache.sh', 0o644],
   ['fill-adapter-cache.mjs', '/opt/caisson/fill-adapter-cache.mjs', 0o644],

@@ -26,11 +26,21 @@ export interface LaunchProfile {
   readonly modes: SandboxModes | null;
 }
 
+/** For a harness that must not look for the world by itself. */
+const withoutProxies = Object.fromEntries(
+  ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY'].flatMap((name) => [
+    [name, ''],
+    [name.toLowerCase(), ''],
+  ]),
+);
+
 const profileRows = {
   codex: {
     command: ['codex-acp'],
     environment: ({ model }) => ({
       NO_BROWSER: '1',
+      // It would fetch plugins and news from hosts of its maker. Its commands have their proxies by its configuration.
+      ...withoutProxies,
       // The model is told by configuration, so that names work that Codex's own list lacks.
       ...(model === null ? {} : { CODEX_CONFIG: JSON.stringify({ model }) }),
     }),

@@ -100,6 +100,10 @@ export const commandTable: Readonly<Record<string, CommandRow>> = {
     summary: 'list, invite, disable and delete users',
     load: async () => (await import('./commands/users.ts')).usersCommand(),
   },
+  usage: {
+    summary: 'show what agents took of models, and what it cost',
+    load: async () => (await import('./commands/usage.ts')).usageCommand(),
+  },
   keys: {
     summary: 'create, list and revoke API keys',
     load: async () => (await import('./commands/keys.ts')).keysCommand(),

@@ -42,6 +42,10 @@ export type QuotaStatement = ApiOutputs['quotas']['get'];
 /** Whose it is. */
 export type QuotaHolder = ApiInputs['quotas']['set']['of'];
 export type QuotaPlan = ApiOutputs['quotas']['plans']['items'][number];
+/** Sums of model calls: tokens and cost. */
+export type UsageTotal = ApiOutputs['usage']['totals']['items'][number];
+/** One model call that took tokens. */
+export type ModelCall = ApiOutputs['usage']['calls']['items'][number];
 /** An API key without its secret. */
 export type ApiKey = ApiOutputs['keys']['list']['items'][number];
 /** What a control plane is, and who the caller is to it. */

@@ -43,6 +43,7 @@ export type {
   FileDiff,
   ListeningPort,
   Message,
+  ModelCall,
   Permission,
   Preview,
   Process,
@@ -51,6 +52,7 @@ export type {
   Run,
   SandboxCounts,
   Terminal,
+  UsageTotal,
 } from './api.ts';
 export { CaissonError, type ErrorBody } from '../kernel/errors.ts';
 export type { ErrorCode } from '../kernel/error-table.ts';

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { CaissonError } from '../kernel/errors.ts';
+import type { HostRule } from './egress/configured-policy.ts';
 import { nearestName } from './config/nearest-name.ts';
 import {
   concealedSettings,
@@ -9,6 +10,7 @@ import {
   type Settings,
 } from './config/settings.ts';
 import { type Limits, noLimits } from './quotas/terms.ts';
+import type { ModelRouteSettings, UpstreamSettings } from './model-gateway/model-routes.ts';
 
 export { describeConfig } from './config/describe-config.ts';
 
@@ -20,6 +22,12 @@ interface ModelSettings {
   readonly demo: boolean;
   readonly baseUrl: string | null;
   readonly apiKey: string | null;
+  /** Asked before `baseUrl` for the models that they have. */
+  readonly upstreams: readonly UpstreamSettings[];
+  readonly aliases: ModelRouteSettings['aliases'];
+  readonly allowed: ModelRouteSettings['allowed'];
+  readonly maxRequestBytes: number;
+  readonly timeoutMs: number;
 }
 
 /** The settings of a control plane, checked. Times are milliseconds, sizes are bytes. */
@@ -58,6 +66,16 @@ export interface Config {
   readonly maxMessageBytes: number;
   readonly maxBodyBytes: number;
   readonly eventRetention: number;
+  readonly egress: {
+    /** Public hosts that every sandbox may connect to. */
+    readonly allow: readonly HostRule[];
+    /** The same of one's own network. */
+    readonly internal: readonly HostRule[];
+    /** Of one sandbox, both directions together. Null: no limit. */
+    readonly bytesPerSecond: number | null;
+    /** Absolute. Null: none. */
+    readonly extraCaFile: string | null;
+  };
   readonly previews: {
     /** In lower case. */
     readonly domain: string;
@@ -125,6 +143,15 @@ function toConfig(settings: Settings): Config {
       demo,
       baseUrl: demo ? null : (settings.CAISSON_MODEL_BASE_URL ?? openaiBaseUrl),
       apiKey,
+      upstreams: Object.entries(settings.CAISSON_MODEL_UPSTREAMS ?? {}).map(([name, upstream]) => ({
+        ...upstream,
+        name,
+        apiKey: upstream.apiKey ?? null,
+      })),
+      aliases: settings.CAISSON_MODEL_ALIASES ?? {},
+      allowed: settings.CAISSON_MODEL_ALLOWED ?? {},
+      maxRequestBytes: settings.CAISSON_MODEL_MAX_REQUEST_BYTES,
+      timeoutMs: settings.CAISSON_MODEL_TIMEOUT,
     },
     maxRuns: settings.CAISSON_MAX_RUNS,
     maxRunsPerUser: settings.CAISSON_MAX_RUNS_PER_USER ?? Math.max(1, Math.floor(settings.CAISSON_MAX_RUNS / 2)),
@@ -145,6 +172,12 @@ function toConfig(settings: Settings): Config {
     maxMessageBytes: settings.CAISSON_MAX_MESSAGE_BYTES,
     maxBodyBytes: settings.CAISSON_MAX_BODY_BYTES,
     eventRetention: settings.CAISSON_EVENT_RETENTION,
+    egress: {
+      allow: settings.CAISSON_EGRESS_ALLOW ?? [],
+      internal: settings.CAISSON_EGRESS_INTERNAL ?? [],
+      bytesPerSecond: settings.CAISSON_EGRESS_RATE ?? null,
+      extraCaFile: settings.CAISSON_EXTRA_CA_FILE === undefined ? null : resolve(settings.CAISSON_EXTRA_CA_FILE),
+    },
     previews: {
       domain: previewDomain(settings),
       publicUrl: settings.CAISSON_PREVIEW_URL ?? null,

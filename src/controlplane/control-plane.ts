@@ -16,7 +16,13 @@ import { UserService } from './auth/user-service.ts';
 import { type Config, loadConfig } from './config.ts';
 import { openDataDir } from './data-dir.ts';
 import { createDemoModel } from './demo-model/demo-model.ts';
+import { createConfiguredPolicy } from './egress/configured-policy.ts';
+import { ConnectionLog } from './egress/connection-log.ts';
+import { readExtraAuthorities } from './egress/extra-authorities.ts';
+import { createEgressGateway } from './egress/gateway.ts';
+import { resolveInternal, resolvePublic, type Resolve } from './egress/resolve.ts';
 import { Fleet } from './fleet/fleet.ts';
+import { LedgerBudget } from './model-gateway/ledger-budget.ts';
 import { createModelGateway } from './model-gateway/model-gateway.ts';
 import { createLogger } from './observability/logger.ts';
 import { PreviewHosts } from './previews/preview-hosts.ts';
@@ -39,6 +45,8 @@ export interface StartOptions {
   readonly logger?: Logger;
   /** Default: the provider that the settings name. For providers of one's own. */
   readonly provider?: SandboxProvider;
+  /** The addresses of internal hosts that sandboxes may connect to. Default: as any program of this machine finds them. */
+  readonly resolveInternal?: Resolve;
 }
 
 /** A control plane that serves. */
@@ -74,8 +82,18 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
   const adminKey = await ensureAdminKey({ keys, store: storage.identities, dataDir: dataDir.path, logger });
 
   const model = await openModel(config, opened);
-  const gateway = createModelGateway({ upstream: model, logger });
-  opened.use(gateway);
+  const extraAuthorities = await readExtraAuthorities(config.egress.extraCaFile);
+  const ownPorts = new Set<number>();
+  const egress = opened.use(
+    createEgressGateway({
+      policy: createConfiguredPolicy(config.egress),
+      meter: { take: () => undefined },
+      log: opened.use(new ConnectionLog(logger, systemClock)),
+      ownPorts: () => ownPorts,
+      limits: { bytesPerSecond: config.egress.bytesPerSecond },
+      resolve: { public: resolvePublic, internal: options.resolveInternal ?? resolveInternal },
+    }),
+  );
   const provider = options.provider ?? (await openProvider(config.sandbox.provider, { instance: dataDir.instance }));
   opened.use(provider);
   requireWalls(provider);
@@ -84,6 +102,25 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
   const access = new Access({ agents, identities, shares, clock: systemClock });
   const sharing = new SharingService({ store: shares, identities, access, clock: systemClock });
   const quotas = opened.use(await openQuotas({ storage, access, settings: config.quotas, clock: systemClock, logger }));
+  const gateway = opened.use(
+    createModelGateway({
+      routes: {
+        upstreams: [...config.model.upstreams, { ...model, name: 'main', keyHeader: 'bearer', models: ['*'] }],
+        aliases: config.model.aliases,
+        allowed: config.model.allowed,
+      },
+      callers: storage.modelCallers,
+      budget: new LedgerBudget({ ledger: quotas.ledger, clock: systemClock, logger }),
+      usage: storage.modelUsage,
+      clock: systemClock,
+      logger,
+      limits: {
+        maxRequestBytes: config.model.maxRequestBytes,
+        firstByteTimeoutMs: config.model.timeoutMs,
+        idleTimeoutMs: config.model.timeoutMs,
+      },
+    }),
+  );
   let fleet: Fleet | undefined;
   const domain = createDomain({
     store: storage.agents,
@@ -93,6 +130,8 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
         observer,
         specOf: (agent) => sandboxSpec(agent, config),
         outwardFor: (agentId) => (stream, headers) => gateway.handle(agentId, stream, headers),
+        egressFor: (agentId) => (stream, headers) => egress.handle(agentId, stream, headers),
+        extraAuthorities,
         clock: systemClock,
         logger,
       })),
@@ -144,6 +183,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
         workspaces: new Workspaces({ access, guests: fleet }),
         previews,
         previewHosts,
+        modelUsage: storage.modelUsage,
         keys,
         users: new UserService({ store: identities, keys, work: domain.userWork, clock: systemClock }),
         sharing,
@@ -171,6 +211,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
   );
   // The address first: a start that fails for want of it has touched no sandbox. Requests wait for what comes next.
   const { url } = await server.listen();
+  ownPorts.add(Number(new URL(url).port || 80));
   await domain.recover();
   ready.resolve();
   // Sandboxes of earlier are taken up while the first requests come in: each call that needs one waits for its own.

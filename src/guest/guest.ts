@@ -9,10 +9,17 @@ import { errorText } from '../kernel/errors.ts';
 import { type IncarnationId, newIncarnationId } from '../kernel/ids.ts';
 import type { Logger } from '../kernel/logger.ts';
 import { guestProtocol } from '../wire/contract/guest-api.ts';
+import { egressProxy } from '../wire/contract/egress.ts';
 import type { KeepAliveOptions } from '../wire/keep-alive.ts';
 import type { WireSession } from '../wire/wire-session.ts';
+import { egressClientOptions } from '../wire/http2-settings.ts';
 import { Changes } from './changes/changes.ts';
 import { changesRoutes } from './changes/changes-routes.ts';
+import { EgressDialer } from './egress/egress-dialer.ts';
+import { createHttpProxy } from './egress/http-proxy.ts';
+import { createSocksProxy } from './egress/socks-proxy.ts';
+import { trustRoutes } from './egress/trust-routes.ts';
+import { TrustStore } from './egress/trust-store.ts';
 import { Confinement } from './files/confinement.ts';
 import { fileRoutes } from './files/file-routes.ts';
 import { sweep } from './files/sweep.ts';
@@ -37,10 +44,12 @@ import { listenUnix } from './unix-listener.ts';
 
 export interface GuestOptions {
   readonly agentId: string;
-  /** Where `inward.sock` and `outward.sock` go. Made when it is missing. */
+  /** Where the sockets of the channels go, and what programs are to trust. Made when it is missing. */
   readonly runDirectory: string;
   /** Of the model endpoint on loopback; 0 for any. */
   readonly modelPort: number;
+  /** Of the proxies on loopback; 0 for any. */
+  readonly proxyPorts: { readonly http: number; readonly socks: number };
   /** The folders that files may be reached in, as `sandboxRoots` has them; processes begin in the first. */
   readonly roots: readonly string[];
   /** Whether ports that open and close are told: where the guest has the network to itself. */
@@ -56,6 +65,7 @@ export interface GuestOptions {
 export interface Guest {
   readonly incarnation: IncarnationId;
   readonly modelPort: number;
+  readonly proxyPorts: { readonly http: number; readonly socks: number };
   /** Stops the harness, ends the processes and terminals of callers, and closes everything. */
   stop(): Promise<void>;
 }
@@ -67,6 +77,9 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
   const startedAt = clock.now();
   const journal = new Journal({ clock });
   const outward = new Outward({ keepAlive });
+  const egress = new Outward({ keepAlive, bounds: egressClientOptions });
+  const dialer = new EgressDialer(egress);
+  const proxies = { http: createHttpProxy(dialer), socks: createSocksProxy(dialer) };
   const [workspace = '/workspace', home = '/home/agent'] = options.roots;
   const changes = new Changes({ workspace, home, clock, logger });
   const model = createModelEndpoint({ outward, logger, beforeAnswers: () => changes.beforeAnswers() });
@@ -85,8 +98,15 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
   const confinement = new Confinement(options.roots);
   const watches = new Watches(confinement);
   const turns = new TurnWatch({ harness, onStart: (runId) => changes.turnStarted(runId) });
-  const modelPort = (): number => (model.address() as AddressInfo | null)?.port ?? options.modelPort;
-  const ports = new PortTable({ proc: '/proc', ownPorts: () => new Set([modelPort()]) });
+  const modelPort = (): number => portOf(model, options.modelPort);
+  const proxyPorts = () => ({
+    http: portOf(proxies.http, options.proxyPorts.http),
+    socks: portOf(proxies.socks, options.proxyPorts.socks),
+  });
+  const ownPorts = () => new Set([modelPort(), ...Object.values(proxyPorts())]);
+  const ports = new PortTable({ proc: '/proc', ownPorts });
+  mkdirSync(options.runDirectory, { recursive: true, mode: 0o700 });
+  const trust = new TrustStore(options.runDirectory);
   const routes = [
     ...harnessRoutes({ harness, journal, identity, turns }),
     ...processesRoutes({ table, clock }),
@@ -94,6 +114,7 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
     ...fileRoutes(confinement, watches),
     ...terminalRoutes(terminals),
     ...portRoutes({ table: ports, connections: new PortConnections() }),
+    ...trustRoutes(trust),
   ];
   const serveInward = createInwardServer({ routes, logger, keepAlive });
 
@@ -102,12 +123,14 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
     sessions.add(wire);
     void wire.closed.then(() => sessions.delete(wire));
   };
-  mkdirSync(options.runDirectory, { recursive: true, mode: 0o700 });
   takeInotify(options.runDirectory, logger);
   const servers: readonly Server[] = [
     listenUnix(join(options.runDirectory, 'inward.sock'), (socket) => hold(serveInward(socket))),
     listenUnix(join(options.runDirectory, 'outward.sock'), (socket) => hold(outward.accept(socket))),
+    listenUnix(join(options.runDirectory, 'egress.sock'), (socket) => hold(egress.accept(socket))),
     model,
+    proxies.http,
+    proxies.socks,
   ];
   // Node makes its threads at their first use, and ends itself when it cannot: so now, while the sandbox has room for them.
   await stat(options.runDirectory);
@@ -115,6 +138,8 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
     logger.error({ error: errorText(thrown) }, 'the harness did not start'); // tried again at the next turn
   });
   listenModelEndpoint(model, options.modelPort);
+  proxies.http.listen(options.proxyPorts.http, egressProxy.host);
+  proxies.socks.listen(options.proxyPorts.socks, egressProxy.host);
   const portWatch = options.watchPorts ? new PortWatch({ table: ports, journal, clock, logger }) : undefined;
   await Promise.all(servers.filter((server) => !server.listening).map((server) => once(server, 'listening')));
   const stopped = new AbortController();
@@ -126,6 +151,7 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
   return {
     incarnation,
     modelPort: modelPort(),
+    proxyPorts: proxyPorts(),
     async stop() {
       // The machine is going: what becomes of its turns is for the control plane to say, which sees it go.
       journal.seal();
@@ -137,7 +163,12 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
       await new Promise((resolve) => setImmediate(resolve)); // its last words go out
       for (const server of servers) server.close();
       model.closeAllConnections();
+      proxies.http.closeAllConnections();
       await Promise.all([...sessions].map((wire) => wire.close()));
     },
   };
+}
+
+function portOf(server: Server, before: number): number {
+  return (server.address() as AddressInfo | null)?.port ?? before;
 }

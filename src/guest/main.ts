@@ -4,8 +4,10 @@ import { readFileSync } from 'node:fs';
 import { createHarness } from '../acp/create-harness.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { errorText } from '../kernel/errors.ts';
+import { egressProxy } from '../wire/contract/egress.ts';
 import { guestEnvironment, guestRunDirectory, modelEndpoint } from '../wire/contract/guest-api.ts';
 import { sandboxRoots } from '../wire/contract/sandbox-roots.ts';
+import { toolEnvironment } from './egress/tool-environment.ts';
 import { startGuest } from './guest.ts';
 import { createJsonLogger } from './json-logger.ts';
 
@@ -22,10 +24,20 @@ process.on('uncaughtException', (thrown) => {
 });
 
 const agentId = process.env[guestEnvironment.agentId];
-const modelPort = Number(process.env[guestEnvironment.modelPort] ?? modelEndpoint.port);
+const runDirectory = process.env[guestEnvironment.runDirectory] ?? guestRunDirectory;
+const modelPort = portFrom(guestEnvironment.modelPort, modelEndpoint.port);
+const proxyPorts = {
+  http: portFrom(guestEnvironment.httpProxyPort, egressProxy.httpPort),
+  socks: portFrom(guestEnvironment.socksProxyPort, egressProxy.socksPort),
+};
 if (agentId === undefined || agentId === '') throw new Error(`${guestEnvironment.agentId} is not set.`);
-if (!Number.isInteger(modelPort) || modelPort < 0 || modelPort > 65_535) {
-  throw new Error(`${guestEnvironment.modelPort} is not a port.`);
+// For all that is started here: the harness, processes and terminals.
+Object.assign(process.env, toolEnvironment({ runDirectory, httpProxyPort: proxyPorts.http }));
+
+function portFrom(name: string, usual: number): number {
+  const port = Number(process.env[name] ?? usual);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new Error(`${name} is not a port.`);
+  return port;
 }
 
 /** The guest's own settings are no business of the harness. */
@@ -49,8 +61,9 @@ process.once('SIGINT', () => void stop());
 
 const starting = startGuest({
   agentId,
-  runDirectory: process.env[guestEnvironment.runDirectory] ?? guestRunDirectory,
+  runDirectory,
   modelPort,
+  proxyPorts,
   roots: sandboxRoots,
   watchPorts: true,
   version: () =>

@@ -1,4 +1,4 @@
-import type { ClientHttp2Session } from 'node:http2';
+import type { ClientHttp2Session, ClientSessionOptions } from 'node:http2';
 import type { Socket } from 'node:net';
 import { CaissonError } from '../kernel/errors.ts';
 import { connectHttp2 } from '../wire/connect-http2.ts';
@@ -6,6 +6,8 @@ import type { KeepAliveOptions } from '../wire/keep-alive.ts';
 import type { WireSession } from '../wire/wire-session.ts';
 
 export interface OutwardOptions {
+  /** The bounds of its sessions. Default: those of the outward channel. */
+  readonly bounds?: ClientSessionOptions;
   readonly keepAlive?: KeepAliveOptions | undefined;
   /** How many requests may wait for a session. Default 64. */
   readonly maxWaiting?: number;
@@ -20,11 +22,13 @@ export interface OutwardOptions {
 export class Outward {
   readonly #sessions: WireSession<ClientHttp2Session>[] = [];
   readonly #waiting = new Set<(session: ClientHttp2Session) => void>();
+  readonly #bounds: ClientSessionOptions | undefined;
   readonly #keepAlive: KeepAliveOptions | undefined;
   readonly #maxWaiting: number;
   readonly #maxWaitMs: number;
 
   constructor(options: OutwardOptions = {}) {
+    this.#bounds = options.bounds;
     this.#keepAlive = options.keepAlive;
     this.#maxWaiting = options.maxWaiting ?? 64;
     this.#maxWaitMs = options.maxWaitMs ?? 10 * 60_000;
@@ -32,7 +36,7 @@ export class Outward {
 
   /** Takes a new outward connection. */
   accept(socket: Socket): WireSession<ClientHttp2Session> {
-    const wire = connectHttp2(socket, this.#keepAlive);
+    const wire = connectHttp2(socket, this.#keepAlive, this.#bounds);
     this.#sessions.push(wire);
     const forget = (): void => {
       const index = this.#sessions.indexOf(wire);

@@ -338,6 +338,25 @@ export const errorTable = {
     retryable: true,
     hint: 'Send fewer requests; the answer says how long to wait.',
   },
+  // The way out of a sandbox
+  EGRESS_DENIED: {
+    trpc: 'FORBIDDEN',
+    http: 403,
+    retryable: false,
+    hint: 'The rules of this sandbox do not allow this host and port. Ask whoever runs it to allow them.',
+  },
+  EGRESS_REFUSED: {
+    trpc: 'FORBIDDEN',
+    http: 403,
+    retryable: false,
+    hint: 'No rule can allow this: connect to a public host, and name that same host in TLS and HTTP.',
+  },
+  EGRESS_UNREACHABLE: {
+    trpc: 'BAD_GATEWAY',
+    http: 502,
+    retryable: true,
+    hint: 'Check the name and the port, and whether the host is up.',
+  },
   // The machinery
   STORAGE_UNAVAILABLE: {
     trpc: 'SERVICE_UNAVAILABLE',

@@ -5,6 +5,7 @@ import { CaissonError } from '../kernel/errors.ts';
 import type { ConversationId, PermissionId, RunId } from '../kernel/ids.ts';
 import { ChangesClient } from './changes-client.ts';
 import { connectHttp2 } from './connect-http2.ts';
+import { trustPath } from './contract/egress.ts';
 import {
   type GuestHealth,
   guestHealthSchema,
@@ -68,6 +69,11 @@ export class GuestClient {
 
   health(signal?: AbortSignal): Promise<GuestHealth> {
     return this.#ask({ method: 'GET', path: guestPaths.health, answer: guestHealthSchema, signal });
+  }
+
+  /** Replaces the certificate authorities that the sandbox trusts besides those of its image (PEM; empty for none). */
+  async trust(extraAuthorities: string, signal?: AbortSignal): Promise<void> {
+    await this.#ask({ method: 'PUT', path: trustPath, body: { extraAuthorities }, answer: nothingSchema, signal });
   }
 
   /** Makes this client the one that drives the harness, or rejects with STALE_LEASE. */

@@ -1,4 +1,5 @@
 import type { ClientSessionOptions, ServerSessionOptions } from 'node:http2';
+import { mostEgressConnections } from './contract/egress.ts';
 
 const kibibyte = 1024;
 const mebibyte = 1024 * kibibyte;
@@ -82,3 +83,19 @@ export const inwardServerOptions = {
  * sends what nobody reads can make it hold.
  */
 export const outwardServerOptions = serverSessionOptions({ streams: 128, windowBytes: mebibyte / 2 });
+
+/**
+ * Connections to the world have a session of their own, so that however many there are, and however slow, the model's
+ * streams have their places and their window. The same 64 MiB, on more streams: 128 KiB are 100 MB/s up at 1 ms.
+ */
+export const egressServerOptions = {
+  ...serverSessionOptions({ streams: mostEgressConnections, windowBytes: 128 * kibibyte }),
+  streamResetBurst: 1_000_000,
+  streamResetRate: 1_000_000,
+} as const;
+
+/** The guest's end of it: what programs that stall can make the guest hold is 128 MiB; 256 KiB are 12 MB/s at 20 ms. */
+export const egressClientOptions = {
+  ...clientSessionOptions,
+  settings: { ...clientSessionOptions.settings, initialWindowSize: 256 * kibibyte },
+} as const satisfies ClientSessionOptions;

@@ -7,14 +7,14 @@ import {
   portPaths,
   tooManyConnections,
 } from './contract/ports.ts';
-import { PortConnection, type PortConnectionOptions } from './port-connection.ts';
+import { Tunnel, type TunnelOptions } from './tunnel.ts';
 import { openStream, refusalOf, requestJson, responseStatus } from './requests.ts';
 
 /** Somewhat longer than the guest itself waits. */
 const connectTimeoutMs = 10_000;
 const maxListBytes = 1024 * 1024;
 
-interface ConnectOptions extends PortConnectionOptions {
+interface ConnectOptions extends TunnelOptions {
   /** Gives up connecting. A connection that is there is its holder's. */
   readonly signal?: AbortSignal;
 }
@@ -45,7 +45,7 @@ export class PortsClient {
    * Connects to what listens on the port, on 127.0.0.1 or ::1. The caller destroys the connection.
    * Errors: PORT_NOT_LISTENING; FORBIDDEN for the guest's own ports; LIMIT_REACHED above 128 at once; DEADLINE_EXCEEDED; WIRE_LOST.
    */
-  async connect(port: number, { signal, ...options }: ConnectOptions = {}): Promise<PortConnection> {
+  async connect(port: number, { signal, ...options }: ConnectOptions = {}): Promise<Tunnel> {
     if (this.#open >= mostPortConnections) throw tooManyConnections();
     using limit = deadline(connectTimeoutMs, `Connecting to port ${port}`, signal);
     const opening = new AbortController();
@@ -61,9 +61,9 @@ export class PortsClient {
       });
       this.#open++;
       stream.once('close', () => this.#open--);
-      let connection: PortConnection | undefined;
+      let connection: Tunnel | undefined;
       stream.once('response', (headers) => {
-        if (headers[':status'] === 200) connection = new PortConnection(stream, options);
+        if (headers[':status'] === 200) connection = new Tunnel(stream, options);
       });
       const status = await responseStatus(stream, limit.signal);
       if (connection !== undefined) return connection;

@@ -1,6 +1,7 @@
 import type {
   ClientHttp2Session,
   ClientHttp2Stream,
+  Http2Stream,
   IncomingHttpHeaders,
   IncomingHttpStatusHeader,
   OutgoingHttpHeaders,
@@ -169,7 +170,7 @@ export function wasCut(stream: ClientHttp2Stream): boolean {
 }
 
 /** Why a stream ended before its time. */
-export function brokenStream(stream: ClientHttp2Stream, signal?: AbortSignal): unknown {
+export function brokenStream(stream: Http2Stream, signal?: AbortSignal): unknown {
   if (signal?.aborted === true) return signal.reason;
   const { errored } = stream;
   if (errored instanceof CaissonError) return errored;

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
-import { outwardServerOptions } from './http2-settings.ts';
+import { egressServerOptions, outwardServerOptions } from './http2-settings.ts';
 import type { KeepAliveOptions } from './keep-alive.ts';
 import { serveHttp2 } from './serve-http2.ts';
 import { Transport } from './transport.ts';
@@ -14,13 +14,15 @@ import type { WireSession } from './wire-session.ts';
 export type OutwardHandler = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void | Promise<void>;
 
 export interface ServeOutwardOptions {
+  /** Which of the channels that the guest asks on. Default: `outward`. */
+  readonly channel?: 'outward' | 'egress';
   readonly keepAlive?: KeepAliveOptions;
   /** Hears what a handler threw. */
   readonly onHandlerError: (thrown: unknown) => void;
 }
 
 /**
- * The control plane's end of the outward channel: the guest asks, `handler` answers. Who asks is known by the wire alone;
+ * The control plane's end of a channel on which the guest asks, `handler` answers. Who asks is known by the wire alone;
  * nothing in a request is to be trusted. Sessions, streams, headers and windows are bounded by `http2-settings.ts`.
  */
 export function serveOutward(
@@ -38,7 +40,7 @@ export function serveOutward(
   };
   return serveHttp2(new Transport(duplex), {
     handler: (stream, headers) => void answer(stream, headers),
-    bounds: outwardServerOptions,
+    bounds: options.channel === 'egress' ? egressServerOptions : outwardServerOptions,
     keepAlive: options.keepAlive,
   });
 }

@@ -42,3 +42,10 @@ test('blocks that are no text go as they came; what is no block is refused', () 
     expect.objectContaining({ code: 'BAD_REQUEST' }),
   );
 });
+
+test('Codex itself is not pointed at the way out; its commands are, by its configuration', () => {
+  const given = launchProfile('codex', {}).environment({ model: null });
+  for (const name of ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY']) {
+    expect([given[name], given[name.toLowerCase()]]).toEqual(['', '']);
+  }
+});

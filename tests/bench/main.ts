@@ -1,9 +1,11 @@
 import { parseArgs } from 'node:util';
 import { changes } from './parts/changes.ts';
 import { cold } from './parts/cold.ts';
+import { egress } from './parts/egress.ts';
 import { files } from './parts/files.ts';
 import { late } from './parts/late.ts';
 import { memory } from './parts/memory.ts';
+import { models } from './parts/models.ts';
 import { processes } from './parts/processes.ts';
 import { previews } from './parts/previews.ts';
 import { prompt } from './parts/prompt.ts';
@@ -27,6 +29,8 @@ const parts = {
   changes,
   previews,
   quotas,
+  models,
+  egress,
   cold,
   late,
   memory,

@@ -711,3 +711,36 @@ describe('chat', () => {
     expect(stdout).toContain('Still here.');
   });
 });
+
+describe('usage', () => {
+  test('shows what was taken, by what is asked, and what its figures are not sure of', async () => {
+    const agentId = await newAgent('metered');
+    const call = {
+      at: Date.now(),
+      userId: server.alice.principal.userId,
+      agentId,
+      conversationId: null,
+      runId: null,
+      upstream: 'main',
+      api: 'responses' as const,
+      outcome: 'answered' as const,
+      inputTokens: 12_345,
+      cachedInputTokens: 45,
+      cacheWriteTokens: 0,
+      outputTokens: 678,
+      reasoningTokens: 90,
+      ms: 5,
+    };
+    const known = { ...call, model: 'gpt-5.5', costMicros: 1_230_000, isEstimated: false, priceVersion: '2026-11-21' };
+    const own = { ...call, model: 'my-own', costMicros: 10_000, isEstimated: true, priceVersion: 'default' };
+    await server.storage.modelUsage.add([known, known, own]);
+    const { stdout } = await cli('usage', '--agent', 'metered', '--by', 'model');
+    const lines = stdout.trimEnd().split('\n');
+    expect(lines[0]).toMatch(/^model +calls +input +cached +output +reasoning +cost +note$/);
+    expect(lines[1]).toMatch(/^gpt-5\.5 +2 +24,690 +90 +1,356 +180 +\$2\.46$/);
+    expect(lines[2]).toMatch(/^my-own +1 +12,345 .* \$0\.01 +1 estimated, 1 at the default price$/);
+    const json = await cli('usage', '--agent', 'metered', '--json', '--by', 'day,agent');
+    expect(JSON.parse(json.stdout)).toMatchObject([{ agentId, model: null, calls: 3, costMicros: 2_470_000 }]);
+    expect((await cli('usage', '--by', 'colour')).stderr).toContain('some of day, user, agent, model');
+  });
+});

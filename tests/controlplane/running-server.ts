@@ -143,6 +143,7 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
         workspaces: new Workspaces({ access, guests }),
         previews,
         previewHosts,
+        modelUsage: storage.modelUsage,
         keys,
         users: new UserService({ store: storage.identities, keys, work: domain.userWork, clock: systemClock }),
         sharing,

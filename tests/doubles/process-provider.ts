@@ -163,6 +163,8 @@ export class ProcessProvider implements SandboxProvider {
         ...spec.environment,
         [guestEnvironment.runDirectory]: join(directory, 'run'),
         [guestEnvironment.modelPort]: String(await freePort()),
+        [guestEnvironment.httpProxyPort]: String(await freePort()),
+        [guestEnvironment.socksProxyPort]: String(await freePort()),
       },
     });
     await once(child, 'spawn');

@@ -27,7 +27,13 @@ const start = (environment: Record<string, string>): ChildProcess =>
   spawn(process.execPath, [file], { env: environment, stdio: ['ignore', 'inherit', 'pipe'] });
 
 function inotifyInstances({ pid }: ChildProcess): number {
-  const links = readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
+  const links = readdirSync(`/proc/${pid}/fd`).map((fd) => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${fd}`);
+    } catch {
+      return ''; // closed meanwhile
+    }
+  });
   return links.filter((link) => link === 'anon_inode:inotify').length;
 }
 
@@ -39,6 +45,8 @@ test('the bundled guest listens, knows its own hash, holds an inotify instance b
     CAISSON_AGENT_ID: agentId,
     CAISSON_RUN_DIR: runDirectory,
     CAISSON_MODEL_PORT: '0',
+    CAISSON_HTTP_PROXY_PORT: '0',
+    CAISSON_SOCKS_PROXY_PORT: '0',
     CAISSON_HARNESS_COMMAND: '["sh", "-c", "cat > /dev/null"]', // takes all, answers nothing
   });
   guest.stderr?.resume();

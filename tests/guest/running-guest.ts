@@ -7,6 +7,7 @@ import { type Guest, startGuest } from '../../src/guest/guest.ts';
 import { type Clock, systemClock } from '../../src/kernel/clock.ts';
 import { newAgentId } from '../../src/kernel/ids.ts';
 import { silentLogger } from '../../src/kernel/logger.ts';
+import type { WireChannel } from '../../src/sandbox-providers/contract/index.ts';
 import { GuestClient } from '../../src/wire/guest-client.ts';
 import { FakeHarness } from './fake-harness.ts';
 
@@ -21,9 +22,10 @@ export async function makeRoots(directory: string): Promise<RunningGuest['roots'
 export interface RunningGuest extends AsyncDisposable {
   readonly guest: Guest;
   readonly harness: FakeHarness;
+  readonly runDirectory: string;
   /** The folders that stand for /workspace, the home and /tmp. */
   readonly roots: readonly [workspace: string, home: string, temporary: string];
-  socket(channel: 'inward' | 'outward'): Promise<Socket>;
+  socket(channel: WireChannel): Promise<Socket>;
   /** A client on a connection of its own; closed with the guest. */
   client(): Promise<GuestClient>;
 }
@@ -44,6 +46,7 @@ export async function runGuest({ clock = systemClock, prepare }: RunGuestOptions
     agentId: newAgentId(),
     runDirectory,
     modelPort: 0,
+    proxyPorts: { http: 0, socks: 0 },
     roots,
     watchPorts: false,
     version: () => 'test',
@@ -57,7 +60,7 @@ export async function runGuest({ clock = systemClock, prepare }: RunGuestOptions
   });
   const [harness] = harnesses;
   if (harness === undefined) throw new Error('the guest made no harness');
-  const socket = async (channel: 'inward' | 'outward'): Promise<Socket> => {
+  const socket = async (channel: WireChannel): Promise<Socket> => {
     const opened = connect(join(runDirectory, `${channel}.sock`));
     await once(opened, 'connect');
     return opened;
@@ -65,6 +68,7 @@ export async function runGuest({ clock = systemClock, prepare }: RunGuestOptions
   return {
     guest,
     harness,
+    runDirectory,
     roots,
     socket,
     async client() {

@@ -4,6 +4,7 @@ import type { Access } from '../auth/access.ts';
 import type { KeyService } from '../auth/key-service.ts';
 import type { SharingService } from '../auth/sharing-service.ts';
 import type { UserService } from '../auth/user-service.ts';
+import type { ModelUsageStore } from '../model-gateway/model-usage.ts';
 import type { PreviewHosts } from '../previews/preview-hosts.ts';
 import type { PreviewService } from '../previews/preview-service.ts';
 import type { ObservedCall } from '../observability/metrics.ts';
@@ -32,6 +33,7 @@ export interface ApiServices {
   readonly workspaces: Workspaces;
   readonly previews: PreviewService;
   readonly previewHosts: PreviewHosts;
+  readonly modelUsage: Pick<ModelUsageStore, 'totals' | 'listCalls'>;
   readonly keys: KeyService;
   readonly users: UserService;
   readonly sharing: SharingService;

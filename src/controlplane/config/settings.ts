@@ -3,6 +3,8 @@ import { z } from 'zod';
 import { isProviderName, providerNames } from '../../sandbox-providers/registry.ts';
 import { AmountRefused, readLimit } from '../quotas/amount-text.ts';
 import type { SomeLimits } from '../quotas/policy.ts';
+import { modelAliases, modelUpstreams, modelsOfUsers } from './model-services.ts';
+import { hostRules } from './host-rules.ts';
 import { decimal, duration, httpOrigin, httpUrl, secret, size, wholeNumber } from './values.ts';
 
 const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
@@ -87,8 +89,28 @@ export const settingsSchema = z.object({
   CAISSON_MODEL_BASE_URL: httpUrl()
     .optional()
     .describe(
-      'The model service: `/responses` is added to it. Default: `https://api.openai.com/v1` with a key, the demo model without.',
+      'The model service: `/responses`, or the path of the API that is asked for, is added to it. Default: `https://api.openai.com/v1` with a key, the demo model without.',
     ),
+  CAISSON_MODEL_UPSTREAMS: modelUpstreams()
+    .optional()
+    .describe(
+      'Further model services by name, as JSON: `{"anthropic":{"baseUrl":"https://api.anthropic.com/v1","apiKey":"…","keyHeader":"x-api-key","models":["claude-*"]}}`. The first one whose `models` has the name of a model is asked for it, and `CAISSON_MODEL_BASE_URL` for all others. `apiKey` may be left out; `keyHeader` is `bearer` (the default) or `x-api-key`.',
+    ),
+  CAISSON_MODEL_ALIASES: modelAliases()
+    .optional()
+    .describe('Names for models that agents may use, e.g. `fast=gpt-5.6-luna,best=claude-opus-5-5`.'),
+  CAISSON_MODEL_ALLOWED: modelsOfUsers()
+    .optional()
+    .describe(
+      'Which models, or aliases, the agents of a user may ask for, e.g. `*=gpt-*,fast; alice=*`. The user `*` is everyone who is not named. Default: every model.',
+    ),
+
+  CAISSON_MODEL_MAX_REQUEST_BYTES: size({ least: '64k', most: '256m' })
+    .prefault('64m')
+    .describe('Longest request to a model service. Codex sends 60 KB and the conversation.'),
+  CAISSON_MODEL_TIMEOUT: duration({ least: '1s', most: '1h' })
+    .prefault('5m')
+    .describe('Longest silence of a model service, before its answer and in the middle of it.'),
 
   CAISSON_MAX_RUNS: wholeNumber({ least: 1, most: 10_000 })
     .prefault('16')
@@ -140,6 +162,30 @@ export const settingsSchema = z.object({
     .prefault('200000')
     .describe('Events kept for each agent. Messages are kept for ever.'),
 
+  CAISSON_EGRESS_ALLOW: hostRules(
+    [80, 443],
+    'hosts such as example.com, *.example.com or example.com:22, separated by commas',
+  )
+    .optional()
+    .describe(
+      'Public hosts that sandboxes may connect to, e.g. `registry.example.com, *.packages.example.com, git.example.com:22`. Without a port: 80 and 443. `*.` means the names under it, not itself. Default: none.',
+    ),
+  CAISSON_EGRESS_INTERNAL: hostRules([], 'hosts with a port, such as git.corp.example:443, separated by commas')
+    .optional()
+    .describe(
+      'Hosts of your own network that sandboxes may connect to, each with its port. Their addresses need not be public, and any protocol may be spoken. Default: none.',
+    ),
+  CAISSON_EGRESS_RATE: size({ least: '16k', most: '16g' })
+    .optional()
+    .describe('Bytes a second of one sandbox to and from the world, together. Default: no limit.'),
+  CAISSON_EXTRA_CA_FILE: z
+    .string()
+    .regex(noControls, 'a file')
+    .optional()
+    .describe(
+      'A PEM file of certificate authorities that every sandbox trusts besides those of its image, for a network with an authority of its own.',
+    ),
+
   CAISSON_PREVIEW_DOMAIN: z
     .string()
     .regex(domainName, 'a domain name')
@@ -167,6 +213,7 @@ export const concealedSettings: ReadonlySet<string> = new Set<SettingName>([
   'CAISSON_MODEL_API_KEY',
   'OPENAI_API_KEY',
   'CAISSON_MODEL_BASE_URL',
+  'CAISSON_MODEL_UPSTREAMS',
 ]);
 
 /** Variables with our prefix that other parts of Caisson read. */

@@ -16,6 +16,10 @@ export interface AttachOptions {
   readonly observer: SandboxObserver;
   /** Answers what the agent's guest asks of the control plane. */
   readonly outward: OutwardHandler;
+  /** Answers what it asks of the world. */
+  readonly egress: OutwardHandler;
+  /** What the sandbox is to trust besides the certificate authorities of its image, as PEM. */
+  readonly extraAuthorities: string;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -25,7 +29,7 @@ interface AttachBounds {
   readonly timeoutMs: number;
 }
 
-/** The wire to one guest, up: both channels, the lease, and the journal being read. */
+/** The wire to one guest, up: its channels, the lease, and the journal being read. */
 export interface Attachment {
   /** What drives the harness. */
   readonly guest: Guest;
@@ -39,7 +43,7 @@ export interface Attachment {
 }
 
 /**
- * Opens both channels to a running guest, takes its lease and begins to read its journal where the store ends.
+ * Opens the channels to a running guest, takes its lease and begins to read its journal where the store ends.
  * What was opened is closed again when it fails. Errors: SANDBOX_NOT_RUNNING, WIRE_LOST, GUEST_PROTOCOL,
  * DEADLINE_EXCEEDED.
  */
@@ -50,6 +54,17 @@ export async function attach(options: AttachOptions, bounds: AttachBounds): Prom
   const connecting = (['inward', 'outward'] as const).map((channel) =>
     provider.connect(agentId, channel, limit.signal),
   );
+  // Waited for when it is known that the guest speaks our protocol: one of earlier does not listen there.
+  const abandoned = new AbortController();
+  const connectingEgress = provider.connect(agentId, 'egress', AbortSignal.any([limit.signal, abandoned.signal]));
+  connectingEgress.catch(() => undefined); // heard below, unless something else fails first
+  opened.defer(() => {
+    abandoned.abort(wireLost(agentId));
+    void connectingEgress.then(
+      (channel) => channel.destroy(),
+      () => undefined, // it was never there
+    );
+  });
   const channels = await Promise.allSettled(connecting);
   for (const channel of channels) if (channel.status === 'fulfilled') opened.defer(() => void channel.value.destroy());
   const [inward, outward] = channels;
@@ -65,20 +80,24 @@ export async function attach(options: AttachOptions, bounds: AttachBounds): Prom
       `The guest of ${agentId} speaks protocol ${health.protocol} for ${health.agentId}; ${guestProtocol} was expected.`,
     );
   }
+  await client.trust(options.extraAuthorities, limit.signal);
   const { incarnation } = health;
   const { journalPosition, leaseEpoch } = await observer.sandboxAttached(agentId, incarnation);
   await client.takeLease(leaseEpoch);
-  const server = serveOutward(outward.value, options.outward, {
-    onHandlerError: (thrown) => logger.warn({ agentId, err: thrown }, 'a request of a guest could not be answered'),
-  });
-  opened.defer(() => server.close());
+  const onHandlerError = (thrown: unknown): void =>
+    logger.warn({ agentId, err: thrown }, 'a request of a guest could not be answered');
+  const servers = [
+    serveOutward(outward.value, options.outward, { onHandlerError }),
+    serveOutward(await connectingEgress, options.egress, { channel: 'egress', onHandlerError }),
+  ];
+  for (const server of servers) opened.defer(() => server.close());
 
   const held = opened.move();
   const pump = pumpJournal({ client, observer, agentId, incarnation, after: journalPosition, clock, logger });
   const closed = Promise.race([
     pump,
     client.closed.then(() => wireLost(agentId)),
-    server.closed.then(() => wireLost(agentId)),
+    ...servers.map(({ closed: over }) => over.then(() => wireLost(agentId))),
   ]).then(async (reason) => {
     await held.disposeAsync();
     return reason;

@@ -20,6 +20,10 @@ interface FleetOptions {
   readonly specOf: (agent: Agent) => SandboxSpec;
   /** What a guest asks of the control plane, by the agent whose wire it came through. */
   readonly outwardFor: (agentId: AgentId) => OutwardHandler;
+  /** The same for what it asks of the world. */
+  readonly egressFor: (agentId: AgentId) => OutwardHandler;
+  /** What every sandbox is to trust besides the certificate authorities of its image, as PEM. */
+  readonly extraAuthorities: string;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -154,8 +158,10 @@ export class Fleet implements Sandboxes, AsyncDisposable {
 
   #tether(agentId: AgentId): Tether {
     if (this.#closed) throw new CaissonError('DRAINING', 'The control plane is shutting down.');
-    const { outwardFor, ...options } = this.#options;
-    const tether = this.#tethers.get(agentId) ?? new Tether({ ...options, agentId, outward: outwardFor(agentId) });
+    const { outwardFor, egressFor, ...options } = this.#options;
+    const tether =
+      this.#tethers.get(agentId) ??
+      new Tether({ ...options, agentId, outward: outwardFor(agentId), egress: egressFor(agentId) });
     this.#tethers.set(agentId, tether);
     return tether;
   }

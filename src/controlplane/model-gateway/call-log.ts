@@ -1,7 +1,7 @@
 import type { Clock } from '../../kernel/clock.ts';
 import type { AgentId } from '../../kernel/ids.ts';
 import type { LogFields, Logger } from '../../kernel/logger.ts';
-import type { CallRecord } from './model-call.ts';
+import type { CallRecord } from './call-record.ts';
 
 /** From a line about an agent's calls that used no tokens to the next. */
 const intervalMs = 1_000;
@@ -29,10 +29,9 @@ export class CallLog implements Disposable {
     this.#clock = clock;
   }
 
-  add(agentId: AgentId, path: string, record: CallRecord): void {
-    const fields: LogFields = { agentId, path, ...record };
-    const usedTokens = (record.inputTokens ?? 0) + (record.outputTokens ?? 0) > 0;
-    if (usedTokens || this.#isClosed) this.#say(fields);
+  add(agentId: AgentId, record: CallRecord): void {
+    const fields = fieldsOf(agentId, record);
+    if ((record.charge?.tokens ?? 0) > 0 || this.#isClosed) this.#say(fields);
     else if (this.#timers.has(agentId)) this.#held.set(agentId, { calls: this.#callsHeld(agentId) + 1, last: fields });
     else {
       this.#say(fields);
@@ -72,4 +71,23 @@ export class CallLog implements Disposable {
   #say(fields: LogFields): void {
     this.#logger.info(fields, 'model call');
   }
+}
+
+function fieldsOf(agentId: AgentId, { caller, charge, ...call }: CallRecord): LogFields {
+  return {
+    agentId,
+    userId: caller?.userId ?? null,
+    conversationId: caller?.conversationId ?? null,
+    runId: caller?.runId ?? null,
+    ...call,
+    ...(charge && {
+      inputTokens: charge.counts.input,
+      cachedInputTokens: charge.counts.cachedInput,
+      cacheWriteTokens: charge.counts.cacheWrite,
+      outputTokens: charge.counts.output,
+      reasoningTokens: charge.counts.reasoning,
+      costMicros: charge.costMicros,
+      isEstimated: charge.isEstimated,
+    }),
+  };
 }

@@ -2,6 +2,8 @@
 export interface GatewayLimits {
   /** Of one request's body. Codex sends 60 KB and the conversation. */
   readonly maxRequestBytes: number;
+  /** Of all bodies together, as long as they have not named their model. */
+  readonly maxHeldBytes: number;
   readonly maxCallsPerAgent: number;
   readonly maxCalls: number;
   /** From the request to a connection with the service, TLS included. */
@@ -14,6 +16,7 @@ export interface GatewayLimits {
 
 export const defaultGatewayLimits: GatewayLimits = {
   maxRequestBytes: 64 * 1024 * 1024,
+  maxHeldBytes: 256 * 1024 * 1024,
   maxCallsPerAgent: 32,
   maxCalls: 1_024,
   connectTimeoutMs: 10_000,

@@ -1,83 +1,108 @@
-import { type Agent, type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http';
+import { type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http';
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { request as httpsRequest } from 'node:https';
 import { TLSSocket } from 'node:tls';
+import { errorText } from '../../kernel/errors.ts';
+import type { AgentId } from '../../kernel/ids.ts';
+import type { Logger } from '../../kernel/logger.ts';
+import type { ModelApi } from './apis/model-api.ts';
+import { BudgetSpent, type ModelBudget } from './budget.ts';
+import { type Charge, CallMeter } from './call-meter.ts';
+import type { CallOutcome, CallRecord } from './call-record.ts';
+import { type ModelCaller, type ModelCallers, sessionIdsIn } from './callers.ts';
 import { requestHeaders, responseHeaders } from './forwarded-headers.ts';
 import type { GatewayLimits } from './gateway-limits.ts';
-import { sendOpenAiError } from './openai-error.ts';
+import { GatewayError } from './gateway-error.ts';
+import { GuestBody } from './guest-body.ts';
+import type { HeldRoom } from './held-room.ts';
+import type { ModelRoute, ModelRoutes } from './model-routes.ts';
+import { type ModelPrice, priceOf } from './prices.ts';
 import { SecretMask } from './secret-mask.ts';
-import { type ModelUsage, UsageReader } from './usage-reader.ts';
+import { sendError } from './send-error.ts';
+import { UsageReader } from './usage-reader.ts';
 
 interface ModelCallOptions {
+  readonly agentId: AgentId;
   readonly stream: ServerHttp2Stream;
   readonly headers: IncomingHttpHeaders;
-  readonly target: string;
-  readonly apiKey: string | null;
-  readonly agent: Agent;
+  readonly api: ModelApi;
+  /** With its query; added to the address of the service. */
+  readonly upstreamPath: string;
+  /** Whether it asks a model. What does not has no body, and costs nothing. */
+  readonly asksModel: boolean;
+  readonly routes: ModelRoutes;
+  readonly callers: ModelCallers;
+  readonly budget: ModelBudget;
+  readonly room: HeldRoom;
   readonly limits: GatewayLimits;
+  readonly logger: Logger;
 }
 
-/** How a call ended: `answered` in full, whatever the status; every other one broke off. */
-type CallOutcome =
-  | 'answered'
-  | 'guest_left'
-  | 'guest_stalled'
-  | 'request_refused'
-  | 'upstream_unreachable'
-  | 'upstream_timeout'
-  | 'upstream_cut'
-  | 'shut_down';
+/** How long the event that is under way when the budget is spent may take to end. Milliseconds. */
+const lastEventMs = 200;
 
-/** What the log is told of a call. */
-export interface CallRecord extends Partial<ModelUsage> {
-  readonly outcome: CallOutcome;
-  /** Null when the service did not answer. */
-  readonly status: number | null;
-  readonly requestBytes: number;
-  readonly responseBytes: number;
-  readonly firstByteMs: number | null;
-  readonly ms: number;
-  /** The system's code of what went wrong, e.g. ECONNREFUSED. */
-  readonly cause?: string;
-}
+/** What a service answers that is down, or that stands behind something that cannot reach it. */
+const downStatuses: readonly number[] = [502, 503, 504];
 
 /**
- * One call, from the guest's stream to the service and back. Modes: asking (the guest's body passes on), answering (the
- * service's body passes back), over. Each mode has one timer at a time; `#finish` is the only way out and works once.
+ * One call, from the guest's stream to the service and back. Modes: admitting (the request names its model, and room is held
+ * for it), asking (the guest's body passes on), answering (the service's body passes back), over. Each mode has one timer at
+ * a time; `#finish` is the only way out and works once. After it the call is settled with its budget.
  */
 export class ModelCall {
   readonly #options: ModelCallOptions;
   readonly #startedAt = performance.now();
   readonly #ended = Promise.withResolvers<CallRecord>();
-  readonly #mask: SecretMask;
+  readonly #body: GuestBody;
+  #caller: ModelCaller | undefined;
+  #route: ModelRoute | undefined;
+  #price: ModelPrice | undefined;
+  #meter: CallMeter | undefined;
+  #mask = new SecretMask(null);
   #request: ClientRequest | undefined;
   #usage: UsageReader | undefined;
   #timer: NodeJS.Timeout | undefined;
+  /** Whether the service's breaker still has to be told how the call ended. */
+  #isInBreaker = false;
+  #spent: BudgetSpent | undefined;
+  /** What the answer is paused for. */
+  #waits = 0;
+  /** How the call ends once the guest has all that it is going to be sent; undefined while there is more. */
+  #ending: CallOutcome | undefined;
   #isOver = false;
-  /** The whole answer was handed to the guest's stream. */
-  #isSaid = false;
   #status: number | null = null;
   #firstByteMs: number | null = null;
-  #requestedModel: string | null = null;
-  #requestBytes = 0;
   #responseBytes = 0;
 
   constructor(options: ModelCallOptions) {
     this.#options = options;
-    this.#mask = new SecretMask(options.apiKey);
+    const { stream, api, headers, limits, room } = options;
+    this.#body = new GuestBody({
+      stream,
+      api,
+      declaredBytes: declaredLength(headers),
+      maxBytes: limits.maxRequestBytes,
+      room,
+      onProblem: (error) => this.#refuse(error),
+      onProgress: () => {
+        if (this.#status === null) this.#timer?.refresh();
+      },
+    });
   }
 
   /** Resolves when nothing of the call is left. Never rejects. */
   run(): Promise<CallRecord> {
-    const { stream, headers, limits } = this.#options;
+    const { stream, limits, asksModel } = this.#options;
     stream.once('close', () => {
       // Codex closes its stream on the event that ends the response, before the service has ended the body.
-      const isWhole = (this.#isSaid && stream.rstCode === 0) || this.#usage?.usage !== undefined;
-      this.#finish(isWhole ? 'answered' : 'guest_left');
+      if (this.#ending !== undefined && stream.rstCode === 0) this.#finish(this.#ending);
+      else this.#finish(this.#usage?.ending === undefined ? 'guest_left' : 'answered');
     });
-    const declared = declaredLength(headers);
-    if (declared !== undefined && !(declared <= limits.maxRequestBytes)) this.#refuseBody(declared);
-    else this.#ask(declared);
+    this.#arm(limits.firstByteTimeoutMs, () => {
+      this.#refuse(new GatewayError('invalid_body', 'The request body did not come in time.'));
+    });
+    if (asksModel) void this.#admit().catch((thrown: unknown) => this.#refuse(thrown));
+    else this.#list();
     return this.#ended.promise;
   }
 
@@ -86,20 +111,72 @@ export class ModelCall {
     this.#finish(outcome, cause);
   }
 
-  #ask(declared: number | undefined): void {
-    const { stream, headers, target, apiKey, agent, limits } = this.#options;
-    const method = headers[':method'] === 'GET' ? 'GET' : 'POST';
-    const sent = requestHeaders(headers, apiKey);
-    if (method === 'GET') delete sent['content-length'];
-    const send = target.startsWith('https:') ? httpsRequest : httpRequest;
-    let request: ClientRequest;
+  /** What concerns no model is asked of the first service. */
+  #list(): void {
+    const { stream, routes } = this.#options;
+    stream.resume();
+    this.#route = { upstream: routes.first, model: '' };
     try {
-      request = send(target, { method, headers: sent, agent });
-    } catch {
-      this.#refuse(400, 'invalid_headers', 'The request has headers that HTTP/1.1 does not allow.');
+      this.#ask('GET', undefined).end();
+    } catch (thrown) {
+      this.#refuse(thrown);
+    }
+  }
+
+  async #admit(): Promise<void> {
+    const { agentId, headers, callers, routes, budget } = this.#options;
+    if ((headers['content-encoding'] ?? 'identity') !== 'identity') {
+      throw new GatewayError('invalid_body', 'The request body is compressed; the gateway takes it as it is only.');
+    }
+    const found = callers.find(agentId, sessionIdsIn(headers));
+    found.catch(() => undefined); // awaited below
+    const asked = await this.#body.model();
+    this.#caller = await found;
+    if (this.#isOver) return;
+    if (this.#caller === undefined) throw new GatewayError('not_found', 'The agent is no longer there.');
+    this.#route = routes.choose(this.#caller.userName, asked);
+    const { model } = this.#route;
+    this.#price = priceOf(model);
+    const meter = await CallMeter.open({
+      budget,
+      caller: this.#caller,
+      price: this.#price,
+      requestBytes: declaredLength(headers) ?? this.#body.bytes,
+      onSpent: (error) => this.#stopAtBudget(error),
+    });
+    if (this.#isOver) {
+      await meter.release();
       return;
     }
+    this.#meter = meter;
+    const request = this.#ask('POST', this.#body.sentBytes(model));
+    this.#body.passTo(request, model);
+  }
+
+  /** Throws a GatewayError where the service is not asked. */
+  #ask(method: 'GET' | 'POST', length: number | undefined): ClientRequest {
+    const { headers, upstreamPath, limits } = this.#options;
+    const { upstream } = this.#route ?? {};
+    if (upstream === undefined) throw new TypeError('The call has no service.');
+    const restMs = upstream.breaker.enter();
+    if (restMs !== null) {
+      throw new GatewayError('model_unavailable', `The model service ${upstream.name} does not answer at present.`, {
+        retryAfterS: Math.ceil(restMs / 1_000),
+      });
+    }
+    this.#isInBreaker = true;
+    const { 'content-length': _, ...sent } = requestHeaders(headers, upstream);
+    if (length !== undefined) sent['content-length'] = length;
+    const target = upstream.baseUrl + upstreamPath;
+    let request: ClientRequest;
+    try {
+      const send = target.startsWith('https:') ? httpsRequest : httpRequest;
+      request = send(target, { method, headers: sent, agent: upstream.agent });
+    } catch {
+      throw new GatewayError('invalid_headers', 'The request has headers that HTTP/1.1 does not allow.');
+    }
     this.#request = request;
+    this.#mask = new SecretMask(upstream.apiKey);
     this.#arm(limits.connectTimeoutMs, () => this.#fail('upstream_timeout', 'connect'));
     request.once('socket', (socket) => {
       const connected = (): void => this.#awaitFirstByte();
@@ -110,35 +187,7 @@ export class ModelCall {
       this.#fail('upstream_unreachable', 'code' in error ? String(error.code) : error.name),
     );
     request.once('response', (response) => this.#answer(response));
-    if (method === 'GET') {
-      stream.resume();
-      request.end();
-    } else {
-      this.#passBody(request, declared);
-    }
-  }
-
-  /** The body must be as long as it was declared: what is left over would be taken for the next request. */
-  #passBody(request: ClientRequest, declared: number | undefined): void {
-    const { stream, limits } = this.#options;
-    stream.on('data', (chunk: Buffer) => {
-      if (this.#requestBytes === 0) this.#requestedModel = modelIn(chunk);
-      this.#requestBytes += chunk.length;
-      if (this.#isOver) return;
-      if (this.#requestBytes > (declared ?? limits.maxRequestBytes)) {
-        this.#refuseBody(this.#requestBytes);
-        return;
-      }
-      if (this.#status === null && this.#timer !== undefined) this.#timer.refresh();
-      if (request.write(chunk)) return;
-      stream.pause();
-      request.once('drain', () => stream.resume());
-    });
-    stream.once('end', () => {
-      if (this.#isOver || stream.aborted) return;
-      if (declared !== undefined && this.#requestBytes !== declared) this.#refuseBody(this.#requestBytes);
-      else request.end();
-    });
+    return request;
   }
 
   #awaitFirstByte(): void {
@@ -147,76 +196,124 @@ export class ModelCall {
   }
 
   #answer(response: IncomingMessage): void {
-    const { stream, apiKey } = this.#options;
+    const { stream, api } = this.#options;
     if (this.#isOver || stream.destroyed) return;
     const status = response.statusCode ?? 502;
+    this.#leaveBreaker(downStatuses.includes(status) ? 'failed' : 'worked');
     try {
-      stream.respond({ ...responseHeaders(response.headers, apiKey), ':status': status });
+      const headers = responseHeaders(response.headers, this.#route?.upstream.apiKey ?? null);
+      stream.respond({ ...headers, ':status': status });
     } catch {
       this.#fail('upstream_cut', 'its headers cannot be passed on');
       return;
     }
     this.#status = status;
     this.#firstByteMs = since(this.#startedAt);
-    this.#usage = new UsageReader(response.headers['content-type']);
-    const awaitMore = (): void => {
-      this.#arm(this.#options.limits.idleTimeoutMs, () => this.#fail('upstream_timeout', 'idle'));
-    };
-    awaitMore();
+    const usage = (this.#usage = new UsageReader(api, response.headers['content-type']));
+    this.#awaitMore();
     response.on('data', (chunk: Buffer) => {
-      if (this.#isOver) return;
+      if (this.#isOver || this.#ending !== undefined) return;
       this.#responseBytes += chunk.length;
-      this.#usage?.read(chunk);
-      joinWrites(stream);
-      if (stream.write(this.#mask.pass(chunk))) {
-        this.#timer?.refresh();
+      usage.read(chunk);
+      if (this.#spent !== undefined && usage.eventEnd !== -1) {
+        this.#say(chunk.subarray(0, usage.eventEnd));
+        this.#sayBudgetIsSpent(this.#spent);
         return;
       }
-      response.pause();
-      this.#arm(this.#options.limits.idleTimeoutMs, () => this.#fail('guest_stalled'));
-      stream.once('drain', () => {
-        if (this.#isOver) return;
-        awaitMore();
-        response.resume();
-      });
+      const room = usage.ending === undefined ? this.#meter?.saw(usage.outputEstimate) : undefined;
+      const isTaken = this.#say(chunk);
+      if (isTaken && this.#spent === undefined) this.#timer?.refresh();
+      if (!isTaken) this.#waitForGuest(response);
+      if (room !== undefined) this.#pauseUntil(response, room);
     });
     response.once('end', () => {
-      if (this.#isOver) return;
-      this.#usage?.end();
-      this.#isSaid = true;
-      stream.end(this.#mask.rest());
-      this.#arm(this.#options.limits.idleTimeoutMs, () => this.#fail('guest_stalled'));
-      stream.once('finish', () => this.#finish('answered'));
+      if (this.#isOver || this.#ending !== undefined) return;
+      usage.end();
+      this.#sayLast('answered', this.#mask.rest());
     });
     response.on('error', (error) => this.#fail('upstream_cut', 'code' in error ? String(error.code) : error.name));
   }
 
-  #refuseBody(length: number): void {
-    const { maxRequestBytes } = this.#options.limits;
-    if (length > maxRequestBytes) {
-      this.#refuse(413, 'request_too_large', `The request body is larger than ${maxRequestBytes} bytes.`);
-    } else {
-      this.#refuse(400, 'invalid_body', 'The request body is not as long as it was declared.');
-    }
+  /** Whether the guest takes more. */
+  #say(chunk: Buffer): boolean {
+    const { stream } = this.#options;
+    joinWrites(stream);
+    return stream.write(this.#mask.pass(chunk));
   }
 
-  #refuse(status: number, code: string, message: string): void {
-    sendOpenAiError(this.#options.stream, status, { message, type: 'invalid_request_error', code });
-    this.#finish('request_refused');
+  #sayLast(outcome: CallOutcome, rest: Buffer | string): void {
+    const { stream, limits } = this.#options;
+    this.#ending = outcome;
+    stream.end(rest);
+    this.#arm(limits.idleTimeoutMs, () => this.#finish('guest_stalled'));
+    stream.once('finish', () => this.#finish(outcome));
+  }
+
+  #waitForGuest(response: IncomingMessage): void {
+    const { stream, limits } = this.#options;
+    if (this.#spent === undefined) this.#arm(limits.idleTimeoutMs, () => this.#fail('guest_stalled'));
+    const { promise: drained, resolve } = Promise.withResolvers<void>();
+    stream.once('drain', () => {
+      if (!this.#isOver) this.#awaitMore();
+      resolve();
+    });
+    this.#pauseUntil(response, drained);
+  }
+
+  /** Nothing is read of the answer until it resolves, and what else it waits for. */
+  #pauseUntil(response: IncomingMessage, resolved: Promise<void>): void {
+    response.pause();
+    this.#waits += 1;
+    void resolved.then(() => {
+      this.#waits -= 1;
+      if (this.#waits === 0 && !this.#isOver) response.resume();
+    });
+  }
+
+  #awaitMore(): void {
+    if (this.#spent !== undefined) return; // the time of its last event runs
+    this.#arm(this.#options.limits.idleTimeoutMs, () => this.#fail('upstream_timeout', 'idle'));
+  }
+
+  /** The answer ends with the event that is under way, and an error that says why. */
+  #stopAtBudget(error: BudgetSpent): void {
+    if (this.#isOver || this.#ending !== undefined || this.#usage === undefined) return;
+    if (this.#usage.ending !== undefined) return; // all was said meanwhile
+    this.#spent = error;
+    if (this.#usage.isBetweenEvents) this.#sayBudgetIsSpent(error);
+    else this.#arm(lastEventMs, () => this.#finish('budget_spent'));
+  }
+
+  #sayBudgetIsSpent(error: BudgetSpent): void {
+    const event = this.#options.api.failureEvent(quotaError(error));
+    this.#sayLast('budget_spent', Buffer.concat([this.#mask.rest(), Buffer.from(event)]));
+    this.#request?.destroy();
+  }
+
+  /** The call is not passed on, or no further: whatever was thrown becomes an error in the form of the API. */
+  #refuse(thrown: unknown): void {
+    if (this.#isOver) return;
+    const error = this.#toGatewayError(thrown);
+    sendError(this.#options.stream, this.#options.api, error);
+    this.#finish(thrown instanceof BudgetSpent ? 'budget_spent' : 'request_refused', error.kind);
+  }
+
+  #toGatewayError(thrown: unknown): GatewayError {
+    if (thrown instanceof GatewayError) return thrown;
+    if (thrown instanceof BudgetSpent) return quotaError(thrown);
+    this.#options.logger.error({ agentId: this.#options.agentId, err: thrown }, 'a model call could not be admitted');
+    return new GatewayError('model_unavailable', 'The call could not be counted, so it was not made.');
   }
 
   /** Something of the service, or of the guest's reading, went wrong: before the answer it is an error, in it a cut. */
   #fail(outcome: CallOutcome, cause?: string): void {
-    if (this.#isOver) return;
+    if (this.#isOver || this.#ending !== undefined) return;
     if (this.#status === null) {
-      const timedOut = outcome === 'upstream_timeout';
-      sendOpenAiError(this.#options.stream, timedOut ? 504 : 502, {
-        message: timedOut
-          ? `The model service did not answer in time (${cause}).`
-          : `The model service cannot be reached (${cause}).`,
-        type: 'server_error',
-        code: timedOut ? 'model_timeout' : 'model_unreachable',
-      });
+      const error =
+        outcome === 'upstream_timeout'
+          ? new GatewayError('model_timeout', `The model service did not answer in time (${cause}).`)
+          : new GatewayError('model_unreachable', `The model service cannot be reached (${cause}).`);
+      sendError(this.#options.stream, this.#options.api, error);
     }
     this.#finish(outcome, cause);
   }
@@ -225,29 +322,73 @@ export class ModelCall {
     if (this.#isOver) return;
     this.#isOver = true;
     clearTimeout(this.#timer);
+    this.#body.abandon();
     const { stream } = this.#options;
     stream.resume(); // what still comes is thrown away
-    if (outcome !== 'answered') {
+    if (this.#ending !== outcome && outcome !== 'answered') {
       this.#request?.destroy();
       if (this.#status !== null || outcome === 'shut_down') cutShort(stream);
     }
-    this.#ended.resolve({
-      outcome,
-      status: this.#status,
-      ...this.#usage?.usage,
-      model: this.#usage?.usage?.model ?? this.#requestedModel,
-      requestBytes: this.#requestBytes,
-      responseBytes: this.#responseBytes,
-      firstByteMs: this.#firstByteMs,
-      ms: since(this.#startedAt),
-      ...(cause === undefined ? {} : { cause }),
+    const isDown = this.#status === null && (outcome === 'upstream_unreachable' || outcome === 'upstream_timeout');
+    this.#leaveBreaker(isDown ? 'failed' : 'unknown');
+    const ms = since(this.#startedAt);
+    void this.#settle(outcome).then((charge) => {
+      this.#ended.resolve({
+        outcome,
+        api: this.#options.api.name,
+        status: this.#status,
+        caller: this.#caller ?? null,
+        upstream: this.#route?.upstream.name ?? null,
+        model: this.#route?.model ?? null,
+        priceVersion: this.#price?.version ?? null,
+        answeredBy: this.#usage?.model ?? null,
+        charge,
+        requestBytes: this.#body.bytes,
+        responseBytes: this.#responseBytes,
+        firstByteMs: this.#firstByteMs,
+        ms,
+        ...(cause === undefined ? {} : { cause }),
+      });
     });
+  }
+
+  /** What the call is counted as; null where it took nothing. Never rejects. */
+  async #settle(outcome: CallOutcome): Promise<Charge | null> {
+    const [meter, usage] = [this.#meter, this.#usage];
+    if (meter === undefined) return null;
+    try {
+      if (usage === undefined || this.#status === null) {
+        // The service may have been at work for a guest that would not wait for it; whoever breaks off pays for that.
+        if (outcome === 'guest_left' && this.#body.isWhole) return await meter.settleByEstimate(null);
+      } else if (this.#status < 400) {
+        if (usage.tokens !== null) return await meter.settle(usage.tokens);
+        const seen = usage.outputEstimate || Math.ceil(this.#responseBytes / 4);
+        if (usage.ending !== 'failed' || usage.outputEstimate > 0) return await meter.settleByEstimate(seen);
+      }
+      await meter.release();
+      return null;
+    } catch (thrown) {
+      const { agentId, logger } = this.#options;
+      logger.error({ agentId, error: errorText(thrown) }, 'a model call could not be settled with its budget');
+      return meter.charge;
+    }
+  }
+
+  #leaveBreaker(outcome: 'worked' | 'failed' | 'unknown'): void {
+    if (!this.#isInBreaker) return;
+    this.#isInBreaker = false;
+    this.#route?.upstream.breaker.leave(outcome);
   }
 
   #arm(ms: number, expired: () => void): void {
     clearTimeout(this.#timer);
     if (!this.#isOver) this.#timer = setTimeout(expired, ms);
   }
+}
+
+function quotaError(spent: BudgetSpent): GatewayError {
+  const left = spent.resetsAt === null ? null : Math.max(1, Math.ceil((spent.resetsAt - Date.now()) / 1_000));
+  return new GatewayError('insufficient_quota', spent.message, { retryAfterS: left });
 }
 
 /** What is written until the end of this tick leaves as one frame: a service sends a few hundred bytes at a time. */
@@ -272,11 +413,6 @@ function declaredLength(headers: IncomingHttpHeaders): number | undefined {
   const declared = headers['content-length'];
   if (declared === undefined) return undefined;
   return /^\d{1,15}$/.test(declared) ? Number(declared) : Number.NaN;
-}
-
-/** The model that a request asks for, if its first bytes say so: harnesses name it first. For the log only. */
-function modelIn(chunk: Buffer): string | null {
-  return /"model"\s*:\s*"([^"\\]{1,100})"/.exec(chunk.toString('utf8', 0, 4_096))?.[1] ?? null;
 }
 
 function since(start: number): number {

@@ -1,55 +1,82 @@
-import { Agent as HttpAgent } from 'node:http';
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
-import { Agent as HttpsAgent } from 'node:https';
-import { type Clock, systemClock } from '../../kernel/clock.ts';
+import type { Clock } from '../../kernel/clock.ts';
 import type { AgentId } from '../../kernel/ids.ts';
 import type { Logger } from '../../kernel/logger.ts';
 import { outwardModelPrefix } from '../../wire/contract/guest-api.ts';
+import { chatCompletionsApi } from './apis/chat-completions.ts';
+import { messagesApi } from './apis/messages.ts';
+import type { ModelApi } from './apis/model-api.ts';
+import { responsesApi } from './apis/responses.ts';
+import type { ModelBudget } from './budget.ts';
 import { CallLog } from './call-log.ts';
+import type { ModelCallers } from './callers.ts';
+import { GatewayError } from './gateway-error.ts';
 import { defaultGatewayLimits, type GatewayLimits } from './gateway-limits.ts';
+import { HeldRoom } from './held-room.ts';
 import { ModelCall } from './model-call.ts';
-import { sendOpenAiError } from './openai-error.ts';
+import { ModelRoutes, type ModelRouteSettings } from './model-routes.ts';
+import { type UsageSink, usageOf } from './model-usage.ts';
+import { sendError } from './send-error.ts';
+import { UsageRecorder } from './usage-recorder.ts';
 
 interface ModelGatewayOptions {
-  readonly upstream: {
-    /** The service's address; `/responses` is added to it. */
-    readonly baseUrl: string;
-    /** Null where the service needs none. */
-    readonly apiKey: string | null;
-  };
+  readonly routes: ModelRouteSettings;
+  readonly callers: ModelCallers;
+  readonly budget: ModelBudget;
+  readonly usage: UsageSink;
+  readonly clock: Clock;
   readonly logger: Logger;
-  readonly clock?: Clock;
   readonly limits?: Partial<GatewayLimits>;
 }
 
+/** Disposing it breaks off what is under way, and resolves when that is counted. */
 export interface ModelGateway extends AsyncDisposable {
   /**
    * Answers one outward request of an agent's guest. Whose it is, is known by the wire that it came through.
-   * Resolves when the answer is over, in whatever way; never rejects.
+   * Resolves when the answer is over, in whatever way, and counted; never rejects.
    */
   handle(agentId: AgentId, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Promise<void>;
 }
 
-/** What a harness may ask for, and what the service is asked for it. */
-const routes: Readonly<Record<string, string>> = {
-  [`POST ${outwardModelPrefix}/v1/responses`]: '/responses',
-  [`GET ${outwardModelPrefix}/v1/models`]: '/models',
-};
+interface Route {
+  readonly api: ModelApi;
+  /** Added to the address of a service. */
+  readonly upstreamPath: string;
+  readonly asksModel: boolean;
+}
+
+/** What a harness may ask for. */
+const routes: Readonly<Record<string, Route>> = Object.fromEntries([
+  ...[responsesApi, chatCompletionsApi, messagesApi].map((api) => [
+    `POST ${outwardModelPrefix}${api.path}`,
+    { api, upstreamPath: api.upstreamPath, asksModel: true },
+  ]),
+  [`GET ${outwardModelPrefix}/v1/models`, { api: responsesApi, upstreamPath: '/models', asksModel: false }],
+]);
 
 /**
- * The way from a sandbox to the model service. The key is added here and nowhere else; the guest's own credentials,
- * cookies and hop-by-hop headers stay behind. Bodies pass both ways as they come, at the reader's pace. What the service
- * answers, errors too, is passed on unchanged; what keeps it from answering becomes an error in OpenAI's form. Calls are
- * logged with their tokens (`CallLog`).
+ * The way from a sandbox to the model services. Which one is asked is decided by the name of the model; its key is added here
+ * and nowhere else; the guest's own credentials, cookies and all headers that no service needs stay behind. Bodies pass both
+ * ways as they come, at the reader's pace. What a service answers, errors too, is passed on unchanged; what keeps it from
+ * answering becomes an error in the form of its API. A call has room in its budget before it is passed on, and ends when
+ * there is no more. Every call is logged with its tokens (`CallLog`), and kept when it took any.
  */
 export function createModelGateway(options: ModelGatewayOptions): ModelGateway {
-  const { upstream, logger, clock = systemClock, limits: changed } = options;
-  const limits = { ...defaultGatewayLimits, ...changed };
+  const { callers, budget, clock, logger } = options;
+  const limits = { ...defaultGatewayLimits, ...options.limits };
   const log = new CallLog(logger, clock);
-  const base = new URL(upstream.baseUrl);
-  const agent = new (base.protocol === 'https:' ? HttpsAgent : HttpAgent)({ keepAlive: true, maxFreeSockets: 64 });
+  const recorder = new UsageRecorder(options.usage, logger);
+  const modelRoutes = new ModelRoutes(options.routes, clock);
+  const room = new HeldRoom(limits.maxHeldBytes);
   const open = new Map<AgentId, Set<ModelCall>>();
-  let count = 0;
+  const running = new Set<Promise<void>>();
+
+  const run = async (agentId: AgentId, call: ModelCall): Promise<void> => {
+    const record = await call.run();
+    log.add(agentId, record);
+    const usage = usageOf(record, clock.now());
+    if (usage !== undefined) await recorder.add(usage);
+  };
 
   return {
     async handle(agentId, stream, headers) {
@@ -57,43 +84,44 @@ export function createModelGateway(options: ModelGatewayOptions): ModelGateway {
       const [path = '', query] = (headers[':path'] ?? '').split('?', 2);
       const route = routes[`${headers[':method']} ${path}`];
       if (route === undefined) {
-        sendOpenAiError(stream, 404, {
-          message: `There is no ${headers[':method']} ${path.slice(0, 100)} here.`,
-          type: 'invalid_request_error',
-          code: 'not_found',
-        });
+        const error = new GatewayError('not_found', `There is no ${headers[':method']} ${path.slice(0, 100)} here.`);
+        sendError(stream, path.includes('/messages') ? messagesApi : responsesApi, error);
         return;
       }
       const calls = open.get(agentId) ?? new Set();
-      if (calls.size >= limits.maxCallsPerAgent || count >= limits.maxCalls) {
-        sendOpenAiError(stream, 429, {
-          message: 'Too many model calls are under way.',
-          type: 'rate_limit_error',
-          code: 'too_many_calls',
-        });
+      if (calls.size >= limits.maxCallsPerAgent || running.size >= limits.maxCalls) {
+        const error = new GatewayError('too_many_calls', 'Too many model calls are under way.');
+        sendError(stream, route.api, error);
         return;
       }
       const call = new ModelCall({
+        ...route,
+        upstreamPath: `${route.upstreamPath}${query === undefined ? '' : `?${query}`}`,
+        agentId,
         stream,
         headers,
-        target: `${base.href.replace(/\/+$/, '')}${route}${query === undefined ? '' : `?${query}`}`,
-        apiKey: upstream.apiKey,
-        agent,
+        routes: modelRoutes,
+        callers,
+        budget,
+        room,
         limits,
+        logger,
       });
       open.set(agentId, calls.add(call));
-      count += 1;
+      const ended = run(agentId, call);
+      running.add(ended);
       try {
-        log.add(agentId, route, await call.run());
+        await ended;
       } finally {
-        count -= 1;
+        running.delete(ended);
         calls.delete(call);
         if (calls.size === 0 && open.get(agentId) === calls) open.delete(agentId);
       }
     },
     async [Symbol.asyncDispose]() {
       for (const calls of open.values()) for (const call of calls) call.cut('shut_down');
-      agent.destroy();
+      await Promise.allSettled(running);
+      modelRoutes[Symbol.dispose]();
       log[Symbol.dispose]();
     },
   };

@@ -1,109 +1,133 @@
-import { z } from 'zod';
+import type { LineKind, ModelApi } from './apis/model-api.ts';
+import { mergeCounts, type TokenCounts } from './token-counts.ts';
 
-/** Tokens of one model call, as the service counts them. */
-export interface ModelUsage {
-  readonly model: string | null;
-  readonly inputTokens: number | null;
-  readonly cachedInputTokens: number | null;
-  readonly outputTokens: number | null;
-  readonly reasoningTokens: number | null;
-}
-
-const tokens = z.int().min(0);
-
-const responseSchema = z.object({
-  model: z.string().max(200).nullish(),
-  usage: z
-    .object({
-      input_tokens: tokens,
-      input_tokens_details: z.object({ cached_tokens: tokens.nullish() }).nullish(),
-      output_tokens: tokens,
-      output_tokens_details: z.object({ reasoning_tokens: tokens.nullish() }).nullish(),
-    })
-    .nullish(),
-});
-const finalEventSchema = z.object({ response: responseSchema });
-
-/** The events that end a response and carry its usage. */
-const finalEvents = ['response.completed', 'response.incomplete', 'response.failed'];
-/** The longest line or body that is looked into; a longer one passes all the same, its tokens unknown. */
+/** The longest line or body that is looked into; a longer one passes all the same, and tells nothing. */
 const lookLimit = 4 * 1024 * 1024;
+/** What a delta's event holds besides what the model says: names, places, padding. */
+const deltaFrameBytes = 256;
 const newline = 10;
-/** How much of a line shows whether it is worth keeping. */
-const peekBytes = 256;
+const carriageReturn = 13;
 
 /**
- * Reads a model service's answer as it passes by, without holding it up, and remembers its usage. Takes server-sent
- * events or one JSON body. Keeps nothing but the event that ends the response: at most 4 MiB.
+ * Reads a model service's answer as it passes by, without holding it up, and remembers what it tells of the call. Takes
+ * server-sent events or one JSON body. Keeps nothing but the line or body that may tell the usage: at most 4 MiB.
  */
 export class UsageReader {
-  readonly #isEventStream: boolean;
-  #usage: ModelUsage | undefined;
+  /** Whether the answer is a stream of events. */
+  readonly isEventStream: boolean;
+  readonly #api: ModelApi;
+  #model: string | null = null;
+  #tokens: TokenCounts | null = null;
+  #ending: 'whole' | 'failed' | undefined;
+  #outputEstimate = 0;
+  #eventEnd = -1;
+  #isBetweenEvents = true;
+  #event = '';
   #kept: Buffer[] = [];
   #keptBytes = 0;
+  #lineBytes = 0;
   /** Of the line that is being read. */
-  #line: 'unknown' | 'kept' | 'passed' = 'unknown';
-  #nextDataIsFinal = false;
+  #line: LineKind | 'unknown' = 'unknown';
 
-  constructor(contentType: string | undefined) {
-    this.#isEventStream = contentType?.startsWith('text/event-stream') ?? false;
+  constructor(api: ModelApi, contentType: string | undefined) {
+    this.#api = api;
+    this.isEventStream = contentType?.startsWith('text/event-stream') ?? false;
   }
 
-  /** What has been seen so far. */
-  get usage(): ModelUsage | undefined {
-    return this.#usage;
+  /** The model that answers, as the service names it. */
+  get model(): string | null {
+    return this.#model;
+  }
+
+  /** Null as long as none were told. */
+  get tokens(): TokenCounts | null {
+    return this.#tokens;
+  }
+
+  /** Undefined while the answer goes on: its last event has not been seen. */
+  get ending(): 'whole' | 'failed' | undefined {
+    return this.#ending;
+  }
+
+  /** What the model has written so far, in tokens, by the size of its deltas: at least one each. */
+  get outputEstimate(): number {
+    return this.#outputEstimate;
+  }
+
+  /** Where in the chunk that was read last its last whole event ends; -1 where none ends in it. */
+  get eventEnd(): number {
+    return this.#eventEnd;
+  }
+
+  /** Whether the chunk that was read last ended with a whole event. */
+  get isBetweenEvents(): boolean {
+    return this.#isBetweenEvents;
   }
 
   read(chunk: Buffer): void {
-    if (!this.#isEventStream) {
+    if (!this.isEventStream) {
       this.#keep(chunk);
       return;
     }
+    this.#eventEnd = -1;
     let start = 0;
     for (;;) {
       const end = chunk.indexOf(newline, start);
       const part = chunk.subarray(start, end === -1 ? chunk.length : end);
-      if (this.#line !== 'passed') this.#readPart(part, end !== -1);
-      if (end === -1) return;
-      this.#line = 'unknown';
+      this.#readPart(part, end !== -1);
+      if (end === -1) break;
       start = end + 1;
+      if (this.#isBetweenEvents) this.#eventEnd = start;
     }
+    if (start < chunk.length) this.#isBetweenEvents = false;
   }
 
   /** The answer is over. */
   end(): void {
-    if (this.#isEventStream) return;
-    const text = Buffer.concat(this.#kept).toString();
-    this.#kept = [];
-    const parsed = responseSchema.safeParse(parseJson(text));
-    if (parsed.success) this.#usage = usageOf(parsed.data);
+    if (this.isEventStream) return;
+    this.#report(parseJson(this.#take()));
   }
 
   #readPart(part: Buffer, isLineEnd: boolean): void {
-    this.#keep(part);
-    if (this.#line === 'unknown' && (isLineEnd || this.#keptBytes >= peekBytes)) {
-      this.#line = this.#isWorthKeeping() ? 'kept' : 'passed';
+    this.#lineBytes += part.length;
+    if (this.#line === 'unknown' || this.#line === 'report') this.#keep(part);
+    if (this.#line === 'unknown' && (isLineEnd || this.#keptBytes >= this.#api.peekBytes)) {
+      this.#line = this.#kindOfLine();
+      if (this.#line !== 'report') this.#take();
     }
-    if (!isLineEnd && this.#line !== 'passed') return;
-    if (this.#line === 'kept') this.#readLine(Buffer.concat(this.#kept).toString());
-    this.#kept = [];
-    this.#keptBytes = 0;
+    if (!isLineEnd) return;
+    if (this.#line === 'report') this.#readReport(this.#take());
+    if (this.#line === 'delta') this.#outputEstimate += tokensOfDelta(this.#lineBytes);
+    this.#isBetweenEvents = this.#lineBytes === 0 || (this.#lineBytes === 1 && part[0] === carriageReturn);
+    this.#line = 'unknown';
+    this.#lineBytes = 0;
   }
 
-  #isWorthKeeping(): boolean {
-    const head = Buffer.concat(this.#kept).subarray(0, peekBytes).toString('latin1');
-    if (head.startsWith('event:')) return true;
-    return head.startsWith('data:') && (this.#nextDataIsFinal || finalEvents.some((name) => head.includes(name)));
+  #kindOfLine(): LineKind {
+    const line = this.#kept.length === 1 ? (this.#kept[0] ?? Buffer.alloc(0)) : Buffer.concat(this.#kept);
+    const head = line.toString('latin1', 0, Math.min(line.length, this.#api.peekBytes));
+    if (head.startsWith('event:')) {
+      this.#event = head.slice('event:'.length).trim();
+      return 'other';
+    }
+    if (!head.startsWith('data:')) return 'other';
+    const kind = this.#api.lineKind(head, this.#event);
+    this.#event = '';
+    return kind;
   }
 
-  #readLine(line: string): void {
-    if (line.startsWith('event:')) {
-      this.#nextDataIsFinal = finalEvents.includes(line.slice('event:'.length).trim());
-      return;
-    }
-    this.#nextDataIsFinal = false;
-    const parsed = finalEventSchema.safeParse(parseJson(line.slice('data:'.length)));
-    if (parsed.success) this.#usage = usageOf(parsed.data.response);
+  #readReport(line: string): void {
+    const text = line.slice('data:'.length).trim();
+    const data = parseJson(text) ?? text;
+    this.#ending ??= this.#api.ending(data);
+    this.#report(data);
+  }
+
+  #report(data: unknown): void {
+    const report = this.#api.report(data);
+    if (report === undefined) return;
+    this.#model ??= report.model;
+    this.#tokens = mergeCounts(this.#tokens, report.tokens);
   }
 
   #keep(part: Buffer): void {
@@ -112,16 +136,17 @@ export class UsageReader {
     if (this.#keptBytes > lookLimit) this.#kept = [];
     else this.#kept.push(part);
   }
+
+  #take(): string {
+    const text = this.#kept.length === 0 ? '' : Buffer.concat(this.#kept).toString();
+    this.#kept = [];
+    this.#keptBytes = 0;
+    return text;
+  }
 }
 
-function usageOf({ model = null, usage }: z.infer<typeof responseSchema>): ModelUsage {
-  return {
-    model,
-    inputTokens: usage?.input_tokens ?? null,
-    cachedInputTokens: usage?.input_tokens_details?.cached_tokens ?? null,
-    outputTokens: usage?.output_tokens ?? null,
-    reasoningTokens: usage?.output_tokens_details?.reasoning_tokens ?? null,
-  };
+function tokensOfDelta(bytes: number): number {
+  return Math.max(1, Math.ceil((bytes - deltaFrameBytes) / 4));
 }
 
 function parseJson(text: string): unknown {

@@ -21,6 +21,7 @@ import type { TurnUsage } from '../../wire/contract/turn.ts';
 import type { Role } from '../auth/identity.ts';
 import type { Scope } from '../auth/needs.ts';
 import type { ShareRole } from '../auth/sharing.ts';
+import type { ModelUsage } from '../model-gateway/model-usage.ts';
 import type { PreviewAccess } from '../previews/preview.ts';
 import type { Account } from '../quotas/account.ts';
 import type { MeteredDimension } from '../quotas/dimension.ts';
@@ -240,6 +241,42 @@ interface QuotaReservationsTable {
   readonly lifetime_ms: number;
 }
 
+interface TokenColumns {
+  readonly input_tokens: number;
+  readonly cached_input_tokens: number;
+  readonly cache_write_tokens: number;
+  readonly output_tokens: number;
+  readonly reasoning_tokens: number;
+  readonly cost_micros: number;
+}
+
+export interface ModelCallsTable extends Ordered, TokenColumns {
+  readonly at: number;
+  readonly user_id: UserId;
+  readonly agent_id: AgentId;
+  readonly conversation_id: ConversationId | null;
+  readonly run_id: RunId | null;
+  readonly upstream: string;
+  readonly api: ModelUsage['api'];
+  readonly model: string;
+  readonly outcome: ModelUsage['outcome'];
+  readonly estimated: Flag;
+  readonly price_version: string;
+  readonly ms: number;
+}
+
+/** Sums of a day, also of calls that are no longer kept. */
+export interface ModelTotalsTable extends TokenColumns {
+  /** In UTC, as `2026-01-31`. */
+  readonly day: string;
+  readonly user_id: UserId;
+  readonly agent_id: AgentId;
+  readonly model: string;
+  readonly calls: number;
+  readonly estimated_calls: number;
+  readonly unpriced_calls: number;
+}
+
 /** Every table, as the last migration leaves it. */
 export interface Database {
   agents: AgentsTable;
@@ -260,4 +297,6 @@ export interface Database {
   quota_policies: QuotaPoliciesTable;
   quota_usage: QuotaUsageTable;
   quota_reservations: QuotaReservationsTable;
+  model_calls: ModelCallsTable;
+  model_totals: ModelTotalsTable;
 }

@@ -4,12 +4,16 @@ import type { AgentStore } from '../../agents/ports.ts';
 import type { CaissonError } from '../../kernel/errors.ts';
 import type { IdentityStore } from '../auth/identity.ts';
 import type { ShareStore } from '../auth/sharing.ts';
+import type { ModelCallers } from '../model-gateway/callers.ts';
+import type { ModelUsageStore } from '../model-gateway/model-usage.ts';
 import type { PreviewStore } from '../previews/preview.ts';
 import type { LedgerStore } from '../quotas/ledger-store.ts';
 import type { QuotaStore } from '../quotas/quota-store.ts';
 import { createAgentStore } from './agent-store.ts';
 import { createIdentityStore } from './identity-store.ts';
 import { createLedgerStore } from './ledger-store.ts';
+import { createModelCallers } from './model-callers.ts';
+import { createModelUsageStore } from './model-usage-store.ts';
 import { createPreviewStore } from './preview-store.ts';
 import { createShareStore } from './share-store.ts';
 import { createQuotaStore } from './quota-store.ts';
@@ -25,6 +29,8 @@ export interface Storage {
   readonly previews: PreviewStore;
   readonly ledger: LedgerStore;
   readonly quotas: QuotaStore;
+  readonly modelUsage: ModelUsageStore;
+  readonly modelCallers: ModelCallers;
   /** As that of `agents`, for all stores. */
   flushed(): Promise<void>;
   /** Resolves, never rejects, when the disk has failed for good: only a new start can tell what it holds. */
@@ -56,6 +62,8 @@ export async function openStorage(directory: string): Promise<Storage> {
     previews: createPreviewStore(access),
     ledger: createLedgerStore(access),
     quotas: createQuotaStore(access),
+    modelUsage: createModelUsageStore(access),
+    modelCallers: createModelCallers(access),
     flushed: async () => await access.flushed(),
     failed: access.failed,
     checkHealth: async () => await access.checkHealth(),

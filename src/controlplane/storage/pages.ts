@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Page, PageRequest } from '../../agents/ports.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 
-type Listing = 'agents' | 'conversations' | 'messages' | 'runs' | 'permissions';
+type Listing = 'agents' | 'conversations' | 'messages' | 'runs' | 'permissions' | 'model_calls';
 
 const maxLimit = 200;
 

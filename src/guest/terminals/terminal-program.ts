@@ -8,7 +8,8 @@ const shell = '/bin/bash';
 const user = 'agent';
 
 /** Of the guest's own environment, what programs in a terminal may need; all else of it is the guest's business. */
-const handedOn = /^(?:(?:https?|all|no)_proxy|node_use_env_proxy|node_extra_ca_certs|ssl_cert_(?:file|dir)|tz)$/i;
+const handedOn =
+  /^(?:(?:https?|all|no)_proxy|node_use_env_proxy|node_extra_ca_certs|ssl_cert_(?:file|dir)|(?:curl|requests)_ca_bundle|git_ssl_cainfo|pip_cert|cargo_http_cainfo|tz)$/i;
 
 interface TerminalProgram {
   readonly file: string;

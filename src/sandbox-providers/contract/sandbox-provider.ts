@@ -54,8 +54,11 @@ export interface ProviderCapabilities {
   readonly sealedNetwork: boolean;
 }
 
-/** The two byte streams of the wire. The control plane asks on `inward`; the guest asks on `outward`. */
-export type WireChannel = 'inward' | 'outward';
+/**
+ * The byte streams of the wire. The control plane asks on `inward`; the guest asks on `outward`, and for connections to the
+ * world on `egress`.
+ */
+export type WireChannel = 'inward' | 'outward' | 'egress';
 
 /**
  * A provider is a life cycle and a byte stream. The agent's key is the only key: every call is by `agentId`, and the

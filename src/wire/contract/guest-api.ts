@@ -19,7 +19,7 @@ import { journalBounds } from './journal-bounds.ts';
  * | GET    /v1/turns/:runId              |                      | TurnStatus                   |       |
  * | POST   /v1/turns/:runId/cancel       | {}                   | TurnStatus                   | yes   |
  * | POST   /v1/permissions/:permissionId | PermissionAnswer     | {} or PERMISSION_NOT_PENDING | yes   |
- * | the paths of `files.ts`, `processes.ts`, `terminals.ts`, `changes.ts` and `ports.ts`, each with its own table |
+ * | the paths of `egress.ts`, `files.ts`, `processes.ts`, `terminals.ts`, `changes.ts` and `ports.ts`, each with its own table |
  */
 export const guestPaths = {
   health: '/v1/health',
@@ -33,7 +33,7 @@ export const guestPaths = {
 } as const;
 
 /** The version of this contract. Both ends must carry the same. */
-export const guestProtocol = 3;
+export const guestProtocol = 4;
 
 /** Directory of the guest's sockets in the sandbox; the provider's `connect` leads to `<directory>/<channel>.sock`. */
 export const guestRunDirectory = '/run/caisson';
@@ -53,6 +53,9 @@ export const guestEnvironment = {
   runDirectory: 'CAISSON_RUN_DIR',
   /** Overrides the port of `modelEndpoint`, where the guest is a plain process. */
   modelPort: 'CAISSON_MODEL_PORT',
+  /** Override the ports of `egressProxy`, where the guest is a plain process. */
+  httpProxyPort: 'CAISSON_HTTP_PROXY_PORT',
+  socksProxyPort: 'CAISSON_SOCKS_PROXY_PORT',
 } as const;
 
 export const leaseHeader = 'caisson-lease';

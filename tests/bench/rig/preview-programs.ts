@@ -20,12 +20,12 @@ require('node:http').createServer((request, response) => {
 `;
 
 /**
- * Load. Takes a JSON object: port, headers, requests, concurrency: prints the latencies' p50 and p99 in milliseconds, and
+ * Load. Takes a JSON object: port, headers, path (default `/`), requests, concurrency: prints the latencies' p50 and p99 in milliseconds, and
  * requests a second. With \`slow\` instead: downloads \`/large\` while that many others take nothing, and prints MB/s.
  */
 export const loadProgram = `
 const http = require('node:http');
-const { port, headers, requests, concurrency, slow } = JSON.parse(process.argv[1]);
+const { port, headers, path = '/', requests, concurrency, slow } = JSON.parse(process.argv[1]);
 const agent = new http.Agent({ keepAlive: true, maxSockets: (concurrency ?? 1) + (slow ?? 0) });
 const get = (path) => new Promise((resolve, reject) => {
   http.get({ host: '127.0.0.1', port, path, headers, agent }, resolve).on('error', reject);
@@ -43,7 +43,7 @@ const load = async () => {
   const worker = async (keep) => {
     while (left-- > 0) {
       const from = performance.now();
-      await once('/');
+      await once(path);
       if (keep) times.push(performance.now() - from);
     }
   };

@@ -155,6 +155,11 @@ export const accessRows: Readonly<Record<string, Row>> = {
   'quotas.plans': { input: () => ({}) },
   'quotas.setPlan': { input: () => ({ name: fresh(), version: 0, limits: { tokens: 1 } }) },
   'quotas.removePlan': { input: () => ({ name: 'none', version: 1 }), endsWith: 'PLAN_NOT_FOUND' },
+  'usage.totals': {
+    input: ({ agentId }) => ({ agentId, from: '2026-01-01', to: '2026-01-31' }),
+    notFound: 'AGENT_NOT_FOUND',
+  },
+  'usage.calls': ofAgent,
   'usage.me': { input: () => ({}) },
   'system.health': { input: () => ({}) },
   'system.version': { input: () => ({}) },

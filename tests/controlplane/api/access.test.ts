@@ -66,11 +66,13 @@ const exceptions: Readonly<Record<string, Partial<Record<Standing, Verdict>>>> =
   'keys.revoke': { ...all('NOT_FOUND'), admin: 'yes', auditor: 'FORBIDDEN' },
   // It says that there was nothing to delete.
   'agents.delete': { stranger: 'yes' },
+  // Numbers, of everyone.
+  'usage.totals': { auditor: 'yes' },
 };
 
 const noRow: Row = { input: () => ({}) };
 /** What is asked there about an agent, by procedures that can be asked about more. */
-const asked: Readonly<Record<string, Need>> = { 'quotas.get': 'view', 'quotas.set': 'own' };
+const asked: Readonly<Record<string, Need>> = { 'quotas.get': 'view', 'quotas.set': 'own', 'usage.totals': 'view' };
 const rows = [...procedureNeeds].map(([path, need]) => ({
   path,
   need: asked[path] ?? need,

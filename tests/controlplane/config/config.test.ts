@@ -66,6 +66,29 @@ describe('the model', () => {
   });
 });
 
+test('further model services, aliases and lists of models are read', () => {
+  const { model } = loadConfig({
+    CAISSON_MODEL_UPSTREAMS: JSON.stringify({
+      anthropic: { baseUrl: 'https://a.example/v1/', apiKey: 'k', keyHeader: 'x-api-key', models: ['claude-*'] },
+      own: { baseUrl: 'http://localhost:8000/v1', models: ['my-own'] },
+    }),
+    CAISSON_MODEL_ALIASES: 'fast=gpt-6-luna, best = claude-opus-5-5',
+    CAISSON_MODEL_ALLOWED: '*=gpt-*, fast; Ada Lovelace=*',
+    CAISSON_MODEL_MAX_REQUEST_BYTES: '1m',
+    CAISSON_MODEL_TIMEOUT: '90s',
+  });
+  expect(model).toMatchObject({
+    upstreams: [
+      { name: 'anthropic', baseUrl: 'https://a.example/v1', apiKey: 'k', keyHeader: 'x-api-key', models: ['claude-*'] },
+      { name: 'own', baseUrl: 'http://localhost:8000/v1', apiKey: null, keyHeader: 'bearer', models: ['my-own'] },
+    ],
+    aliases: { fast: 'gpt-6-luna', best: 'claude-opus-5-5' },
+    allowed: { '*': ['gpt-*', 'fast'], 'Ada Lovelace': ['*'] },
+    maxRequestBytes: 1_048_576,
+    timeoutMs: 90_000,
+  });
+});
+
 describe('a value that is not allowed', () => {
   test.each([
     ['CAISSON_PORT', '70700', 'CAISSON_PORT="70700" must be a whole number from 0 to 65535.'],
@@ -81,6 +104,10 @@ describe('a value that is not allowed', () => {
     ['CAISSON_LOG_LEVEL', 'loud', 'one of debug, info, warn, error, silent'],
     ['CAISSON_HARNESSES', 'codex,', 'names of harnesses, separated by commas'],
     ['CAISSON_DATA_DIR', 'a\nb', 'a directory'],
+    ['CAISSON_MODEL_ALIASES', 'fast', 'pairs such as'],
+    ['CAISSON_MODEL_ALIASES', 'fast=a;b', 'pairs such as'],
+    ['CAISSON_MODEL_ALLOWED', '*=', 'lists such as'],
+    ['CAISSON_MODEL_ALLOWED', '=gpt-*', 'lists such as'],
   ])('%s=%j is named with what is allowed', (name, value, sentence) => {
     const error = refusal({ [name]: value });
     expect(error.code).toBe('CONFIG_INVALID');
@@ -92,6 +119,9 @@ describe('a value that is not allowed', () => {
     ['OPENAI_API_KEY', 'sk secret'],
     ['CAISSON_MODEL_API_KEY', 'sk-secret\n'],
     ['CAISSON_MODEL_BASE_URL', 'https://user:secret@models.example/v1'],
+    ['CAISSON_MODEL_UPSTREAMS', '{"a":{"baseUrl":"https://a.example","apiKey":"secret"}}'],
+    ['CAISSON_MODEL_UPSTREAMS', '{"main":{"baseUrl":"https://a.example","apiKey":"secret","models":["*"]}}'],
+    ['CAISSON_MODEL_UPSTREAMS', '{"secret'],
   ])('of %s is never shown', (name, value) => {
     const error = refusal({ [name]: value });
     expect(error.message).toContain(`${name} (its value is not shown) must be`);

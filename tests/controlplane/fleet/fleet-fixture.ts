@@ -18,6 +18,7 @@ import type {
   SandboxEnd,
   SandboxProvider,
   SandboxSpec,
+  WireChannel,
 } from '../../../src/sandbox-providers/contract/index.ts';
 import { FixedQuotas, settings, text } from '../../agents/domain-fixture.ts';
 import { FakeHarness } from '../../guest/fake-harness.ts';
@@ -62,6 +63,7 @@ export class InProcessProvider implements SandboxProvider {
         agentId,
         runDirectory: directory,
         modelPort: 0,
+        proxyPorts: { http: 0, socks: 0 },
         roots,
         watchPorts: false,
         version: () => 'test',
@@ -109,7 +111,7 @@ export class InProcessProvider implements SandboxProvider {
     await this.stop(agentId);
   }
 
-  async connect(agentId: AgentId, channel: 'inward' | 'outward'): Promise<Socket> {
+  async connect(agentId: AgentId, channel: WireChannel): Promise<Socket> {
     this.connects++;
     const running = this.running.get(agentId);
     if (running === undefined) throw new CaissonError('SANDBOX_NOT_RUNNING', 'It does not run.');
@@ -174,6 +176,8 @@ export async function openFleet(overrides: Overrides = {}): Promise<FleetFixture
         observer,
         specOf: ({ id: agentId, limits }) => ({ agentId, image: 'none', limits, environment: {} }),
         outwardFor: () => () => undefined,
+        egressFor: () => () => undefined,
+        extraAuthorities: '',
         clock,
         logger,
       });

@@ -64,6 +64,8 @@ test('an agent that is used while a starting control plane looks for sandboxes i
     },
     specOf: ({ id }) => ({ agentId: id, image: 'none', limits, environment: {} }),
     outwardFor: () => () => undefined,
+    egressFor: () => () => undefined,
+    extraAuthorities: '',
     clock: systemClock,
     logger: silentLogger,
   });

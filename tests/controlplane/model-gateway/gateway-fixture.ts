@@ -3,16 +3,23 @@ import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from
 import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
+import type { ModelCaller } from '../../../src/controlplane/model-gateway/callers.ts';
 import type { GatewayLimits } from '../../../src/controlplane/model-gateway/gateway-limits.ts';
 import { createModelGateway, type ModelGateway } from '../../../src/controlplane/model-gateway/model-gateway.ts';
+import type { ModelRouteSettings, UpstreamSettings } from '../../../src/controlplane/model-gateway/model-routes.ts';
+import type { ModelUsage } from '../../../src/controlplane/model-gateway/model-usage.ts';
 import { type Clock, systemClock } from '../../../src/kernel/clock.ts';
-import { newAgentId } from '../../../src/kernel/ids.ts';
+import { type AgentId, newAgentId, newConversationId, newRunId, newUserId } from '../../../src/kernel/ids.ts';
 import type { Logger } from '../../../src/kernel/logger.ts';
 import { connectHttp2 } from '../../../src/wire/connect-http2.ts';
 import { openStream } from '../../../src/wire/requests.ts';
 import { serveOutward } from '../../../src/wire/serve-outward.ts';
+import { MemoryBudget } from './memory-budget.ts';
 
 export const apiKey = 'sk-secret-0123456789abcdef0123456789abcdef';
+
+/** A request that names a model, and nothing else. */
+export const aRequest = '{"model":"gpt-5.5"}';
 
 export interface GuestAnswer {
   readonly status: number;
@@ -27,6 +34,12 @@ export interface GatewayFixture extends AsyncDisposable {
   readonly upstreamUrl: string;
   readonly log: Readonly<Record<string, unknown>>[];
   readonly handlerErrors: unknown[];
+  readonly caller: ModelCaller;
+  readonly budget: MemoryBudget;
+  /** Calls that were kept, in their order. */
+  readonly kept: readonly ModelUsage[];
+  /** What the harness said of its session, call by call. */
+  readonly sessions: readonly (readonly string[])[];
   open(headers: OutgoingHttpHeaders, options?: { readonly endStream?: boolean }): ClientHttp2Stream;
   /** A POST to /model/v1/responses. Rejects when the answer is cut. */
   ask(body: string | Buffer, headers?: OutgoingHttpHeaders): Promise<GuestAnswer>;
@@ -41,10 +54,20 @@ interface FixtureOptions {
   readonly limits?: Partial<GatewayLimits>;
   readonly key?: string | null;
   readonly clock?: Clock;
+  readonly budget?: MemoryBudget;
+  readonly keyHeader?: UpstreamSettings['keyHeader'];
+  readonly routes?: Partial<ModelRouteSettings>;
+  /** Default: `alice`. */
+  readonly userName?: string;
+  /** The agent is deleted. */
+  readonly isDeleted?: boolean;
+  /** Why calls cannot be kept. */
+  readonly sinkFails?: Error;
 }
 
 export async function openGateway(options: FixtureOptions): Promise<GatewayFixture> {
   const { upstream = () => undefined, limits = {}, key = apiKey, clock = systemClock } = options;
+  const { budget = new MemoryBudget(), keyHeader = 'bearer' } = options;
   await using undo = new AsyncDisposableStack();
   const server = createServer(upstream);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -54,15 +77,42 @@ export async function openGateway(options: FixtureOptions): Promise<GatewayFixtu
   });
   const upstreamUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
   const log: Record<string, unknown>[] = [];
+  const agentId: AgentId = newAgentId();
+  const caller: ModelCaller = {
+    userId: newUserId(),
+    userName: options.userName ?? 'alice',
+    agentId,
+    conversationId: newConversationId(),
+    runId: newRunId(),
+  };
+  const kept: ModelUsage[] = [];
+  const sessions: (readonly string[])[] = [];
   const gateway = undo.use(
     createModelGateway({
-      upstream: { baseUrl: options.baseUrl ?? upstreamUrl, apiKey: key },
+      routes: {
+        upstreams: [{ name: 'main', baseUrl: options.baseUrl ?? upstreamUrl, apiKey: key, keyHeader, models: ['*'] }],
+        aliases: {},
+        allowed: {},
+        ...options.routes,
+      },
+      callers: {
+        find: async (_, sessionIds) => {
+          sessions.push(sessionIds);
+          return options.isDeleted === true ? undefined : caller;
+        },
+      },
+      budget,
+      usage: {
+        add: async (calls) => {
+          if (options.sinkFails !== undefined) throw options.sinkFails;
+          kept.push(...calls);
+        },
+      },
       logger: recordingLogger(log),
       limits,
       clock,
     }),
   );
-  const agentId = newAgentId();
   const handlerErrors: unknown[] = [];
   const [near, far] = await socketPair();
   const control = serveOutward(near, (stream, headers) => gateway.handle(agentId, stream, headers), {
@@ -80,6 +130,10 @@ export async function openGateway(options: FixtureOptions): Promise<GatewayFixtu
     upstreamUrl,
     log,
     handlerErrors,
+    caller,
+    budget,
+    kept,
+    sessions,
     open,
     ask: async (body, headers = {}) => {
       const stream = open({

@@ -7,7 +7,7 @@ import type { ServerResponse } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { HandClock } from '../../acp/hand-clock.ts';
 import { until } from '../../until.ts';
-import { apiKey, bodyOf, openGateway, readAnswer, sse } from './gateway-fixture.ts';
+import { apiKey, aRequest, bodyOf, openGateway, readAnswer, sse } from './gateway-fixture.ts';
 import { localhostCertificate } from './localhost-certificate.ts';
 
 const completed = {
@@ -70,7 +70,7 @@ describe('what passes', () => {
         response.end('{}');
       },
     });
-    await gateway.ask('{}', { authorization: 'Bearer forged' });
+    await gateway.ask(aRequest, { authorization: 'Bearer forged' });
     expect(authorization).toBeUndefined();
   });
 
@@ -122,10 +122,11 @@ describe('what passes', () => {
     await until('the last piece', () => stream.readableEnded);
     expect(pieces.join('')).toContain(text);
     expect(gateway.log[0]).toMatchObject({
-      path: '/responses',
+      api: 'responses',
       outcome: 'answered',
       status: 200,
-      model: 'gpt-5.5-2026',
+      model: 'gpt-5.5',
+      answeredBy: 'gpt-5.5-2026',
       inputTokens: 11,
       cachedInputTokens: 3,
       outputTokens: 7,
@@ -141,7 +142,7 @@ describe('what passes', () => {
         response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(completed.response));
       },
     });
-    await gateway.ask('{}');
+    await gateway.ask(aRequest);
     expect(gateway.log[0]).toMatchObject({ inputTokens: 11, outputTokens: 7 });
   });
 });
@@ -161,8 +162,8 @@ test('a service behind TLS is asked over one connection, on which silence is not
     baseUrl: `https://localhost:${port}/v1`,
     limits: { connectTimeoutMs: 300_000, firstByteTimeoutMs: 2_000 },
   });
-  expect((await gateway.ask('{}')).status).toBe(200);
-  const second = await gateway.ask('{}');
+  expect((await gateway.ask(aRequest)).status).toBe(200);
+  const second = await gateway.ask(aRequest);
   expect([second.status, calls, connections]).toEqual([504, 2, 1]);
   expect(gateway.log[1]).toMatchObject({ outcome: 'upstream_timeout', cause: 'first byte' });
   server.closeAllConnections();
@@ -202,7 +203,7 @@ describe('what the service refuses', () => {
         response.write(text.slice(0, middle), () => setImmediate(() => response.end(text.slice(middle))));
       },
     });
-    const answer = await gateway.ask('{}');
+    const answer = await gateway.ask(aRequest);
     expect(answer.text).toBe(
       `${apiKey.slice(0, 9)}! Incorrect key: ${'*'.repeat(apiKey.length)}. ${apiKey.slice(0, 9)}`,
     );
@@ -214,7 +215,7 @@ describe('what the service refuses', () => {
 describe('what breaks', () => {
   test('a service that cannot be reached is a 502 in the form of OpenAI, without the key', async () => {
     await using gateway = await openGateway({ baseUrl: 'http://127.0.0.1:1/v1' });
-    const answer = await gateway.ask('{}');
+    const answer = await gateway.ask(aRequest);
     expect(answer.status).toBe(502);
     expect(JSON.parse(answer.text)).toEqual({
       error: {
@@ -230,13 +231,13 @@ describe('what breaks', () => {
 
   test('a name that does not resolve is a 502', async () => {
     await using gateway = await openGateway({ baseUrl: 'http://no-such-host.invalid/v1' });
-    expect((await gateway.ask('{}')).status).toBe(502);
+    expect((await gateway.ask(aRequest)).status).toBe(502);
   });
 
   test('a service that does not speak TLS where it should is a 502', async () => {
     await using other = await openGateway({ upstream: (_request, response) => response.end() });
     await using gateway = await openGateway({ baseUrl: other.upstreamUrl.replace('http:', 'https:') });
-    expect((await gateway.ask('{}')).status).toBe(502);
+    expect((await gateway.ask(aRequest)).status).toBe(502);
   });
 
   test('a service that takes the connection and says nothing is a 504', async () => {
@@ -247,7 +248,7 @@ describe('what breaks', () => {
       baseUrl: `http://127.0.0.1:${port}/v1`,
       limits: { firstByteTimeoutMs: 50 },
     });
-    const answer = await gateway.ask('{}');
+    const answer = await gateway.ask(aRequest);
     expect(answer.status).toBe(504);
     expect(JSON.parse(answer.text)).toMatchObject({ error: { code: 'model_timeout' } });
     silent.close();
@@ -261,7 +262,7 @@ describe('what breaks', () => {
       },
     });
     const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses' });
-    stream.end('{}');
+    stream.end(aRequest);
     let said = '';
     stream.on('data', (chunk: Buffer) => (said += chunk.toString()));
     await new Promise((resolve) => stream.once('close', resolve));
@@ -275,7 +276,7 @@ describe('what breaks', () => {
       limits: { idleTimeoutMs: 50 },
       upstream: (_request, response) => void sse(response).write('data: {}\n\n'),
     });
-    await expect(gateway.ask('{}')).rejects.toThrow('reset');
+    await expect(gateway.ask(aRequest)).rejects.toThrow('reset');
     expect(gateway.log).toMatchObject([{ outcome: 'upstream_timeout', cause: 'idle' }]);
   });
 
@@ -288,7 +289,7 @@ describe('what breaks', () => {
       },
     });
     const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses' });
-    stream.end('{}');
+    stream.end(aRequest);
     await new Promise((resolve) => stream.once('data', resolve));
     stream.destroy();
     await until('the service to notice', () => isGone);
@@ -305,7 +306,7 @@ describe('what breaks', () => {
         response.once('close', () => (isGone = true));
       },
     });
-    gateway.open({ ':method': 'POST', ':path': '/model/v1/responses' }).end('{}');
+    gateway.open({ ':method': 'POST', ':path': '/model/v1/responses' }).end(aRequest);
     await until('the request', () => isAsked);
     gateway.cutWire();
     await until('the service to notice', () => isGone);
@@ -315,11 +316,11 @@ describe('what breaks', () => {
     await using gateway = await openGateway({
       upstream: (_request, response) => void sse(response).write('data: {}\n\n'),
     });
-    const asked = gateway.ask('{}');
+    const asked = gateway.ask(aRequest);
     asked.catch(() => undefined); // awaited below
     await until('the call', () => gateway.log.length === 0);
     const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses' });
-    stream.end('{}');
+    stream.end(aRequest);
     await new Promise((resolve) => stream.once('data', resolve));
     await gateway.gateway[Symbol.asyncDispose]();
     await expect(asked).rejects.toThrow('reset');
@@ -330,7 +331,7 @@ describe('what breaks', () => {
 describe('the log', () => {
   test('a guest that breaks off its calls without end does not flood it, and none goes uncounted', async () => {
     const clock = new HandClock();
-    await using gateway = await openGateway({ clock, upstream: (_request, response) => response.end() });
+    await using gateway = await openGateway({ clock, upstream: (_request, response) => response.writeHead(400).end() });
     const breakOff = async (): Promise<void> => {
       const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses' });
       stream.on('error', () => undefined);
@@ -338,7 +339,7 @@ describe('the log', () => {
       await once(stream, 'close');
     };
     for (let i = 0; i < 50; i++) await breakOff();
-    await gateway.ask('{}'); // it comes behind them
+    await gateway.ask(aRequest); // it comes behind them
     const counted = (): number => gateway.log.reduce((sum, { calls = 1 }) => sum + Number(calls), 0);
     await until('the first line', () => gateway.log.length > 0);
     expect(gateway.log).toHaveLength(1);
@@ -355,7 +356,7 @@ describe('the log', () => {
         response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(completed.response));
       },
     });
-    for (let i = 0; i < 5; i++) await gateway.ask('{}');
+    for (let i = 0; i < 5; i++) await gateway.ask(aRequest);
     await until('the lines', () => gateway.log.length === 5);
     expect(gateway.log.every(({ calls }) => calls === undefined)).toBe(true);
   });
@@ -371,7 +372,7 @@ describe('bounds', () => {
     const declared = await gateway.ask('x'.repeat(1_001), { 'content-length': '1001' });
     expect(declared.status).toBe(413);
     expect(bytes).toBe(0);
-    const undeclared = await gateway.ask('x'.repeat(1_001));
+    const undeclared = await gateway.ask(`{"model":"m","input":"${'x'.repeat(1_001)}"}`);
     expect(undeclared.status).toBe(413);
     expect(JSON.parse(undeclared.text)).toMatchObject({ error: { code: 'request_too_large' } });
     await until('both lines', () => gateway.log.length === 2);
@@ -386,8 +387,8 @@ describe('bounds', () => {
         request.resume().once('end', () => response.end('{}'));
       },
     });
-    const smuggled = '{}POST /v1/files HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n';
-    await expect(gateway.ask(smuggled, { 'content-length': '2' })).rejects.toThrow('reset');
+    const smuggled = `${aRequest}POST /v1/files HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n`;
+    await expect(gateway.ask(smuggled, { 'content-length': String(aRequest.length) })).rejects.toThrow('reset');
     await until('the end of the call', () => gateway.log.length === 1);
     expect(gateway.log[0]).toMatchObject({ outcome: 'guest_left' });
     expect(urls).not.toContain('/v1/files');
@@ -399,12 +400,12 @@ describe('bounds', () => {
       limits: { maxCallsPerAgent: 1 },
       upstream: (_request, response) => void responses.push(response),
     });
-    const first = gateway.ask('{}');
+    const first = gateway.ask(aRequest);
     await until('the first call', () => responses.length === 1);
-    expect((await gateway.ask('{}')).status).toBe(429);
+    expect((await gateway.ask(aRequest)).status).toBe(429);
     responses[0]?.end('{}');
     expect((await first).status).toBe(200);
-    const next = gateway.ask('{}');
+    const next = gateway.ask(aRequest);
     await until('the next call', () => responses.length === 2);
     responses[1]?.end('{}');
     expect((await next).status).toBe(200);
@@ -430,7 +431,7 @@ describe('bounds', () => {
       },
     });
     const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses' });
-    stream.end('{}');
+    stream.end(aRequest);
     await new Promise((resolve) => stream.once('response', resolve));
     let before = -1;
     await until('the service to be held back', async () => {
@@ -451,7 +452,8 @@ describe('bounds', () => {
       limits: { maxRequestBytes: 1e9 },
     });
     const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses' });
-    const block = Buffer.alloc(1024 * 1024);
+    stream.write('{"model":"m","input":"');
+    const block = Buffer.alloc(1024 * 1024, 'x');
     let taken = 0;
     const send = (): void => {
       if (taken < 200) stream.write(block, () => send());

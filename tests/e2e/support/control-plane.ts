@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ensureSandboxImage } from '../../../scripts/sandbox-image.ts';
 import { type CaissonClient, createCaissonClient } from '../../../src/client/index.ts';
-import { type ControlPlane, startControlPlane } from '../../../src/controlplane/index.ts';
+import { type ControlPlane, type StartOptions, startControlPlane } from '../../../src/controlplane/index.ts';
 import { silentLogger } from '../../../src/kernel/logger.ts';
 import type { SandboxProvider } from '../../../src/sandbox-providers/contract/index.ts';
 import { openProvider } from '../../../src/sandbox-providers/registry.ts';
@@ -57,10 +57,15 @@ export async function testSettings(undo: AsyncDisposableStack): Promise<{
   };
 }
 
+interface TestOptions {
+  readonly wrapProvider?: (real: SandboxProvider) => SandboxProvider;
+  readonly resolveInternal?: NonNullable<StartOptions['resolveInternal']>;
+}
+
 /** A control plane in this process, on real Docker, with a scripted model service. Everything it made goes with it. */
 export async function startTestControlPlane(
   overrides: Readonly<Record<string, string>> = {},
-  { wrapProvider }: { readonly wrapProvider?: (real: SandboxProvider) => SandboxProvider } = {},
+  { wrapProvider, resolveInternal }: TestOptions = {},
 ): Promise<TestControlPlane> {
   await using undo = new AsyncDisposableStack();
   const { dataDir, instance, model, environment, provider } = await testSettings(undo);
@@ -69,6 +74,7 @@ export async function startTestControlPlane(
       environment: { ...environment, ...overrides },
       version: 'test',
       logger: silentLogger,
+      ...(resolveInternal && { resolveInternal }),
       ...(wrapProvider && { provider: wrapProvider(await openProvider('docker', { instance })) }),
     }),
   );

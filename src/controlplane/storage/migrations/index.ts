@@ -3,7 +3,8 @@ import { up as initial } from './0001-initial.ts';
 import { up as permissionsByRun } from './0002-permissions-by-run.ts';
 import { up as previews } from './0003-previews.ts';
 import { up as quotas } from './0004-quotas.ts';
-import { up as people } from './0005-people.ts';
+import { up as modelUsage } from './0005-model-usage.ts';
+import { up as people } from './0006-people.ts';
 
 /** Every migration by its name, in the order in which they run. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -11,5 +12,6 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0002-permissions-by-run': { up: permissionsByRun },
   '0003-previews': { up: previews },
   '0004-quotas': { up: quotas },
-  '0005-people': { up: people },
+  '0005-model-usage': { up: modelUsage },
+  '0006-people': { up: people },
 };

@@ -1,26 +1,29 @@
-import { type ClientHttp2Stream, constants } from 'node:http2';
+import { type ClientHttp2Stream, constants, type ServerHttp2Stream } from 'node:http2';
 import { Duplex } from 'node:stream';
 import { errorText } from '../kernel/errors.ts';
 import { endTrailer } from './contract/ports.ts';
 import { brokenStream } from './requests.ts';
 
-export interface PortConnectionOptions {
+export interface TunnelOptions {
   /** False: the end of what the server sends also ends what is sent to it, as HTTP clients want it. Default true. */
   readonly allowHalfOpen?: boolean;
 }
 
 /**
- * A connection to a server in a sandbox: bytes both ways with back-pressure, each half with an end of its own. A
- * connection that was cut, also by the loss of the wire, is destroyed with an error and never just ends. Destroying it
- * resets it at the server. Its errors are heard here; users watch 'close'.
+ * One end of a connection that a stream of the wire carries: bytes both ways with back-pressure, each half with an end of
+ * its own. A connection that was cut, also by the loss of the wire, is destroyed with an error and never just ends.
+ * Destroying it resets it at the other end. Its errors are heard here; users watch 'close'.
  *
  * It has the methods of a socket that HTTP clients call, which mean nothing on the wire.
  */
-export class PortConnection extends Duplex {
-  readonly #stream: ClientHttp2Stream;
+export class Tunnel extends Duplex {
+  readonly #stream: ClientHttp2Stream | ServerHttp2Stream;
 
-  /** Takes over a stream that is just being answered: from the event on, or what comes with the answer is missed. */
-  constructor(stream: ClientHttp2Stream, { allowHalfOpen = true }: PortConnectionOptions = {}) {
+  /**
+   * Takes over a stream that is just being answered: from the event on, or what comes with the answer is missed. The
+   * stream must have been opened, or answered, with `waitForTrailers`.
+   */
+  constructor(stream: ClientHttp2Stream | ServerHttp2Stream, { allowHalfOpen = true }: TunnelOptions = {}) {
     super({ allowHalfOpen });
     this.#stream = stream;
     // Node's HTTP agent does not listen all the time to a connection that it keeps.
@@ -37,7 +40,7 @@ export class PortConnection extends Duplex {
       if (!isWhole) this.destroy(breakOf(stream));
     });
     stream.once('wantTrailers', () => {
-      if (!this.destroyed) stream.sendTrailers({ [endTrailer]: '1' });
+      if (!stream.closed && !stream.destroyed) stream.sendTrailers({ [endTrailer]: '1' });
     });
     stream.pause();
   }
@@ -59,9 +62,12 @@ export class PortConnection extends Duplex {
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    // One that has ended both ways closes by itself, once its last frames are out.
     const isOver = this.readableEnded && this.writableFinished;
-    if (!isOver && !this.#stream.destroyed) this.#stream.close(constants.NGHTTP2_CANCEL);
-    this.#stream.destroy();
+    if (!isOver) {
+      if (!this.#stream.destroyed) this.#stream.close(constants.NGHTTP2_CANCEL);
+      this.#stream.destroy();
+    }
     done(error);
   }
 
@@ -86,8 +92,8 @@ export class PortConnection extends Duplex {
   }
 }
 
-/** A reset by the server, in the words of a socket; else why the stream broke. */
-function breakOf(stream: ClientHttp2Stream): Error {
+/** A reset by the far server, in the words of a socket; else why the stream broke. */
+function breakOf(stream: ClientHttp2Stream | ServerHttp2Stream): Error {
   if (stream.rstCode === constants.NGHTTP2_CONNECT_ERROR) {
     return Object.assign(new Error('The server has reset the connection.'), { code: 'ECONNRESET' });
   }

@@ -1,0 +1,234 @@
+import type { ServerHttp2Stream } from 'node:http2';
+import { once } from 'node:events';
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Clock } from '../../kernel/clock.ts';
+import { deadline, orAbort } from '../../kernel/deadline.ts';
+import { CaissonError } from '../../kernel/errors.ts';
+import type { AgentId } from '../../kernel/ids.ts';
+import { Tunnel } from '../../wire/tunnel.ts';
+import { answerError } from './answer-error.ts';
+import { checkAddresses } from './checked-addresses.ts';
+import { type ConnectTo, dial } from './dial.ts';
+import type { EgressLimits } from './egress-limits.ts';
+import { Ending, endingOf } from './ending.ts';
+import { listenToProgram } from './first-bytes.ts';
+import type { HttpRelay } from './http-relay.ts';
+import { type Admit, type Direction, MeteredTunnel } from './metered-tunnel.ts';
+import type { EgressDecision, EgressPolicy, EgressRecord, EgressTarget } from './ports.ts';
+import { addressesOf, type Resolve } from './resolve.ts';
+
+export interface EgressConnectionOptions {
+  readonly agentId: AgentId;
+  readonly target: EgressTarget;
+  readonly stream: ServerHttp2Stream;
+  readonly policy: EgressPolicy;
+  readonly admit: Admit;
+  readonly resolvePublic: Resolve;
+  readonly resolveInternal: Resolve;
+  readonly connectTo: ConnectTo;
+  readonly ownPorts: () => ReadonlySet<number>;
+  readonly relay: HttpRelay;
+  readonly limits: EgressLimits;
+  readonly clock: Clock;
+}
+
+type Allowed = Extract<EgressDecision, { readonly verdict: 'allow' }>;
+
+/**
+ * One connection out of a sandbox, from the question to its end. It is decided, resolved, checked, dialled and answered, in
+ * this order; then its first bytes are held against the host that was allowed, and after that it passes both ways. Whatever
+ * fails on the way ends it.
+ */
+export class EgressConnection {
+  readonly #options: EgressConnectionOptions;
+  readonly #end = new AbortController();
+  #allowed: Allowed | undefined;
+  /** The rules have changed since the policy was asked. */
+  #isStale = false;
+  #rule: string | null = null;
+  #sent = 0;
+  #received = 0;
+  #activeAt: number;
+
+  constructor(options: EgressConnectionOptions) {
+    this.#options = options;
+    this.#activeAt = options.clock.elapsed();
+  }
+
+  get agentId(): AgentId {
+    return this.#options.agentId;
+  }
+
+  /** Since the last byte, in milliseconds; 0 before the first may pass. */
+  get idleMs(): number {
+    return this.#allowed === undefined ? 0 : this.#options.clock.elapsed() - this.#activeAt;
+  }
+
+  cut(ending: Ending): void {
+    this.#end.abort(ending);
+  }
+
+  /** Asks the policy again, and cuts the connection where it no longer allows it. Never rejects. */
+  async decideAgain(): Promise<void> {
+    const allowed = this.#allowed;
+    if (allowed === undefined) {
+      this.#isStale = true; // asked again when the decision that is under way is there
+      return;
+    }
+    try {
+      this.#requireAllowed(await this.#options.policy.allows(this.agentId, this.#options.target), allowed);
+    } catch {
+      this.cut(new Ending('revoked', new CaissonError('EGRESS_DENIED', 'The rules no longer allow this connection.')));
+    }
+  }
+
+  /** Resolves, never rejects, with its record when it is over. */
+  async run(): Promise<EgressRecord> {
+    const { agentId, target, stream, clock } = this.#options;
+    const startedAt = clock.now();
+    const began = clock.elapsed();
+    const gone = (): void =>
+      this.cut(new Ending('closed', new CaissonError('ABORTED', 'The program gave the connection up.')));
+    stream.once('close', gone).once('aborted', gone);
+    let ending: Ending | undefined;
+    try {
+      await this.#pass();
+    } catch (thrown) {
+      ending = endingOf(thrown);
+      answerError(stream, ending.error); // nothing more can be said once there is a connection
+    } finally {
+      this.#end.abort();
+    }
+    const outcome = ending?.outcome ?? 'closed';
+    return {
+      agentId,
+      host: target.host,
+      port: target.port,
+      decision: this.#allowed === undefined || outcome === 'revoked' ? 'deny' : 'allow',
+      rule: this.#rule,
+      outcome,
+      reason: outcome === 'closed' ? null : (ending?.error.message ?? null),
+      sentBytes: this.#sent,
+      receivedBytes: this.#received,
+      startedAt,
+      durationMs: Math.round(clock.elapsed() - began),
+    };
+  }
+
+  async #pass(): Promise<void> {
+    const { stream, ownPorts } = this.#options;
+    const { signal } = this.#end;
+    const { internal } = await this.#decide();
+    using upstream = new Held(await this.#dial(internal, ownPorts()));
+    signal.throwIfAborted();
+    stream.respond({ ':status': 200 }, { waitForTrailers: true });
+    using program = new Held(
+      new MeteredTunnel(new Tunnel(stream), (bytes, direction) => this.#admit(bytes, direction)),
+    );
+    let refused: Ending | undefined;
+    try {
+      await this.#serve(program.side, upstream.side, internal, (ending) => (refused = ending));
+    } catch (thrown) {
+      // What cut it here comes before what that made of the stream.
+      throw refused ?? cutBy(program.side) ?? thrown;
+    }
+    const ending = refused ?? cutBy(program.side);
+    if (ending !== undefined) throw ending;
+  }
+
+  async #serve(
+    program: Duplex,
+    upstream: Socket,
+    internal: boolean,
+    onRefused: (ending: Ending) => void,
+  ): Promise<void> {
+    const { target, limits, relay } = this.#options;
+    const { signal } = this.#end;
+    const timeoutMs = limits.helloTimeoutMs;
+    const protocol = await listenToProgram(program, { target, internal, upstream, timeoutMs, signal });
+    const over = Promise.all([closed(program), closed(upstream)]);
+    if (protocol === 'http') relay.serve(program, { target, upstream, onRefused });
+    else join(program, upstream);
+    await orAbort(over, signal);
+  }
+
+  async #decide(): Promise<Allowed> {
+    const { policy, target, limits } = this.#options;
+    using limit = deadline(limits.decisionTimeoutMs, 'The decision', this.#end.signal);
+    let decision: EgressDecision;
+    try {
+      decision = await orAbort(policy.decide(this.agentId, target, limit.signal), limit.signal);
+    } catch (cause) {
+      this.#end.signal.throwIfAborted();
+      throw new Ending('denied', new CaissonError('EGRESS_DENIED', 'Nobody has allowed it in time.', { cause }));
+    }
+    const allowed = this.#requireAllowed(decision);
+    this.#allowed = allowed;
+    if (this.#isStale) await orAbort(this.decideAgain(), this.#end.signal);
+    this.#end.signal.throwIfAborted();
+    return allowed;
+  }
+
+  /** Where it was allowed before, it must still be allowed to as much. */
+  #requireAllowed(decision: EgressDecision, before?: Allowed): Allowed {
+    this.#rule = decision.rule;
+    if (decision.verdict === 'allow' && (decision.internal || before?.internal !== true)) return decision;
+    const reason = decision.verdict === 'deny' ? decision.reason : 'The host is no longer an internal one.';
+    throw new Ending('denied', new CaissonError('EGRESS_DENIED', reason));
+  }
+
+  async #dial(internal: boolean, ownPorts: ReadonlySet<number>): Promise<Socket> {
+    const { target, limits, resolveInternal, resolvePublic, connectTo } = this.#options;
+    const { signal } = this.#end;
+    using limit = deadline(limits.resolveTimeoutMs, `Resolving ${target.host}`, signal);
+    const found = await addressesOf(target, internal ? resolveInternal : resolvePublic, limit.signal);
+    const addresses = checkAddresses(target, found, { internal, ownPorts });
+    return await dial(target, addresses, { attemptTimeoutMs: limits.dialTimeoutMs, connectTo, signal });
+  }
+
+  #admit(bytes: number, direction: Direction): Promise<void> | void {
+    this.#activeAt = this.#options.clock.elapsed();
+    if (direction === 'sent') this.#sent += bytes;
+    else this.#received += bytes;
+    return this.#options.admit(bytes, direction);
+  }
+}
+
+/** A side of the connection, which does not outlive it. One that is not over is reset. */
+class Held<Side extends Duplex> implements Disposable {
+  readonly side: Side;
+
+  constructor(side: Side) {
+    this.side = side;
+  }
+
+  [Symbol.dispose](): void {
+    if (this.side instanceof Socket && !this.side.destroyed) this.side.resetAndDestroy();
+    else this.side.destroy();
+  }
+}
+
+function cutBy({ errored }: Duplex): Ending | undefined {
+  return errored instanceof Ending ? errored : undefined;
+}
+
+/** Bytes both ways, each way with an end of its own. What was cut on one side is reset on the other: it never looks whole. */
+function join(program: Duplex, upstream: Socket): void {
+  const programOver = (): void => {
+    if (!program.readableEnded || program.errored !== null) upstream.resetAndDestroy();
+  };
+  const upstreamOver = (): void => {
+    if (!upstream.readableEnded || upstream.errored !== null) program.destroy();
+  };
+  program.once('close', programOver);
+  upstream.once('close', upstreamOver);
+  if (program.destroyed) programOver();
+  if (upstream.destroyed) upstreamOver();
+  program.pipe(upstream);
+  upstream.pipe(program);
+}
+
+async function closed(side: Duplex): Promise<void> {
+  if (!side.closed) await once(side, 'close');
+}

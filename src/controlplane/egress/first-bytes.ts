@@ -1,0 +1,103 @@
+import type { Duplex } from 'node:stream';
+import { CaissonError } from '../../kernel/errors.ts';
+import { looksLikeTls, readClientHello } from './client-hello.ts';
+import { Ending, refusal } from './ending.ts';
+import type { EgressTarget } from './ports.ts';
+import { isAddress } from './target.ts';
+
+/** What a program speaks, by how it begins. `opaque` is what nobody can look into for a name. */
+export type Protocol = 'tls' | 'http' | 'ssh' | 'opaque';
+
+interface Listening {
+  readonly target: EgressTarget;
+  /** For a host that an operator has named, anything may be spoken, and the host may speak first. */
+  readonly internal: boolean;
+  /** The host's side, of which nothing is read here. */
+  readonly upstream: Duplex;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** More pieces than this has a hello only from a program that means to keep somebody busy. */
+const maxPieces = 256;
+const sshGreeting = 'SSH-';
+const requestLine = /^[A-Za-z]{1,32} [^ \r\n]+ HTTP\/\d/;
+
+/**
+ * Waits for what the program says first, and says what it speaks, once that is known to be sound: a TLS hello must name the
+ * target's host and no other. What was read is put back. On the way to a public host, what is neither TLS nor SSH counts as
+ * HTTP, which then has to be that.
+ *
+ * Rejects with an Ending, or the signal's reason.
+ */
+export function listenToProgram(program: Duplex, options: Listening): Promise<Protocol> {
+  const { upstream, internal, target, timeoutMs, signal } = options;
+  let bytes: Buffer = Buffer.alloc(0);
+  let pieces = 0;
+  return new Promise((resolve, reject) => {
+    const settle = (how: () => void): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', abort);
+      upstream.off('readable', hostSpeaks);
+      program.off('data', take).off('end', ended).off('close', gone);
+      program.pause();
+      if (bytes.length > 0 && !program.destroyed) program.unshift(bytes);
+      how();
+    };
+    const fail = (reason: unknown): void => settle(() => reject(reason));
+    const take = (chunk: Buffer): void => {
+      bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
+      pieces++;
+      try {
+        const protocol = protocolOf(bytes, target, internal);
+        if (protocol !== undefined) settle(() => resolve(protocol));
+        else if (pieces >= maxPieces) fail(refusal('The beginning of the connection comes in too many pieces.'));
+      } catch (thrown) {
+        fail(thrown);
+      }
+    };
+    const ended = (): void => {
+      if (internal) settle(() => resolve('opaque'));
+      else fail(bytes.length > 0 ? refusal('The connection ended in the middle of its beginning.') : gaveUp());
+    };
+    const gone = (): void => fail(gaveUp());
+    const abort = (): void => fail(signal.reason);
+    const hostSpeaks = (): void => {
+      if (bytes.length === 0) settle(() => resolve('opaque'));
+    };
+    const timer = setTimeout(() => {
+      const message = `The program has not said within ${timeoutMs / 1_000} s what it wants.`;
+      fail(new Ending('over_limit', new CaissonError('EGRESS_REFUSED', message)));
+    }, timeoutMs);
+    signal.addEventListener('abort', abort, { once: true });
+    if (signal.aborted) return abort();
+    if (internal) upstream.on('readable', hostSpeaks);
+    program.on('data', take).once('end', ended).once('close', gone);
+  });
+}
+
+/** Undefined while it cannot be told yet. */
+function protocolOf(bytes: Buffer, target: EgressTarget, internal: boolean): Protocol | undefined {
+  if (looksLikeTls(bytes)) return readTls(bytes, target);
+  const start = bytes.toString('latin1', 0, sshGreeting.length);
+  if (start === sshGreeting) return 'ssh';
+  if (sshGreeting.startsWith(start)) return undefined;
+  return internal && !requestLine.test(bytes.toString('latin1', 0, 4_096)) ? 'opaque' : 'http';
+}
+
+function readTls(bytes: Buffer, target: EgressTarget): Protocol | undefined {
+  const hello = readClientHello(bytes);
+  if (hello.state === 'incomplete') return undefined;
+  if (hello.state === 'malformed') throw refusal(`The TLS hello is not sound. ${hello.reason}`);
+  if (hello.hasEncryptedPart) throw refusal('The TLS hello has an encrypted part, which may name another host.');
+  // A name that is an address is not sent in a hello (RFC 6066, 3).
+  if (hello.serverName === null && !isAddress(target.host)) throw refusal('The TLS hello names no host.');
+  if (hello.serverName !== null && hello.serverName !== target.host) {
+    throw refusal('The TLS hello names another host than the one that was allowed.');
+  }
+  return 'tls';
+}
+
+function gaveUp(): Ending {
+  return new Ending('closed', new CaissonError('ABORTED', 'The program gave the connection up.'));
+}

@@ -1,0 +1,93 @@
+import { Duplex } from 'node:stream';
+
+export type Direction = 'sent' | 'received';
+
+/** Asked before bytes go on. A promise holds them back; a throw, or a rejection, cuts the connection. */
+export type Admit = (bytes: number, direction: Direction) => Promise<void> | void;
+
+/**
+ * A connection of a sandbox, all of whose bytes are admitted before they go on: what is read was `sent`, what is written is
+ * `received`. Holds back at most what it was given in one piece, and reads nothing while it does. Takes `inner` over; its
+ * errors are heard here, users watch 'close'.
+ */
+export class MeteredTunnel extends Duplex {
+  readonly #inner: Duplex;
+  readonly #admit: Admit;
+
+  constructor(inner: Duplex, admit: Admit) {
+    super({ allowHalfOpen: true });
+    this.#inner = inner;
+    this.#admit = admit;
+    this.on('error', () => undefined);
+    inner.on('data', (chunk: Buffer) => this.#take(chunk));
+    inner.once('end', () => this.push(null));
+    inner.on('error', (error) => this.destroy(error));
+    inner.once('close', () => {
+      if (!inner.readableEnded) this.destroy();
+    });
+    inner.pause();
+  }
+
+  override _read(): void {
+    this.#inner.resume();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    this.#pass(chunk.length, () => void this.#inner.write(chunk, done), done);
+  }
+
+  override _writev(chunks: readonly { readonly chunk: Buffer }[], done: (error?: Error | null) => void): void {
+    const all = Buffer.concat(chunks.map(({ chunk }) => chunk));
+    this.#pass(all.length, () => void this.#inner.write(all, done), done);
+  }
+
+  override _final(done: () => void): void {
+    this.#inner.end(done);
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#inner.destroy();
+    done(error);
+  }
+
+  #take(chunk: Buffer): void {
+    if (this.destroyed) return;
+    let held: Promise<void> | void;
+    try {
+      held = this.#admit(chunk.length, 'sent');
+    } catch (thrown) {
+      return this.#cut(thrown);
+    }
+    if (held === undefined) {
+      if (!this.push(chunk)) this.#inner.pause();
+      return;
+    }
+    this.#inner.pause();
+    held.then(
+      () => {
+        if (!this.destroyed && this.push(chunk)) this.#inner.resume();
+      },
+      (thrown: unknown) => this.#cut(thrown),
+    );
+  }
+
+  #pass(bytes: number, go: () => void, done: (error?: Error | null) => void): void {
+    let held: Promise<void> | void;
+    try {
+      held = this.#admit(bytes, 'received');
+    } catch (thrown) {
+      done(asError(thrown));
+      return;
+    }
+    if (held === undefined) go();
+    else void held.then(go).catch((thrown: unknown) => this.#cut(thrown));
+  }
+
+  #cut(thrown: unknown): void {
+    this.destroy(asError(thrown));
+  }
+}
+
+function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}

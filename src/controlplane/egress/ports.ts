@@ -1,0 +1,91 @@
+import type { AgentId } from '../../kernel/ids.ts';
+
+/** Where a program in a sandbox wants to go. */
+export interface EgressTarget {
+  /** Lower case, without a trailing dot: a name, or an address in its one canonical spelling (IPv6 without brackets). */
+  readonly host: string;
+  /** 1 to 65535. */
+  readonly port: number;
+}
+
+export type EgressDecision =
+  | {
+      readonly verdict: 'allow';
+      /** What allows it, in words that a person knows it by: the rule's host, or the preset's name. */
+      readonly rule: string;
+      /** True: an operator has named this host as an internal one, so its addresses need not be public. */
+      readonly internal: boolean;
+    }
+  | {
+      readonly verdict: 'deny';
+      /** One sentence, shown to the program in the sandbox. Names no rule of somebody else. */
+      readonly reason: string;
+      /** The rule that denies it; null where none speaks of it. */
+      readonly rule: string | null;
+    };
+
+/** Who may go where. Decides on names and ports alone; what a name leads to is checked by the gateway. */
+export interface EgressPolicy {
+  /**
+   * Before any name is resolved. May hold the connection (mode `ask`) until `signal` aborts, and then denies, or rejects
+   * with the signal's reason. Any rejection denies.
+   */
+  decide(agentId: AgentId, target: EgressTarget, signal: AbortSignal): Promise<EgressDecision>;
+  /** The same for a connection that is open already: never holds, asks nobody. A rejection denies. */
+  allows(agentId: AgentId, target: EgressTarget): Promise<EgressDecision>;
+  /**
+   * Calls `listener` when the rules that an agent stands under may have changed (null: those of any), so that open
+   * connections are decided again with `allows`. What it returns ends that.
+   */
+  onChanged(listener: (agentId: AgentId | null) => void): () => void;
+}
+
+/** Counts what goes through, and says when no more may. */
+export interface EgressMeter {
+  /**
+   * Asked before `bytes` go on, of either direction. A promise holds them back until it settles (back-pressure). Throws or
+   * rejects with QUOTA_EXCEEDED when there is no room: the connection is cut, and these bytes do not go on.
+   */
+  take(agentId: AgentId, bytes: number): Promise<void> | void;
+}
+
+/** Why a connection ended, or never began. */
+export type EgressOutcome =
+  /** Both sides ended, or one let go. */
+  | 'closed'
+  /** The policy denied it. */
+  | 'denied'
+  /** The policy allowed the name, a wall of the gateway refused what came: address, TLS name, Host, malformed request. */
+  | 'refused'
+  /** The name could not be resolved, or the host not be reached. */
+  | 'unreachable'
+  /** The rules changed while it was open. */
+  | 'revoked'
+  /** The quota was used up while it was open, or before. */
+  | 'over_quota'
+  /** Too many connections at once, or too slow a beginning. */
+  | 'over_limit';
+
+/** One connection, once it is over. */
+export interface EgressRecord {
+  readonly agentId: AgentId;
+  readonly host: string;
+  readonly port: number;
+  readonly decision: 'allow' | 'deny';
+  /** What allowed or denied it; null where nothing speaks of it. */
+  readonly rule: string | null;
+  readonly outcome: EgressOutcome;
+  /** Why, in one sentence; null for `closed`. Holds nothing that the connection carried. */
+  readonly reason: string | null;
+  /** From the sandbox to the host. */
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+  readonly durationMs: number;
+}
+
+/** Hears of every connection once, when it is over. Must not throw, and must bound what it keeps. */
+export interface EgressLog {
+  record(entry: EgressRecord): void;
+}

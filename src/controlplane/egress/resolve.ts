@@ -1,0 +1,61 @@
+import { lookup, Resolver } from 'node:dns/promises';
+import { orAbort } from '../../kernel/deadline.ts';
+import { CaissonError } from '../../kernel/errors.ts';
+import type { EgressTarget } from './ports.ts';
+import { isAddress, targetText } from './target.ts';
+
+/** Every address of a name, IPv4 first. Empty for a name that has none, or is not there. */
+export type Resolve = (host: string, signal: AbortSignal) => Promise<readonly string[]>;
+
+/** What says that a name has no such address, and not that nobody could be asked. */
+const noAddress: ReadonlySet<unknown> = new Set(['ENODATA', 'ENOTFOUND']);
+
+/**
+ * Asks the name servers of this machine, and nothing else: a name that only this machine's own files know (`localhost`) is not
+ * there. Any number of names at a time, without Node's threads, which files and `lookup` share.
+ */
+export const resolvePublic: Resolve = async (host, signal) => {
+  const resolver = new Resolver({ timeout: 2_000, tries: 2 });
+  const ask = async (question: Promise<string[]>): Promise<string[]> => {
+    try {
+      return await question;
+    } catch (thrown) {
+      if (thrown instanceof Error && 'code' in thrown && noAddress.has(thrown.code)) return [];
+      throw thrown;
+    }
+  };
+  const cancel = (): void => resolver.cancel();
+  signal.addEventListener('abort', cancel, { once: true });
+  try {
+    const answers = await Promise.allSettled([ask(resolver.resolve4(host)), ask(resolver.resolve6(host))]);
+    signal.throwIfAborted();
+    const found = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
+    const failed = answers.find((answer) => answer.status === 'rejected');
+    if (found.length === 0 && failed !== undefined) throw failed.reason;
+    return found;
+  } finally {
+    signal.removeEventListener('abort', cancel);
+  }
+};
+
+/** As any program of this machine finds names, its own files included: for the hosts that an operator has named. */
+export const resolveInternal: Resolve = async (host, signal) =>
+  (await orAbort(lookup(host, { all: true, order: 'ipv4first' }), signal)).map(({ address }) => address);
+
+/** The addresses that a target leads to: itself where it is one. @throws CaissonError EGRESS_UNREACHABLE. */
+export async function addressesOf(
+  target: EgressTarget,
+  resolve: Resolve,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  if (isAddress(target.host)) return [target.host];
+  let addresses: readonly string[];
+  try {
+    addresses = await resolve(target.host, signal);
+  } catch (cause) {
+    signal.throwIfAborted();
+    throw new CaissonError('EGRESS_UNREACHABLE', `The name of ${targetText(target)} could not be resolved.`, { cause });
+  }
+  if (addresses.length > 0) return addresses;
+  throw new CaissonError('EGRESS_UNREACHABLE', `There is no host ${target.host}.`);
+}

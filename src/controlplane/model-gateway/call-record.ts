@@ -1,0 +1,40 @@
+import type { ModelApi } from './apis/model-api.ts';
+import type { Charge } from './call-meter.ts';
+import type { ModelCaller } from './callers.ts';
+
+/** How a call ended: `answered` in full, whatever the status; every other one broke off. */
+export type CallOutcome =
+  | 'answered'
+  | 'guest_left'
+  | 'guest_stalled'
+  | 'request_refused'
+  | 'budget_spent'
+  | 'upstream_unreachable'
+  | 'upstream_timeout'
+  | 'upstream_cut'
+  | 'shut_down';
+
+/** What is known of a call when it is over. */
+export interface CallRecord {
+  readonly outcome: CallOutcome;
+  readonly api: ModelApi['name'];
+  /** Null when the service did not answer. */
+  readonly status: number | null;
+  /** Null where the call did not come so far that it was known; so are the next three. */
+  readonly caller: ModelCaller | null;
+  readonly upstream: string | null;
+  /** As the service was asked for it. */
+  readonly model: string | null;
+  /** Version of the price table, or `default`. */
+  readonly priceVersion: string | null;
+  /** As the service names the model that answered. */
+  readonly answeredBy: string | null;
+  /** Null where the call took nothing. */
+  readonly charge: Charge | null;
+  readonly requestBytes: number;
+  readonly responseBytes: number;
+  readonly firstByteMs: number | null;
+  readonly ms: number;
+  /** The system's code of what went wrong, e.g. ECONNREFUSED. */
+  readonly cause?: string;
+}

@@ -1,0 +1,58 @@
+import type { Clock } from '../../kernel/clock.ts';
+
+/** Failures of a service one after the other until no more is asked of it. */
+const mostFailures = 10;
+/** How long it is left alone. Milliseconds. */
+const restMs = 10_000;
+
+type BreakerState =
+  | { readonly name: 'closed'; failures: number }
+  | { readonly name: 'open'; readonly until: number }
+  /** One call is under way that decides; the others are refused. */
+  | { readonly name: 'half_open' };
+
+/**
+ * Keeps callers off a service that does not answer, so that they learn of it at once instead of waiting. Modes: closed
+ * (calls pass), open (none passes, for 10 s after the tenth failure in a row), half open (one call is let through and
+ * decides). Only what says that the service itself is down is a failure: nothing that one agent alone could bring about.
+ * Goes by the clock that never jumps.
+ */
+export class CircuitBreaker {
+  readonly #clock: Clock;
+  #state: BreakerState = { name: 'closed', failures: 0 };
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Null when a call may pass; else milliseconds until one may be tried. A call that passes must tell how it ended. */
+  enter(): number | null {
+    switch (this.#state.name) {
+      case 'closed':
+        return null;
+      case 'half_open':
+        return restMs;
+      case 'open': {
+        const left = this.#state.until - this.#clock.elapsed();
+        if (left > 0) return left;
+        this.#state = { name: 'half_open' };
+        return null;
+      }
+    }
+  }
+
+  /** How a call that passed ended; `unknown` where it does not tell anything about the service. */
+  leave(outcome: 'worked' | 'failed' | 'unknown'): void {
+    switch (outcome) {
+      case 'worked':
+        this.#state = { name: 'closed', failures: 0 };
+        return;
+      case 'unknown':
+        if (this.#state.name === 'half_open') this.#state = { name: 'open', until: this.#clock.elapsed() };
+        return;
+      case 'failed':
+        if (this.#state.name === 'closed' && ++this.#state.failures < mostFailures) return;
+        if (this.#state.name !== 'open') this.#state = { name: 'open', until: this.#clock.elapsed() + restMs };
+    }
+  }
+}

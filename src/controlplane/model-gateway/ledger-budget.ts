@@ -1,0 +1,128 @@
+import type { Clock } from '../../kernel/clock.ts';
+import { CaissonError } from '../../kernel/errors.ts';
+import type { Logger } from '../../kernel/logger.ts';
+import { SerialQueue } from '../../kernel/serial-queue.ts';
+import { type Account, agentAccount, conversationAccount, userAccount } from '../quotas/account.ts';
+import type { Charge, Ledger, Reservation } from '../quotas/ledger.ts';
+import { type BudgetHold, BudgetSpent, type ModelAmount, type ModelBudget } from './budget.ts';
+import type { ModelCaller } from './callers.ts';
+
+/** How long what a process that died had held is held. A call under way renews it long before. */
+const expiresInMs = 10 * 60_000;
+const renewEveryMs = 3 * 60_000;
+
+interface LedgerBudgetOptions {
+  readonly ledger: Ledger;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** The budget of models kept by the ledger of quotas: tokens and cost, of the user, the agent and the conversation alike. */
+export class LedgerBudget implements ModelBudget {
+  readonly #options: LedgerBudgetOptions;
+
+  constructor(options: LedgerBudgetOptions) {
+    this.#options = options;
+  }
+
+  async hold(caller: ModelCaller, amount: ModelAmount): Promise<BudgetHold> {
+    const accounts = accountsOf(caller);
+    const reservation = await refusing(this.#options.ledger.reserve(charges(accounts, amount), { expiresInMs }));
+    return new LedgerHold({ ...this.#options, accounts, reservation });
+  }
+}
+
+interface LedgerHoldOptions extends LedgerBudgetOptions {
+  /** The user's first. */
+  readonly accounts: readonly Account[];
+  readonly reservation: Reservation;
+}
+
+/** Does one thing after the other: a reservation is renewed, extended and settled by several at a time otherwise. */
+class LedgerHold implements BudgetHold {
+  readonly #options: LedgerHoldOptions;
+  readonly #queue = new SerialQueue();
+  #cancelRenewal: () => void = () => undefined;
+  #isOver = false;
+
+  constructor(options: LedgerHoldOptions) {
+    this.#options = options;
+    this.#renewLater();
+  }
+
+  async extend(more: ModelAmount): Promise<void> {
+    const { reservation, accounts } = this.#options;
+    await refusing(
+      this.#queue.run(async () => await reservation.extend({ expiresInMs, more: charges(accounts, more) })),
+    );
+  }
+
+  async settle(actual: ModelAmount): Promise<void> {
+    const { reservation, accounts } = this.#options;
+    await this.#end(async () => {
+      try {
+        await reservation.settle(charges(accounts, actual));
+      } catch (thrown) {
+        if (!isGone(thrown)) throw thrown;
+        // The agent was deleted meanwhile: its user has used the tokens all the same.
+        await reservation.settle(charges(accounts.slice(0, 1), actual));
+      }
+    });
+  }
+
+  async release(): Promise<void> {
+    await this.#end(async () => await this.#options.reservation.release());
+  }
+
+  async #end(work: () => Promise<void>): Promise<void> {
+    this.#isOver = true;
+    this.#cancelRenewal();
+    await this.#queue.run(work);
+  }
+
+  #renewLater(): void {
+    this.#cancelRenewal = this.#options.clock.schedule(renewEveryMs, () => void this.#queue.run(() => this.#renew()));
+  }
+
+  /** Never rejects. */
+  async #renew(): Promise<void> {
+    if (this.#isOver) return;
+    try {
+      await this.#options.reservation.extend({ expiresInMs });
+    } catch (err) {
+      this.#options.logger.warn({ err }, 'the room of a model call could not be renewed');
+    }
+    if (!this.#isOver) this.#renewLater();
+  }
+}
+
+function accountsOf({ userId, agentId, conversationId }: ModelCaller): readonly Account[] {
+  const accounts = [userAccount(userId), agentAccount(agentId)];
+  return conversationId === null ? accounts : [...accounts, conversationAccount(conversationId)];
+}
+
+function charges(accounts: readonly Account[], { tokens, costMicros }: ModelAmount): readonly Charge[] {
+  return accounts.flatMap((account) => [
+    { account, dimension: 'tokens' as const, amount: tokens },
+    { account, dimension: 'cost' as const, amount: costMicros },
+  ]);
+}
+
+function isGone(thrown: unknown): boolean {
+  return (
+    thrown instanceof CaissonError && (thrown.code === 'AGENT_NOT_FOUND' || thrown.code === 'CONVERSATION_NOT_FOUND')
+  );
+}
+
+async function refusing<T>(asked: Promise<T>): Promise<T> {
+  try {
+    return await asked;
+  } catch (thrown) {
+    if (!(thrown instanceof CaissonError) || thrown.code !== 'QUOTA_EXCEEDED') throw thrown;
+    const { resetsAt } = thrown.details;
+    throw new BudgetSpent(`${thrown.message} ${thrown.hint}`, {
+      resetsAt: typeof resetsAt === 'number' ? resetsAt : null,
+      cause: thrown,
+    });
+  }
+}

@@ -1,0 +1,91 @@
+import { constants } from 'node:http2';
+import type { Socket } from 'node:net';
+import { CaissonError } from '../../kernel/errors.ts';
+import { egressHeaders, egressPath, mostEgressConnections } from '../../wire/contract/egress.ts';
+import { leaveStream, openStream, refusalOf, responseStatus } from '../../wire/requests.ts';
+import { Tunnel } from '../../wire/tunnel.ts';
+import type { Outward } from '../outward.ts';
+
+/** What a host may have for characters before anything is asked: what is not a host is told so at the other end. */
+const longestHost = 300;
+
+/** The guest's way to the world: it asks, and decides nothing. */
+export class EgressDialer {
+  readonly #outward: Outward;
+  #open = 0;
+
+  constructor(outward: Outward) {
+    this.#outward = outward;
+  }
+
+  /**
+   * A connection to the host, as the control plane allows it. Waits for the control plane where there is none.
+   * Errors: those of `contract/egress.ts`; WIRE_LOST; the signal's reason.
+   */
+  async connect(host: string, port: string, signal: AbortSignal): Promise<Tunnel> {
+    if (!/^[\x21-\x7e]+$/.test(host) || host.length > longestHost || !/^\d{1,5}$/.test(port)) {
+      throw new CaissonError('BAD_REQUEST', 'The connection must name a host and a port.');
+    }
+    // Above its streams a session makes new ones wait, without a bound.
+    if (this.#open >= mostEgressConnections) {
+      throw new CaissonError('LIMIT_REACHED', `${mostEgressConnections} connections of the sandbox are open already.`, {
+        hint: 'Close connections that are no longer needed.',
+      });
+    }
+    this.#open++;
+    let tunnel: Tunnel | undefined;
+    try {
+      const session = await this.#outward.session(signal);
+      const stream = openStream(session, {
+        headers: {
+          ':method': 'POST',
+          ':path': egressPath,
+          [egressHeaders.host]: host,
+          [egressHeaders.port]: port,
+        },
+        use: 'own',
+        endStream: false,
+        waitForTrailers: true,
+      });
+      const abort = (): void => leaveStream(stream);
+      signal.addEventListener('abort', abort, { once: true });
+      try {
+        stream.once('response', (headers) => {
+          if (headers[':status'] === 200) tunnel = new Tunnel(stream);
+        });
+        const status = await responseStatus(stream, signal);
+        if (tunnel === undefined) {
+          stream.close(constants.NGHTTP2_NO_ERROR);
+          throw await refusalOf(stream, status, signal);
+        }
+      } finally {
+        signal.removeEventListener('abort', abort);
+      }
+      tunnel.once('close', () => this.#open--);
+      return tunnel;
+    } finally {
+      if (tunnel === undefined) this.#open--;
+    }
+  }
+}
+
+/** Bytes both ways, each way with an end of its own. What was cut on one side is reset on the other: it never looks whole. */
+export function join(program: Socket, tunnel: Tunnel): void {
+  program.pipe(tunnel);
+  tunnel.pipe(program);
+  program.once('close', () => {
+    if (!program.readableEnded || program.errored !== null) tunnel.destroy();
+  });
+  tunnel.once('close', () => {
+    if (!tunnel.readableEnded || tunnel.errored !== null) program.resetAndDestroy();
+  });
+}
+
+/** Aborts when the program lets go. */
+export function goneWith(program: Socket): AbortSignal {
+  const gone = new AbortController();
+  const abort = (): void => gone.abort(new CaissonError('ABORTED', 'The program has gone.'));
+  program.once('close', abort);
+  if (program.destroyed) abort();
+  return gone.signal;
+}

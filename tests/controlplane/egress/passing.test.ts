@@ -1,0 +1,242 @@
+import { execFile } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import { createServer, type Socket } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { promisify } from 'node:util';
+import { expect, test } from 'vitest';
+import { CaissonError } from '../../../src/kernel/errors.ts';
+import { mostEgressConnections } from '../../../src/wire/contract/egress.ts';
+import { serveOutward } from '../../../src/wire/serve-outward.ts';
+import { runGuest } from '../../guest/running-guest.ts';
+import { until } from '../../until.ts';
+import { localhostCertificate } from '../model-gateway/localhost-certificate.ts';
+import { denied, listen, openEgress } from './egress-fixture.ts';
+
+const run = promisify(execFile);
+const closed = (socket: Socket): Promise<void> => new Promise((resolve) => socket.once('close', () => resolve()));
+const curl = async (args: readonly string[]): Promise<string> =>
+  (await run('curl', ['-sS', '-m', '20', ...args], { env: { PATH: process.env['PATH'] }, maxBuffer: 1e9 })).stdout;
+
+test('TLS goes through by CONNECT to the host that it names', async () => {
+  await using egress = await openEgress();
+  const server = createHttpsServer(localhostCertificate, (_request, response) => response.end('over TLS'));
+  await using host = await listen(server);
+  const url = `https://localhost:${host.port}/`;
+  expect(await curl(['-k', '-x', `http://127.0.0.1:${egress.httpProxyPort}`, url])).toBe('over TLS');
+  expect(await egress.recorded()).toMatchObject({
+    host: 'localhost',
+    port: host.port,
+    decision: 'allow',
+    rule: 'of the test',
+    outcome: 'closed',
+    reason: null,
+  });
+  expect(egress.records[0]?.receivedBytes).toBeGreaterThan(500);
+});
+
+test('plain HTTP goes through in absolute form, by CONNECT, and by SOCKS5', async () => {
+  await using egress = await openEgress();
+  const server = createHttpServer((request, response) => {
+    void text(request).then((body) => response.end(`${request.method} ${request.url} ${request.headers.host} ${body}`));
+  });
+  await using host = await listen(server);
+  const url = `http://some.host:${host.port}/path?q=1`;
+  const http = `http://127.0.0.1:${egress.httpProxyPort}`;
+  const wanted = `POST /path?q=1 some.host:${host.port} body`;
+  expect(await curl(['-x', http, '-d', 'body', url])).toBe(wanted);
+  expect(await curl(['-p', '-x', http, '-d', 'body', url])).toBe(wanted);
+  expect(await curl(['-x', `socks5h://127.0.0.1:${egress.socksProxyPort}`, '-d', 'body', url])).toBe(wanted);
+  expect(await curl(['-x', http, '-H', 'Transfer-Encoding: chunked', '-d', 'body', url])).toBe(wanted);
+});
+
+test('several requests of one connection go through one after the other', async () => {
+  await using egress = await openEgress();
+  let connections = 0;
+  const server = createHttpServer((request, response) => response.end(request.url)).on(
+    'connection',
+    () => void connections++,
+  );
+  await using host = await listen(server);
+  const urls = ['a', 'b', 'c'].map((path) => `http://some.host:${host.port}/${path}`);
+  const http = `http://127.0.0.1:${egress.httpProxyPort}`;
+  expect(await curl(['-p', '-x', http, ...urls])).toBe('/a/b/c');
+  expect(connections).toBe(1);
+});
+
+test('64 MiB arrive whole, both ways', async () => {
+  await using egress = await openEgress();
+  const content = randomBytes(64 * 1024 * 1024);
+  const digest = createHash('sha256').update(content).digest('hex');
+  const server = createHttpsServer(localhostCertificate, (request, response) => {
+    if (request.method === 'GET') return void response.end(content);
+    const hash = createHash('sha256');
+    request.on('data', (chunk: Buffer) => hash.update(chunk)).once('end', () => response.end(hash.digest('hex')));
+  });
+  await using host = await listen(server);
+  const url = `https://localhost:${host.port}/`;
+  const proxy = `http://127.0.0.1:${egress.httpProxyPort}`;
+  const { stdout } = await run('bash', ['-c', `curl -sSk -m 30 -x ${proxy} ${url} | sha256sum`]);
+  expect(stdout.split(' ')[0]).toBe(digest);
+  const sent = await run('bash', [
+    '-c',
+    `curl -sSk -m 30 -x ${proxy} ${url} | curl -sSk -m 30 -x ${proxy} -T - ${url}`,
+  ]);
+  expect(sent.stdout).toBe(digest);
+  const { receivedBytes } = await egress.recorded();
+  expect(receivedBytes).toBeGreaterThan(content.length);
+});
+
+test('a program that is told that it may not hears why', async () => {
+  await using egress = await openEgress();
+  egress.policy.rule = () => denied;
+  const { status, text: said } = await egress.tunnel('evil.example:443');
+  expect(status).toBe(403);
+  expect(said).toContain('EGRESS_DENIED: No rule allows it.');
+  const plain = await curl(['-x', `http://127.0.0.1:${egress.httpProxyPort}`, 'http://evil.example/']);
+  expect(plain).toContain('EGRESS_DENIED: No rule allows it.');
+  expect(await egress.recorded(2)).toMatchObject({
+    host: 'evil.example',
+    port: 80,
+    decision: 'deny',
+    outcome: 'denied',
+  });
+});
+
+test('an end on one side leaves the other open', async () => {
+  await using egress = await openEgress();
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    void text(socket).then((said) => socket.end(`got ${said}`));
+  });
+  await using host = await listen(server);
+  const { socket } = await egress.tunnel(`some.host:${host.port}`);
+  socket.end('PING all of it');
+  expect(await text(socket)).toBe('got PING all of it');
+  expect(await egress.recorded()).toMatchObject({ outcome: 'closed', sentBytes: 14, receivedBytes: 18 });
+});
+
+test('a host that resets the connection resets it for the program, and the other way round', async () => {
+  await using egress = await openEgress();
+  const server = createServer();
+  await using host = await listen(server);
+  const accepted = once(server, 'connection');
+  const first = await egress.tunnel(`some.host:${host.port}`);
+  first.socket.write('\0');
+  const [one] = await accepted;
+  const reset = closed(first.socket);
+  one.resetAndDestroy();
+  await reset;
+  expect(first.socket.readableEnded).toBe(false);
+
+  const again = once(server, 'connection');
+  const second = await egress.tunnel(`some.host:${host.port}`);
+  second.socket.write('\0');
+  const [two] = await again;
+  two.on('error', () => undefined);
+  two.resume();
+  const gone = closed(two);
+  second.socket.resetAndDestroy();
+  await gone;
+  expect(two.readableEnded).toBe(false);
+});
+
+test('a host that speaks first is heard, where an operator has named it', async () => {
+  await using egress = await openEgress();
+  const server = createServer((socket) => socket.end('220 welcome\r\n'));
+  await using host = await listen(server);
+  const { socket } = await egress.tunnel(`some.host:${host.port}`);
+  expect(await text(socket)).toBe('220 welcome\r\n');
+});
+
+test('a program that reads nothing holds its host back, and others go on', async () => {
+  await using egress = await openEgress();
+  let written = 0;
+  const server = createServer((socket) => {
+    const fill = (): void => {
+      while (!socket.destroyed && written < 256 * 1024 * 1024) {
+        written += 65_536;
+        if (!socket.write(Buffer.alloc(65_536))) return void socket.once('drain', fill);
+      }
+    };
+    socket.on('error', () => undefined);
+    fill();
+  });
+  await using host = await listen(server);
+  const { socket } = await egress.tunnel(`some.host:${host.port}`);
+  socket.pause();
+  let before = -1;
+  await until('the host is held back', async () => {
+    const isStill = before === written && written > 0;
+    before = written;
+    return isStill;
+  });
+  expect(written).toBeLessThan(32 * 1024 * 1024);
+  const other = await egress.tunnel(`other.host:${host.port}`);
+  other.socket.resume();
+  await once(other.socket, 'data');
+});
+
+test('500 connections at once go through, the model has its own places beside them, and those above the limit hear so', async () => {
+  await using egress = await openEgress();
+  const server = createServer((socket) => socket.on('data', (chunk) => void socket.write(chunk)));
+  await using host = await listen(server);
+  const model = serveOutward(
+    await egress.running.socket('outward'),
+    (stream) => {
+      stream.respond({ ':status': 200 });
+      stream.end('a model');
+    },
+    { onHandlerError: () => undefined },
+  );
+  const sockets: Socket[] = [];
+  while (sockets.length < mostEgressConnections) {
+    const opened = await Promise.all(Array.from({ length: 32 }, () => egress.tunnel(`some.host:${host.port}`)));
+    sockets.push(...opened.map(({ socket }) => socket));
+  }
+  const echoed = await Promise.all(
+    sockets.map(async (socket, index) => {
+      socket.write(`\0${index}`);
+      const [chunk] = (await once(socket, 'data')) as [Buffer];
+      return chunk.toString();
+    }),
+  );
+  expect(echoed).toEqual(sockets.map((_, index) => `\0${index}`));
+  const { status, text: said } = await egress.tunnel(`some.host:${host.port}`);
+  expect([status, said]).toEqual([429, expect.stringContaining('512 connections')]);
+  const answer = await fetch(`http://127.0.0.1:${egress.running.guest.modelPort}/v1/models`);
+  expect(await answer.text()).toBe('a model');
+  await model.close();
+});
+
+test('a program asks while no control plane is there, and goes through when there is one', async () => {
+  await using running = await runGuest();
+  const asking = curl(['-x', `http://127.0.0.1:${running.guest.proxyPorts.http}`, 'http://some.host/']);
+  const wire = serveOutward(
+    await running.socket('egress'),
+    (stream) => {
+      stream.respond({ ':status': 403, 'content-type': 'application/json' });
+      stream.end(JSON.stringify(new CaissonError('EGRESS_DENIED', 'It is back.')));
+    },
+    { channel: 'egress', onHandlerError: () => undefined },
+  );
+  expect(await asking).toContain('It is back.');
+  await wire.close();
+});
+
+test('a wire that is lost resets the connections that it carried', async () => {
+  await using egress = await openEgress();
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.write('220 welcome');
+  });
+  await using host = await listen(server);
+  const { socket } = await egress.tunnel(`some.host:${host.port}`);
+  await once(socket, 'data');
+  const gone = closed(socket);
+  egress.cutWire();
+  await gone;
+  expect(socket.readableEnded).toBe(false);
+  expect(await egress.recorded()).toMatchObject({ outcome: 'closed' });
+});

@@ -1,0 +1,219 @@
+import type { RequestListener, ServerResponse } from 'node:http';
+import { describe, expect, test } from 'vitest';
+import { HandClock } from '../../acp/hand-clock.ts';
+import { until } from '../../until.ts';
+import { aRequest, type GatewayFixture, openGateway, readAnswer, sse } from './gateway-fixture.ts';
+
+const usage = (input: number, output: number): object => ({
+  input_tokens: input,
+  input_tokens_details: { cached_tokens: 3 },
+  output_tokens: output,
+  output_tokens_details: { reasoning_tokens: 2 },
+});
+
+function event(type: string, fields: object = {}): string {
+  return `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`;
+}
+
+const delta = event('response.output_text.delta', { delta: 'word' });
+const completed = (counts: object | null): string =>
+  event('response.completed', { response: { model: 'gpt-5.5-2026', usage: counts } });
+
+/** Answers every request with these pieces, then ends, or cuts. */
+function streaming(pieces: readonly string[], { cut = false } = {}): RequestListener {
+  return (request, response) => {
+    request.resume();
+    sse(response);
+    for (const piece of pieces) response.write(piece);
+    if (cut) response.write('', () => response.destroy());
+    else response.end();
+  };
+}
+
+async function lastKept(gateway: GatewayFixture): Promise<GatewayFixture['kept'][number]> {
+  await until('the call to be kept', () => gateway.kept.length > 0);
+  const call = gateway.kept.at(-1);
+  if (call === undefined) throw new Error('nothing was kept');
+  return call;
+}
+
+describe('a stream', () => {
+  test('is counted by the usage that it tells, on whom it belongs to', async () => {
+    await using gateway = await openGateway({ upstream: streaming([delta, completed(usage(11, 7))]) });
+    await gateway.ask(aRequest);
+    expect(await lastKept(gateway)).toMatchObject({
+      userId: gateway.caller.userId,
+      agentId: gateway.caller.agentId,
+      conversationId: gateway.caller.conversationId,
+      runId: gateway.caller.runId,
+      upstream: 'main',
+      api: 'responses',
+      model: 'gpt-5.5',
+      outcome: 'answered',
+      inputTokens: 11,
+      cachedInputTokens: 3,
+      outputTokens: 7,
+      reasoningTokens: 2,
+      costMicros: Math.ceil(8 * 5 + 3 * 0.5 + 7 * 30),
+      isEstimated: false,
+      priceVersion: expect.stringMatching(/^2026-/),
+    });
+    expect(gateway.budget).toMatchObject({ spent: 18, held: 0, endings: ['settled'] });
+  });
+
+  test('without usage is counted by its size, and flagged', async () => {
+    await using gateway = await openGateway({ upstream: streaming([delta, delta, delta, completed(null)]) });
+    const body = `{"model":"gpt-5.5","input":"${'x'.repeat(400)}"}`;
+    await gateway.ask(body, { 'content-length': String(body.length) });
+    expect(await lastKept(gateway)).toMatchObject({
+      inputTokens: Math.ceil(body.length / 4),
+      outputTokens: 3,
+      isEstimated: true,
+    });
+    expect(gateway.budget).toMatchObject({ spent: Math.ceil(body.length / 4) + 3, held: 0 });
+  });
+
+  test('with two usages is counted once, by the higher one', async () => {
+    await using gateway = await openGateway({
+      upstream: streaming([completed(usage(11, 9)), delta, completed(usage(12, 7))]),
+    });
+    await gateway.ask(aRequest);
+    expect(await lastKept(gateway)).toMatchObject({ inputTokens: 12, outputTokens: 9, isEstimated: false });
+    expect(gateway.budget).toMatchObject({ spent: 21, held: 0 });
+  });
+
+  test('that is cut before its usage is counted by what had passed', async () => {
+    await using gateway = await openGateway({ upstream: streaming([delta, delta], { cut: true }) });
+    await expect(gateway.ask(aRequest)).rejects.toThrow('reset');
+    expect(await lastKept(gateway)).toMatchObject({ outcome: 'upstream_cut', outputTokens: 2, isEstimated: true });
+    expect(gateway.budget).toMatchObject({ held: 0, endings: ['settled'] });
+  });
+
+  test('whose guest leaves is counted by what had passed', async () => {
+    await using gateway = await openGateway({ upstream: (_, response) => void sse(response).write(delta) });
+    const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses' });
+    stream.end(aRequest);
+    await new Promise((resolve) => stream.once('data', resolve));
+    stream.destroy();
+    expect(await lastKept(gateway)).toMatchObject({ outcome: 'guest_left', outputTokens: 1, isEstimated: true });
+  });
+
+  test('that fails by its own word before the model said anything costs nothing', async () => {
+    const failed = event('response.failed', { response: { error: { code: 'server_error' } } });
+    await using gateway = await openGateway({ upstream: streaming([failed]) });
+    await gateway.ask(aRequest);
+    await until('the end', () => gateway.log.length === 1);
+    expect(gateway.kept).toEqual([]);
+    expect(gateway.budget).toMatchObject({ spent: 0, held: 0, endings: ['released'] });
+  });
+
+  test('of one huge line tells its usage all the same afterwards', async () => {
+    const huge = event('response.output_item.done', { item: 'x'.repeat(5 * 1024 * 1024) });
+    await using gateway = await openGateway({ upstream: streaming([huge, completed(usage(11, 7))]) });
+    await gateway.ask(aRequest);
+    expect(await lastKept(gateway)).toMatchObject({ inputTokens: 11, isEstimated: false });
+  });
+
+  test('with numbers that are none is counted by its size', async () => {
+    await using gateway = await openGateway({ upstream: streaming([delta, completed(usage(-1, 1e300))]) });
+    await gateway.ask(aRequest);
+    expect(await lastKept(gateway)).toMatchObject({ outputTokens: 1, isEstimated: true });
+  });
+});
+
+describe('what costs nothing', () => {
+  test.each([400, 401, 429, 500])('a call that the service refuses with %i', async (status) => {
+    await using gateway = await openGateway({ upstream: (_, response) => response.writeHead(status).end('{}') });
+    await gateway.ask(aRequest);
+    await until('the end', () => gateway.log.length === 1);
+    expect(gateway.kept).toEqual([]);
+    expect(gateway.budget).toMatchObject({ spent: 0, held: 0, endings: ['released'] });
+  });
+
+  test('a service that cannot be reached', async () => {
+    await using gateway = await openGateway({ baseUrl: 'http://127.0.0.1:1/v1' });
+    await gateway.ask(aRequest);
+    await until('the end', () => gateway.log.length === 1);
+    expect(gateway.budget).toMatchObject({ spent: 0, held: 0, endings: ['released'] });
+  });
+
+  test('the list of models', async () => {
+    await using gateway = await openGateway({ upstream: (_, response) => response.end('{}') });
+    await readAnswer(gateway.open({ ':path': '/model/v1/models' }, { endStream: true }));
+    await until('the end', () => gateway.log.length === 1);
+    expect([gateway.kept, gateway.budget.endings]).toEqual([[], []]);
+  });
+});
+
+test('whoever asks and does not wait pays for what was held', async () => {
+  let isAsked = false;
+  await using gateway = await openGateway({
+    upstream: (request) => request.resume().once('end', () => (isAsked = true)),
+  });
+  const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses' });
+  stream.end(aRequest);
+  await until('the request', () => isAsked);
+  stream.destroy();
+  expect(await lastKept(gateway)).toMatchObject({ outcome: 'guest_left', outputTokens: 1_000, isEstimated: true });
+});
+
+test('a call that cannot be settled or kept is answered all the same, and its figures are in the log', async () => {
+  let response: ServerResponse | undefined;
+  await using gateway = await openGateway({
+    sinkFails: new Error('the disk is full'),
+    upstream: (request, given) => {
+      request.resume();
+      response = sse(given);
+      response.write(delta);
+    },
+  });
+  const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses' });
+  const answer = readAnswer(stream);
+  stream.end(aRequest);
+  await until('the service', () => response !== undefined);
+  gateway.budget.failure = new Error('the ledger is gone');
+  response?.end(completed(usage(11, 7)));
+  expect((await answer).text).toContain('response.completed');
+  await until('the lines', () => gateway.log.length === 3);
+  expect(gateway.log).toContainEqual(expect.objectContaining({ inputTokens: 11, outputTokens: 7, costMicros: 252 }));
+});
+
+test('the headers that name a session are told to whoever finds the caller, the nearest first', async () => {
+  await using gateway = await openGateway({ upstream: (_, response) => response.end('{}') });
+  await gateway.ask(aRequest, {
+    'session-id': 's',
+    'thread-id': 't',
+    'x-codex-parent-thread-id': 'p',
+    'x-codex-turn-metadata': '{}',
+  });
+  await gateway.ask(aRequest, { 'session-id': 'x'.repeat(200) });
+  expect(gateway.sessions).toEqual([['t', 'p', 's'], []]);
+});
+
+test('an agent that is deleted asks for nothing any more', async () => {
+  let isAsked = false;
+  await using gateway = await openGateway({ isDeleted: true, upstream: () => (isAsked = true) });
+  expect((await gateway.ask(aRequest)).status).toBe(404);
+  expect(isAsked).toBe(false);
+});
+
+test('a clock that jumps while a call is under way changes its time of day, and nothing else', async () => {
+  let jump = 0;
+  class Jumping extends HandClock {
+    override now(): number {
+      return 1_800_000_000_000 + jump;
+    }
+  }
+  await using gateway = await openGateway({
+    clock: new Jumping(),
+    upstream: (request, response) => {
+      jump = -50 * 365 * 24 * 3_600_000;
+      streaming([delta, completed(usage(11, 7))])(request, response);
+    },
+  });
+  await gateway.ask(aRequest);
+  const call = await lastKept(gateway);
+  expect(call).toMatchObject({ at: 1_800_000_000_000 + jump, inputTokens: 11 });
+  expect(call.ms).toBeGreaterThan(0);
+  expect(call.ms).toBeLessThan(60_000);
+});
