@@ -4,6 +4,8 @@ import { agentSchema } from '../../src/controlplane/api/schemas/agent.ts';
 import { conversationSchema, messageSchema } from '../../src/controlplane/api/schemas/conversation.ts';
 import { keySchema } from '../../src/controlplane/api/schemas/key.ts';
 import { permissionSchema } from '../../src/controlplane/api/schemas/permission.ts';
+import { shareSchema } from '../../src/controlplane/api/schemas/share.ts';
+import { userSchema } from '../../src/controlplane/api/schemas/user.ts';
 import {
   limitsChangeSchema,
   planSchema,
@@ -32,6 +34,8 @@ const shapes = {
   Run: runSchema,
   WaitOutcome: waitOutcomeSchema,
   Permission: permissionSchema,
+  User: userSchema,
+  Share: shareSchema,
   ApiKey: keySchema,
   QuotaStatement: statementSchema,
   QuotaPlan: planSchema,

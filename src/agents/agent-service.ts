@@ -11,7 +11,7 @@ import type { EventData } from './event.ts';
 import type { EventLog } from './event-log.ts';
 import type { Permission } from './permission.ts';
 import { sandboxRefusal } from './owner-room.ts';
-import type { AgentStore, Page, PageRequest, Quotas, Sandboxes } from './ports.ts';
+import type { AgentFilter, AgentStore, Page, PageRequest, Quotas, Sandboxes } from './ports.ts';
 import { quotaExceeded } from './quota-exceeded.ts';
 import type { Run } from './run.ts';
 import type { RunExecutor } from './run-executor.ts';
@@ -139,16 +139,16 @@ export class AgentService {
     return await this.#dependencies.store.findAgentByName(ownerId, name);
   }
 
-  async list(ownerId: UserId | null, page: PageRequest): Promise<Page<Agent>> {
-    return await this.#dependencies.store.listAgents(ownerId, page);
+  async list(filter: AgentFilter, page: PageRequest): Promise<Page<Agent>> {
+    return await this.#dependencies.store.listAgents(filter, page);
   }
 
   /** How many agents there are by the state of their sandbox, as one looks at them page by page. */
-  async sandboxTally(ownerId: UserId | null): Promise<SandboxTally> {
+  async sandboxTally(filter: AgentFilter): Promise<SandboxTally> {
     const { store, sandboxes } = this.#dependencies;
     const tally = { starting: 0, running: 0, unattached: 0, stopped: 0, failed: 0 };
     for (let cursor: string | null = null; ;) {
-      const { items, nextCursor }: Page<Agent> = await store.listAgents(ownerId, { limit: 200, cursor });
+      const { items, nextCursor }: Page<Agent> = await store.listAgents(filter, { limit: 200, cursor });
       for (const { id, sandbox } of items) {
         const isLost = sandbox.state === 'running' && sandboxes.currentGuest(id) === undefined;
         tally[isLost ? 'unattached' : sandbox.state]++;

@@ -15,6 +15,7 @@ import { RunService } from './run-service.ts';
 import { RunWaiters } from './run-waiters.ts';
 import { StoringSandboxObserver } from './sandbox-observer.ts';
 import type { DomainSettings } from './settings.ts';
+import { UserWork } from './user-work.ts';
 
 /** Everything that can be done with agents, without a word about transport, storage or vendor. */
 export interface Domain {
@@ -23,6 +24,7 @@ export interface Domain {
   readonly runs: RunService;
   readonly events: Pick<EventLog, 'read' | 'subscribe' | 'onStored'>;
   readonly permissions: PermissionService;
+  readonly userWork: UserWork;
   /**
    * Takes up what an earlier control plane left: queued runs start, those under way are followed, deletions go on.
    * Resolves when everything is taken up, not when it is done.
@@ -55,6 +57,7 @@ export function createDomain(parts: DomainParts): Domain {
   const executor = new RunExecutor({ store, log, waiters, sandboxes, access, quotas, room, clock, logger, settings });
   const agents = new AgentService({ store, log, executor, waiters, sandboxes, clock, logger, quotas });
   const conversations = new ConversationService({ store, log, executor, sandboxes, clock, logger });
+  const runs = new RunService({ store, log, executor, waiters, clock, quotas, room, settings });
   log.onStored((event) => {
     if (event.type === 'sandbox.status') {
       const { agentId, state, incarnation, message: reason } = event;
@@ -69,9 +72,10 @@ export function createDomain(parts: DomainParts): Domain {
   return {
     agents,
     conversations,
-    runs: new RunService({ store, log, executor, waiters, clock, quotas, room, settings }),
+    runs,
     events: log,
     permissions: new PermissionService({ store, sandboxes, answers }),
+    userWork: new UserWork({ store, agents, runs, sandboxes, logger }),
     async recover() {
       await takeUpRuns(store, executor);
       for (const { id, deleting } of await store.listAgentIds()) {

@@ -25,8 +25,15 @@ export interface PageRequest {
   readonly cursor: string | null;
 }
 
-/** Of one agent, or of all agents of an owner (of everyone: null). */
-export type PermissionFilter = { readonly agentId: AgentId } | { readonly ownerId: UserId | null };
+/** Agents that a user owns, and those that are shared with it (null: everyone's); of these only `among` (null: all). */
+export interface AgentFilter {
+  readonly visibleTo: UserId | null;
+  /** At most 100. */
+  readonly among: readonly AgentId[] | null;
+}
+
+/** Of one agent, or of several. */
+export type PermissionFilter = { readonly agentId: AgentId } | AgentFilter;
 
 /**
  * What the domain keeps. Every write happens in a transaction: all of it outlives the process when `transaction` resolves,
@@ -44,9 +51,10 @@ export interface AgentStore {
 
   findAgent(id: AgentId): Promise<Agent | undefined>;
   findAgentByName(ownerId: UserId, name: string): Promise<Agent | undefined>;
-  /** Of one owner, or of everyone when null. */
-  listAgents(ownerId: UserId | null, page: PageRequest): Promise<Page<Agent>>;
+  listAgents(filter: AgentFilter, page: PageRequest): Promise<Page<Agent>>;
   countAgents(ownerId: UserId): Promise<number>;
+  /** Without those that are shared with the owner. Newest first; all of them. */
+  listOwnAgents(ownerId: UserId): Promise<readonly Agent[]>;
   /** Whose sandbox starts or runs: of one owner, or of everyone when null. */
   listAgentsUp(ownerId: UserId | null): Promise<readonly AgentUp[]>;
   /** Of all messages of all agents of the owner. */
@@ -225,7 +233,7 @@ export interface SandboxObserver {
   sandboxFailed(agentId: AgentId, failure: { readonly code: string; readonly message: string }): Promise<void>;
 }
 
-/** Whether a principal may still act: a queued run is checked again when it starts. */
+/** Whether a user may still act: a queued run is checked again when it starts. */
 export interface Access {
   mayRun(principalId: UserId, agent: Agent): Promise<boolean>;
 }

@@ -17,7 +17,7 @@ export const commandTable: Readonly<Record<string, CommandRow>> = {
     load: async () => (await import('./commands/doctor.ts')).doctorCommand(),
   },
   agents: {
-    summary: 'create, list, show and delete agents',
+    summary: 'create, list, show, share and delete agents',
     load: async () => (await import('./commands/agents.ts')).agentsCommand(),
   },
   send: {
@@ -99,6 +99,10 @@ export const commandTable: Readonly<Record<string, CommandRow>> = {
   shell: {
     summary: "open a terminal in an agent's sandbox, or come back to one",
     load: async () => (await import('./commands/shell.ts')).shellCommand(),
+  },
+  users: {
+    summary: 'list, invite, disable and delete users',
+    load: async () => (await import('./commands/users.ts')).usersCommand(),
   },
   usage: {
     summary: 'show what agents took of models, and what it cost',

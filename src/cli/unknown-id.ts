@@ -9,6 +9,7 @@ const fields: Readonly<Record<string, readonly [noun: string, code: ErrorCode]>>
   permissionId: ['permission request', 'PERMISSION_NOT_FOUND'],
   requestId: ['egress request', 'EGRESS_REQUEST_NOT_FOUND'],
   keyId: ['API key', 'KEY_NOT_FOUND'],
+  userId: ['user', 'USER_NOT_FOUND'],
   processId: ['process', 'PROCESS_NOT_FOUND'],
   terminalId: ['terminal', 'TERMINAL_NOT_FOUND'],
   checkpointId: ['checkpoint', 'CHECKPOINT_NOT_FOUND'],

@@ -33,6 +33,10 @@ export type Terminal = ApiOutputs['terminals']['get'];
 export type ListeningPort = ApiOutputs['ports']['list']['items'][number];
 /** A way to a port of an agent's sandbox, without the secret of its link. */
 export type Preview = ApiOutputs['previews']['get'];
+/** Who may come in, and as what. */
+export type User = ApiOutputs['users']['get'];
+/** With whom an agent is shared. */
+export type Share = ApiOutputs['agents']['shares']['items'][number];
 /** What somebody may use, and has used. */
 export type QuotaStatement = ApiOutputs['quotas']['get'];
 /** Whose it is. */

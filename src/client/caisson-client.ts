@@ -25,6 +25,7 @@ export interface CaissonClient extends Pick<
   | 'ports'
   | 'previews'
   | 'egress'
+  | 'users'
   | 'keys'
   | 'quotas'
   | 'usage'
@@ -78,6 +79,7 @@ export function createCaissonClient(options: EndpointOptions): CaissonClient {
     ports,
     previews,
     egress,
+    users,
     keys,
     quotas,
     usage,
@@ -107,6 +109,7 @@ export function createCaissonClient(options: EndpointOptions): CaissonClient {
     ports,
     previews,
     egress,
+    users,
     keys,
     quotas,
     usage,

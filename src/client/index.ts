@@ -29,6 +29,8 @@ export type {
   AgentSnapshot,
   ApiInputs,
   ApiKey,
+  Share,
+  User,
   QuotaHolder,
   QuotaPlan,
   QuotaStatement,

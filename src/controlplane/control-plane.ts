@@ -11,6 +11,8 @@ import { guestEnvironment } from '../wire/contract/guest-api.ts';
 import { Access } from './auth/access.ts';
 import { type AdminKey, ensureAdminKey } from './auth/admin-key.ts';
 import { KeyService } from './auth/key-service.ts';
+import { SharingService } from './auth/sharing-service.ts';
+import { UserService } from './auth/user-service.ts';
 import { type Config, loadConfig } from './config.ts';
 import { openDataDir } from './data-dir.ts';
 import { createDemoModel } from './demo-model/demo-model.ts';
@@ -83,7 +85,9 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
   const adminKey = await ensureAdminKey({ keys, store: storage.identities, dataDir: dataDir.path, logger });
 
   const model = await openModel(config, opened);
-  const access = new Access({ agents: storage.agents, identities: storage.identities });
+  const { agents, identities, shares } = storage;
+  const access = new Access({ agents, identities, shares, clock: systemClock });
+  const sharing = new SharingService({ store: shares, identities, access, clock: systemClock });
   const quotas = opened.use(await openQuotas({ storage, access, settings: config.quotas, clock: systemClock, logger }));
   const extraAuthorities = await readExtraAuthorities(config.egress.extraCaFile);
   const ownPorts = new Set<number>();
@@ -203,6 +207,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
       identities: storage.identities,
       access,
       keys,
+      sharing,
       guests: fleet,
       hosts: previewHosts,
       cookies: await openCookieSigner(dataDir.path),
@@ -224,6 +229,8 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
         previewHosts,
         modelUsage: storage.modelUsage,
         keys,
+        users: new UserService({ store: identities, keys, work: domain.userWork, clock: systemClock }),
+        sharing,
         quotas,
         egressRules,
         egressPolicy,
@@ -320,10 +327,15 @@ async function describeProvider(provider: SandboxProvider): Promise<ControlPlane
   }
 }
 
+const everyAgent = { visibleTo: null, among: null } as const;
+
 async function allAgents(store: AgentStore): Promise<readonly Agent[]> {
   const agents: Agent[] = [];
   for (let cursor: string | null = null; ;) {
-    const page: Awaited<ReturnType<AgentStore['listAgents']>> = await store.listAgents(null, { limit: 200, cursor });
+    const page: Awaited<ReturnType<AgentStore['listAgents']>> = await store.listAgents(everyAgent, {
+      limit: 200,
+      cursor,
+    });
     agents.push(...page.items);
     if (page.nextCursor === null) return agents;
     cursor = page.nextCursor;

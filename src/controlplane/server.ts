@@ -110,8 +110,12 @@ export function createServer(options: ServerOptions): Server {
     openCalls: () => ({ calls: calls.count, subscriptions: subscriptions.count, transfers: transfers.count }),
   });
   services.domain.events.onStored((event) => metrics.event(event));
-  const forgetKeys = services.keys.onRevoked((keyId) => {
-    for (const open of [subscriptions, transfers, calls]) open.endKey(keyId);
+  const kinds = [subscriptions, transfers, calls];
+  const forgetKeys = services.keys.onEnded((keyId) => {
+    for (const open of kinds) open.endKey(keyId);
+  });
+  const forgetShares = services.sharing.onNarrowed(({ agentId, keyIds }) => {
+    for (const open of kinds) for (const keyId of keyIds) open.cutAgent(keyId, agentId);
   });
   const admit: Admit = async (authorization, calls = 1) => {
     const principal = await services.keys.authenticate(authorization);
@@ -203,7 +207,7 @@ export function createServer(options: ServerOptions): Server {
       return await reply.code(503).send({ status: 'unavailable' });
     }
   });
-  serveMetrics(app, { keys: services.keys, metrics });
+  serveMetrics(app, { keys: services.keys, access: services.access, metrics });
   const observeCall = (call: ObservedCall): void => metrics.call(call);
   const apiServices = { ...services, subscriptions, observeCall, draining: draining.signal };
   serveTrpc(app, { admit, services: apiServices, calls, held, logger, stallMs, pulseMs });
@@ -212,6 +216,7 @@ export function createServer(options: ServerOptions): Server {
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     forgetKeys();
+    forgetShares();
     const reason = new CaissonError('DRAINING', 'The control plane is shutting down.');
     draining.abort(reason);
     subscriptions.endAll(reason);

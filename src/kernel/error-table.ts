@@ -44,7 +44,31 @@ export const errorTable = {
     hint: 'Send a valid API key as `Authorization: Bearer <key>`.',
   },
   FORBIDDEN: { trpc: 'FORBIDDEN', http: 403, retryable: false, hint: 'Ask an administrator.' },
+  ACCESS_CHANGED: {
+    trpc: 'CONFLICT',
+    http: 409,
+    retryable: true,
+    hint: 'Ask again: what you may still do is answered.',
+  },
   LAST_ADMIN_KEY: { trpc: 'PRECONDITION_FAILED', http: 412, retryable: false, hint: 'Create another admin key first.' },
+  USER_DISABLED: {
+    trpc: 'PRECONDITION_FAILED',
+    http: 412,
+    retryable: false,
+    hint: 'Enable the user first: `caisson users enable <user>`.',
+  },
+  USER_HAS_AGENTS: {
+    trpc: 'PRECONDITION_FAILED',
+    http: 412,
+    retryable: false,
+    hint: 'Delete the agents first, or ask for them to be deleted with the user.',
+  },
+  INVITATION_INVALID: {
+    trpc: 'PRECONDITION_FAILED',
+    http: 412,
+    retryable: false,
+    hint: 'An invitation works once, until it expires. Ask an administrator for a new one.',
+  },
   // Things that are not there, or not the caller's
   AGENT_NOT_FOUND: {
     trpc: 'NOT_FOUND',

@@ -232,7 +232,7 @@ export async function openDomain(
   });
   if (sandboxes === undefined) throw new Error('the domain did not connect its sandboxes');
   const userId = newUserId();
-  await storage.identities.insertUser({ id: userId, name: 'someone', role: 'member', createdAt: 0 });
+  await storage.identities.insertUser({ id: userId, name: 'someone', role: 'member', createdAt: 0, disabledAt: null });
   return {
     clock,
     domain,

@@ -11,7 +11,7 @@ const done: TurnOutcome = { state: 'completed', reason: 'end_turn', usage: null 
 
 async function newUser({ storage }: DomainFixture, name: string): Promise<UserId> {
   const id = newUserId();
-  await storage.identities.insertUser({ id, name, role: 'member', createdAt: 0 });
+  await storage.identities.insertUser({ id, name, role: 'member', createdAt: 0, disabledAt: null });
   return id;
 }
 

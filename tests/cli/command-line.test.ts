@@ -464,8 +464,69 @@ describe('keys', () => {
     expect((await caisson(['agents', 'list'], asCarol)).stderr).toContain('error: ');
   });
 
+  test('create narrows a key to scopes, agents and a time', async () => {
+    const asAdmin = { ...environment, CAISSON_API_KEY: server.admin.secret };
+    await newAgent('narrow');
+    const args = ['--scope', 'view', '--scope', 'oversee', '--agent', 'narrow', '--expires', '2h', '--json'];
+    const { stdout } = await caisson(['keys', 'create', 'alice', ...args], asAdmin);
+    const { key, secret } = JSON.parse(stdout) as { key: { expiresAt: number }; secret: string };
+    expect(key).toMatchObject({ scopes: ['view', 'oversee'], agents: [expect.stringMatching(/^agt-/)] });
+    expect(key.expiresAt).toBeGreaterThan(Date.now() + 3_600_000);
+    const narrow = { ...environment, CAISSON_API_KEY: secret };
+    const list = await caisson(['agents', 'list', '--json'], narrow);
+    expect(JSON.parse(list.stdout)).toMatchObject([{ name: 'narrow', access: 'view' }]);
+    expect(await caisson(['agents', 'delete', 'narrow', '--yes'], narrow)).toMatchObject({ exitCode: 1 });
+    const wrong = await caisson(['keys', 'create', 'alice', '--scope', 'all'], asAdmin);
+    expect([wrong.exitCode, wrong.stderr]).toEqual([2, expect.stringContaining('Allowed choices are view, use')]);
+  });
+
   test('a member may not create keys', async () => {
     expect(await cli('keys', 'create', 'eve')).toMatchObject({ exitCode: 1, stdout: '' });
+  });
+});
+
+describe('users', () => {
+  test('are invited, come in, are disabled, enabled and deleted', async () => {
+    const asAdmin = { ...environment, CAISSON_API_KEY: server.admin.secret };
+    const invited = await caisson(['users', 'invite', 'ida', '--expires', '2h'], asAdmin);
+    expect(invited.stderr).toContain('Invited ida (member)');
+    const nobody = { CAISSON_URL: server.url };
+    const accepted = await caisson(['users', 'accept', invited.stdout.trim()], nobody);
+    expect(accepted.stderr).toContain('You are ida (member)');
+    const asIda = { ...environment, CAISSON_API_KEY: accepted.stdout.trim() };
+    expect((await caisson(['agents', 'create', 'of-ida', '--wait'], asIda)).exitCode).toBe(0);
+    expect((await caisson(['users', 'accept', invited.stdout.trim()], nobody)).stderr).toContain('or it was used');
+    expect((await caisson(['users', 'list'], asIda)).exitCode).toBe(1);
+    expect((await caisson(['users', 'list'], asAdmin)).stdout).toMatch(/ida\s+usr-\w{26}\s+member\s+active/);
+    expect((await caisson(['users', 'disable', 'ida'], asAdmin)).stdout).toBe(
+      'Disabled ida: 1 keys, 0 runs and 1 sandboxes ended\n',
+    );
+    expect((await caisson(['agents', 'list'], asIda)).exitCode).toBe(1);
+    expect((await caisson(['users', 'enable', 'ida'], asAdmin)).stdout).toContain('Enabled ida.');
+    expect((await caisson(['users', 'delete', 'ida'], asAdmin)).stderr).toContain('needs --yes');
+    expect((await caisson(['users', 'delete', 'ida', '--yes'], asAdmin)).stderr).toContain('ida owns agents');
+    expect((await caisson(['users', 'delete', 'ida', '--yes', '--with-agents'], asAdmin)).stdout).toBe(
+      'Deleted ida and 1 agents\n',
+    );
+    expect((await caisson(['users', 'disable', 'ida'], asAdmin)).stderr).toContain('There is no user ida.');
+  });
+});
+
+describe('agents that are shared', () => {
+  test('are found by their name, listed with their owner, and taken back', async () => {
+    const asBob = { ...environment, CAISSON_API_KEY: server.bob.secret };
+    await newAgent('common');
+    expect((await cli('agents', 'share', 'common', 'bob', '--as', 'editor')).stdout).toBe(
+      'bob is an editor of common\n',
+    );
+    expect((await caisson(['agents', 'list'], asBob)).stdout).toMatch(/common\s+alice\s+use/);
+    expect((await caisson(['conversations', 'open', 'common'], asBob)).exitCode).toBe(0);
+    expect((await caisson(['agents', 'share', 'common', 'root'], asBob)).stderr).toContain('You may use agent common');
+    expect((await cli('agents', 'shares', 'common')).stdout).toMatch(/bob\s+editor/);
+    expect((await cli('agents', 'unshare', 'common', 'bob')).stdout).toBe('common is no longer shared with bob\n');
+    expect((await cli('agents', 'unshare', 'common', 'bob')).stderr).toContain('not shared with bob');
+    expect((await cli('agents', 'shares', 'common')).stderr).toContain('shared with nobody');
+    expect((await caisson(['agents', 'show', 'common'], asBob)).exitCode).toBe(1);
   });
 });
 

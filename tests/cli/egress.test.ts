@@ -62,7 +62,7 @@ test('of everyone by administrators, of oneself by anybody, and of nobody by nob
   expect((await as('admin', 'permit', `@ceiling:${server.alice.principal.userId}`, 'npm')).stdout).toContain('permit');
   expect((await alice('test', 'dev', 'given.example')).stdout).toContain('the policy of everyone');
   expect((await alice('allow', '@me', 'mine.example')).exitCode).toBe(0);
-  expect((await alice('show', '@everyone')).stderr).toContain('Only administrators');
+  expect((await alice('show', '@everyone')).stderr).toContain('The role member does not allow this');
   expect((await alice('show', '@nobody')).stderr).toContain('hint: Say @me, @everyone');
   expect((await alice('mode', 'dev', 'wide')).exitCode).toBe(2);
   expect((await alice('presets')).stdout).toMatch(/npm +packages of npm and Yarn/);

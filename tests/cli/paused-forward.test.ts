@@ -6,8 +6,9 @@ import type { WebSocket } from 'ws';
 import { forwardConnection } from '../../src/cli/forward-connection.ts';
 import { OpenCalls } from '../../src/controlplane/api/open-calls.ts';
 import { serveWebSockets } from '../../src/controlplane/http/web-sockets.ts';
-import { newAgentId, newKeyId, newUserId } from '../../src/kernel/ids.ts';
+import { newAgentId } from '../../src/kernel/ids.ts';
 import { silentLogger } from '../../src/kernel/logger.ts';
+import { aPrincipal } from '../controlplane/principals.ts';
 import { until } from '../until.ts';
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] }));
@@ -26,9 +27,9 @@ test('a forwarded connection whose local reader pauses is not taken for gone, th
   const plane = createHttpServer().on(
     'upgrade',
     serveWebSockets({
-      routes: [{ path: '/v1/agents/:agentId/ports/:port/connect', accept: async () => accepted.resolve }],
+      routes: [{ path: '/v1/agents/:agentId/ports/:port/connect', needs: 'use', accept: async () => accepted.resolve }],
       isAcceptedHost: () => true,
-      authenticate: async () => ({ userId: newUserId(), userName: 'alice', role: 'member', keyId: newKeyId() }),
+      authenticate: async () => aPrincipal(),
       ready: Promise.resolve(),
       subscriptions: new OpenCalls({ what: 'subscriptions', limits: { perKey: 2, inAll: 10 } }),
       logger: silentLogger,

@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import { createDomain, type Domain } from '../../src/agents/domain.ts';
 import type { DomainSettings } from '../../src/agents/settings.ts';
 import { Access } from '../../src/controlplane/auth/access.ts';
-import type { Principal } from '../../src/controlplane/auth/identity.ts';
-import { KeyService } from '../../src/controlplane/auth/key-service.ts';
+import type { Principal, Role } from '../../src/controlplane/auth/identity.ts';
+import { type KeyRequest, KeyService } from '../../src/controlplane/auth/key-service.ts';
+import { SharingService } from '../../src/controlplane/auth/sharing-service.ts';
+import { UserService } from '../../src/controlplane/auth/user-service.ts';
 import { EgressRules } from '../../src/controlplane/egress/policy/egress-rules.ts';
 import { RulePolicy } from '../../src/controlplane/egress/policy/rule-policy.ts';
 import { PreviewHosts } from '../../src/controlplane/previews/preview-hosts.ts';
@@ -21,7 +23,7 @@ import { CaissonError, type ErrorBody, readErrorBody } from '../../src/kernel/er
 import { ScriptedSandboxes, settings as domainSettings } from '../agents/domain-fixture.ts';
 import { type LoggedLine, recordingLogger } from './recording-logger.ts';
 
-interface Caller {
+export interface Caller {
   readonly secret: string;
   readonly principal: Principal;
 }
@@ -42,6 +44,8 @@ export interface RunningServer extends AsyncDisposable {
   readonly storage: Storage;
   readonly sandboxes: ScriptedSandboxes;
   readonly keys: KeyService;
+  /** A key of a user, made by hand. */
+  caller(user: string, role: Role, limits?: Partial<KeyRequest>): Promise<Caller>;
   readonly quotas: OpenQuotas;
   readonly egressPolicy: RulePolicy;
   readonly admin: Caller;
@@ -92,7 +96,8 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
   undo.defer(() => storage.close());
   const log: RunningServer['log'] = [];
   const logger = recordingLogger(log);
-  const access = new Access({ agents: storage.agents, identities: storage.identities });
+  const access = new Access({ ...storage, clock: systemClock });
+  const sharing = new SharingService({ ...storage, store: storage.shares, access, clock: systemClock });
   const quotaSettings = { defaultLimits: { ...noLimits, agents: 2, ...limits }, requestsPerKey };
   const quotas = undo.use(await openQuotas({ storage, access, settings: quotaSettings, clock, logger }));
   let sandboxes: ScriptedSandboxes | undefined;
@@ -133,6 +138,7 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
     identities: storage.identities,
     access,
     keys,
+    sharing,
     guests,
     hosts: previewHosts,
     cookies: new CookieSigner(Buffer.alloc(32, 7)),
@@ -161,6 +167,8 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
         previewHosts,
         modelUsage: storage.modelUsage,
         keys,
+        users: new UserService({ store: storage.identities, keys, work: domain.userWork, clock: systemClock }),
+        sharing,
         quotas,
         egressRules,
         egressPolicy,
@@ -177,8 +185,8 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
       logger,
     }),
   );
-  const caller = async (user: string, role: 'admin' | 'member'): Promise<Caller> => {
-    const { secret } = await keys.issue({ user, role, name: 'test' });
+  const caller = async (user: string, role: Role, limits: Partial<KeyRequest> = {}): Promise<Caller> => {
+    const { secret } = await keys.issue({ user, role, name: 'test', mayIssue: role === 'admin', ...limits });
     return { secret, principal: await keys.authenticateSecret(secret) };
   };
   const [admin, alice, bob] = [
@@ -195,6 +203,7 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
     storage,
     sandboxes,
     keys,
+    caller,
     quotas,
     egressPolicy,
     admin,

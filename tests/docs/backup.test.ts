@@ -22,7 +22,7 @@ test('the backup command of docs/operations.md takes a whole copy while the stor
 
   const live = await openStorage(join(directory, '.caisson'));
   undo.defer(() => live.close());
-  const user = { id: newUserId(), name: 'ada', role: 'member', createdAt: 1 } as const;
+  const user = { id: newUserId(), name: 'ada', role: 'member', createdAt: 1, disabledAt: null } as const;
   await live.identities.insertUser(user);
   const script = command.replace('node_modules/.bin/node', process.execPath);
   await execute('sh', ['-c', script], { cwd: directory });

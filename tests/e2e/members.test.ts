@@ -142,3 +142,64 @@ test('a key that is revoked is refused at once, and what it had open ends', asyn
   expect(received.every((event) => event.seq <= seq)).toBe(true);
   await plane.client.agents.delete.mutate({ agentId: agent.id });
 });
+
+test('an agent is worked on together: an editor answers, a viewer watches', async () => {
+  const { client: owner } = await newMember('host');
+  const [{ client: editor }, { client: viewer }] = [await newMember('helper'), await newMember('watcher')];
+  await using talk = await Talk.open(owner, 'together');
+  const { agentId, conversationId } = talk;
+  await owner.agents.share.mutate({ agentId, user: 'helper', role: 'editor' });
+  await owner.agents.share.mutate({ agentId, user: 'watcher', role: 'viewer' });
+  const seen: string[] = [];
+  const watching = (async () => {
+    for await (const { type } of viewer.subscribe({ agentId })) seen.push(type);
+  })();
+  const ended = expect(watching).rejects.toMatchObject({ code: 'AGENT_NOT_FOUND' });
+  const { runId } = await editor.runs.start.mutate({ conversationId, message: 'push' });
+  const { permissionId } = await talk.log.event(runId, 'permission.requested');
+  const answer = { permissionId, optionId: null };
+  await expect(viewer.permissions.respond.mutate(answer)).rejects.toMatchObject({ code: 'FORBIDDEN' });
+  await editor.permissions.respond.mutate(answer);
+  const { run } = await talk.end(runId);
+  expect(run.startedBy).toBe((await editor.system.version.query()).principal.userId);
+  await until('the viewer has seen the end', () => seen.includes('permission.resolved'));
+  await editor.files.write.mutate({ agentId, path: 'note', content: 'by the editor' });
+  expect((await viewer.files.read.query({ agentId, path: 'note' })).content).toBe('by the editor');
+  await owner.agents.unshare.mutate({ agentId, user: 'watcher' });
+  await ended;
+});
+
+test('a user who is disabled is out at once, with its runs, its terminals and its sandbox', async () => {
+  const { client } = await newMember('dismissed');
+  const { client: colleague } = await newMember('colleague');
+  await using shared = await Talk.open(colleague, 'of-the-colleague');
+  await colleague.agents.share.mutate({ agentId: shared.agentId, user: 'dismissed', role: 'editor' });
+  const agent = await client.agents.create.mutate({ name: 'own', wait: true });
+  const { id: conversationId } = await client.conversations.open.mutate({ agentId: agent.id });
+  const own = await client.runs.start.mutate({ conversationId, message: 'hold own' });
+  const abroad = await client.runs.start.mutate({ conversationId: shared.conversationId, message: 'hold abroad' });
+  await until(
+    'both are asked',
+    () => plane.model.requests.filter(({ userText }) => userText.startsWith('hold')).length >= 2,
+  );
+  const { id: terminalId } = await client.terminals.open.mutate({ agentId: agent.id });
+  const attachment = await client.terminals.attach({ agentId: agent.id, terminalId });
+  const closed = expect(attachment.closed).rejects.toMatchObject({ code: 'UNAUTHORIZED' });
+  const { principal } = await client.system.version.query();
+
+  const { ended } = await plane.client.users.disable.mutate({ userId: principal.userId });
+  expect(ended).toEqual({ keys: 1, runs: 2, sandboxes: 1 });
+  await closed;
+  await expect(client.agents.list.query()).rejects.toMatchObject({ code: 'UNAUTHORIZED' });
+  const stateOf = async (runId: string) => (await plane.client.runs.wait.query({ runId })).status;
+  expect([await stateOf(own.runId), await stateOf(abroad.runId)]).toEqual(['error', 'error']);
+  const { agent: left } = await plane.client.agents.status.query({ agentId: agent.id });
+  expect(left.sandbox.state).toBe('stopped');
+  const running = (await plane.provider.list()).filter(({ state }) => state === 'running');
+  expect(running.map(({ agentId }) => agentId)).not.toContain(agent.id);
+  // The colleague's own work goes on.
+  expect((await shared.say('say still here')).said).toEqual(['still here']);
+  expect(await plane.client.users.delete.mutate({ userId: principal.userId, agents: 'delete' })).toMatchObject({
+    deletedAgents: 1,
+  });
+});

@@ -10,7 +10,7 @@ import { readPages } from '../pages.ts';
 
 export function agentsListCommand(): Command {
   return new Command('list')
-    .description('List your agents, the newest first; administrators see all.')
+    .description('List your agents and those that are shared with you, the newest first; administrators see all.')
     .addOption(limitOption(200, 'agents'))
     .addOption(jsonOption('them'))
     .action(list);
@@ -23,20 +23,30 @@ async function list({ limit, json = false }: { readonly limit: number; readonly 
     readPages(limit, (page) => client.agents.list.query(page)),
   ]);
   const now = Date.now();
+  const rows = pages.flat();
+  const withAccess = rows.some(({ access }) => access !== 'own');
+  const withOwner = principal.role === 'admin' || withAccess;
   await printListing({
-    rows: pages.flat(),
-    columns: columnsAt(now, { withOwner: principal.role === 'admin' }),
+    rows,
+    columns: columnsAt(now, { withOwner, withAccess }),
     json,
     empty: `No agents. Create one: ${commandName()} agents create <name>`,
     isCut,
   });
 }
 
-function columnsAt(now: number, { withOwner }: { readonly withOwner: boolean }): Column<Agent>[] {
+interface Shown {
+  readonly withOwner: boolean;
+  readonly withAccess: boolean;
+}
+
+function columnsAt(now: number, { withOwner, withAccess }: Shown): Column<Agent>[] {
   const owner: Column<Agent> = { title: 'owner', value: ({ ownerName }) => ownerName, whenNarrow: 'shorten' };
+  const access: Column<Agent> = { title: 'you may', value: ({ access }) => access, whenNarrow: 'leave-out' };
   return [
     { title: 'name', value: ({ name }) => name, style: () => 'bold' },
     ...(withOwner ? [owner] : []),
+    ...(withAccess ? [access] : []),
     { title: 'id', value: ({ id }) => id },
     { title: 'sandbox', value: sandboxText, style: ({ sandbox }) => (sandbox.state === 'failed' ? 'red' : undefined) },
     { title: 'harness', value: ({ harness }) => harness },

@@ -42,6 +42,8 @@ function entriesOf({ agent, activity, seq, offer }: AgentSnapshot, now: number):
   return [
     ['name', agent.name],
     ['id', agent.id],
+    ['owner', agent.ownerName],
+    ['you may', agent.access],
     ['activity', agent.deleting ? 'deleting' : activity],
     ['sandbox', sandboxText(sandbox)],
     ['provider', agent.provider],

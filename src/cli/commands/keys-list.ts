@@ -8,7 +8,7 @@ import type { Column } from '../output/table.ts';
 
 export function keysListCommand(): Command {
   return new Command('list')
-    .description('List your keys, the newest first; administrators see everyone’s.')
+    .description('List your keys, the newest first; administrators and auditors see everyone’s.')
     .addOption(jsonOption('them'))
     .action(list);
 }
@@ -27,8 +27,11 @@ function columnsAt(now: number): Column<ApiKey>[] {
     { title: 'user', value: ({ user }) => user.name, whenNarrow: 'shorten' },
     { title: 'role', value: ({ user }) => user.role },
     { title: 'name', value: ({ name }) => name, whenNarrow: 'shorten' },
+    { title: 'scopes', value: ({ scopes }) => (scopes ?? []).join(' '), whenNarrow: 'shorten' },
+    { title: 'agents', value: ({ agents }) => (agents === null ? '' : String(agents.length)), whenNarrow: 'leave-out' },
     { title: 'created', value: ({ createdAt }) => relativeTime(createdAt, now), whenNarrow: 'leave-out' },
     { title: 'last used', value: ({ lastUsedAt }) => since(lastUsedAt) },
+    { title: 'expires', value: ({ expiresAt }) => (expiresAt === null ? '' : relativeTime(expiresAt, now)) },
     { title: 'revoked', value: ({ revokedAt }) => (revokedAt === null ? '' : since(revokedAt)), style: () => 'red' },
   ];
 }

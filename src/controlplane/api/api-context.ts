@@ -2,7 +2,7 @@ import type { Principal } from '../auth/identity.ts';
 import type { RequestContext } from './request-context.ts';
 import type { ApiServices } from './services.ts';
 
-type ApiContextOptions = Pick<ApiContext, 'requestId' | 'services' | 'keepResult' | 'authenticate'>;
+type ApiContextOptions = Pick<ApiContext, 'requestId' | 'services' | 'keepResult' | 'about' | 'authenticate'>;
 
 /** What every procedure gets. The caller is known only after `authenticate`. */
 export class ApiContext implements RequestContext {
@@ -10,6 +10,8 @@ export class ApiContext implements RequestContext {
   readonly services: ApiServices;
   /** Called with what each call resolves with; what it throws is answered instead. */
   readonly keepResult: (data: unknown) => void;
+  /** Hears which agents the calls name, when the caller is known. */
+  readonly about: (agentId: string) => void;
   readonly #authenticate: () => Promise<Principal>;
   #principal: Promise<Principal> | undefined;
 
@@ -17,6 +19,7 @@ export class ApiContext implements RequestContext {
     this.requestId = options.requestId;
     this.services = options.services;
     this.keepResult = options.keepResult;
+    this.about = options.about;
     this.#authenticate = options.authenticate;
   }
 

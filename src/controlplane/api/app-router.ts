@@ -13,6 +13,7 @@ import { quotasRouter } from './routers/quotas.ts';
 import { runsRouter } from './routers/runs.ts';
 import { systemRouter } from './routers/system.ts';
 import { terminalsRouter } from './routers/terminals.ts';
+import { usersRouter } from './routers/users.ts';
 import { usageRouter } from './routers/usage.ts';
 import { router } from './trpc.ts';
 
@@ -30,6 +31,7 @@ export const appRouter = router({
   ports: portsRouter,
   previews: previewsRouter,
   egress: egressRouter,
+  users: usersRouter,
   keys: keysRouter,
   quotas: quotasRouter,
   usage: usageRouter,

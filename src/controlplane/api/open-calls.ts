@@ -1,5 +1,5 @@
 import { CaissonError } from '../../kernel/errors.ts';
-import type { KeyId } from '../../kernel/ids.ts';
+import type { AgentId, KeyId } from '../../kernel/ids.ts';
 
 /** How many may be open at the same time. */
 export interface OpenCallLimits {
@@ -9,8 +9,15 @@ export interface OpenCallLimits {
 
 /** A place among the open calls. Disposing it gives it back. */
 export interface Place extends Disposable {
-  /** Aborts when the caller leaves, its key is revoked, or the control plane shuts down. */
+  /** Aborts when the caller leaves, its key ends, or the control plane shuts down. */
   readonly signal: AbortSignal;
+  /** Which agent it is about: it ends when the caller loses what it may do with that one. */
+  about(agentId: string): void;
+}
+
+interface OpenCall {
+  readonly controller: AbortController;
+  agentId: string | undefined;
 }
 
 interface OpenCallsOptions {
@@ -19,10 +26,14 @@ interface OpenCallsOptions {
   readonly limits: OpenCallLimits;
 }
 
+/** A caller whose key ended while it was let in comes soon after; the keys that ended longest ago are forgotten. */
+const rememberedEnds = 1_024;
+
 /** Counts the open calls of one kind, and ends those of a key, or all. */
 export class OpenCalls {
   readonly #options: OpenCallsOptions;
-  readonly #open = new Map<KeyId, Set<AbortController>>();
+  readonly #open = new Map<KeyId, Set<OpenCall>>();
+  readonly #endedKeys = new Set<KeyId>();
   #count = 0;
   #ended: CaissonError | undefined;
 
@@ -37,24 +48,27 @@ export class OpenCalls {
   /**
    * `left` aborts when the caller leaves; its reason is thrown where it did already.
    *
-   * @throws CaissonError TOO_MANY_CONNECTIONS, or DRAINING.
+   * @throws CaissonError TOO_MANY_CONNECTIONS, UNAUTHORIZED for a key that has ended, or DRAINING.
    */
   enter(keyId: KeyId, left: AbortSignal | undefined): Place {
     if (this.#ended !== undefined) throw this.#ended;
+    if (this.#endedKeys.has(keyId)) throw keyEnded(keyId);
     left?.throwIfAborted();
     const { limits } = this.#options;
-    const ofKey = this.#open.get(keyId) ?? new Set();
+    const ofKey = this.#open.get(keyId) ?? new Set<OpenCall>();
     if (ofKey.size >= limits.perKey) throw this.#tooMany('this API key', limits.perKey);
     if (this.#count >= limits.inAll) throw this.#tooMany('the control plane', limits.inAll);
     const controller = new AbortController();
+    const call: OpenCall = { controller, agentId: undefined };
     const leave = (): void => controller.abort(left?.reason);
     left?.addEventListener('abort', leave, { once: true });
-    this.#open.set(keyId, ofKey.add(controller));
+    this.#open.set(keyId, ofKey.add(call));
     this.#count += 1;
     return {
       signal: controller.signal,
+      about: (agentId) => void (call.agentId = agentId),
       [Symbol.dispose]: () => {
-        if (!ofKey.delete(controller)) return;
+        if (!ofKey.delete(call)) return;
         left?.removeEventListener('abort', leave);
         this.#count -= 1;
         if (ofKey.size === 0) this.#open.delete(keyId);
@@ -62,20 +76,32 @@ export class OpenCalls {
     };
   }
 
+  /** For good. */
   endKey(keyId: KeyId): void {
-    for (const controller of this.#open.get(keyId) ?? []) {
-      controller.abort(new CaissonError('UNAUTHORIZED', `API key ${keyId} was revoked.`));
-    }
+    this.#endedKeys.add(keyId);
+    const [oldest] = this.#endedKeys;
+    if (this.#endedKeys.size > rememberedEnds && oldest !== undefined) this.#endedKeys.delete(oldest);
+    for (const { controller } of this.#open.get(keyId) ?? []) controller.abort(keyEnded(keyId));
+  }
+
+  /** What is about this agent, of one key. It may be asked for again, and is judged anew then. */
+  cutAgent(keyId: KeyId, agentId: AgentId): void {
+    const reason = new CaissonError('ACCESS_CHANGED', `What you may do with agent ${agentId} has changed.`);
+    for (const call of this.#open.get(keyId) ?? []) if (call.agentId === agentId) call.controller.abort(reason);
   }
 
   /** Ends all of them, and lets no more in. */
   endAll(reason: CaissonError): void {
     this.#ended = reason;
-    for (const controllers of this.#open.values()) for (const controller of controllers) controller.abort(reason);
+    for (const ofKey of this.#open.values()) for (const { controller } of ofKey) controller.abort(reason);
   }
 
   #tooMany(whose: string, limit: number): CaissonError {
     const message = `${limit} ${this.#options.what} of ${whose} are open, which is the most.`;
     return new CaissonError('TOO_MANY_CONNECTIONS', message, { details: { limit } });
   }
+}
+
+function keyEnded(keyId: KeyId): CaissonError {
+  return new CaissonError('UNAUTHORIZED', `API key ${keyId} was revoked, or has expired.`);
 }

@@ -2,6 +2,8 @@ import type { AgentLimits } from '../../agents/agent.ts';
 import type { Domain } from '../../agents/domain.ts';
 import type { Access } from '../auth/access.ts';
 import type { KeyService } from '../auth/key-service.ts';
+import type { SharingService } from '../auth/sharing-service.ts';
+import type { UserService } from '../auth/user-service.ts';
 import type { ModelUsageStore } from '../model-gateway/model-usage.ts';
 import type { EgressLogStore } from '../egress/log/egress-log.ts';
 import type { EgressRules } from '../egress/policy/egress-rules.ts';
@@ -36,6 +38,8 @@ export interface ApiServices {
   readonly previewHosts: PreviewHosts;
   readonly modelUsage: Pick<ModelUsageStore, 'totals' | 'listCalls'>;
   readonly keys: KeyService;
+  readonly users: UserService;
+  readonly sharing: SharingService;
   readonly quotas: { readonly desk: QuotaDesk; readonly rates: RequestRates };
   readonly egressRules: EgressRules;
   readonly egressPolicy: Pick<RulePolicy, 'pending' | 'findPending' | 'answer'>;

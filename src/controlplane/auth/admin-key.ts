@@ -5,6 +5,7 @@ import type { Logger } from '../../kernel/logger.ts';
 import { replacePrivateFile } from '../data-dir.ts';
 import type { KeyService } from './key-service.ts';
 import type { IdentityStore, Principal } from './identity.ts';
+import { isFull } from './full-key.ts';
 import { isKeySecret, newKeySecret } from './key-secret.ts';
 
 const adminUserName = 'admin';
@@ -23,8 +24,9 @@ interface AdminKeyOptions {
 
 /**
  * Makes sure that who owns the data directory can get in. Without `<dataDir>/admin.key` (the first start, or the file was
- * deleted to get a new key), and when no administrator has a live key, a key of the user `admin` is made and written
- * there, mode 600, all or nothing. A file that is there is verified, and left alone when it does not work.
+ * deleted to get a new key), and when no administrator has a full key, a key of the user `admin` is made and written
+ * there, mode 600, all or nothing: it can make other keys, and `admin` is enabled by it. A file that is there is verified,
+ * and left alone when it does not work.
  */
 export async function ensureAdminKey(options: AdminKeyOptions): Promise<AdminKey> {
   const { keys, dataDir, logger } = options;
@@ -34,7 +36,7 @@ export async function ensureAdminKey(options: AdminKeyOptions): Promise<AdminKey
   const refusal = await refusalOf(keys, secret);
   if (refusal === undefined) return { state: 'valid', file, secret };
   if (!(await anAdminHasAKey(options.store))) {
-    logger.warn({ file }, 'no administrator has an API key, so the file with the old one is replaced');
+    logger.warn({ file }, 'no administrator has a full API key, so the file with the old one is replaced');
     return await createAdminKey(options, file);
   }
   return {
@@ -44,9 +46,11 @@ export async function ensureAdminKey(options: AdminKeyOptions): Promise<AdminKey
   };
 }
 
-async function createAdminKey({ keys }: AdminKeyOptions, file: string): Promise<AdminKey> {
+async function createAdminKey({ keys, store }: AdminKeyOptions, file: string): Promise<AdminKey> {
   const secret = newKeySecret();
-  await keys.issue({ user: adminUserName, role: 'admin', name: 'admin.key', secret });
+  const user = await store.findUserByName(adminUserName);
+  if (user?.disabledAt != null) await store.enableUser(user.id);
+  await keys.issue({ user: adminUserName, role: 'admin', name: 'admin.key', secret, mayIssue: true });
   await replacePrivateFile(file, `${secret}\n`);
   return { state: 'created', file, secret };
 }
@@ -80,12 +84,12 @@ async function refusalOf(keys: KeyService, secret: string): Promise<string | und
     if (thrown instanceof CaissonError && thrown.code === 'UNAUTHORIZED') return thrown.message;
     throw thrown;
   }
-  return principal.role === 'admin' ? undefined : `it belongs to the member ${principal.userName}.`;
+  return principal.role === 'admin' ? undefined : `it belongs to the ${principal.role} ${principal.userName}.`;
 }
 
 async function anAdminHasAKey(store: IdentityStore): Promise<boolean> {
   const admin = await store.findUserByName(adminUserName);
   if (admin === undefined) return false;
   const keys = await store.listKeys(null);
-  return keys.some(({ key, user }) => user.role === 'admin' && key.revokedAt === null);
+  return keys.some(({ key, user }) => user.role === 'admin' && user.disabledAt === null && isFull(key));
 }

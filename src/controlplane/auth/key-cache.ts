@@ -4,6 +4,8 @@ export interface CachedKey {
   readonly principal: Principal;
   /** When the use of the key was last recorded, in milliseconds since the epoch. */
   touchedAt: number;
+  /** Of the key; null: never. */
+  readonly expiresAt: number | null;
 }
 
 /** Enough for every key that is in use at the same time; the ones used longest ago go first. */
@@ -36,7 +38,7 @@ export class KeyCache {
     return entry.key;
   }
 
-  /** Remembers what the store said, unless a key was revoked since `generation`. */
+  /** Remembers what the store said, unless a key has ended since `generation`. */
   remember(
     hash: string,
     key: CachedKey,

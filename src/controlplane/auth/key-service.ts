@@ -2,18 +2,20 @@ import type { Clock } from '../../kernel/clock.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import { type KeyId, newKeyId, newUserId, type UserId } from '../../kernel/ids.ts';
 import type { Logger } from '../../kernel/logger.ts';
-import type { ApiKey, IdentityStore, Principal, Role, User } from './identity.ts';
+import type { ApiKey, IdentityStore, KeyLimits, KeyWithUser, Principal, Role, User } from './identity.ts';
 import { KeyCache } from './key-cache.ts';
 import { hashKeySecret, isKeySecret, keyPrefix, newKeySecret } from './key-secret.ts';
-
-export interface KeyWithUser {
-  readonly key: ApiKey;
-  readonly user: User;
-}
+import { refusalOf } from './needs.ts';
 
 export interface NewKey extends KeyWithUser {
   /** Shown once: it is not stored. */
   readonly secret: string;
+}
+
+/** What a key is to be. Default: as wide as its user, for ever. */
+export interface KeyRequest extends Partial<KeyLimits> {
+  readonly name: string;
+  readonly expiresAt?: number | null;
 }
 
 interface KeyServiceOptions {
@@ -27,7 +29,7 @@ const cacheAgeMs = 5_000;
 /** `lastUsedAt` is written at most this often. */
 const touchIntervalMs = 60_000;
 
-/** API keys: who is calling, and who may make and revoke keys. */
+/** API keys: who is calling, which keys there are, and when they end. */
 export class KeyService implements AsyncDisposable {
   readonly #store: IdentityStore;
   readonly #clock: Clock;
@@ -35,7 +37,9 @@ export class KeyService implements AsyncDisposable {
   readonly #cache = new KeyCache(cacheAgeMs);
   /** At most one for each cached key. */
   readonly #touches = new Set<Promise<void>>();
-  readonly #revocationListeners = new Set<(keyId: KeyId) => void>();
+  readonly #endListeners = new Set<(keyId: KeyId) => void>();
+  /** One for each key that expires and was used. */
+  readonly #expiries = new Map<KeyId, () => void>();
 
   constructor({ store, clock, logger }: KeyServiceOptions) {
     this.#store = store;
@@ -63,7 +67,7 @@ export class KeyService implements AsyncDisposable {
     const hash = hashKeySecret(secret);
     const now = this.#clock.now();
     const cached = this.#cache.find(hash, now);
-    if (cached !== undefined) {
+    if (cached !== undefined && !isExpired(cached, now)) {
       this.#touch(cached, now);
       return cached.principal;
     }
@@ -72,55 +76,49 @@ export class KeyService implements AsyncDisposable {
     if (found === undefined) throw new CaissonError('UNAUTHORIZED', 'This API key is not known here.');
     const { key, user } = found;
     if (key.revokedAt !== null) throw new CaissonError('UNAUTHORIZED', `API key ${key.id} was revoked.`);
-    const entry = {
-      principal: { userId: user.id, userName: user.name, role: user.role, keyId: key.id },
-      touchedAt: key.lastUsedAt ?? 0,
-    };
+    if (isExpired(key, now)) throw new CaissonError('UNAUTHORIZED', `API key ${key.id} has expired.`);
+    if (user.disabledAt !== null) throw new CaissonError('UNAUTHORIZED', `User ${user.name} is disabled.`);
+    const entry = { principal: principalOf(found), touchedAt: key.lastUsedAt ?? 0, expiresAt: key.expiresAt };
     this.#cache.remember(hash, entry, { now, generation });
     this.#touch(entry, now);
+    this.#watchExpiry(key);
     return entry.principal;
   }
 
   /**
-   * Makes a key, and its user if there is none of that name yet.
+   * Makes a key, and its user if there is none of that name yet. Asks nobody: who calls it has. With `mayIssue` it can make
+   * others.
    *
-   * @throws CaissonError FORBIDDEN for members; NAME_TAKEN when the user exists with another role.
+   * @throws CaissonError NAME_TAKEN when the user exists with another role; USER_DISABLED.
    */
-  async create(
-    by: Principal,
-    request: { readonly user: string; readonly role: Role; readonly name: string },
+  async issue(
+    request: KeyRequest & {
+      readonly user: string;
+      readonly role: Role;
+      readonly secret?: string;
+      readonly mayIssue?: boolean;
+    },
   ): Promise<NewKey> {
-    if (by.role !== 'admin') throw new CaissonError('FORBIDDEN', 'Only administrators make API keys.');
-    return await this.issue(request);
-  }
-
-  /** As `create`, for the control plane itself. */
-  async issue(request: {
-    readonly user: string;
-    readonly role: Role;
-    readonly name: string;
-    readonly secret?: string;
-  }): Promise<NewKey> {
-    const { role, name, secret = newKeySecret() } = request;
+    const { role, mayIssue = false } = request;
     const now = this.#clock.now();
-    const user = await this.#store.insertUser({ id: newUserId(), name: request.user, role, createdAt: now });
+    const user = await this.#store.insertUser({
+      id: newUserId(),
+      name: request.user,
+      role,
+      createdAt: now,
+      disabledAt: null,
+    });
     if (user.role !== role) {
       throw new CaissonError('NAME_TAKEN', `User ${user.name} exists already, as ${user.role}.`, {
         hint: `Ask for role ${user.role}, or choose another user name.`,
         details: { user: user.name, role: user.role },
       });
     }
-    const key: ApiKey = {
-      id: newKeyId(),
-      userId: user.id,
-      name,
-      prefix: keyPrefix(secret),
-      createdAt: now,
-      lastUsedAt: null,
-      revokedAt: null,
-    };
-    await this.#store.insertKey(key, hashKeySecret(secret));
-    return { key, user, secret };
+    if (user.disabledAt !== null) throw new CaissonError('USER_DISABLED', `User ${user.name} is disabled.`);
+    const { key, secretHash, secret } = newKey(user, request, now, request.secret);
+    const stored = { ...key, mayIssue };
+    await this.#store.insertKey(stored, secretHash);
+    return { key: stored, user, secret };
   }
 
   /** As people know the user; undefined where there is none. */
@@ -128,40 +126,66 @@ export class KeyService implements AsyncDisposable {
     return (await this.#store.findUser(id))?.name;
   }
 
-  /** Everyone's for administrators, otherwise the caller's own; newest first; at most 1,000. */
+  /**
+   * Everyone's for those who may see people, otherwise the caller's own; of a narrowed key only itself. Newest first; at
+   * most 1,000.
+   */
   async list(by: Principal): Promise<readonly KeyWithUser[]> {
-    return await this.#store.listKeys(by.role === 'admin' ? null : by.userId);
+    const seesAll = refusalOf(by, 'oversee') === undefined;
+    const keys = await this.#store.listKeys(seesAll ? null : by.userId);
+    return keys.filter(({ key }) => seesAll || isOwnToManage(by, key));
   }
 
   /**
-   * Revokes a key. From this moment on no call gets in with it; those that listen (`onRevoked`) end what it has open.
-   * Revoking twice is no error.
+   * Revokes a key: anyone's by who may change people, otherwise the caller's own; by a narrowed key only itself. From this
+   * moment on no call gets in with it; those that listen (`onEnded`) end what it has open. Revoking twice is no error.
    *
    * @throws CaissonError KEY_NOT_FOUND, also for someone else's key; LAST_ADMIN_KEY.
    */
   async revoke(by: Principal, keyId: KeyId): Promise<KeyWithUser> {
     const found = await this.#store.findKey(keyId);
-    if (found === undefined || (by.role !== 'admin' && found.user.id !== by.userId)) {
+    if (found === undefined || !(isOwnToManage(by, found.key) || refusalOf(by, 'administer') === undefined)) {
+      if (found !== undefined && refusalOf(by, 'oversee') === undefined) {
+        throw new CaissonError('FORBIDDEN', 'Only administrators revoke the keys of others.');
+      }
       throw new CaissonError('KEY_NOT_FOUND', `There is no API key ${keyId}.`);
     }
     const outcome = await this.#store.revokeKey(keyId, this.#clock.now());
-    this.#cache.clear();
     if (outcome === 'last_admin_key') {
-      throw new CaissonError('LAST_ADMIN_KEY', `${keyId} is the last key of an administrator.`);
+      throw new CaissonError('LAST_ADMIN_KEY', `${keyId} is the last full key of an administrator.`);
     }
-    for (const listener of this.#revocationListeners) listener(keyId);
+    this.ended([keyId]);
     return (await this.#store.findKey(keyId)) ?? found;
   }
 
-  /** Calls `listener`, which must not throw, for every key that is revoked. The returned function takes it back. */
-  onRevoked(listener: (keyId: KeyId) => void): () => void {
-    this.#revocationListeners.add(listener);
-    return () => this.#revocationListeners.delete(listener);
+  /** These keys are over, and the store knows it: nobody gets in with them any more, and what they have open ends. */
+  ended(keyIds: readonly KeyId[]): void {
+    this.#cache.clear();
+    for (const keyId of keyIds) {
+      this.#expiries.get(keyId)?.();
+      this.#expiries.delete(keyId);
+      for (const listener of this.#endListeners) listener(keyId);
+    }
+  }
+
+  /** Calls `listener`, which must not throw, for every key that is revoked or expires. The returned function takes it back. */
+  onEnded(listener: (keyId: KeyId) => void): () => void {
+    this.#endListeners.add(listener);
+    return () => this.#endListeners.delete(listener);
   }
 
   /** Resolves when nothing is being written any more. */
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const cancel of this.#expiries.values()) cancel();
+    this.#expiries.clear();
     await Promise.all(this.#touches);
+  }
+
+  /** Ends what a key has open when its time is over. */
+  #watchExpiry({ id, expiresAt }: ApiKey): void {
+    if (expiresAt === null || this.#expiries.has(id)) return;
+    const cancel = this.#clock.schedule(expiresAt - this.#clock.now(), () => this.ended([id]));
+    this.#expiries.set(id, cancel);
   }
 
   #touch(entry: { readonly principal: Principal; touchedAt: number }, now: number): void {
@@ -174,4 +198,42 @@ export class KeyService implements AsyncDisposable {
       .finally(() => this.#touches.delete(touch));
     this.#touches.add(touch);
   }
+}
+
+/** A key as it is to be stored. It cannot make others. */
+export function newKey(
+  user: User,
+  request: KeyRequest,
+  now: number,
+  secret: string = newKeySecret(),
+): { readonly key: ApiKey; readonly secretHash: string; readonly secret: string } {
+  const { name, scopes = null, agents = null, expiresAt = null } = request;
+  const key: ApiKey = {
+    id: newKeyId(),
+    userId: user.id,
+    name,
+    prefix: keyPrefix(secret),
+    scopes,
+    agents,
+    mayIssue: false,
+    createdAt: now,
+    expiresAt,
+    lastUsedAt: null,
+    revokedAt: null,
+  };
+  return { key, secretHash: hashKeySecret(secret), secret };
+}
+
+function principalOf({ key, user }: KeyWithUser): Principal {
+  const { id: keyId, scopes, agents, mayIssue } = key;
+  return { userId: user.id, userName: user.name, role: user.role, keyId, scopes, agents, mayIssue };
+}
+
+function isExpired({ expiresAt }: Pick<ApiKey, 'expiresAt'>, now: number): boolean {
+  return expiresAt !== null && expiresAt <= now;
+}
+
+/** Who stole a narrowed key must not be able to lock its user out. */
+function isOwnToManage({ userId, keyId, scopes, agents }: Principal, key: ApiKey): boolean {
+  return scopes === null && agents === null ? key.userId === userId : key.id === keyId;
 }

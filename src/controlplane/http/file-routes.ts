@@ -14,6 +14,7 @@ import type { Workspaces } from '../workspace/workspaces.ts';
 import type { Admit } from './admit.ts';
 import { safeContentHeaders } from './content-headers.ts';
 import { hijack } from './hijack.ts';
+import { needOfRoute } from './route-needs.ts';
 
 interface FileRoutesOptions {
   readonly workspaces: Pick<Workspaces, 'open'>;
@@ -71,8 +72,11 @@ export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): vo
       const principal = await options.admit(request.headers.authorization);
       const place = options.transfers.enter(principal.keyId, gone);
       gone.addEventListener('abort', () => place[Symbol.dispose]());
+      const need = needOfRoute(request.method, request.routeOptions.url);
+      if (need === undefined) throw new CaissonError('INTERNAL', 'This route does not say what it needs.');
       const agentId = agentIdSchema.safeParse(request.params.agentId);
       if (!agentId.success) throw new CaissonError('BAD_REQUEST', 'This is not the id of an agent.');
+      place.about(agentId.data);
       const path = queryBytes(request.url.split('?', 2)[1] ?? '', 'path');
       if (path === undefined) {
         throw new CaissonError('BAD_REQUEST', 'The query has no valid `path`.', {
@@ -93,7 +97,7 @@ export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): vo
         const level = isCut && !signal.aborted ? 'warn' : 'debug';
         logger[level]({ ...about, bytes, err }, isCut ? 'a transfer was cut' : 'a transfer was refused');
       };
-      return { guest: await options.workspaces.open(principal, agentId.data, signal), path, signal, onCut };
+      return { guest: await options.workspaces.open({ principal, need }, agentId.data, signal), path, signal, onCut };
     };
 
     scope.head<{ Params: { agentId: string } }>('/v1/agents/:agentId/file', async (request, reply) => {

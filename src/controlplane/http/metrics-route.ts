@@ -1,23 +1,28 @@
 import type { FastifyInstance } from 'fastify';
-import { CaissonError } from '../../kernel/errors.ts';
+import type { Access } from '../auth/access.ts';
 import type { KeyService } from '../auth/key-service.ts';
 import type { Metrics } from '../observability/metrics.ts';
+import { routeNeeds } from './route-needs.ts';
 
 /**
- * `GET /metrics` for Prometheus, with the API key of an administrator as its bearer token: the numbers tell what everybody
- * does. UNAUTHORIZED and FORBIDDEN otherwise.
+ * `GET /metrics` for Prometheus, with the API key of an administrator or an auditor as its bearer token: the numbers tell what
+ * everybody does. UNAUTHORIZED and FORBIDDEN otherwise.
  */
 export function serveMetrics(
   app: FastifyInstance,
-  { keys, metrics }: { readonly keys: Pick<KeyService, 'authenticate'>; readonly metrics: Metrics },
+  {
+    keys,
+    access,
+    metrics,
+  }: {
+    readonly keys: Pick<KeyService, 'authenticate'>;
+    readonly access: Pick<Access, 'permit'>;
+    readonly metrics: Metrics;
+  },
 ): void {
   app.get('/metrics', async (request, reply) => {
-    const { role } = await keys.authenticate(request.headers.authorization);
-    if (role !== 'admin') {
-      throw new CaissonError('FORBIDDEN', 'Only administrators may read the metrics.', {
-        hint: 'Give Prometheus the API key of an administrator as its bearer token.',
-      });
-    }
+    const principal = await keys.authenticate(request.headers.authorization);
+    access.permit({ principal, need: routeNeeds['GET /metrics'] });
     const { contentType, body } = await metrics.text();
     return await reply.header('content-type', contentType).header('cache-control', 'no-store').send(body);
   });

@@ -4,6 +4,7 @@ import { CaissonError } from '../../kernel/errors.ts';
 import { SocketDuplex } from '../../kernel/socket-duplex.ts';
 import { portSchema } from '../../wire/contract/ports.ts';
 import type { Workspaces } from '../workspace/workspaces.ts';
+import { routeNeeds } from './route-needs.ts';
 import type { WebSocketRoute } from './web-sockets.ts';
 
 /**
@@ -15,10 +16,11 @@ import type { WebSocketRoute } from './web-sockets.ts';
 export function portSocketRoute(workspaces: Pick<Workspaces, 'running'>): WebSocketRoute {
   return {
     path: '/v1/agents/:agentId/ports/:port/connect',
-    async accept({ principal, params, signal }) {
+    needs: routeNeeds['WS /v1/agents/:agentId/ports/:port/connect'],
+    async accept({ demand, params, signal }) {
       const agentId = agentIdSchema.safeParse(params['agentId']);
       if (!agentId.success) throw new CaissonError('AGENT_NOT_FOUND', 'There is no such agent.');
-      const guest = await workspaces.running(principal, agentId.data, signal);
+      const guest = await workspaces.running(demand, agentId.data, signal);
       const port = portSchema.safeParse(Number(params['port']));
       if (!port.success) throw new CaissonError('BAD_REQUEST', 'A port is a number from 1 to 65535.');
       const connection = await guest.ports.connect(port.data, { signal });

@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { CaissonError } from '../../kernel/errors.ts';
 import { ApiContext } from '../api/api-context.ts';
 import type { HeldBytes, Holding } from '../api/held-bytes.ts';
-import type { OpenCalls } from '../api/open-calls.ts';
+import type { OpenCalls, Place } from '../api/open-calls.ts';
 import type { ApiServices } from '../api/services.ts';
 import type { Principal } from '../auth/identity.ts';
 import type { Admit } from './admit.ts';
@@ -30,6 +30,9 @@ export class TrpcExchange {
   readonly #size: number;
   readonly #over = new AbortController();
   readonly #taken = new DisposableStack();
+  readonly #places: Place[] = [];
+  /** How many calls have named their agent. */
+  #named = 0;
   #holding: Holding | undefined;
   #bodyBytes = 0;
   #resultBytes = 0;
@@ -44,6 +47,7 @@ export class TrpcExchange {
       services: options.services,
       authenticate: () => this.#enter(),
       keepResult: (data) => this.#keepResult(data),
+      about: (agentId) => this.#places[this.#named++]?.about(agentId),
     });
     const end = (): void => {
       this.#over.abort(new CaissonError('ABORTED', 'The caller has left.'));
@@ -115,8 +119,10 @@ export class TrpcExchange {
       },
     );
     for (let each = 0; each < this.#size; each++) {
-      const { signal } = this.#taken.use(calls.enter(principal.keyId, this.signal));
+      const place = this.#taken.use(calls.enter(principal.keyId, this.signal));
+      const { signal } = place;
       signal.addEventListener('abort', () => this.#over.abort(signal.reason));
+      this.#places.push(place);
     }
     this.signal.throwIfAborted(); // what is taken after the end is never given back
     this.#holding = this.#taken.use(held.of(principal.keyId));

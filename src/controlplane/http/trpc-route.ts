@@ -39,9 +39,15 @@ export const subscriptionPaths: ReadonlySet<string> = new Set([
   'processes.logs',
 ]);
 
+/** What needs no key; a test holds this list against the router. */
+export const keylessPaths: ReadonlySet<string> = new Set(['system.health', 'users.accept']);
+
+/** What is read of a caller whom nobody knows. */
+const keylessBodyBytes = 4_096;
+
 /**
  * Serves `/trpc/:path`: subscriptions by our own stream of events, all else by tRPC. A body is read only of a caller who is known
- * and has a place, and a call keeps its place until its answer is taken.
+ * and has a place, but for a small one of a call that needs no key; a call keeps its place until its answer is taken.
  */
 export function serveTrpc(app: FastifyInstance, options: TrpcRouteOptions): void {
   void app.register(async (scope) => {
@@ -50,12 +56,17 @@ export function serveTrpc(app: FastifyInstance, options: TrpcRouteOptions): void
     const onRequest = async (request: TrpcRequest, reply: FastifyReply): Promise<void> => {
       const each = begin(request, reply, options);
       begun.set(request, each);
-      if (hasBody(request.raw)) await each.exchange.admitBody();
+      if (hasBody(request.raw) && !isSmallAndKeyless(request)) await each.exchange.admitBody();
     };
     scope.all<TrpcRoute>('/trpc/:path', { onRequest }, async (request, reply) => {
       await serve(request, reply, begun.get(request) ?? begin(request, reply, options), options);
     });
   });
+}
+
+function isSmallAndKeyless({ params, headers }: TrpcRequest): boolean {
+  const isSmall = Number(headers['content-length'] ?? Infinity) <= keylessBodyBytes;
+  return keylessPaths.has(params.path) && isSmall && headers['transfer-encoding'] === undefined;
 }
 
 /** What is known of a request before its body. */

@@ -5,7 +5,8 @@ import { CaissonError, toCaissonError } from '../../kernel/errors.ts';
 import type { Logger } from '../../kernel/logger.ts';
 import type { OpenCalls } from '../api/open-calls.ts';
 import type { AliveMessage } from '../api/schemas/alive.ts';
-import type { Principal } from '../auth/identity.ts';
+import type { Demand } from '../auth/access.ts';
+import type { Need } from '../auth/needs.ts';
 import type { Admit } from './admit.ts';
 import { refusalOf, writeRefusal } from './refusals.ts';
 
@@ -20,7 +21,7 @@ const defaultPingEveryMs = 20_000;
 
 /** A request to become a WebSocket, of a caller who is known. */
 interface WebSocketCall {
-  readonly principal: Principal;
+  readonly demand: Demand;
   readonly params: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
   /** Aborts when the socket closes, the caller's key is revoked, or the control plane shuts down. */
@@ -30,6 +31,7 @@ interface WebSocketCall {
 export interface WebSocketRoute {
   /** A segment that begins with a colon is a parameter. */
   readonly path: string;
+  readonly needs: Need;
   /** Resolves when the socket may be opened, with what serves it; what it throws refuses the handshake. */
   readonly accept: (call: WebSocketCall) => Promise<(socket: WebSocket) => void>;
 }
@@ -50,7 +52,7 @@ interface WebSocketsOptions {
 /**
  * Serves WebSockets. The key comes as `Authorization: Bearer <key>`, or from browsers as a second subprotocol beside
  * `caisson.v1`: `base64url.bearer.authorization.caisson.<key as base64url>`, as Kubernetes has it. Sockets are closed with
- * 1008 when their key is revoked, with 1001 when the control plane shuts down, and those of browsers with 1013 when too many
+ * 1008 when their key ends, with 1001 when the control plane shuts down or what their caller may do has changed, and those of browsers with 1013 when too many
  * are open.
  */
 export function serveWebSockets(
@@ -81,13 +83,16 @@ export function serveWebSockets(
     const place = subscriptions.enter(principal.keyId, closed.signal);
     // Whatever becomes of the handshake: who is refused, here or by `ws`, has its socket closed.
     socket.once('close', () => place[Symbol.dispose]());
-    const serve = await route.accept({ principal, params, query, signal: place.signal });
+    place.about(params['agentId'] ?? '');
+    const demand = { principal, need: route.needs };
+    const serve = await route.accept({ demand, params, query, signal: place.signal });
     place.signal.throwIfAborted();
     sockets.handleUpgrade(request, socket, head, (webSocket) => {
       webSocket.on('error', (error) => logger.debug({ path: pathname, err: error }, 'a web socket failed'));
       place.signal.addEventListener('abort', () => {
         const { code, message } = toCaissonError(place.signal.reason);
-        webSocket.close(code === 'DRAINING' ? 1001 : 1008, message.slice(0, 120));
+        const mayComeBack = code === 'DRAINING' || code === 'ACCESS_CHANGED';
+        webSocket.close(mayComeBack ? 1001 : 1008, message.slice(0, 120));
         setTimeout(() => webSocket.terminate(), 1_000).unref();
       });
       keepAlive(webSocket, pingEveryMs);

@@ -1,7 +1,7 @@
 import type { Agent } from '../../agents/agent.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { CaissonError } from '../../kernel/errors.ts';
-import type { KeyId, PreviewId } from '../../kernel/ids.ts';
+import type { AgentId, KeyId, PreviewId, UserId } from '../../kernel/ids.ts';
 import type { GuestClient } from '../../wire/guest-client.ts';
 import { LivePreview } from './live-preview.ts';
 import type { Preview } from './preview.ts';
@@ -19,10 +19,18 @@ const believedMs = 1_000;
 /** Beyond this, those that nobody uses are let go. */
 const mostKept = 1_024;
 
+/** A user and an agent. */
+interface Narrowed {
+  readonly userId: UserId;
+  readonly agentId: AgentId;
+}
+
 /** One question to the store, for all who wait for its answer. */
 interface Question {
   /** What was ended for good since it was asked, which the store may not have known yet. */
   readonly ended: Set<PreviewId | KeyId>;
+  /** The same of agents with which a user may do less. */
+  readonly narrowed: Narrowed[];
   readonly answer: Promise<LivePreview | undefined>;
 }
 
@@ -57,6 +65,14 @@ export class LivePreviews {
     for (const [id, { live }] of this.#live) if (live.preview.keyId === keyId) this.#drop(id);
   }
 
+  /** Those of an agent that a user made are judged anew. What is open through them is cut. */
+  endOf({ userId, agentId }: Narrowed): void {
+    for (const { narrowed } of this.#questions.values()) narrowed.push({ userId, agentId });
+    for (const [id, { live }] of this.#live) {
+      if (isOf({ userId, agentId }, live.preview)) this.#drop(id);
+    }
+  }
+
   close(): void {
     this.#isClosed = true;
     for (const id of this.#live.keys()) this.#drop(id);
@@ -64,19 +80,24 @@ export class LivePreviews {
 
   #ask(id: PreviewId): Question {
     const ended = new Set<PreviewId | KeyId>();
-    const answer = this.#load(id, ended).finally(() => this.#questions.delete(id));
-    const question = { ended, answer };
+    const narrowed: Narrowed[] = [];
+    const answer = this.#load(id, { ended, narrowed }).finally(() => this.#questions.delete(id));
+    const question = { ended, narrowed, answer };
     this.#questions.set(id, question);
     return question;
   }
 
-  async #load(id: PreviewId, ended: Question['ended']): Promise<LivePreview | undefined> {
+  async #load(
+    id: PreviewId,
+    { ended, narrowed }: Pick<Question, 'ended' | 'narrowed'>,
+  ): Promise<LivePreview | undefined> {
     const found = await this.#options.load(id);
     if (this.#isClosed) throw new CaissonError('DRAINING', 'The control plane is shutting down.');
     if (found === undefined || ended.has(id) || ended.has(found.preview.keyId)) {
       this.#drop(id);
       return undefined;
     }
+    if (narrowed.some((each) => isOf(each, found.preview))) return undefined; // the next visit asks anew
     const now = this.#live.get(id)?.live;
     if (now === undefined) return this.#keep(found);
     now.checkedAt = this.#options.clock.elapsed();
@@ -106,4 +127,8 @@ export class LivePreviews {
     this.#live.set(preview.id, { live, cancelExpiry });
     return live;
   }
+}
+
+function isOf({ userId, agentId }: Narrowed, preview: Preview): boolean {
+  return preview.createdBy === userId && preview.agentId === agentId;
 }

@@ -6,9 +6,10 @@ import { CaissonError } from '../../kernel/errors.ts';
 import { type AgentId, newPreviewId, type PreviewId } from '../../kernel/ids.ts';
 import type { Logger } from '../../kernel/logger.ts';
 import type { GuestClient } from '../../wire/guest-client.ts';
-import type { Access } from '../auth/access.ts';
-import type { IdentityStore, Principal } from '../auth/identity.ts';
+import type { Access, Demand } from '../auth/access.ts';
+import type { IdentityStore } from '../auth/identity.ts';
 import type { KeyService } from '../auth/key-service.ts';
+import type { SharingService } from '../auth/sharing-service.ts';
 import type { LivePreview } from './live-preview.ts';
 import { LivePreviews } from './live-previews.ts';
 import type { PreviewHosts, PreviewPlace } from './preview-hosts.ts';
@@ -20,8 +21,9 @@ interface PreviewServiceOptions {
   readonly store: PreviewStore;
   readonly agents: Pick<AgentStore, 'findAgent'>;
   readonly identities: Pick<IdentityStore, 'findKey'>;
-  readonly access: Pick<Access, 'agent'>;
-  readonly keys: Pick<KeyService, 'onRevoked'>;
+  readonly access: Pick<Access, 'agent' | 'mayRun'>;
+  readonly keys: Pick<KeyService, 'onEnded'>;
+  readonly sharing: Pick<SharingService, 'onNarrowed'>;
   readonly guests: { findClient(agent: Agent): Promise<GuestClient | undefined> };
   readonly hosts: PreviewHosts;
   readonly cookies: CookieSigner;
@@ -57,20 +59,26 @@ export class PreviewService implements Disposable {
       findGuest: (agent) => options.guests.findClient(agent),
       clock: options.clock,
     });
-    this.#stopListening = options.keys.onRevoked((keyId) => {
+    const forgetShares = options.sharing.onNarrowed(({ userId, agentId }) => this.#live.endOf({ userId, agentId }));
+    const forgetKeys = options.keys.onEnded((keyId) => {
       this.#live.endKey(keyId);
       // A visit asks for the key as well, so the previews are over whether or not this can be stored.
       options.store.revokePreviewsOfKey(keyId, options.clock.now()).catch((err: unknown) => {
-        options.logger.warn({ err, keyId }, 'the previews of a revoked key could not be marked');
+        options.logger.warn({ err, keyId }, 'the previews of a key that ended could not be marked');
       });
     });
+    this.#stopListening = () => {
+      forgetShares();
+      forgetKeys();
+    };
   }
 
   /** Errors: AGENT_NOT_FOUND; BAD_REQUEST for a time above the configuration's; LIMIT_REACHED at 50 usable ones of an agent. */
-  async create(principal: Principal, request: PreviewRequest): Promise<{ preview: Preview; url: string }> {
+  async create(demand: Demand, request: PreviewRequest): Promise<{ preview: Preview; url: string }> {
     const { access, store, hosts, clock, maxTtlMs } = this.#options;
     const { agentId, port } = request;
-    await access.agent(principal, agentId);
+    await access.agent(demand, agentId);
+    const { principal } = demand;
     const ttlMs = request.expiresInMs ?? Math.min(defaultTtlMs, maxTtlMs);
     if (ttlMs > maxTtlMs) {
       throw new CaissonError('BAD_REQUEST', `A preview can be made for ${durationText(maxTtlMs)} at most.`, {
@@ -103,28 +111,28 @@ export class PreviewService implements Disposable {
   }
 
   /** The newest first: all that can be used, and the latest of those that are over. */
-  async list(principal: Principal, agentId: AgentId): Promise<readonly Preview[]> {
-    await this.#options.access.agent(principal, agentId);
+  async list(demand: Demand, agentId: AgentId): Promise<readonly Preview[]> {
+    await this.#options.access.agent(demand, agentId);
     return await this.#options.store.listPreviews(agentId);
   }
 
   /** PREVIEW_NOT_FOUND also for those of an agent that the caller may not see. */
-  async get(principal: Principal, id: PreviewId): Promise<Preview> {
+  async get(demand: Demand, id: PreviewId): Promise<Preview> {
     const preview = await this.#options.store.findPreview(id);
     const missing = new CaissonError('PREVIEW_NOT_FOUND', `There is no preview ${id}.`);
     if (preview === undefined) throw missing;
-    await this.#options.access.agent(principal, preview.agentId).catch((thrown: unknown) => {
+    await this.#options.access.agent(demand, preview.agentId).catch((thrown: unknown) => {
       throw thrown instanceof CaissonError && thrown.code === 'AGENT_NOT_FOUND' ? missing : thrown;
     });
     return preview;
   }
 
   /** At once: what is open through it is cut. Revoking twice is no error. */
-  async revoke(principal: Principal, id: PreviewId): Promise<Preview> {
-    await this.get(principal, id);
+  async revoke(demand: Demand, id: PreviewId): Promise<Preview> {
+    await this.get(demand, id);
     await this.#options.store.revokePreview(id, this.#options.clock.now());
     this.#live.end(id);
-    return await this.get(principal, id);
+    return await this.get(demand, id);
   }
 
   /**
@@ -171,12 +179,13 @@ export class PreviewService implements Disposable {
   }
 
   async #load(id: PreviewId): Promise<{ preview: Preview; agent: Agent } | undefined> {
-    const { store, agents, identities, clock } = this.#options;
+    const { store, agents, identities, access, clock } = this.#options;
     const preview = await store.findPreview(id);
     if (preview === undefined || previewState(preview, clock.now()) !== 'active') return undefined;
     const [agent, creator] = [await agents.findAgent(preview.agentId), await identities.findKey(preview.keyId)];
     if (agent === undefined || agent.deleting || creator?.key.revokedAt !== null) return undefined;
-    const { user } = creator;
-    return user.role === 'admin' || user.id === agent.ownerId ? { preview, agent } : undefined;
+    const { expiresAt } = creator.key;
+    if (expiresAt !== null && expiresAt <= clock.now()) return undefined;
+    return (await access.mayRun(preview.createdBy, agent)) ? { preview, agent } : undefined;
   }
 }

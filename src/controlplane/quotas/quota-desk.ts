@@ -2,6 +2,7 @@ import type { AgentStore } from '../../agents/ports.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import type { AgentId, ConversationId, UserId } from '../../kernel/ids.ts';
 import type { Access } from '../auth/access.ts';
+import { type AgentLevel, refusalOf } from '../auth/needs.ts';
 import type { IdentityStore, Principal, User } from '../auth/identity.ts';
 import { type Account, agentAccount, conversationAccount, holderOf, userAccount } from './account.ts';
 import type { LimitsChange, PolicyChange, QuotaBook } from './quota-book.ts';
@@ -30,12 +31,13 @@ interface QuotaDeskOptions {
   readonly ledger: Pick<StoredLedger, 'balance'>;
   readonly agents: AgentStore;
   readonly identities: Pick<IdentityStore, 'findUser' | 'findUserByName'>;
-  readonly access: Pick<Access, 'agent' | 'conversation'>;
+  readonly access: Pick<Access, 'agent' | 'conversation' | 'permit'>;
 }
 
 /**
- * Where people see and change quotas. Everyone sees their own, and gives budgets to their own agents and conversations;
- * administrators see and change everyone's, and the plans. A user who is not the caller does not exist for members.
+ * Where people see and change quotas. Everyone sees their own, those of the agents that they may view, and gives budgets to
+ * the agents that they own, with their conversations; who may see people sees everyone's, and administrators change them. A
+ * user who is not the caller does not exist for members. Plans are asked for and changed by who may: see `needs.ts`.
  */
 export class QuotaDesk {
   readonly #options: QuotaDeskOptions;
@@ -46,34 +48,27 @@ export class QuotaDesk {
 
   /** Of the caller without `of`. Errors: USER_NOT_FOUND, AGENT_NOT_FOUND, CONVERSATION_NOT_FOUND. */
   async statement(by: Principal, of: QuotaHolder = { userId: by.userId }): Promise<Statement> {
-    const { account, name } = await this.#find(by, of);
+    const { account, name } = await this.#find(by, of, 'view');
     return await this.#statement(account, name);
   }
 
   /** Errors: those of `statement`; FORBIDDEN for members who change a user; those of `QuotaBook.change`. */
   async change(by: Principal, of: QuotaHolder, change: PolicyChange): Promise<Statement> {
-    const { account, name } = await this.#find(by, of);
-    if (holderOf(account).kind === 'user') requireAdmin(by);
+    const { account, name } = await this.#find(by, of, 'own');
+    if (holderOf(account).kind === 'user') this.#options.access.permit({ principal: by, need: 'administer' });
     await this.#options.book.change(account, change);
     return await this.#statement(account, name);
   }
 
-  async plans(by: Principal): Promise<readonly Plan[]> {
-    requireAdmin(by);
+  async plans(): Promise<readonly Plan[]> {
     return await this.#options.book.plans();
   }
 
-  async changePlan(
-    by: Principal,
-    name: string,
-    change: { readonly version: number; readonly limits: LimitsChange },
-  ): Promise<Plan> {
-    requireAdmin(by);
+  async changePlan(name: string, change: { readonly version: number; readonly limits: LimitsChange }): Promise<Plan> {
     return await this.#options.book.changePlan(name, change);
   }
 
-  async removePlan(by: Principal, name: string, version: number): Promise<void> {
-    requireAdmin(by);
+  async removePlan(name: string, version: number): Promise<void> {
     await this.#options.book.removePlan(name, version);
   }
 
@@ -85,18 +80,22 @@ export class QuotaDesk {
     return { holder: { ...holderOf(account), name }, plan, timeZone, version, quotas };
   }
 
-  async #find(by: Principal, of: QuotaHolder): Promise<{ readonly account: Account; readonly name: string }> {
+  async #find(
+    by: Principal,
+    of: QuotaHolder,
+    need: AgentLevel,
+  ): Promise<{ readonly account: Account; readonly name: string }> {
     const { access } = this.#options;
     if ('agentId' in of) {
-      const { id, name } = await access.agent(by, of.agentId);
+      const { id, name } = await access.agent({ principal: by, need }, of.agentId);
       return { account: agentAccount(id), name };
     }
     if ('conversationId' in of) {
-      const { id, title } = await access.conversation(by, of.conversationId);
+      const { id, title } = await access.conversation({ principal: by, need }, of.conversationId);
       return { account: conversationAccount(id), name: title };
     }
     const user = await this.#findUser(of);
-    if (user === undefined || (by.role !== 'admin' && user.id !== by.userId)) {
+    if (user === undefined || (user.id !== by.userId && refusalOf(by, 'oversee') !== undefined)) {
       throw new CaissonError('USER_NOT_FOUND', `There is no user ${'userId' in of ? of.userId : of.user}.`);
     }
     return { account: userAccount(user.id), name: user.name };
@@ -106,8 +105,4 @@ export class QuotaDesk {
     const { identities } = this.#options;
     return 'userId' in of ? await identities.findUser(of.userId) : await identities.findUserByName(of.user);
   }
-}
-
-function requireAdmin(by: Principal): void {
-  if (by.role !== 'admin') throw new CaissonError('FORBIDDEN', 'Only administrators change plans and users.');
 }

@@ -18,7 +18,8 @@ export function createAgentStore(access: StorageAccess): AgentStore {
 
     findAgent: async (id) => await agents.find(access.db, id),
     findAgentByName: async (ownerId, name) => await agents.findByName(access.db, ownerId, name),
-    listAgents: async (ownerId, page) => await agents.list(access.db, ownerId, page),
+    listAgents: async (filter, page) => await agents.list(access.db, filter, page),
+    listOwnAgents: async (ownerId) => await agents.listOwn(access.db, ownerId),
     countAgents: async (ownerId) => await agents.count(access.db, ownerId),
     listAgentsUp: async (ownerId) => await agents.listUp(access.db, ownerId),
     countHistoryBytes: async (ownerId) => await agents.historyBytes(access.db, ownerId),

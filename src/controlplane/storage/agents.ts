@@ -1,13 +1,16 @@
 import type { Kysely, Selectable } from 'kysely';
 import type { Agent, SandboxStatus } from '../../agents/agent.ts';
-import type { Page, PageRequest } from '../../agents/ports.ts';
+import type { AgentFilter, Page, PageRequest } from '../../agents/ports.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import type { AgentId, UserId } from '../../kernel/ids.ts';
 import { compiledQuery } from './compiled-query.ts';
 import type { AgentsTable, Database } from './database.ts';
 import { fromJson, toJson } from './json-text.ts';
 import { nextOrdinal } from './ordinals.ts';
-import { startPage, toPage } from './pages.ts';
+import { type PageStart, startPage, toPage } from './pages.ts';
+import * as shares from './shares.ts';
+
+type AgentRow = Selectable<AgentsTable>;
 
 const byId = compiledQuery<{ id: AgentId }, Selectable<AgentsTable>>((db, value) =>
   db.selectFrom('agents').selectAll().where('id', '=', value('id')),
@@ -28,11 +31,63 @@ export async function findByName(db: Kysely<Database>, ownerId: UserId, name: st
   return row && toAgent(row);
 }
 
-export async function list(db: Kysely<Database>, ownerId: UserId | null, page: PageRequest): Promise<Page<Agent>> {
+export async function list(
+  db: Kysely<Database>,
+  { visibleTo, among }: AgentFilter,
+  page: PageRequest,
+): Promise<Page<Agent>> {
   const start = startPage('agents', page);
+  if (among !== null) return toPage('agents', start, await listAmong(db, { visibleTo, among }, start), toAgent);
   const all = db.selectFrom('agents').selectAll().where('ordinal', '<', start.before);
-  const wanted = ownerId === null ? all : all.where('owner_id', '=', ownerId);
-  return toPage('agents', start, await wanted.orderBy('ordinal', 'desc').limit(start.rows).execute(), toAgent);
+  const wanted = visibleTo === null ? all : all.where('owner_id', '=', visibleTo);
+  const own = await wanted.orderBy('ordinal', 'desc').limit(start.rows).execute();
+  const shared = visibleTo === null ? [] : await listShared(db, visibleTo, start);
+  return toPage('agents', start, newestFirst([...own, ...shared], start), toAgent);
+}
+
+/** Of those that are shared with a user. */
+async function listShared(db: Kysely<Database>, userId: UserId, { before, rows }: PageStart): Promise<AgentRow[]> {
+  return await db
+    .selectFrom('agent_shares')
+    .innerJoin('agents', 'agents.id', 'agent_shares.agent_id')
+    .selectAll('agents')
+    .where('agent_shares.user_id', '=', userId)
+    .where('agent_shares.agent_ordinal', '<', before)
+    .orderBy('agent_shares.agent_ordinal', 'desc')
+    .limit(rows)
+    .execute();
+}
+
+/** They are few: they are read whole. */
+async function listAmong(
+  db: Kysely<Database>,
+  { visibleTo, among }: { readonly visibleTo: UserId | null; readonly among: readonly AgentId[] },
+  start: PageStart,
+): Promise<AgentRow[]> {
+  const named = await db.selectFrom('agents').selectAll().where('id', 'in', among).execute();
+  const seen: AgentRow[] = [];
+  for (const row of named) {
+    const isSeen = visibleTo === null || row.owner_id === visibleTo;
+    if (isSeen || (await shares.find(db, row.id, visibleTo)) !== undefined) seen.push(row);
+  }
+  return newestFirst(seen, start);
+}
+
+function newestFirst(rows: readonly AgentRow[], start: PageStart): AgentRow[] {
+  return rows
+    .filter(({ ordinal }) => ordinal < start.before)
+    .toSorted((one, other) => other.ordinal - one.ordinal)
+    .slice(0, start.rows);
+}
+
+export async function listOwn(db: Kysely<Database>, ownerId: UserId): Promise<readonly Agent[]> {
+  const rows = await db
+    .selectFrom('agents')
+    .selectAll()
+    .where('owner_id', '=', ownerId)
+    .orderBy('ordinal', 'desc')
+    .execute();
+  return rows.map(toAgent);
 }
 
 export async function count(db: Kysely<Database>, ownerId: UserId): Promise<number> {

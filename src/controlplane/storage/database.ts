@@ -20,6 +20,8 @@ import type { PermissionOption, ToolContent } from '../../wire/contract/harness-
 import type { SessionOffer } from '../../wire/contract/session-offer.ts';
 import type { TurnUsage } from '../../wire/contract/turn.ts';
 import type { Role } from '../auth/identity.ts';
+import type { Scope } from '../auth/needs.ts';
+import type { ShareRole } from '../auth/sharing.ts';
 import type { ModelUsage } from '../model-gateway/model-usage.ts';
 import type { EgressMode, RuleEffect, RuleSubject } from '../egress/policy/policy.ts';
 import type { EgressOutcome } from '../egress/ports.ts';
@@ -157,6 +159,24 @@ export interface UsersTable {
   readonly name: string;
   readonly role: Role;
   readonly created_at: number;
+  readonly disabled_at: number | null;
+}
+
+interface InvitationsTable {
+  readonly user_id: UserId;
+  readonly secret_hash: string;
+  readonly created_at: number;
+  readonly expires_at: number;
+}
+
+export interface AgentSharesTable extends Ordered {
+  readonly agent_id: AgentId;
+  readonly user_id: UserId;
+  readonly role: ShareRole;
+  readonly created_by: UserId;
+  readonly created_at: number;
+  /** That of the agent, which never changes: listings of what is shared go by it. */
+  readonly agent_ordinal: number;
 }
 
 interface ApiKeysTable extends Ordered {
@@ -168,6 +188,11 @@ interface ApiKeysTable extends Ordered {
   readonly created_at: number;
   readonly last_used_at: number | null;
   readonly revoked_at: number | null;
+  /** Null: all, as with the agents. */
+  readonly scopes: JsonText<readonly Scope[]> | null;
+  readonly agents: JsonText<readonly AgentId[]> | null;
+  readonly may_issue: Flag;
+  readonly expires_at: number | null;
 }
 
 export interface PreviewsTable extends Ordered {
@@ -326,6 +351,8 @@ export interface Database {
   idempotency_keys: IdempotencyKeysTable;
   users: UsersTable;
   api_keys: ApiKeysTable;
+  invitations: InvitationsTable;
+  agent_shares: AgentSharesTable;
   previews: PreviewsTable;
   quota_plans: QuotaPlansTable;
   quota_policies: QuotaPoliciesTable;

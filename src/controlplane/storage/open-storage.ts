@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { AgentStore } from '../../agents/ports.ts';
 import type { CaissonError } from '../../kernel/errors.ts';
 import type { IdentityStore } from '../auth/identity.ts';
+import type { ShareStore } from '../auth/sharing.ts';
 import type { ModelCallers } from '../model-gateway/callers.ts';
 import type { ModelUsageStore } from '../model-gateway/model-usage.ts';
 import type { EgressLogStore } from '../egress/log/egress-log.ts';
@@ -18,6 +19,7 @@ import { createLedgerStore } from './ledger-store.ts';
 import { createModelCallers } from './model-callers.ts';
 import { createModelUsageStore } from './model-usage-store.ts';
 import { createPreviewStore } from './preview-store.ts';
+import { createShareStore } from './share-store.ts';
 import { createQuotaStore } from './quota-store.ts';
 import { takeInstanceLock } from './instance-lock.ts';
 import { openSqlite } from './open-sqlite.ts';
@@ -27,6 +29,7 @@ import { StorageAccess } from './storage-access.ts';
 export interface Storage {
   readonly agents: AgentStore;
   readonly identities: IdentityStore;
+  readonly shares: ShareStore;
   readonly previews: PreviewStore;
   readonly ledger: LedgerStore;
   readonly quotas: QuotaStore;
@@ -34,7 +37,7 @@ export interface Storage {
   readonly modelCallers: ModelCallers;
   readonly egressPolicies: EgressPolicyStore;
   readonly egressLog: EgressLogStore;
-  /** As that of `agents`, for both stores. */
+  /** As that of `agents`, for all stores. */
   flushed(): Promise<void>;
   /** Resolves, never rejects, when the disk has failed for good: only a new start can tell what it holds. */
   readonly failed: Promise<CaissonError>;
@@ -61,6 +64,7 @@ export async function openStorage(directory: string): Promise<Storage> {
   return {
     agents: createAgentStore(access),
     identities: createIdentityStore(access),
+    shares: createShareStore(access),
     previews: createPreviewStore(access),
     ledger: createLedgerStore(access),
     quotas: createQuotaStore(access),

@@ -9,7 +9,8 @@ type OrderedTable =
   | 'api_keys'
   | 'previews'
   | 'egress_rules'
-  | 'egress_log';
+  | 'egress_log'
+  | 'agent_shares';
 
 /** The next `ordinal` of a table, for a row that is being inserted. */
 export function nextOrdinal(table: OrderedTable): RawBuilder<number> {

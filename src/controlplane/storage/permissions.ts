@@ -70,11 +70,20 @@ export async function listPending(
   let wanted = pending;
   if ('agentId' in of) {
     wanted = pending.where('agent_id', '=', of.agentId);
-  } else if (of.ownerId !== null) {
-    const { ownerId } = of;
-    wanted = pending.where('agent_id', 'in', (eb) =>
-      eb.selectFrom('agents').select('agents.id').where('owner_id', '=', ownerId),
-    );
+  } else {
+    const { visibleTo, among } = of;
+    if (among !== null) wanted = wanted.where('agent_id', 'in', among);
+    if (visibleTo !== null) {
+      wanted = wanted.where('agent_id', 'in', (eb) =>
+        eb
+          .selectFrom('agents')
+          .select('agents.id')
+          .where('owner_id', '=', visibleTo)
+          .unionAll(
+            eb.selectFrom('agent_shares').select('agent_shares.agent_id as id').where('user_id', '=', visibleTo),
+          ),
+      );
+    }
   }
   const oldest = wanted.orderBy('ordinal').limit(start.rows);
   const size = sql<number>`${bytesOf('input')} + ${bytesOf('content')} + ${bytesOf('options')}`;

@@ -11,6 +11,7 @@ import {
   attachUpMessageSchema,
   attachWindows,
 } from '../api/schemas/process-socket.ts';
+import { routeNeeds } from '../http/route-needs.ts';
 import type { WebSocketRoute } from '../http/web-sockets.ts';
 import { ByteCredit } from './byte-credit.ts';
 import { InputRelay } from './input-relay.ts';
@@ -28,11 +29,12 @@ const startTimeoutMs = 30_000;
 export function processSocketRoute(workspaces: Workspaces): WebSocketRoute {
   return {
     path: '/v1/agents/:agentId/processes/attach',
-    async accept({ principal, params, signal }) {
+    needs: routeNeeds['WS /v1/agents/:agentId/processes/attach'],
+    async accept({ demand, params, signal }) {
       const agentId = agentIdSchema.safeParse(params['agentId']);
       if (!agentId.success) throw new CaissonError('BAD_REQUEST', 'The address names no agent.');
       try {
-        const guest = await workspaces.open(principal, agentId.data, signal);
+        const guest = await workspaces.open(demand, agentId.data, signal);
         return (socket) => void new ProcessSocket(socket, guest, signal).serve();
       } catch (thrown) {
         const error = toCaissonError(thrown);

@@ -8,6 +8,8 @@ import {
   terminalUpMessageSchema,
 } from '../../wire/contract/terminals.ts';
 import type { TerminalChannel } from '../../wire/terminals-client.ts';
+import { isAtLeast } from '../auth/needs.ts';
+import { routeNeeds } from '../http/route-needs.ts';
 import type { WebSocketRoute } from '../http/web-sockets.ts';
 import type { Workspaces } from './workspaces.ts';
 
@@ -20,22 +22,26 @@ const querySchema = attachRequestSchema.omit({ name: true });
 export function terminalSocketRoute(workspaces: Workspaces): WebSocketRoute {
   return {
     path: '/v1/agents/:agentId/terminals/:terminalId',
-    async accept({ principal, params, query, signal }) {
+    needs: routeNeeds['WS /v1/agents/:agentId/terminals/:terminalId'],
+    async accept({ demand, params, query, signal }) {
       const [agentId, terminalId, request] = [
         agentIdSchema.safeParse(params['agentId']),
         terminalIdSchema.safeParse(params['terminalId']),
         querySchema.safeParse(given(query)),
       ];
       if (!agentId.success) throw new CaissonError('BAD_REQUEST', 'The address names no agent.');
-      const guest = await workspaces.running(principal, agentId.data, signal);
+      const { guest, level } = await workspaces.reach(demand, agentId.data, signal);
+      const mayDrive = isAtLeast(level, 'use');
       if (!terminalId.success) throw new CaissonError('BAD_REQUEST', 'The address names no terminal.');
       if (!request.success) {
         throw new CaissonError('BAD_REQUEST', `The query is not valid: ${request.error.issues[0]?.message ?? ''}.`);
       }
-      const { userName: name } = principal;
+      if (!mayDrive && request.data.as === 'driver') return (socket) => refuse(socket, mayOnlyObserve());
+      const { userName: name } = demand.principal;
+      const as = mayDrive ? request.data.as : 'observer';
       try {
-        const channel = await guest.terminals.attach(terminalId.data, { ...request.data, name }, signal);
-        return (socket) => bridge(socket, channel);
+        const channel = await guest.terminals.attach(terminalId.data, { ...request.data, as, name }, signal);
+        return (socket) => bridge(socket, channel, mayDrive);
       } catch (thrown) {
         const error = toCaissonError(thrown);
         if (signal.aborted || error.code === 'INTERNAL') throw thrown;
@@ -58,7 +64,7 @@ function given(query: URLSearchParams): Record<string, unknown> {
 }
 
 /** Joins the two until either ends. Each way, who sends waits for who reads. */
-function bridge(socket: WebSocket, channel: TerminalChannel): void {
+function bridge(socket: WebSocket, channel: TerminalChannel, mayDrive: boolean): void {
   let isFull = false;
   const sent = (): void => {
     if (!isFull || socket.bufferedAmount > mostUnsentBytes / 2) return;
@@ -76,7 +82,7 @@ function bridge(socket: WebSocket, channel: TerminalChannel): void {
 
   socket.on('message', (data, isBinary) => {
     try {
-      if (!take(channel, data, isBinary)) socket.pause();
+      if (!take({ channel, mayDrive }, data, isBinary)) socket.pause();
     } catch (thrown) {
       tell({ type: 'ended', error: toCaissonError(thrown).toJSON() });
       socket.close(1008, 'bad message');
@@ -95,16 +101,28 @@ function bridge(socket: WebSocket, channel: TerminalChannel): void {
   });
 }
 
+interface Attached {
+  readonly channel: TerminalChannel;
+  /** Whether its caller may do more than watch. */
+  readonly mayDrive: boolean;
+}
+
 /** False when the guest takes no more for now. */
-function take(channel: TerminalChannel, data: RawData, isBinary: boolean): boolean {
+function take({ channel, mayDrive }: Attached, data: RawData, isBinary: boolean): boolean {
   if (!Buffer.isBuffer(data)) throw new CaissonError('INTERNAL', 'A message came in parts.');
+  if (isBinary && !mayDrive) throw mayOnlyObserve();
   if (isBinary) {
     if (data.length <= terminalBounds.inputChunkBytes) return channel.sendInput(data);
     throw new CaissonError('BODY_TOO_LARGE', `Input exceeds ${terminalBounds.inputChunkBytes} bytes in one message.`);
   }
   if (data.length > terminalBounds.controlBytes) throw new CaissonError('BODY_TOO_LARGE', 'The message is too large.');
   const message = terminalUpMessageSchema.safeParse(parseJson(data.toString()));
-  if (message.success) return channel.send(message.data);
+  if (message.success) {
+    const { type } = message.data;
+    if (!mayDrive && type === 'give') return true; // it has nothing to give
+    if (!mayDrive && type !== 'ack') throw mayOnlyObserve();
+    return channel.send(message.data);
+  }
   throw new CaissonError('BAD_REQUEST', `The message is not valid: ${message.error.issues[0]?.message ?? ''}.`);
 }
 
@@ -114,4 +132,10 @@ function parseJson(text: string): unknown {
   } catch {
     return undefined; // no schema accepts it
   }
+}
+
+function mayOnlyObserve(): CaissonError {
+  return new CaissonError('FORBIDDEN', 'You may view this terminal, and not type in it.', {
+    hint: 'Attach as an observer. Ask the owner of the agent for more.',
+  });
 }

@@ -34,7 +34,13 @@ const gateway = createModelGateway({
   clock: systemClock,
   logger: silentLogger,
 });
-const owner = await storage.identities.insertUser({ id: newUserId(), name: 'bench', role: 'member', createdAt: 0 });
+const owner = await storage.identities.insertUser({
+  id: newUserId(),
+  name: 'bench',
+  role: 'member',
+  createdAt: 0,
+  disabledAt: null,
+});
 const server = createServer((socket) => {
   socket.pause();
   void storedAgent(storage.agents, { ownerId: owner.id }).then(async ({ agent, conversation }) => {

@@ -29,7 +29,7 @@ export function pagingBehaviours(store: () => AgentStore): void {
             await tx.insertAgent(agent);
             return agent.id;
           }),
-        page: (request) => store().listAgents(ownerId, request),
+        page: (request) => store().listAgents({ visibleTo: ownerId, among: null }, request),
         oldestFirst: false,
       };
     },
@@ -213,17 +213,20 @@ export function pagingBehaviours(store: () => AgentStore): void {
     const ownerId = newUserId();
     const [a, b, c, d] = [anAgent({ ownerId }), anAgent({ ownerId }), anAgent({ ownerId }), anAgent({ ownerId })];
     for (const agent of [a, b, c, d]) await store().transaction((tx) => tx.insertAgent(agent));
-    const first = await store().listAgents(ownerId, { limit: 2, cursor: null });
+    const first = await store().listAgents({ visibleTo: ownerId, among: null }, { limit: 2, cursor: null });
     expect(first.items).toEqual([d, c]);
     await store().transaction((tx) => tx.deleteAgent(c.id));
-    const second = await store().listAgents(ownerId, { limit: 2, cursor: first.nextCursor });
+    const second = await store().listAgents(
+      { visibleTo: ownerId, among: null },
+      { limit: 2, cursor: first.nextCursor },
+    );
     expect(second).toEqual({ items: [b, a], nextCursor: null });
   });
 
   test('agents of everyone are listed when no owner is given', async () => {
     const agents = [anAgent(), anAgent()];
     for (const agent of agents) await store().transaction((tx) => tx.insertAgent(agent));
-    const page = await store().listAgents(null, { limit: 2, cursor: null });
+    const page = await store().listAgents({ visibleTo: null, among: null }, { limit: 2, cursor: null });
     expect(page.items).toEqual(agents.toReversed());
   });
 
@@ -249,7 +252,9 @@ export function pagingBehaviours(store: () => AgentStore): void {
     }
     await expect(store().listRuns(agent.id, null, { limit: 2, cursor: nextCursor })).rejects.toMatchObject(bad);
     for (const limit of [0, -1, 1.5, 201, Number.NaN]) {
-      await expect(store().listAgents(null, { limit, cursor: null })).rejects.toMatchObject(bad);
+      await expect(store().listAgents({ visibleTo: null, among: null }, { limit, cursor: null })).rejects.toMatchObject(
+        bad,
+      );
     }
   });
 }

@@ -47,8 +47,8 @@ export function permissionBehaviours(store: () => AgentStore): void {
     const page = { limit: 200, cursor: null };
     const list = async (filter: PermissionFilter) => (await store().listPendingPermissions(filter, page)).items;
     expect(await list({ agentId: one.agent.id })).toEqual([all[0], all[3]]);
-    expect(await list({ ownerId: one.agent.ownerId })).toEqual([all[0], all[1], all[3]]);
-    const everyone = await list({ ownerId: null });
+    expect(await list({ visibleTo: one.agent.ownerId, among: null })).toEqual([all[0], all[1], all[3]]);
+    const everyone = await list({ visibleTo: null, among: null });
     expect(everyone.filter(({ id }) => [done, ...all].some((permission) => permission.id === id))).toEqual(all);
   });
 

@@ -1,376 +1,254 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import {
-  newAgentId,
-  newConversationId,
-  newEgressRequestId,
-  newKeyId,
-  newPermissionId,
-  newPreviewId,
-  newProcessId,
-  newRunId,
-  newTerminalId,
-  type AgentId,
-  type ConversationId,
-} from '../../../src/kernel/ids.ts';
-import { until } from '../../until.ts';
-import { procedureTypes } from '../procedure-types.ts';
-import { type RunningServer, startServer } from '../running-server.ts';
+import { type Standing, standings, type Verdict, verdictOf } from '../../../scripts/docs/verdicts.ts';
+import { type Need, type Scope, scopes } from '../../../src/controlplane/auth/needs.ts';
+import { agentIdSchema, newAgentId } from '../../../src/kernel/ids.ts';
+import { keylessPaths } from '../../../src/controlplane/http/trpc-route.ts';
+import { procedureNeeds, procedureTypes } from '../procedure-types.ts';
+import { type AccessFixture, ask, openAccess, type Outcome } from './access-fixture.ts';
+import { accessRows, type Ids, idsOfNobody, type Row } from './access-rows.ts';
 
-/** Ids of things: either alice's, or of nobody. */
-interface Ids {
-  readonly agentId: string;
-  readonly conversationId: string;
-  readonly runId: string;
-  readonly permissionId: string;
-  readonly keyId: string;
-  readonly previewId: string;
-  readonly egressRequestId: string;
+let fixture: AccessFixture;
+/** Of the owner. Nobody here may change them. */
+let theirs: Ids;
+beforeAll(async () => {
+  fixture = await openAccess();
+  theirs = await fixture.makeThings();
+});
+afterAll(() => fixture[Symbol.asyncDispose]());
+
+const who = Object.keys(standings) as Standing[];
+
+/** The whole of what may be done, by hand: what `needs.ts` makes of it must be this. */
+test.each<[Need, Record<Standing, Verdict>]>([
+  ['nothing', all('yes')],
+  ['self', all('yes')],
+  ['list', { ...all('yes'), auditor: 'FORBIDDEN' }],
+  ['view', { ...all('yes'), stranger: 'NOT_FOUND', auditor: 'FORBIDDEN' }],
+  ['use', { ...all('yes'), viewer: 'FORBIDDEN', stranger: 'NOT_FOUND', auditor: 'FORBIDDEN' }],
+  ['own', { ...all('FORBIDDEN'), admin: 'yes', owner: 'yes', stranger: 'NOT_FOUND' }],
+  ['create', { ...all('yes'), auditor: 'FORBIDDEN' }],
+  ['oversee', { ...all('FORBIDDEN'), admin: 'yes', auditor: 'yes' }],
+  ['administer', { ...all('FORBIDDEN'), admin: 'yes' }],
+  ['appoint', { ...all('FORBIDDEN'), admin: 'yes' }],
+])('what needs "%s" is for whom it is meant for', (need, expected) => {
+  expect(Object.fromEntries(who.map((standing) => [standing, verdictOf(need, standing)]))).toEqual(expected);
+});
+
+function all(verdict: Verdict): Record<Standing, Verdict> {
+  return {
+    admin: verdict,
+    owner: verdict,
+    editor: verdict,
+    viewer: verdict,
+    stranger: verdict,
+    auditor: verdict,
+  };
 }
 
-interface Entry {
-  /** With ids that are not the caller's. */
-  readonly input: (ids: Ids) => object;
-  readonly refusedWith: string;
-  /** Whether it asks the sandbox, which here has no inside: what the owner is told then. */
-  readonly insideRefusedWith?: string;
-}
+test('every procedure says what it needs, and has a row', () => {
+  const paths = [...procedureTypes.keys()].toSorted();
+  expect(paths.filter((path) => procedureNeeds.get(path) === undefined)).toEqual([]);
+  expect(Object.keys(accessRows).toSorted()).toEqual(paths);
+});
 
-/** Of nobody: whose agent it is decides. */
-const terminal = { terminalId: newTerminalId() };
+test('a body is read without a key only of what needs none, and only where it is small', async () => {
+  const keyless = [...procedureNeeds].filter(([, need]) => need === 'nothing').map(([path]) => path);
+  expect([...keylessPaths].toSorted()).toEqual(keyless.toSorted());
+  const large = await fixture.server.mutate(null, 'users.accept', { invitation: 'x'.repeat(4_096) });
+  expect([large.status, large.error?.code]).toEqual([401, 'UNAUTHORIZED']);
+  const batch = await fixture.server.mutate(null, 'users.accept,agents.create?batch=1', {});
+  expect([batch.status, batch.error?.code]).toEqual([401, 'UNAUTHORIZED']);
+});
 
-/**
- * Every procedure: how it is asked about someone else's things and what it must answer; or why it cannot be asked that.
- * A procedure without a row fails the test below.
- */
-const matrix: Readonly<Record<string, Entry | string>> = {
-  'agents.create': 'names no id',
-  'agents.list': 'lists the own ones only, as tested with the procedures',
-  'agents.get': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
-  'agents.status': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
-  'agents.history': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
-  'agents.sendMessage': {
-    input: ({ agentId, conversationId }) => ({ agentId, conversationId, message: 'hi' }),
-    refusedWith: 'AGENT_NOT_FOUND',
-  },
-  'agents.delete': 'leaves alone what is not of the caller, as tested with the procedures',
-  'conversations.open': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
-  'conversations.list': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
-  'conversations.get': { input: ({ conversationId }) => ({ conversationId }), refusedWith: 'CONVERSATION_NOT_FOUND' },
-  'conversations.configure': {
-    input: ({ conversationId }) => ({ conversationId, mode: 'plan' }),
-    refusedWith: 'CONVERSATION_NOT_FOUND',
-  },
-  'conversations.close': { input: ({ conversationId }) => ({ conversationId }), refusedWith: 'CONVERSATION_NOT_FOUND' },
-  'runs.start': {
-    input: ({ conversationId }) => ({ conversationId, message: 'hi' }),
-    refusedWith: 'CONVERSATION_NOT_FOUND',
-  },
-  'runs.wait': { input: ({ runId }) => ({ runId, timeoutMs: 0 }), refusedWith: 'RUN_NOT_FOUND' },
-  'runs.get': { input: ({ runId }) => ({ runId }), refusedWith: 'RUN_NOT_FOUND' },
-  'runs.list': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
-  'runs.cancel': { input: ({ runId }) => ({ runId }), refusedWith: 'RUN_NOT_FOUND' },
-  'events.subscribe': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
-  'events.read': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
-  'changes.status': {
-    input: ({ agentId }) => ({ agentId, since: 'commit' }),
-    refusedWith: 'AGENT_NOT_FOUND',
-    insideRefusedWith: 'SANDBOX_START_FAILED',
-  },
-  'changes.diff': {
-    input: ({ agentId }) => ({ agentId, since: 'commit' }),
-    refusedWith: 'AGENT_NOT_FOUND',
-    insideRefusedWith: 'SANDBOX_START_FAILED',
-  },
-  'changes.checkpoints': {
-    input: ({ agentId }) => ({ agentId }),
-    refusedWith: 'AGENT_NOT_FOUND',
-    insideRefusedWith: 'SANDBOX_START_FAILED',
-  },
-  'changes.restore': { input: ({ runId }) => ({ runId }), refusedWith: 'RUN_NOT_FOUND' },
-  'files.list': {
-    input: ({ agentId }) => ({ agentId, path: '' }),
-    refusedWith: 'AGENT_NOT_FOUND',
-    insideRefusedWith: 'SANDBOX_START_FAILED',
-  },
-  'files.stat': {
-    input: ({ agentId }) => ({ agentId, path: 'a' }),
-    refusedWith: 'AGENT_NOT_FOUND',
-    insideRefusedWith: 'SANDBOX_START_FAILED',
-  },
-  'files.read': {
-    input: ({ agentId }) => ({ agentId, path: 'a' }),
-    refusedWith: 'AGENT_NOT_FOUND',
-    insideRefusedWith: 'SANDBOX_START_FAILED',
-  },
-  'files.write': { input: ({ agentId }) => ({ agentId, path: 'a', content: '' }), refusedWith: 'AGENT_NOT_FOUND' },
-  'files.mkdir': { input: ({ agentId }) => ({ agentId, path: 'a' }), refusedWith: 'AGENT_NOT_FOUND' },
-  'files.move': { input: ({ agentId }) => ({ agentId, from: 'a', to: 'b' }), refusedWith: 'AGENT_NOT_FOUND' },
-  'files.copy': { input: ({ agentId }) => ({ agentId, from: 'a', to: 'b' }), refusedWith: 'AGENT_NOT_FOUND' },
-  'files.remove': { input: ({ agentId }) => ({ agentId, path: 'a' }), refusedWith: 'AGENT_NOT_FOUND' },
-  'files.search': { input: ({ agentId }) => ({ agentId, query: 'a' }), refusedWith: 'AGENT_NOT_FOUND' },
-  'files.watch': { input: ({ agentId }) => ({ agentId, path: '' }), refusedWith: 'AGENT_NOT_FOUND' },
-  'permissions.list': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
-  'permissions.respond': {
-    input: ({ permissionId }) => ({ permissionId, optionId: 'allow_once' }),
-    refusedWith: 'PERMISSION_NOT_FOUND',
-  },
-  'processes.exec': {
-    input: ({ agentId }) => ({ agentId, command: ['true'] }),
-    refusedWith: 'AGENT_NOT_FOUND',
-  },
-  'processes.start': {
-    input: ({ agentId }) => ({ agentId, command: ['true'] }),
-    refusedWith: 'AGENT_NOT_FOUND',
-  },
-  'processes.list': {
-    input: ({ agentId }) => ({ agentId }),
-    refusedWith: 'AGENT_NOT_FOUND',
-    insideRefusedWith: 'SANDBOX_NOT_RUNNING',
-  },
-  'processes.get': {
-    input: ({ agentId }) => ({ agentId, processId: newProcessId() }),
-    refusedWith: 'AGENT_NOT_FOUND',
-    insideRefusedWith: 'SANDBOX_NOT_RUNNING',
-  },
-  'processes.write': {
-    input: ({ agentId }) => ({ agentId, processId: newProcessId() }),
-    refusedWith: 'AGENT_NOT_FOUND',
-  },
-  'processes.signal': {
-    input: ({ agentId }) => ({ agentId, pid: 2, signal: 'SIGTERM' }),
-    refusedWith: 'AGENT_NOT_FOUND',
-  },
-  'processes.kill': { input: ({ agentId }) => ({ agentId, pid: 2 }), refusedWith: 'AGENT_NOT_FOUND' },
-  'processes.wait': {
-    input: ({ agentId }) => ({ agentId, processId: newProcessId() }),
-    refusedWith: 'AGENT_NOT_FOUND',
-    insideRefusedWith: 'SANDBOX_NOT_RUNNING',
-  },
-  'processes.logs': {
-    input: ({ agentId }) => ({ agentId, processId: newProcessId() }),
-    refusedWith: 'AGENT_NOT_FOUND',
-  },
-  'terminals.open': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
-  'terminals.list': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
-  'terminals.get': 'needs a terminal: as tested in tests/client/terminals.test.ts',
-  'terminals.resize': {
-    input: ({ agentId }) => ({ agentId, ...terminal, cols: 80, rows: 24 }),
-    refusedWith: 'AGENT_NOT_FOUND',
-  },
-  'terminals.close': { input: ({ agentId }) => ({ agentId, ...terminal }), refusedWith: 'AGENT_NOT_FOUND' },
-  'ports.list': {
-    input: ({ agentId }) => ({ agentId }),
-    refusedWith: 'AGENT_NOT_FOUND',
-    insideRefusedWith: 'SANDBOX_NOT_RUNNING',
-  },
-  'previews.create': { input: ({ agentId }) => ({ agentId, port: 3000 }), refusedWith: 'AGENT_NOT_FOUND' },
-  'previews.list': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
-  'previews.get': { input: ({ previewId }) => ({ previewId }), refusedWith: 'PREVIEW_NOT_FOUND' },
-  'previews.revoke': { input: ({ previewId }) => ({ previewId }), refusedWith: 'PREVIEW_NOT_FOUND' },
-  'usage.totals': {
-    input: ({ agentId }) => ({ agentId, from: '2026-01-01', to: '2026-01-31' }),
-    refusedWith: 'AGENT_NOT_FOUND',
-  },
-  'usage.calls': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
-  'egress.policy.get': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
-  'egress.policy.set': { input: ({ agentId }) => ({ agentId, mode: 'open' }), refusedWith: 'AGENT_NOT_FOUND' },
-  'egress.policy.test': {
-    input: ({ agentId }) => ({ agentId, host: 'example.com' }),
-    refusedWith: 'AGENT_NOT_FOUND',
-  },
-  'egress.policy.presets': 'names no id',
-  'egress.pending': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
-  'egress.decide': {
-    input: ({ egressRequestId: requestId }) => ({ requestId, answer: 'once' }),
-    refusedWith: 'EGRESS_REQUEST_NOT_FOUND',
-  },
-  'egress.log': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
-  'egress.usage': { input: ({ agentId }) => ({ agentId }), refusedWith: 'AGENT_NOT_FOUND' },
-  'keys.create': 'for administrators only, as tested below',
-  'keys.list': 'lists the own ones only, as tested below',
-  'keys.revoke': { input: ({ keyId }) => ({ keyId }), refusedWith: 'KEY_NOT_FOUND' },
-  'quotas.get': { input: ({ agentId }) => ({ of: { agentId } }), refusedWith: 'AGENT_NOT_FOUND' },
-  'quotas.set': {
-    input: ({ conversationId }) => ({ of: { conversationId }, version: 0, limits: { tokens: 1 } }),
-    refusedWith: 'CONVERSATION_NOT_FOUND',
-  },
-  'quotas.plans': 'for administrators only, as tested with the quotas',
-  'quotas.setPlan': 'for administrators only, as tested with the quotas',
-  'quotas.removePlan': 'for administrators only, as tested with the quotas',
-  'usage.me': 'names no id',
-  'system.health': 'names no id, and needs no key',
-  'system.version': 'names no id',
-  'system.sandboxes': 'counts the own ones only, as tested with the procedures',
+/** Where a list of one's own decides, and not a standing. */
+const exceptions: Readonly<Record<string, Partial<Record<Standing, Verdict>>>> = {
+  // Of a key that is of none of them. Auditors may see it.
+  'keys.revoke': { ...all('NOT_FOUND'), admin: 'yes', auditor: 'FORBIDDEN' },
+  // It says that there was nothing to delete.
+  'agents.delete': { stranger: 'yes' },
+  // Numbers, of everyone.
+  'usage.totals': { auditor: 'yes' },
+  'egress.usage': { auditor: 'yes' },
 };
 
-let server: RunningServer;
-let alices: Ids;
-beforeAll(async () => {
-  server = await startServer();
-  alices = await makeThings();
-});
-afterAll(async () => {
-  await server[Symbol.asyncDispose]();
+const noRow: Row = { input: () => ({}) };
+/** What is asked there about an agent, by procedures that can be asked about more. */
+const asked: Readonly<Record<string, Need>> = {
+  'quotas.get': 'view',
+  'quotas.set': 'own',
+  'usage.totals': 'view',
+  'egress.policy.get': 'view',
+  'egress.policy.set': 'own',
+  'egress.pending': 'view',
+  'egress.usage': 'view',
+};
+const rows = [...procedureNeeds].map(([path, need]) => ({
+  path,
+  need: asked[path] ?? need,
+  row: accessRows[path] ?? noRow,
+}));
+const cells = rows.flatMap(({ path, need, row }) =>
+  who.map((standing) => ({
+    path,
+    standing,
+    row,
+    verdict: exceptions[path]?.[standing] ?? verdictOf(need, standing),
+  })),
+);
+
+describe('the matrix', () => {
+  test.each(cells)('$path by $standing: $verdict', async ({ path, standing, row, verdict }) => {
+    const { server, callers, makeThings } = fixture;
+    const things = verdict === 'yes' ? await makeThings() : theirs;
+    const outcome = await ask(server, callers[standing], path, row.input(things));
+    if (verdict === 'FORBIDDEN') expect(outcome).toMatchObject({ status: 403, error: { code: 'FORBIDDEN' } });
+    else if (verdict === 'NOT_FOUND') expect(outcome.status).toBe(404);
+    else expect(outcome.error?.code).toBe(endOf(row, standing));
+  });
+
+  test('what was refused has changed nothing', async () => {
+    const { server, callers } = fixture;
+    const { agentId, runId, permissionId, egressRequestId, keyId, userId } = theirs;
+    const { data } = await server.query(callers.owner, 'agents.status', { agentId });
+    expect(data).toMatchObject({
+      agent: { deleting: false },
+      conversations: [{ status: 'open', mode: null }],
+      activeRuns: [{ id: runId, state: 'awaiting_permission', cancelRequested: false }],
+      pendingPermissions: [{ id: permissionId }],
+    });
+    const shares = await server.query(callers.owner, 'agents.shares', { agentId });
+    expect(shares.data).toMatchObject({ items: [{ user: { name: 'editor' } }, { user: { name: 'viewer' } }] });
+    const policy = await server.query(callers.owner, 'egress.policy.get', { agentId });
+    expect(policy.data).toMatchObject({ mode: 'ask', version: 1 });
+    expect(server.egressPolicy.pending().map(({ id }) => id)).toContain(egressRequestId);
+    const previews = await server.query(callers.owner, 'previews.list', { agentId });
+    expect(previews.data).toMatchObject({ items: [{ state: 'active' }] });
+    expect((await server.query(callers.admin, 'users.get', { userId })).data).toMatchObject({ state: 'active' });
+    const { items } = (await server.query(callers.admin, 'keys.list')).data as { items: { id: string }[] };
+    expect(items.find(({ id }) => id === keyId)).toMatchObject({ revokedAt: null });
+  });
 });
 
-/** One of everything, with a run under way that asks for permission. */
-async function makeThings(): Promise<Ids> {
-  const made = await server.mutate(server.alice, 'agents.create', { name: 'hers', wait: true });
-  const { id: agentId } = made.data as { id: AgentId };
-  const opened = await server.mutate(server.alice, 'conversations.open', { agentId });
-  const { id: conversationId } = opened.data as { id: ConversationId };
-  await server.mutate(server.alice, 'runs.start', { conversationId, message: 'push' });
-  const guest = server.sandboxes.currentGuest(agentId);
-  const runId = await until('the turn', () => guest?.turns.keys().next().value);
-  const permissionId = newPermissionId();
-  const options = [{ optionId: 'allow_once', name: 'Allow', kind: 'allow_once' as const }];
-  const shown = {
-    toolCallId: 't',
-    title: 'git push',
-    kind: 'execute',
-    content: [],
-    options,
-    expiresAt: Date.now() + 600_000,
-  };
-  await guest?.say(
-    { type: 'turn.started', runId, conversationId },
-    { type: 'event', conversationId, runId, event: { type: 'permission.requested', permissionId, ...shown } },
-  );
-  const { data: preview } = await server.mutate(server.alice, 'previews.create', { agentId, port: 3000 });
-  const { id: previewId } = preview as { id: string };
-  await server.mutate(server.alice, 'egress.policy.set', { agentId, mode: 'ask' });
-  void server.egressPolicy.decide(agentId, { host: 'example.com', port: 443 }, new AbortController().signal);
-  const { id: egressRequestId } = await until('the question', () => server.egressPolicy.pending()[0]);
-  const { keyId } = server.alice.principal;
-  return { agentId, conversationId, runId, permissionId, keyId, previewId, egressRequestId };
+/** How it ends for one who may: well, but for what needs a sandbox with an inside. */
+function endOf({ inside, endsWith }: Row, standing: Standing): string | undefined {
+  if (inside === undefined) return endsWith;
+  return inside === 'open' && standing !== 'viewer' ? 'SANDBOX_START_FAILED' : 'SANDBOX_NOT_RUNNING';
 }
 
-async function refusal(
-  caller: RunningServer['alice'] | null,
-  path: string,
-  input: object,
-): Promise<{ status: number; body: unknown }> {
-  switch (procedureTypes.get(path)) {
-    case 'query': {
-      const { status, error } = await server.query(caller, path, input);
-      return { status, body: error };
-    }
-    case 'mutation': {
-      const { status, error } = await server.mutate(caller, path, input);
-      return { status, body: error };
-    }
-    default: {
-      const text = await (await server.subscribe(caller, input, {}, path)).text();
-      const shape = /event: serialized-error\ndata: (.*)/.exec(text)?.[1] ?? '{}';
-      const { data } = JSON.parse(shape) as { data?: { caisson?: unknown; httpStatus?: number } };
-      return { status: data?.httpStatus ?? 0, body: data?.caisson };
-    }
-  }
-}
+const hidden = rows.flatMap(({ path, row }) => (row.notFound === undefined ? [] : [{ path, row, code: row.notFound }]));
 
-test('every procedure has a row', () => {
-  expect([...procedureTypes.keys()].toSorted()).toEqual(Object.keys(matrix).toSorted());
-});
+describe.each(hidden)('$path', ({ path, row, code }) => {
+  const askAs = async (standing: Standing | null, ids: Ids): Promise<Outcome> =>
+    await ask(fixture.server, standing && fixture.callers[standing], path, row.input(ids));
 
-const rows = Object.entries(matrix).flatMap(([path, entry]) => (typeof entry === 'string' ? [] : [{ path, ...entry }]));
-
-describe.each(rows)('$path', ({ path, input, refusedWith }) => {
   test("someone else's id reads as one that never was", async () => {
-    const nobodys: Ids = {
-      agentId: newAgentId(),
-      conversationId: newConversationId(),
-      runId: newRunId(),
-      permissionId: newPermissionId(),
-      keyId: newKeyId(),
-      previewId: newPreviewId(),
-      egressRequestId: newEgressRequestId(),
-    };
-    const hers = await refusal(server.bob, path, input(alices));
-    expect(hers).toMatchObject({ status: 404, body: { code: refusedWith } });
-    const never = await refusal(server.bob, path, input(nobodys));
-    const forget = (ids: Ids, value: unknown): unknown =>
+    const nobodys = idsOfNobody();
+    const hers = await askAs('stranger', theirs);
+    expect(hers).toMatchObject({ status: 404, error: { code } });
+    const forget = (ids: Ids, { status, error }: Outcome): unknown =>
       JSON.parse(
-        Object.values(ids).reduce<string>((text, id) => text.replaceAll(String(id), '<id>'), JSON.stringify(value)),
+        Object.values(ids).reduce<string>(
+          (text, id) => text.replaceAll(String(id), '<id>'),
+          JSON.stringify({ status, error }),
+        ),
       );
-    expect(forget(alices, hers)).toEqual(forget(nobodys, never));
+    expect(forget(theirs, hers)).toEqual(forget(nobodys, await askAs('stranger', nobodys)));
   });
 
   test('without a key nothing is told', async () => {
-    expect(await refusal(null, path, input(alices))).toMatchObject({ status: 401, body: { code: 'UNAUTHORIZED' } });
+    expect(await askAs(null, theirs)).toMatchObject({ status: 401, error: { code: 'UNAUTHORIZED' } });
   });
 
   test('an id of another kind is bad input', async () => {
     const swapped: Ids = {
-      agentId: alices.runId,
-      conversationId: alices.agentId,
-      runId: alices.keyId,
+      agentId: theirs.runId,
+      conversationId: theirs.agentId,
+      runId: theirs.keyId,
       permissionId: 'x',
-      keyId: `${alices.keyId}0`,
-      previewId: alices.agentId,
-      egressRequestId: alices.agentId,
+      keyId: `${theirs.keyId}0`,
+      previewId: theirs.agentId,
+      egressRequestId: theirs.agentId,
+      userId: theirs.keyId,
     };
-    expect(await refusal(server.alice, path, input(swapped))).toMatchObject({
-      status: 400,
-      body: { code: 'BAD_REQUEST' },
-    });
+    expect(await askAs('owner', swapped)).toMatchObject({ status: 400, error: { code: 'BAD_REQUEST' } });
   });
 });
 
-test.each(rows.filter(({ path }) => procedureTypes.get(path) === 'query'))(
-  '$path: its owner and an administrator may',
-  async ({ path, input, insideRefusedWith }) => {
-    for (const caller of [server.alice, server.admin]) {
-      const answer = await server.query(caller, path, input(alices));
-      if (insideRefusedWith === undefined) expect(answer).toMatchObject({ status: 200, error: undefined });
-      else expect(answer).toMatchObject({ error: { code: insideRefusedWith } });
-    }
-  },
-);
-
-test('none of the refusals changed anything', async () => {
-  const { data } = await server.query(server.alice, 'agents.status', { agentId: alices.agentId });
-  expect(data).toMatchObject({
-    agent: { deleting: false },
-    conversations: [{ status: 'open' }],
-    activeRuns: [{ id: alices.runId, state: 'awaiting_permission', cancelRequested: false }],
-    pendingPermissions: [{ id: alices.permissionId }],
-  });
-  expect((await server.query(server.alice, 'keys.list')).data).toMatchObject({ items: [{ revokedAt: null }] });
-  const policy = await server.query(server.alice, 'egress.policy.get', { agentId: alices.agentId });
-  expect(policy.data).toMatchObject({ mode: 'ask', version: 1 });
-  expect(server.egressPolicy.pending()).toMatchObject([{ id: alices.egressRequestId, waiting: 1 }]);
+test.each(rows.filter(({ need }) => need !== 'nothing'))('$path without a key is refused', async ({ path, row }) => {
+  expect(await ask(fixture.server, null, path, row.input(theirs))).toMatchObject({ status: 401 });
 });
 
-describe('keys', () => {
-  test('only administrators make keys', async () => {
-    const refused = await server.mutate(server.bob, 'keys.create', { user: 'bob', role: 'admin', name: 'x' });
-    expect([refused.status, refused.error?.code]).toEqual([403, 'FORBIDDEN']);
+describe('a narrowed key of the owner', () => {
+  /** What each scope lets through: by hand, as above. */
+  const passing: Readonly<Record<Scope, readonly Need[]>> = {
+    view: ['nothing', 'self', 'list', 'view'],
+    use: ['nothing', 'self', 'list', 'view', 'use'],
+    own: ['nothing', 'self', 'list', 'view', 'use', 'own', 'create'],
+    oversee: ['nothing', 'self'],
+    administer: ['nothing', 'self'],
+  };
+  const byScope = rows.flatMap(({ path, need, row }) =>
+    scopes.map((scope) => ({ path, need, row, scope, passes: passing[scope].includes(need) })),
+  );
+
+  test.each(byScope.filter(({ passes }) => !passes))('of scope $scope cannot $path', async ({ path, row, scope }) => {
+    const caller = await fixture.server.caller('owner', 'member', { scopes: [scope] });
+    const outcome = await ask(fixture.server, caller, path, row.input(theirs));
+    expect(outcome).toMatchObject({ status: 403, error: { code: 'FORBIDDEN' } });
   });
 
-  test('a new key works, is shown once, and is refused from the moment of its revocation', async () => {
-    const made = await server.mutate(server.admin, 'keys.create', { user: 'carol', name: 'laptop' });
-    const { key, secret } = made.data as { key: { id: string }; secret: string };
-    expect(key).toMatchObject({ name: 'laptop', prefix: secret.slice(0, 9), user: { name: 'carol', role: 'member' } });
-    const carol = { secret, principal: server.bob.principal };
-    expect((await server.query(carol, 'system.version')).status).toBe(200);
-    const listed = await server.query(carol, 'keys.list');
-    expect(listed.data).toMatchObject({ items: [{ id: key.id, lastUsedAt: expect.any(Number) }] });
-    expect(listed.text).not.toContain(secret);
-    expect((await server.mutate(carol, 'keys.revoke', { keyId: key.id })).data).toMatchObject({
-      revokedAt: expect.any(Number),
-    });
-    const refused = await server.query(carol, 'system.version');
-    expect([refused.status, refused.error?.code]).toEqual([401, 'UNAUTHORIZED']);
+  test.each(byScope.filter(({ passes, path }) => passes && path !== 'keys.revoke'))(
+    'of scope $scope can $path',
+    async ({ path, row, scope }) => {
+      const caller = await fixture.server.caller('owner', 'member', { scopes: [scope] });
+      const outcome = await ask(fixture.server, caller, path, row.input(await fixture.makeThings()));
+      // Who may only look starts no sandbox.
+      expect(outcome.error?.code).toBe(endOf(row, scope === 'view' ? 'viewer' : 'owner'));
+    },
+  );
+
+  test.each(hidden)('for another agent does not see $path', async ({ path, row, code }) => {
+    const { agentId } = await fixture.makeThings();
+    const caller = await fixture.server.caller('owner', 'member', { agents: [agentIdSchema.parse(agentId)] });
+    const outcome = await ask(fixture.server, caller, path, row.input(theirs));
+    expect(outcome).toMatchObject({ status: 404, error: { code } });
   });
 
-  test('a user keeps its role', async () => {
-    const refused = await server.mutate(server.admin, 'keys.create', { user: 'alice', role: 'admin', name: 'x' });
-    expect([refused.status, refused.error?.code]).toEqual([409, 'NAME_TAKEN']);
+  test.each(hidden)('for this agent can $path', async ({ path, row }) => {
+    const things = await fixture.makeThings();
+    const caller = await fixture.server.caller('owner', 'member', { agents: [agentIdSchema.parse(things.agentId)] });
+    const outcome = await ask(fixture.server, caller, path, row.input(things));
+    expect(outcome.error?.code).toBe(endOf(row, 'owner'));
   });
 
-  test('the last key of an administrator stays', async () => {
-    const refused = await server.mutate(server.admin, 'keys.revoke', { keyId: server.admin.principal.keyId });
-    expect([refused.status, refused.error?.code]).toEqual([412, 'LAST_ADMIN_KEY']);
-    expect((await server.query(server.admin, 'system.version')).status).toBe(200);
+  test('for named agents lists these, makes none, and manages no other key', async () => {
+    const { agentId } = await fixture.makeThings();
+    const { server } = fixture;
+    const agents = [agentIdSchema.parse(agentId), newAgentId(), agentIdSchema.parse(theirs.agentId)];
+    const caller = await server.caller('owner', 'member', { agents });
+    const first = await server.query(caller, 'agents.list', { limit: 1 });
+    const { items, nextCursor } = first.data as { items: { id: string }[]; nextCursor: string };
+    const second = await server.query(caller, 'agents.list', { limit: 1, cursor: nextCursor });
+    expect(items.map(({ id }) => id)).toEqual([agentId]);
+    expect(second.data).toMatchObject({ items: [{ id: theirs.agentId }], nextCursor: null });
+    const byName = await server.query(caller, 'agents.get', { name: 'theirs-1' });
+    expect(byName.data).toMatchObject({ id: theirs.agentId });
+    const other = await server.caller('owner', 'member', { agents: [newAgentId()] });
+    expect((await server.query(other, 'agents.get', { name: 'theirs-1' })).error?.code).toBe('AGENT_NOT_FOUND');
+    const permissions = await server.query(caller, 'permissions.list');
+    expect(permissions.data).toMatchObject({ items: [{ agentId: theirs.agentId }, { agentId }] });
+    expect((await server.mutate(caller, 'agents.create', { name: 'x' })).error?.code).toBe('FORBIDDEN');
+    const keys = await server.query(caller, 'keys.list');
+    expect(keys.data).toMatchObject({ items: [{ id: caller.principal.keyId }] });
+    const { keyId } = fixture.callers.owner.principal;
+    expect((await server.mutate(caller, 'keys.revoke', { keyId })).error?.code).toBe('KEY_NOT_FOUND');
+  });
+
+  test('of an administrator does not name agents that are not there', async () => {
+    const { server } = fixture;
+    const caller = await server.caller('root', 'admin', { agents: [newAgentId()] });
+    expect((await server.query(caller, 'agents.list')).data).toEqual({ items: [], nextCursor: null });
+    expect((await server.query(caller, 'permissions.list')).data).toEqual({ items: [], nextCursor: null });
+    expect((await server.query(caller, 'users.list')).error?.code).toBe('FORBIDDEN');
   });
 });

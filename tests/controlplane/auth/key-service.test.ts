@@ -9,6 +9,8 @@ import type { IdentityStore, Principal } from '../../../src/controlplane/auth/id
 import { hashKeySecret, isKeySecret, newKeySecret } from '../../../src/controlplane/auth/key-secret.ts';
 import { KeyService } from '../../../src/controlplane/auth/key-service.ts';
 import { openStorage, type Storage } from '../../../src/controlplane/storage/open-storage.ts';
+import { HandClock } from '../../acp/hand-clock.ts';
+import { fullKey } from '../principals.ts';
 import type { Clock } from '../../../src/kernel/clock.ts';
 import { newAgentId, newUserId } from '../../../src/kernel/ids.ts';
 import { silentLogger } from '../../../src/kernel/logger.ts';
@@ -138,6 +140,37 @@ describe('authentication', () => {
   });
 });
 
+describe('a key that expires', () => {
+  test('is refused from then on, and what listens is told once, also when nobody asks', async () => {
+    const hand = new HandClock();
+    const keys = new KeyService({ store: storage.identities, clock: hand, logger: silentLogger });
+    const ended: string[] = [];
+    keys.onEnded((keyId) => ended.push(keyId));
+    const expiresAt = hand.now() + 60_000;
+    const { secret, key } = await keys.issue({ user: 'a', role: 'member', name: 'k', expiresAt });
+    await keys.authenticateSecret(secret);
+    await keys.authenticateSecret(secret);
+    hand.advance(59_999);
+    await keys.authenticateSecret(secret);
+    expect(ended).toEqual([]);
+    hand.advance(1);
+    expect(ended).toEqual([key.id]);
+    await expect(keys.authenticateSecret(secret)).rejects.toMatchObject({
+      code: 'UNAUTHORIZED',
+      message: expect.stringContaining('expired'),
+    });
+    await keys[Symbol.asyncDispose]();
+  });
+
+  test('is refused at its time although it was just believed', async () => {
+    const keys = service();
+    const { secret } = await keys.issue({ user: 'a', role: 'member', name: 'k', expiresAt: now + 1_000 });
+    await keys.authenticateSecret(secret);
+    now += 1_000;
+    await expect(keys.authenticateSecret(secret)).rejects.toMatchObject({ code: 'UNAUTHORIZED' });
+  });
+});
+
 describe("the administrator's key", () => {
   const file = (): string => join(directory, 'admin.key');
   const ensure = (keys = service()) =>
@@ -191,6 +224,19 @@ describe("the administrator's key", () => {
     expect(await ensure()).toMatchObject({ state: 'created' });
   });
 
+  test('makes other keys, also where it was made anew for an administrator who was disabled', async () => {
+    const keys = service();
+    await ensure(keys);
+    const { userId, mayIssue } = await keys.authenticateSecret((await readFile(file(), 'utf8')).trim());
+    expect(mayIssue).toBe(true);
+    await adminOf(keys);
+    await storage.identities.disableUser(userId, now);
+    await rm(file());
+    expect(await ensure(keys)).toMatchObject({ state: 'created' });
+    const secret = (await readFile(file(), 'utf8')).trim();
+    expect(await keys.authenticateSecret(secret)).toMatchObject({ userId, mayIssue: true });
+  });
+
   test('that a member put there is told', async () => {
     const keys = service();
     await ensure(keys);
@@ -223,7 +269,7 @@ describe('whether a user may still run an agent', () => {
 
   test('its owner and administrators may, others may not, and nobody without a live key', async () => {
     const keys = service();
-    const access = new Access({ agents: storage.agents, identities: storage.identities });
+    const access = new Access({ ...storage, clock });
     const admin = await adminOf(keys);
     const { user, key } = await keys.issue({ user: 'alice', role: 'member', name: 'k' });
     const { user: bob } = await keys.issue({ user: 'bob', role: 'member', name: 'k' });
@@ -239,5 +285,5 @@ describe('whether a user may still run an agent', () => {
 
 async function adminOf(keys: KeyService): Promise<Principal> {
   const { key, user } = await keys.issue({ user: 'root', role: 'admin', name: 'k' });
-  return { userId: user.id, userName: user.name, role: user.role, keyId: key.id };
+  return { userId: user.id, userName: user.name, role: user.role, keyId: key.id, ...fullKey };
 }

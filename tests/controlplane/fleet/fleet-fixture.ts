@@ -195,7 +195,13 @@ export async function openFleet(overrides: Overrides = {}): Promise<FleetFixture
   undo.use(fleet);
   undo.defer(() => domain.drain());
   const principalId = newUserId();
-  await storage.identities.insertUser({ id: principalId, name: 'someone', role: 'member', createdAt: 0 });
+  await storage.identities.insertUser({
+    id: principalId,
+    name: 'someone',
+    role: 'member',
+    createdAt: 0,
+    disabledAt: null,
+  });
   const held = undo.move();
   const start = async ({ id: conversationId }: Conversation, message = 'hello'): Promise<RunId> =>
     (await domain.runs.start({ principalId, conversationId, content: text(message) })).runId;

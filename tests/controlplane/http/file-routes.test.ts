@@ -11,10 +11,11 @@ import { OpenCalls } from '../../../src/controlplane/api/open-calls.ts';
 import { serveFiles } from '../../../src/controlplane/http/file-routes.ts';
 import { refusalOf, sendRefusal } from '../../../src/controlplane/http/refusals.ts';
 import { CaissonError } from '../../../src/kernel/errors.ts';
-import { newAgentId, newKeyId, newUserId } from '../../../src/kernel/ids.ts';
+import { newAgentId, newKeyId } from '../../../src/kernel/ids.ts';
 import { asNobody } from '../../guest/as-nobody.ts';
 import { type RunningGuest, runGuest } from '../../guest/running-guest.ts';
 import { until } from '../../until.ts';
+import { aPrincipal } from '../principals.ts';
 import { type LoggedLine, recordingLogger } from '../recording-logger.ts';
 
 const keyId = newKeyId();
@@ -40,7 +41,7 @@ async function serve(stallMs: number): Promise<void> {
     stallMs,
     logger: recordingLogger(log),
     async admit(authorization) {
-      if (authorization === 'Bearer good') return { userId: newUserId(), userName: 'alice', role: 'member', keyId };
+      if (authorization === 'Bearer good') return { ...aPrincipal(), keyId };
       throw new CaissonError('UNAUTHORIZED', 'The request has no API key.');
     },
     workspaces: { open: async () => client },

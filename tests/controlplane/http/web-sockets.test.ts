@@ -10,11 +10,12 @@ import { OpenCalls } from '../../../src/controlplane/api/open-calls.ts';
 import type { Principal } from '../../../src/controlplane/auth/identity.ts';
 import { serveWebSockets, type WebSocketRoute } from '../../../src/controlplane/http/web-sockets.ts';
 import { CaissonError } from '../../../src/kernel/errors.ts';
-import { newAgentId, newKeyId, newUserId } from '../../../src/kernel/ids.ts';
+import { newAgentId } from '../../../src/kernel/ids.ts';
 import { silentLogger } from '../../../src/kernel/logger.ts';
+import { aPrincipal } from '../principals.ts';
 
 const key = 'ck_test-key_0123';
-const alice: Principal = { userId: newUserId(), userName: 'alice', role: 'member', keyId: newKeyId() };
+const alice = aPrincipal();
 const carrier = `base64url.bearer.authorization.caisson.${Buffer.from(key).toString('base64url')}`;
 
 let server: Server;
@@ -29,13 +30,15 @@ let served: WebSocket[];
 /** A process that never starts. */
 const attach: WebSocketRoute = {
   path: '/v1/agents/:agentId/processes/attach',
+  needs: 'use',
   accept: async () => () => undefined,
 };
 
 /** Sends back what it is sent. */
 const echo: WebSocketRoute = {
   path: '/v1/echo/:name/end',
-  async accept({ params, query, principal, signal }) {
+  needs: 'view',
+  async accept({ params, query, demand: { principal }, signal }) {
     if (query.get('refuse') !== null) throw new CaissonError('AGENT_NOT_FOUND', 'There is no agent here.');
     signals.push(signal);
     seen.push({ params, query: query.toString(), principal });

@@ -11,6 +11,8 @@ import { PreviewHosts } from '../../../src/controlplane/previews/preview-hosts.t
 import { CookieSigner, hashPreviewToken, newPreviewToken } from '../../../src/controlplane/previews/preview-secrets.ts';
 import { PreviewService } from '../../../src/controlplane/previews/preview-service.ts';
 import type { Preview } from '../../../src/controlplane/previews/preview.ts';
+import { Access } from '../../../src/controlplane/auth/access.ts';
+import { fullKey } from '../principals.ts';
 import type { Role } from '../../../src/controlplane/auth/identity.ts';
 import { newAgentId, newKeyId, newPreviewId, newUserId } from '../../../src/kernel/ids.ts';
 import { silentLogger } from '../../../src/kernel/logger.ts';
@@ -61,6 +63,30 @@ describe('a preview that is ended while the store is asked about it', () => {
     else previews.endKey(preview.keyId);
     loaded.resolve({ preview, agent });
     expect(await finding).toBeUndefined();
+  });
+
+  test('by what its maker may no longer do is not let in, nor what is open; one of somebody else is', async () => {
+    const clock = new HandClock();
+    const [maker, other] = [newUserId(), newUserId()];
+    const [asked, open, others] = [previewOf(clock, maker), previewOf(clock, maker), previewOf(clock, other)];
+    const gate = Promise.withResolvers<void>();
+    const previews = new LivePreviews({
+      load: async (id) => {
+        if (id === asked.id) await gate.promise;
+        return { preview: [asked, open, others].find((each) => each.id === id) ?? asked, agent };
+      },
+      findGuest: () => Promise.resolve(undefined),
+      clock,
+    });
+    const cuts: string[] = [];
+    (await previews.find(open.id))?.enter('request', () => cuts.push('of the maker'));
+    (await previews.find(others.id))?.enter('request', () => cuts.push('of another'));
+    const finding = previews.find(asked.id);
+    previews.endOf({ userId: maker, agentId: agent.id });
+    gate.resolve();
+    expect(await finding).toBeUndefined();
+    expect(cuts).toEqual(['of the maker']);
+    previews.close();
   });
 
   test('keeps nobody else waiting, and the store is asked once for all who visit it', async () => {
@@ -163,7 +189,12 @@ describe('one preview', () => {
 
 describe('who made a preview', () => {
   /** What a visitor with a link and with a cookie gets, when its maker is this user now. */
-  async function opened(maker: { readonly isOwner: boolean; readonly role: Role; readonly revokedAt?: number }) {
+  async function opened(maker: {
+    readonly isOwner: boolean;
+    readonly role: Role;
+    readonly revokedAt?: number;
+    readonly expiresAt?: number;
+  }) {
     const clock = new HandClock();
     const userId = maker.isOwner ? ownerId : newUserId();
     const preview = previewOf(clock, userId);
@@ -192,12 +223,20 @@ describe('who made a preview', () => {
               createdAt: 0,
               lastUsedAt: null,
               revokedAt: maker.revokedAt ?? null,
+              expiresAt: maker.expiresAt ?? null,
+              ...fullKey,
             },
-            user: { id: userId, name: 'maker', role: maker.role, createdAt: 0 },
+            user: { id: userId, name: 'maker', role: maker.role, createdAt: 0, disabledAt: null },
           }),
       },
-      access: { agent: unused },
-      keys: { onRevoked: () => () => undefined },
+      access: new Access({
+        agents: { findAgent: unused, findConversation: unused, findRun: unused, findPermission: unused },
+        identities: { findUser: unused, liveRole: () => Promise.resolve(maker.role) },
+        shares: { findShare: () => Promise.resolve(undefined) },
+        clock,
+      }),
+      keys: { onEnded: () => () => undefined },
+      sharing: { onNarrowed: () => () => undefined },
       guests: { findClient: () => Promise.resolve(undefined) },
       hosts: new PreviewHosts({ domain: 'preview.localhost', publicUrl: null }),
       cookies,

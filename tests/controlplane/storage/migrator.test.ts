@@ -46,6 +46,41 @@ test('a database of a newer version is refused with a sentence and left as it is
   database.close();
 });
 
+test('of the keys of an earlier version, the one in the data directory goes on making keys, and no other', async () => {
+  const { database, db } = inMemory();
+  const all = Object.entries(migrations);
+  await migrate(
+    db,
+    Object.fromEntries(
+      all.slice(
+        0,
+        all.findIndex(([name]) => name.endsWith('-people')),
+      ),
+    ),
+  );
+  database.exec(
+    "insert into users (id, name, role, created_at) values ('u1', 'admin', 'admin', 1), ('u2', 'ada', 'admin', 1)",
+  );
+  const keys = [
+    ['k1', 1, 'u1', 'admin.key'],
+    ['k2', 2, 'u1', 'laptop'],
+    ['k3', 3, 'u2', 'admin.key'],
+  ] as const;
+  const insert = database.prepare(
+    "insert into api_keys (id, ordinal, user_id, name, prefix, secret_hash, created_at) values (?, ?, ?, ?, 'p', ?, 1)",
+  );
+  for (const [id, ordinal, user, name] of keys) insert.run(id, ordinal, user, name, id);
+  await migrate(db);
+  const rows = database.prepare('select id, may_issue, scopes, agents, expires_at from api_keys order by id').all();
+  const rest = { scopes: null, agents: null, expires_at: null };
+  expect(rows).toEqual([
+    { id: 'k1', may_issue: 1, ...rest },
+    { id: 'k2', may_issue: 0, ...rest },
+    { id: 'k3', may_issue: 0, ...rest },
+  ]);
+  await db.destroy();
+});
+
 test('a migration that fails in the middle leaves nothing, and runs whole the next time', async () => {
   const { database, db } = inMemory();
   const failing = {

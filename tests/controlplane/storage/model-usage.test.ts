@@ -150,7 +150,13 @@ describe('sums', () => {
 describe('whom a call is counted on', () => {
   test('is the conversation that its session names, with its run, else that of the only run', async () => {
     await withStorage(async ({ agents, identities, modelCallers }) => {
-      const user = await identities.insertUser({ id: newUserId(), name: 'ada', role: 'member', createdAt: now });
+      const user = await identities.insertUser({
+        id: newUserId(),
+        name: 'ada',
+        role: 'member',
+        createdAt: now,
+        disabledAt: null,
+      });
       const agent = anAgent({ ownerId: user.id });
       const [one, two, idle] = [aConversation(agent.id), aConversation(agent.id), aConversation(agent.id)];
       const [first, second, waiting] = [aRun(one), aRun(two), aRun(idle)];

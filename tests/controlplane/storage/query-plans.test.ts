@@ -3,18 +3,21 @@ import { CompiledQuery } from 'kysely';
 import { expect, test } from 'vitest';
 import type { AgentStore, AgentTransaction } from '../../../src/agents/ports.ts';
 import type { ApiKey, IdentityStore, User } from '../../../src/controlplane/auth/identity.ts';
+import type { Share, ShareStore } from '../../../src/controlplane/auth/sharing.ts';
+import { createAgentStore } from '../../../src/controlplane/storage/agent-store.ts';
+import { createIdentityStore } from '../../../src/controlplane/storage/identity-store.ts';
+import { createShareStore } from '../../../src/controlplane/storage/share-store.ts';
 import { userAccount } from '../../../src/controlplane/quotas/account.ts';
 import type { LedgerStore, LedgerTransaction } from '../../../src/controlplane/quotas/ledger-store.ts';
 import { unsaid } from '../../../src/controlplane/quotas/policy.ts';
 import type { QuotaStore } from '../../../src/controlplane/quotas/quota-store.ts';
-import { createAgentStore } from '../../../src/controlplane/storage/agent-store.ts';
-import { createIdentityStore } from '../../../src/controlplane/storage/identity-store.ts';
 import { createLedgerStore } from '../../../src/controlplane/storage/ledger-store.ts';
 import { openSqlite } from '../../../src/controlplane/storage/open-sqlite.ts';
 import { createQuotaStore } from '../../../src/controlplane/storage/quota-store.ts';
 import { StorageAccess } from '../../../src/controlplane/storage/storage-access.ts';
-import { newIncarnationId, newKeyId, newReservationId, newUserId } from '../../../src/kernel/ids.ts';
+import { newAgentId, newIncarnationId, newKeyId, newReservationId, newUserId } from '../../../src/kernel/ids.ts';
 import { aConversation, aDelta, aMessage, anAgent, aPermission, aRun, now } from '../../contracts/store-records.ts';
+import { fullKey } from '../principals.ts';
 import { dataDirectory } from './data-directory.ts';
 
 /** Passes calls on, and keeps the names of the methods that were called. */
@@ -83,8 +86,10 @@ async function useAgentStore(
   });
   await store.findAgent(agent.id);
   await store.findAgentByName(agent.ownerId, agent.name);
-  await store.listAgents(agent.ownerId, page);
-  await store.listAgents(null, page);
+  await store.listAgents({ visibleTo: agent.ownerId, among: null }, page);
+  await store.listAgents({ visibleTo: null, among: null }, page);
+  await store.listAgents({ visibleTo: newUserId(), among: [agent.id, newAgentId()] }, page);
+  await store.listOwnAgents(agent.ownerId);
   await store.countAgents(agent.ownerId);
   await store.listAgentsUp(agent.ownerId);
   await store.listAgentsUp(null);
@@ -104,8 +109,9 @@ async function useAgentStore(
   await store.listActiveRuns(agent.id);
   await store.findPermission(permission.id);
   await store.listPendingPermissions({ agentId: agent.id }, page);
-  await store.listPendingPermissions({ ownerId: agent.ownerId }, page);
-  await store.listPendingPermissions({ ownerId: null }, page);
+  await store.listPendingPermissions({ visibleTo: agent.ownerId, among: null }, page);
+  await store.listPendingPermissions({ visibleTo: null, among: null }, page);
+  await store.listPendingPermissions({ visibleTo: agent.ownerId, among: [agent.id] }, page);
   await store.readEvents(agent.id, 0, 10);
   await store.eventBounds(agent.id);
   await store.flushed();
@@ -115,21 +121,45 @@ async function useAgentStore(
 }
 
 async function useIdentityStore(store: IdentityStore): Promise<void> {
-  const user: User = { id: newUserId(), name: 'ada', role: 'admin', createdAt: now };
-  const dates = { createdAt: now, lastUsedAt: null, revokedAt: null };
-  const key: ApiKey = { id: newKeyId(), userId: user.id, name: 'laptop', prefix: 'csn', ...dates };
+  const user: User = { id: newUserId(), name: 'ada', role: 'admin', createdAt: now, disabledAt: null };
+  const rest = { createdAt: now, lastUsedAt: null, revokedAt: null, expiresAt: null, ...fullKey };
+  const key: ApiKey = { id: newKeyId(), userId: user.id, name: 'laptop', prefix: 'csn', ...rest };
   await store.insertUser(user);
   await store.findUser(user.id);
   await store.findUserByName(user.name);
-  await store.liveRole(user.id);
+  await store.liveRole(user.id, now);
   await store.insertKey(key, 'a');
   await store.insertKey({ ...key, id: newKeyId() }, 'b');
   await store.findKeyByHash('a');
   await store.findKey(key.id);
   await store.listKeys(user.id);
   await store.listKeys(null);
+  await store.listLiveKeyIds(user.id);
   await store.touchKey(key.id, now);
   await store.revokeKey(key.id, now);
+  await store.listUsers();
+  await store.putInvitation({ userId: user.id, createdAt: now, expiresAt: now + 1 }, 'c');
+  await store.listInvitations();
+  await store.acceptInvitation('c', now, () => ({ key: { ...key, id: newKeyId() }, secretHash: 'd' }));
+  const another: User = { ...user, id: newUserId(), name: 'eve' };
+  await store.insertUser(another);
+  await store.insertKey({ ...key, id: newKeyId(), userId: another.id }, 'e');
+  await store.disableUser(another.id, now);
+  await store.enableUser(another.id);
+  await store.deleteUser(another.id);
+}
+
+async function useShareStore(store: ShareStore, agents: AgentStore, identities: IdentityStore): Promise<void> {
+  const agent = anAgent();
+  await agents.transaction((tx) => tx.insertAgent(agent));
+  const userId = newUserId();
+  await identities.insertUser({ id: userId, name: 'mia', role: 'member', createdAt: now, disabledAt: null });
+  const share: Share = { agentId: agent.id, userId, role: 'viewer', createdBy: agent.ownerId, createdAt: now };
+  await store.putShare(share, 10);
+  await store.putShare({ ...share, role: 'editor' }, 10);
+  await store.findShare(agent.id, userId);
+  await store.listShares(agent.id);
+  await store.removeShare(agent.id, userId);
 }
 
 async function useLedgerStore(
@@ -189,6 +219,7 @@ test('every query of the stores is answered by an index', async () => {
     agents: new Set<string>(),
     transaction: new Set<string>(),
     identities: new Set<string>(),
+    shares: new Set<string>(),
     ledger: new Set<string>(),
     ledgerTransaction: new Set<string>(),
     quotas: new Set<string>(),
@@ -200,6 +231,8 @@ test('every query of the stores is answered by an index', async () => {
     return watched(tx, called.transaction);
   });
   await useIdentityStore(watched(identities, called.identities));
+  const shares = createShareStore(access);
+  await useShareStore(watched(shares, called.shares), agents, identities);
   await useLedgerStore(watched(ledger, called.ledger), (tx) => {
     ledgerMethods = Object.keys(tx);
     return watched(tx, called.ledgerTransaction);
@@ -211,6 +244,7 @@ test('every query of the stores is answered by an index', async () => {
   expect([...called.ledger].toSorted()).toEqual(Object.keys(ledger).toSorted());
   expect([...called.ledgerTransaction].toSorted()).toEqual(ledgerMethods.toSorted());
   expect([...called.quotas].toSorted()).toEqual(Object.keys(quotas).toSorted());
+  expect([...called.shares].toSorted()).toEqual(Object.keys(shares).toSorted());
 
   const asked = [...queries.values()];
   const slow: string[] = [];

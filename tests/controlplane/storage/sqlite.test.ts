@@ -1,22 +1,25 @@
 import { join } from 'node:path';
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
-import { agentAccount } from '../../../src/controlplane/quotas/account.ts';
-import { unsaid } from '../../../src/controlplane/quotas/policy.ts';
 import { createAgentStore } from '../../../src/controlplane/storage/agent-store.ts';
 import { createEgressLogStore } from '../../../src/controlplane/storage/egress-log-store.ts';
 import { createEgressPolicyStore } from '../../../src/controlplane/storage/egress-policy-store.ts';
 import { openSqlite } from '../../../src/controlplane/storage/open-sqlite.ts';
 import { openStorage } from '../../../src/controlplane/storage/open-storage.ts';
-import { createLedgerStore } from '../../../src/controlplane/storage/ledger-store.ts';
+import { createIdentityStore } from '../../../src/controlplane/storage/identity-store.ts';
 import { createPreviewStore } from '../../../src/controlplane/storage/preview-store.ts';
+import { createShareStore } from '../../../src/controlplane/storage/share-store.ts';
+import { agentAccount } from '../../../src/controlplane/quotas/account.ts';
+import { unsaid } from '../../../src/controlplane/quotas/policy.ts';
+import { createLedgerStore } from '../../../src/controlplane/storage/ledger-store.ts';
 import { createQuotaStore } from '../../../src/controlplane/storage/quota-store.ts';
 import { StorageAccess } from '../../../src/controlplane/storage/storage-access.ts';
-import { newEgressRuleId, newIncarnationId, newKeyId, newPreviewId } from '../../../src/kernel/ids.ts';
+import { newEgressRuleId, newIncarnationId, newKeyId, newPreviewId, newUserId } from '../../../src/kernel/ids.ts';
 import { agentStoreContract } from '../../contracts/agent-store.ts';
 import { egressPolicyStoreContract } from '../../contracts/egress-policy-store.ts';
 import { anEgressEntry, egressLogStoreContract } from '../../contracts/egress-log-store.ts';
 import { identityStoreContract } from '../../contracts/identity-store.ts';
+import { shareStoreContract } from '../../contracts/share-store.ts';
 import { aDelta, aMessage, anAgent, aPermission, aRun, now, storedAgent } from '../../contracts/store-records.ts';
 import { dataDirectory } from './data-directory.ts';
 
@@ -71,6 +74,18 @@ egressLogStoreContract('SQLite', async () => {
   };
 });
 
+shareStoreContract('SQLite', async () => {
+  const directory = dataDirectory();
+  const storage = await openStorage(directory.path);
+  return {
+    ...storage,
+    close: async () => {
+      await storage.close();
+      directory[Symbol.dispose]();
+    },
+  };
+});
+
 /** An agent with a row in every table that can have one. */
 async function fullAgent(access: StorageAccess): Promise<string> {
   const [store, previews, ledger] = [createAgentStore(access), createPreviewStore(access), createLedgerStore(access)];
@@ -102,6 +117,16 @@ async function fullAgent(access: StorageAccess): Promise<string> {
     revokedAt: null,
   } as const;
   await previews.insertPreview(preview, { tokenHash: preview.id, mostActive: 1, mostKept: 1 });
+  const user = { id: newUserId(), name: agent.id, role: 'member', createdAt: now, disabledAt: null } as const;
+  await createIdentityStore(access).insertUser(user);
+  const share = {
+    agentId: agent.id,
+    userId: user.id,
+    role: 'viewer',
+    createdBy: agent.ownerId,
+    createdAt: now,
+  } as const;
+  await createShareStore(access).putShare(share, 1);
   await ledger.transaction(async (tx) => {
     await tx.writeAccount(agentAccount(agent.id), 'tokens', { used: 1, resetsAt: null, agentId: agent.id });
   });
@@ -132,6 +157,7 @@ test('deleting an agent empties every table of its rows, and of nothing else', a
   const notOfAgents = [
     'api_keys',
     'egress_usage',
+    'invitations',
     'kysely_migration',
     'kysely_migration_lock',
     'quota_plans',

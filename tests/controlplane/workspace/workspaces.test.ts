@@ -1,8 +1,8 @@
 import { beforeAll, afterAll, expect, test } from 'vitest';
-import type { Principal } from '../../../src/controlplane/auth/identity.ts';
 import { Workspaces } from '../../../src/controlplane/workspace/workspaces.ts';
 import { CaissonError } from '../../../src/kernel/errors.ts';
-import { newAgentId, newKeyId, newUserId } from '../../../src/kernel/ids.ts';
+import { newAgentId } from '../../../src/kernel/ids.ts';
+import { aPrincipal } from '../principals.ts';
 import { startWorkspace, type RunningWorkspace } from './running-workspace.ts';
 
 let workspace: RunningWorkspace;
@@ -27,9 +27,10 @@ test.each(['open', 'find', 'running'] as const)(
       caller.abort(left);
       return Promise.resolve('a guest' as never);
     };
-    const agent = () => Promise.resolve('an agent' as never);
-    const workspaces = new Workspaces({ access: { agent }, guests: { ensureClient: start, findClient: start } });
-    const principal: Principal = { userId: newUserId(), userName: 'alice', role: 'member', keyId: newKeyId() };
-    await expect(workspaces[how](principal, newAgentId(), caller.signal)).rejects.toBe(left);
+    const grant = () => Promise.resolve({ agent: 'an agent' as never, level: 'own' } as const);
+    const workspaces = new Workspaces({ access: { grant }, guests: { ensureClient: start, findClient: start } });
+    await expect(workspaces[how]({ principal: aPrincipal(), need: 'use' }, newAgentId(), caller.signal)).rejects.toBe(
+      left,
+    );
   },
 );

@@ -3,12 +3,15 @@ import type { AgentLimits } from '../../../agents/agent.ts';
 import { anyOf, deadline } from '../../../kernel/deadline.ts';
 import { CaissonError, toCaissonError } from '../../../kernel/errors.ts';
 import { agentIdSchema, conversationIdSchema, type AgentId, messageIdSchema } from '../../../kernel/ids.ts';
+import type { SharedWith } from '../../auth/sharing-service.ts';
 import { agentNameSchema, agentSchema } from '../schemas/agent.ts';
 import { conversationSchema, messageSchema } from '../schemas/conversation.ts';
+import { displayNameSchema } from '../schemas/display-name.ts';
 import { idempotencyKeySchema, messageInputSchema, runTimeoutSchema } from '../schemas/message-input.ts';
 import { pageFields, pageSchema } from '../schemas/page.ts';
 import { permissionSchema } from '../schemas/permission.ts';
 import { runSchema, waitOutcomeSchema } from '../schemas/run.ts';
+import { shareRoleSchema, shareSchema } from '../schemas/share.ts';
 import { sessionOfferSchema } from '../../../wire/contract/session-offer.ts';
 import type { ApiServices } from '../services.ts';
 import { procedure, router } from '../trpc.ts';
@@ -35,6 +38,7 @@ export const agentsRouter = router({
    * with what kept it from starting: the agent is there in either case.
    */
   create: procedure
+    .meta({ needs: 'create' })
     .input(
       z.strictObject({
         name: agentNameSchema,
@@ -59,39 +63,44 @@ export const agentsRouter = router({
         provider: about.provider,
         limits: chooseLimits(ctx.services, input.limits ?? {}),
       });
-      if (!input.wait) return await access.withOwner(agent);
+      if (!input.wait) return await access.shown(ctx.principal, agent);
       using limit = deadline(readyTimeoutMs, `The start of agent ${agent.name}`, anyOf(signal, draining));
       const ready = await domain.agents.whenReady(agent.id, limit.signal).catch((thrown: unknown) => {
         signal?.throwIfAborted();
         throw namingAgent(thrown, agent.id);
       });
-      return await access.withOwner(ready);
+      return await access.shown(ctx.principal, ready);
     }),
 
-  /** The caller's own, newest first; everyone's for administrators. */
+  /** The caller's own and those that are shared with it, newest first; everyone's for administrators. */
   list: procedure
+    .meta({ needs: 'list' })
     .input(z.strictObject(pageFields).prefault({}))
     .output(pageSchema(agentSchema))
     .query(async ({ ctx, input }) => {
       const { domain, access } = ctx.services;
-      const { items, nextCursor } = await domain.agents.list(access.visibleOwner(ctx.principal), input);
-      return { items: await access.withOwners(items), nextCursor };
+      const { items, nextCursor } = await domain.agents.list(access.visible(ctx.demand), input);
+      return { items: await access.allShown(ctx.principal, items), nextCursor };
     }),
 
   /** By id, or by a name among the caller's own agents. */
   get: procedure
+    .meta({ needs: 'view' })
     .input(z.union([byId, z.strictObject({ name: agentNameSchema })]))
     .output(agentSchema)
     .query(async ({ ctx, input }) => {
       const { domain, access } = ctx.services;
-      if ('agentId' in input) return await access.withOwner(await access.agent(ctx.principal, input.agentId));
+      if ('agentId' in input) return await access.shown(ctx.principal, await access.agent(ctx.demand, input.agentId));
       const agent = await domain.agents.findByName(ctx.principal.userId, input.name);
-      if (agent === undefined) throw new CaissonError('AGENT_NOT_FOUND', `You have no agent called ${input.name}.`);
-      return await access.withOwner(agent);
+      if (agent === undefined || !(await access.sees(ctx.demand, agent.id))) {
+        throw new CaissonError('AGENT_NOT_FOUND', `You have no agent called ${input.name}.`);
+      }
+      return await access.shown(ctx.principal, agent);
     }),
 
   /** Everything that is needed to show an agent; events after `seq` carry on from there. */
   status: procedure
+    .meta({ needs: 'view' })
     .input(byId)
     .output(
       z.object({
@@ -106,9 +115,9 @@ export const agentsRouter = router({
     )
     .query(async ({ ctx, input }) => {
       const { domain, access } = ctx.services;
-      await access.agent(ctx.principal, input.agentId);
+      await access.agent(ctx.demand, input.agentId);
       const snapshot = await domain.agents.snapshot(input.agentId);
-      return { ...snapshot, agent: await access.withOwner(snapshot.agent) };
+      return { ...snapshot, agent: await access.shown(ctx.principal, snapshot.agent) };
     }),
 
   /**
@@ -116,13 +125,14 @@ export const agentsRouter = router({
    * message at least.
    */
   history: procedure
+    .meta({ needs: 'view' })
     .input(z.strictObject({ agentId: agentIdSchema, conversationId: conversationIdSchema.optional(), ...pageFields }))
     .output(pageSchema(messageSchema))
     .query(async ({ ctx, input }) => {
       const { domain, access } = ctx.services;
       const { agentId, conversationId, ...page } = input;
-      if (conversationId === undefined) await access.agent(ctx.principal, agentId);
-      else await access.conversationOf(ctx.principal, agentId, conversationId);
+      if (conversationId === undefined) await access.agent(ctx.demand, agentId);
+      else await access.conversationOf(ctx.demand, agentId, conversationId);
       return await domain.conversations.messages(agentId, conversationId ?? null, page);
     }),
 
@@ -131,6 +141,7 @@ export const agentsRouter = router({
    * The run goes on when the caller leaves or `timeoutMs` is over; `runs.wait` finds it again.
    */
   sendMessage: procedure
+    .meta({ needs: 'use' })
     .input(
       z.strictObject({
         agentId: agentIdSchema,
@@ -156,7 +167,7 @@ export const agentsRouter = router({
     )
     .mutation(async ({ ctx, input, signal }) => {
       const { domain, access } = ctx.services;
-      await access.conversationOf(ctx.principal, input.agentId, input.conversationId);
+      await access.conversationOf(ctx.demand, input.agentId, input.conversationId);
       const { runId, messageId } = await domain.runs.start({
         principalId: ctx.principal.userId,
         conversationId: input.conversationId,
@@ -175,23 +186,49 @@ export const agentsRouter = router({
 
   /**
    * Answers when no sandbox, volume or row of the agent is left. Goes on when the caller leaves. Idempotent: an agent
-   * that is not there (any more), or is someone else's, is left alone, and `existed` is false.
+   * that is not there (any more), or that the caller does not see, is left alone, and `existed` is false.
    */
   delete: procedure
+    .meta({ needs: 'own' })
     .input(byId)
     .output(z.object({ agentId: agentIdSchema, existed: z.boolean() }))
     .mutation(async ({ ctx, input: { agentId } }) => {
       const { domain, access } = ctx.services;
-      try {
-        await access.agent(ctx.principal, agentId);
-      } catch (thrown) {
-        if (thrown instanceof CaissonError && thrown.code === 'AGENT_NOT_FOUND') return { agentId, existed: false };
-        throw thrown;
-      }
+      if (!(await access.sees(ctx.demand, agentId))) return { agentId, existed: false };
       await domain.agents.delete(agentId);
       return { agentId, existed: true };
     }),
+
+  /**
+   * Shares an agent with a user, or changes as what: an `editor` sends, approves and writes; a `viewer` watches. Only who owns
+   * it shares and deletes it. At most 100 users: LIMIT_REACHED.
+   */
+  share: procedure
+    .meta({ needs: 'own' })
+    .input(z.strictObject({ agentId: agentIdSchema, user: displayNameSchema, role: shareRoleSchema }))
+    .output(shareSchema)
+    .mutation(async ({ ctx, input }) => shareView(await ctx.services.sharing.share(ctx.demand, input))),
+
+  /** Takes it back, at once: what the user has open there ends. Where it was not shared, `existed` is false. */
+  unshare: procedure
+    .meta({ needs: 'own' })
+    .input(z.strictObject({ agentId: agentIdSchema, user: displayNameSchema }))
+    .output(z.object({ existed: z.boolean() }))
+    .mutation(async ({ ctx, input }) => ({ existed: await ctx.services.sharing.unshare(ctx.demand, input) })),
+
+  /** With whom an agent is shared, in the order of sharing; its owner is not among them. */
+  shares: procedure
+    .meta({ needs: 'view' })
+    .input(byId)
+    .output(z.object({ items: z.array(shareSchema).readonly() }))
+    .query(async ({ ctx, input }) => ({
+      items: (await ctx.services.sharing.list(ctx.demand, input.agentId)).map(shareView),
+    })),
 });
+
+function shareView({ share: { userId, ...share }, name }: SharedWith): z.input<typeof shareSchema> {
+  return { ...share, user: { id: userId, name } };
+}
 
 function chooseHarness({ about }: ApiServices, wanted: string | undefined): string {
   const harness = wanted ?? about.harnesses[0];

@@ -22,6 +22,7 @@ export const changesRouter = router({
    * is none; CHECKPOINT_NOT_FOUND.
    */
   status: procedure
+    .meta({ needs: 'view' })
     .input(
       z.strictObject({
         agentId: agentIdSchema,
@@ -32,7 +33,7 @@ export const changesRouter = router({
     .output(statusAnswerSchema)
     .query(async ({ ctx, input, signal }) => {
       const { agentId, since, cursor, ...request } = input;
-      const guest = await ctx.services.workspaces.open(ctx.principal, agentId, signal);
+      const guest = await ctx.services.workspaces.open(ctx.demand, agentId, signal);
       const asked = { ...request, since: toWireSince(since), after: cursor };
       const { changes, nextAfter, ...page } = await guest.changes.status(asked, signal);
       return { ...page, items: changes, nextCursor: nextAfter };
@@ -44,6 +45,7 @@ export const changesRouter = router({
    * `encoding: 'latin1'` where a file is no UTF-8: then each character of `patch` stands for a byte.
    */
   diff: procedure
+    .meta({ needs: 'view' })
     .input(
       z.strictObject({
         agentId: agentIdSchema,
@@ -56,7 +58,7 @@ export const changesRouter = router({
     .output(diffAnswerSchema)
     .query(async ({ ctx, input, signal }) => {
       const { agentId, since, cursor, ...request } = input;
-      const guest = await ctx.services.workspaces.open(ctx.principal, agentId, signal);
+      const guest = await ctx.services.workspaces.open(ctx.demand, agentId, signal);
       const asked = { ...request, since: toWireSince(since), after: cursor };
       const { files, nextAfter, ...page } = await guest.changes.diff(asked, signal);
       return { ...page, items: files, nextCursor: nextAfter };
@@ -67,10 +69,11 @@ export const changesRouter = router({
    * `failure` says why one could not be taken.
    */
   checkpoints: procedure
+    .meta({ needs: 'view' })
     .input(z.strictObject({ agentId: agentIdSchema }))
     .output(checkpointListSchema)
     .query(async ({ ctx, input, signal }) => {
-      const guest = await ctx.services.workspaces.open(ctx.principal, input.agentId, signal);
+      const guest = await ctx.services.workspaces.open(ctx.demand, input.agentId, signal);
       return { items: await guest.changes.checkpoints(signal) };
     }),
 
@@ -81,6 +84,7 @@ export const changesRouter = router({
    * the agent is, unless forced; CHECKPOINT_NOT_FOUND; DISK_FULL with `undo` in its details.
    */
   restore: procedure
+    .meta({ needs: 'use' })
     .input(
       z.union([
         z.strictObject({ runId: runIdSchema, ...restoreFields }),
@@ -93,9 +97,9 @@ export const changesRouter = router({
       const { paths, force } = input;
       const [agentId, checkpoint] =
         'runId' in input
-          ? [(await access.run(ctx.principal, input.runId)).agentId, input.runId]
+          ? [(await access.run(ctx.demand, input.runId)).agentId, input.runId]
           : [input.agentId, input.checkpointId];
-      const guest = await workspaces.open(ctx.principal, agentId, signal);
+      const guest = await workspaces.open(ctx.demand, agentId, signal);
       const report = await guest.changes.restore({ checkpoint, paths, force });
       const { undo, written, removed } = report;
       const restored = { by: ctx.principal.userId, checkpoint, paths, undo, written, removed };

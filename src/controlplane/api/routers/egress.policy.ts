@@ -21,10 +21,11 @@ import { procedure, router } from '../trpc.ts';
 
 export const egressPolicyRouter = router({
   /**
-   * The policy of an agent, or for administrators of everyone (`operator`: every agent reaches what it allows, and its mode
+   * The policy of an agent, or for administrators and auditors of everyone (`operator`: every agent reaches what it allows, and its mode
    * is the widest that any can have), what limits the agents of a user (`ceiling`), and what a user always allows (`user`).
    */
   get: procedure
+    .meta({ needs: 'self' })
     .input(ofPolicy({}))
     .output(egressPolicySchema)
     .query(async ({ ctx: { principal, services }, input }) => {
@@ -37,6 +38,7 @@ export const egressPolicyRouter = router({
    * place of one that says the same of the same. With `version`, only if nobody has changed it since.
    */
   set: procedure
+    .meta({ needs: 'self' })
     .input(
       ofPolicy({
         /** Null: the default. */
@@ -65,6 +67,7 @@ export const egressPolicyRouter = router({
 
   /** What would become of a connection of the agent, and by whose word. Nothing is connected, and nobody is asked. */
   test: procedure
+    .meta({ needs: 'view' })
     .input(z.strictObject({ agentId: agentIdSchema, host: z.string().min(1).max(300), port: portSchema.default(443) }))
     .output(
       z.object({
@@ -79,8 +82,8 @@ export const egressPolicyRouter = router({
         port: portSchema,
       }),
     )
-    .query(async ({ ctx: { principal, services }, input }) => {
-      await services.access.agent(principal, input.agentId);
+    .query(async ({ ctx: { demand, services }, input }) => {
+      await services.access.agent(demand, input.agentId);
       const target = parseTarget(input.host, String(input.port));
       const { judgement } = await services.egressRules.judge(input.agentId, target);
       return {
@@ -93,6 +96,7 @@ export const egressPolicyRouter = router({
 
   /** Hosts that belong together, by the names that rules call them. */
   presets: procedure
+    .meta({ needs: 'self' })
     .output(
       z.object({
         items: z

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { CaissonError } from '../../../kernel/errors.ts';
-import { agentIdSchema, egressRequestIdSchema } from '../../../kernel/ids.ts';
+import { type AgentId, agentIdSchema, egressRequestIdSchema } from '../../../kernel/ids.ts';
+import { refusalOf } from '../../auth/needs.ts';
 import { dayMs } from '../../egress/log/egress-log.ts';
 import { egressAnswers } from '../../egress/policy/rule-policy.ts';
 import { egressLogEntrySchema, egressRequestSchema, egressUsageSchema } from '../schemas/egress-log.ts';
@@ -14,26 +15,31 @@ export const egressRouter = router({
 
   /** Connections that wait for a decision, the oldest first, at most 1,024: of one agent, or of all that the caller may see. */
   pending: procedure
+    .meta({ needs: 'list' })
     .input(z.strictObject({ agentId: agentIdSchema.optional() }).prefault({}))
     .output(z.object({ items: z.array(egressRequestSchema).readonly() }))
     .query(async ({ ctx: { principal, services }, input: { agentId } }) => {
       const { access, egressPolicy } = services;
-      if (agentId !== undefined) await access.agent(principal, agentId);
-      const owner = access.visibleOwner(principal);
-      const items = egressPolicy
-        .pending()
-        .filter(
-          (each) => (agentId === undefined || each.agentId === agentId) && (owner === null || each.ownerId === owner),
-        );
+      const demand = { principal, need: 'view' } as const;
+      if (agentId !== undefined) await access.agent(demand, agentId);
+      const seen = new Map<AgentId, boolean>();
+      const items: z.input<typeof egressRequestSchema>[] = [];
+      for (const each of egressPolicy.pending()) {
+        if (agentId !== undefined && each.agentId !== agentId) continue;
+        const isSeen = seen.get(each.agentId) ?? (await access.sees(demand, each.agentId));
+        seen.set(each.agentId, isSeen);
+        if (isSeen) items.push(each);
+      }
       return { items };
     }),
 
   /**
    * Answers for every connection of the agent that waits for the host: `once` for these, `agent` with a rule for the agent,
-   * `always` with a rule for all agents of its owner, or `deny`, which also denies the host for the next 5 minutes. The
-   * first answer counts.
+   * `always` with a rule for all agents of its owner, or `deny`, which also denies the host for the next 5 minutes. Whoever may
+   * use the agent may let it out once; rules are for who owns it. The first answer counts.
    */
   decide: procedure
+    .meta({ needs: 'use' })
     .input(
       z.strictObject({
         requestId: egressRequestIdSchema,
@@ -42,14 +48,15 @@ export const egressRouter = router({
       }),
     )
     .output(z.object({ requestId: egressRequestIdSchema, host: z.string(), ports: z.array(z.int()).readonly() }))
-    .mutation(async ({ ctx: { principal, services }, input: { requestId, answer, why = null } }) => {
+    .mutation(async ({ ctx: { demand, principal, services }, input: { requestId, answer, why = null } }) => {
       const { access, egressPolicy } = services;
       const pending = egressPolicy.findPending(requestId);
-      const owner = access.visibleOwner(principal);
-      if (pending === undefined || (owner !== null && pending.ownerId !== owner)) {
+      if (pending === undefined || !(await access.sees({ principal, need: 'view' }, pending.agentId))) {
         throw new CaissonError('EGRESS_REQUEST_NOT_FOUND', `Nothing waits for a decision under ${requestId}.`);
       }
-      await access.agent(principal, pending.agentId);
+      const makesRule = answer === 'agent' || answer === 'always';
+      if (answer === 'always') access.permit({ principal, need: 'create' });
+      await access.agent(makesRule ? { principal, need: 'own' } : demand, pending.agentId);
       const { host, ports } = await egressPolicy.answer(requestId, { answer, by: principal.userId, why });
       return { requestId, host, ports };
     }),
@@ -59,6 +66,7 @@ export const egressRouter = router({
    * agent. A connection is told within a second after its end.
    */
   log: procedure
+    .meta({ needs: 'view' })
     .input(
       z.strictObject({
         agentId: agentIdSchema,
@@ -68,16 +76,17 @@ export const egressRouter = router({
       }),
     )
     .output(pageSchema(egressLogEntrySchema))
-    .query(async ({ ctx: { principal, services }, input: { agentId, host = null, ...page } }) => {
-      await services.access.agent(principal, agentId);
+    .query(async ({ ctx: { demand, services }, input: { agentId, host = null, ...page } }) => {
+      await services.access.agent(demand, agentId);
       return await services.egressLog.listLog(agentId, { host }, page);
     }),
 
   /**
    * Bytes and connections by agent and day in UTC, the newest day first, at most 1,000 rows: of one agent, or of all that the
-   * caller may see, also of those that were deleted since. Connections count when they are over, for the day on which they began.
+   * caller owns (of everyone's for administrators and auditors), also of those that were deleted since. Connections count when they are over, for the day on which they began.
    */
   usage: procedure
+    .meta({ needs: 'self' })
     .input(
       z
         .strictObject({
@@ -90,9 +99,13 @@ export const egressRouter = router({
     .output(z.object({ items: z.array(egressUsageSchema).readonly() }))
     .query(async ({ ctx: { principal, services }, input: { agentId, days } }) => {
       const { access, egressLog } = services;
-      if (agentId !== undefined) await access.agent(principal, agentId);
+      const seesAll = refusalOf(principal, 'oversee') === undefined;
+      if (!seesAll && agentId !== undefined) await access.agent({ principal, need: 'view' }, agentId);
+      if (agentId === undefined && principal.agents !== null) {
+        throw new CaissonError('FORBIDDEN', 'The API key is for named agents only: name one.');
+      }
       const since = (Math.floor(Date.now() / dayMs) - days + 1) * dayMs;
-      const filter = agentId === undefined ? { ownerId: access.visibleOwner(principal) } : { agentId };
+      const filter = agentId === undefined ? { ownerId: seesAll ? null : principal.userId } : { agentId };
       return { items: await egressLog.listUsage(filter, since) };
     }),
 });

@@ -13,6 +13,7 @@ export const eventsRouter = router({
    * Events are not validated a second time on their way out: they were when they were stored.
    */
   subscribe: procedure
+    .meta({ needs: 'view' })
     .input(
       z.strictObject({
         agentId: agentIdSchema,
@@ -26,7 +27,8 @@ export const eventsRouter = router({
     .subscription(async function* ({ ctx, input, signal }): AsyncGenerator<TrackedEnvelope<AgentEvent>, void> {
       const { domain, access, subscriptions } = ctx.services;
       using place = subscriptions.enter(ctx.principal.keyId, signal);
-      await access.agent(ctx.principal, input.agentId);
+      place.about(input.agentId);
+      await access.agent(ctx.demand, input.agentId);
       const batches = domain.events.subscribe({
         agentId: input.agentId,
         after: input.lastEventId == null ? input.after : Number(input.lastEventId),
@@ -44,6 +46,7 @@ export const eventsRouter = router({
    * is nothing newer.
    */
   read: procedure
+    .meta({ needs: 'view' })
     .input(
       z.strictObject({
         agentId: agentIdSchema,
@@ -54,7 +57,7 @@ export const eventsRouter = router({
     .output(z.object({ events: z.array(eventSchema).readonly() }))
     .query(async ({ ctx, input }) => {
       const { domain, access } = ctx.services;
-      await access.agent(ctx.principal, input.agentId);
+      await access.agent(ctx.demand, input.agentId);
       return { events: await domain.events.read(input) };
     }),
 });

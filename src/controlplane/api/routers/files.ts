@@ -32,6 +32,7 @@ export const filesRouter = router({
    * each folder before what is in it. Links are listed, never followed.
    */
   list: sandboxProcedure
+    .meta({ needs: 'view' })
     .input(
       z.strictObject({
         agentId: agentIdSchema,
@@ -45,7 +46,7 @@ export const filesRouter = router({
     )
     .output(z.object({ items: z.array(fileInfoSchema), nextCursor: filePathSchema.nullable() }))
     .query(async ({ ctx, input, signal }) => {
-      const guest = await ctx.services.workspaces.open(ctx.principal, input.agentId, signal);
+      const guest = await ctx.services.workspaces.open(ctx.demand, input.agentId, signal);
       const { path, recursive, cursor, limit } = input;
       const after = cursor == null ? undefined : bytesOf(cursor);
       const { entries, next } = await guest.files.list(bytesOf(path), { recursive, limit, after, signal });
@@ -54,10 +55,11 @@ export const filesRouter = router({
 
   /** One file, folder or link; what a link leads to, unless `follow` is false. */
   stat: sandboxProcedure
+    .meta({ needs: 'view' })
     .input(z.strictObject({ ...fileIn, follow: z.boolean().default(true) }))
     .output(fileInfoSchema)
     .query(async ({ ctx, input, signal }) => {
-      const guest = await ctx.services.workspaces.open(ctx.principal, input.agentId, signal);
+      const guest = await ctx.services.workspaces.open(ctx.demand, input.agentId, signal);
       return await guest.files.stat(bytesOf(input.path), { follow: input.follow, signal });
     }),
 
@@ -66,6 +68,7 @@ export const filesRouter = router({
    * character that the piece cuts at its end is left out. With `ifNoneMatch` and an unchanged file, `content` is null.
    */
   read: sandboxProcedure
+    .meta({ needs: 'view' })
     .input(
       z.strictObject({
         ...fileIn,
@@ -89,7 +92,7 @@ export const filesRouter = router({
     )
     .query(async ({ ctx, input, signal }) => {
       const { offset, length, encoding, ifNoneMatch } = input;
-      const guest = await ctx.services.workspaces.open(ctx.principal, input.agentId, signal);
+      const guest = await ctx.services.workspaces.open(ctx.demand, input.agentId, signal);
       const path = bytesOf(input.path);
       const range = `bytes=${offset}-${offset + length - 1}`;
       const opened = await guest.files.open(path, { range, ifNoneMatch }, signal).catch((thrown: unknown) => {
@@ -121,6 +124,7 @@ export const filesRouter = router({
    * written, with `ifNoneMatch: "*"` only what is not there: else FILE_CHANGED or FILE_EXISTS, with the present ETag.
    */
   write: sandboxProcedure
+    .meta({ needs: 'use' })
     .input(
       z.strictObject({
         ...fileIn,
@@ -139,43 +143,47 @@ export const filesRouter = router({
     .mutation(async ({ ctx, input, signal }) => {
       const { agentId, path, content, encoding, ...options } = input;
       const bytes = decodeContent(content, encoding);
-      const guest = await ctx.services.workspaces.open(ctx.principal, agentId, signal);
+      const guest = await ctx.services.workspaces.open(ctx.demand, agentId, signal);
       return await guest.files.write(bytesOf(path), bytes, { ...options, signal });
     }),
 
   /** Makes a folder. With `parents` also those above it, and one that is there already is fine; else FILE_EXISTS. */
   mkdir: sandboxProcedure
+    .meta({ needs: 'use' })
     .input(z.strictObject({ ...fileIn, parents: z.boolean().default(false) }))
     .output(fileInfoSchema)
     .mutation(async ({ ctx, input: { agentId, ...request }, signal }) => {
-      const guest = await ctx.services.workspaces.open(ctx.principal, agentId, signal);
+      const guest = await ctx.services.workspaces.open(ctx.demand, agentId, signal);
       return await guest.files.makeFolder(request, signal);
     }),
 
   /** Renames a file, link or folder. Between /workspace, the home and /tmp it is copied and then removed. */
   move: sandboxProcedure
+    .meta({ needs: 'use' })
     .input(transferInput)
     .output(fileInfoSchema)
     .mutation(async ({ ctx, input: { agentId, ...request }, signal }) => {
-      const guest = await ctx.services.workspaces.open(ctx.principal, agentId, signal);
+      const guest = await ctx.services.workspaces.open(ctx.demand, agentId, signal);
       return await guest.files.move(request, signal);
     }),
 
   /** Copies a file, link or folder with all that is in it. The copy appears under its name when it is whole. */
   copy: sandboxProcedure
+    .meta({ needs: 'use' })
     .input(transferInput)
     .output(fileInfoSchema)
     .mutation(async ({ ctx, input: { agentId, ...request }, signal }) => {
-      const guest = await ctx.services.workspaces.open(ctx.principal, agentId, signal);
+      const guest = await ctx.services.workspaces.open(ctx.demand, agentId, signal);
       return await guest.files.copy(request, signal);
     }),
 
   /** Removes a file, a link (never what it leads to), or a folder: with all that is in it only if `recursive`. */
   remove: sandboxProcedure
+    .meta({ needs: 'use' })
     .input(z.strictObject({ ...fileIn, recursive: z.boolean().default(false) }))
     .output(z.object({}))
     .mutation(async ({ ctx, input: { agentId, ...request }, signal }) => {
-      const guest = await ctx.services.workspaces.open(ctx.principal, agentId, signal);
+      const guest = await ctx.services.workspaces.open(ctx.demand, agentId, signal);
       await guest.files.remove(request, signal);
       return {};
     }),
@@ -187,6 +195,7 @@ export const filesRouter = router({
    * died with nothing found.
    */
   search: sandboxProcedure
+    .meta({ needs: 'view' })
     .input(
       z.strictObject({
         agentId: agentIdSchema,
@@ -207,7 +216,8 @@ export const filesRouter = router({
       const { workspaces, subscriptions } = ctx.services;
       const { agentId, lastEventId: _, ...request } = input;
       using place = subscriptions.enter(ctx.principal.keyId, signal);
-      const guest = await workspaces.open(ctx.principal, agentId, place.signal);
+      place.about(agentId);
+      const guest = await workspaces.open(ctx.demand, agentId, place.signal);
       yield* guest.files.search(request, place.signal);
       place.signal.throwIfAborted();
     }),
@@ -220,6 +230,7 @@ export const filesRouter = router({
    * every 5 s; `complete` and an `overflow` come when it has given them. Who goes on from a cursor starts no sandbox: SANDBOX_NOT_RUNNING.
    */
   watch: sandboxProcedure
+    .meta({ needs: 'view' })
     .input(
       z.strictObject({
         agentId: agentIdSchema,
@@ -235,10 +246,11 @@ export const filesRouter = router({
       const { workspaces, subscriptions } = ctx.services;
       const { agentId, lastEventId, cursor, ...request } = input;
       using place = subscriptions.enter(ctx.principal.keyId, signal);
+      place.about(agentId);
       const from = { ...request, cursor: lastEventId ?? cursor ?? null };
       // Somebody may have stopped the sandbox to end what runs in it: a watch that comes back must not start it again.
       const reach = from.cursor === null ? 'open' : 'running';
-      const guest = await workspaces[reach](ctx.principal, agentId, place.signal);
+      const guest = await workspaces[reach](ctx.demand, agentId, place.signal);
       for await (const item of guest.files.watch(from, place.signal)) yield tracked(item.cursor, item);
       place.signal.throwIfAborted();
     }),

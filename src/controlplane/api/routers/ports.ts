@@ -9,10 +9,11 @@ export const portsRouter = router({
    * `port.closed` tell of changes. Starts no sandbox: one that does not run is SANDBOX_NOT_RUNNING.
    */
   list: sandboxProcedure
+    .meta({ needs: 'view' })
     .input(z.strictObject({ agentId: agentIdSchema }))
     .output(z.object({ items: z.array(listeningPortSchema).readonly() }))
     .query(async ({ ctx, input, signal }) => {
-      const guest = await ctx.services.workspaces.running(ctx.principal, input.agentId, signal);
+      const guest = await ctx.services.workspaces.running(ctx.demand, input.agentId, signal);
       return { items: await guest.ports.list(signal) };
     }),
 });

@@ -15,6 +15,7 @@ export const previewsRouter = router({
    * time, when it is revoked, or with the agent or the API key that made it.
    */
   create: procedure
+    .meta({ needs: 'use' })
     .input(
       z.strictObject({
         agentId: agentIdSchema,
@@ -26,33 +27,36 @@ export const previewsRouter = router({
     )
     .output(previewSchema.extend({ url: z.string() }))
     .mutation(async ({ ctx, input: { expiresIn, ...request } }) => {
-      const made = await ctx.services.previews.create(ctx.principal, { ...request, expiresInMs: expiresIn });
+      const made = await ctx.services.previews.create(ctx.demand, { ...request, expiresInMs: expiresIn });
       return { ...previewView(ctx.services, made.preview), url: made.url };
     }),
 
   /** Of an agent, the newest first: all that can be used, and the latest of those that are over; at most 100. */
   list: procedure
+    .meta({ needs: 'view' })
     .input(z.strictObject({ agentId: agentIdSchema }))
     .output(z.object({ items: z.array(previewSchema).readonly() }))
     .query(async ({ ctx, input }) => {
-      const previews = await ctx.services.previews.list(ctx.principal, input.agentId);
+      const previews = await ctx.services.previews.list(ctx.demand, input.agentId);
       return { items: previews.map((preview) => previewView(ctx.services, preview)) };
     }),
 
   /** Whether it can be used, until when, and whether its link was opened. */
   get: procedure
+    .meta({ needs: 'view' })
     .input(byId)
     .output(previewSchema)
     .query(async ({ ctx, input }) =>
-      previewView(ctx.services, await ctx.services.previews.get(ctx.principal, input.previewId)),
+      previewView(ctx.services, await ctx.services.previews.get(ctx.demand, input.previewId)),
     ),
 
   /** At once, with everything that is open through it. Revoking twice is no error. */
   revoke: procedure
+    .meta({ needs: 'use' })
     .input(byId)
     .output(previewSchema)
     .mutation(async ({ ctx, input }) =>
-      previewView(ctx.services, await ctx.services.previews.revoke(ctx.principal, input.previewId)),
+      previewView(ctx.services, await ctx.services.previews.revoke(ctx.demand, input.previewId)),
     ),
 });
 

@@ -30,12 +30,13 @@ export const processesRouter = router({
    * as text, what is no UTF-8 is replaced.
    */
   exec: sandboxProcedure
+    .meta({ needs: 'use' })
     .input(z.strictObject({ ...ofAgent, ...commandFields, ...execFields }))
     .output(execResultSchema)
     .mutation(async ({ ctx, input, signal }) => {
       const { agentId, encoding, input: given, ...request } = input;
       const read = given === undefined ? {} : { input: decodeBytes(given).toString('base64') };
-      const guest = await ctx.services.workspaces.open(ctx.principal, agentId, signal);
+      const guest = await ctx.services.workspaces.open(ctx.demand, agentId, signal);
       const { stdout, stderr, ...end } = await guest.processes.exec({ ...request, ...read }, signal);
       const textOf = (base64: string): string =>
         encoding === 'base64' ? base64 : Buffer.from(base64, 'base64').toString('utf8');
@@ -53,6 +54,7 @@ export const processesRouter = router({
    * after its end. At most 64 processes run at a time: LIMIT_REACHED.
    */
   start: sandboxProcedure
+    .meta({ needs: 'use' })
     .input(
       z.strictObject({
         ...ofAgent,
@@ -64,7 +66,7 @@ export const processesRouter = router({
     .output(processSchema)
     .mutation(async ({ ctx, input, signal }) => {
       const { agentId, ...request } = input;
-      return await (await ctx.services.workspaces.open(ctx.principal, agentId, signal)).processes.start(request);
+      return await (await ctx.services.workspaces.open(ctx.demand, agentId, signal)).processes.start(request);
     }),
 
   /**
@@ -72,19 +74,21 @@ export const processesRouter = router({
    * whom each belongs to; and how much of the sandbox's limits is used.
    */
   list: sandboxProcedure
+    .meta({ needs: 'view' })
     .input(z.strictObject(ofAgent))
     .output(processesSchema)
     .query(async ({ ctx, input, signal }) => {
-      return await (await ctx.services.workspaces.running(ctx.principal, input.agentId, signal)).processes.list(signal);
+      return await (await ctx.services.workspaces.running(ctx.demand, input.agentId, signal)).processes.list(signal);
     }),
 
   /** A process that was started through the API. */
   get: sandboxProcedure
+    .meta({ needs: 'view' })
     .input(byId)
     .output(processSchema)
     .query(async ({ ctx, input, signal }) => {
       return await (
-        await ctx.services.workspaces.running(ctx.principal, input.agentId, signal)
+        await ctx.services.workspaces.running(ctx.demand, input.agentId, signal)
       ).processes.get(input.processId);
     }),
 
@@ -93,19 +97,21 @@ export const processesRouter = router({
    * is at its end; INPUT_FULL, with nothing written, where more than 1 MiB would wait for the process to read it.
    */
   write: sandboxProcedure
+    .meta({ needs: 'use' })
     .input(byId.extend({ input: bytesInputSchema.prefault({ data: '' }), end: z.boolean().default(false) }))
     .output(inputAnswerSchema)
     .mutation(async ({ ctx, input, signal }) => {
-      const guest = await ctx.services.workspaces.running(ctx.principal, input.agentId, signal);
+      const guest = await ctx.services.workspaces.running(ctx.demand, input.agentId, signal);
       return await guest.processes.write(input.processId, decodeBytes(input.input), input.end);
     }),
 
   /** Signals a process of the API with its whole group, or one process of the sandbox by its `pid`. */
   signal: sandboxProcedure
+    .meta({ needs: 'use' })
     .input(z.strictObject({ ...ofAgent, ...targetFields, signal: signalSchema }))
     .output(z.object({}))
     .mutation(async ({ ctx, input, signal }) => {
-      const { processes } = await ctx.services.workspaces.running(ctx.principal, input.agentId, signal);
+      const { processes } = await ctx.services.workspaces.running(ctx.demand, input.agentId, signal);
       const target = oneTarget(input);
       if ('id' in target) await processes.signal(target.id, input.signal);
       else await processes.signalPid(target.pid, input.signal);
@@ -119,6 +125,7 @@ export const processesRouter = router({
    * end in time.
    */
   kill: sandboxProcedure
+    .meta({ needs: 'use' })
     .input(
       z.strictObject({
         ...ofAgent,
@@ -129,16 +136,17 @@ export const processesRouter = router({
     )
     .output(killAnswerSchema)
     .mutation(async ({ ctx, input, signal }) => {
-      const { processes } = await ctx.services.workspaces.running(ctx.principal, input.agentId, signal);
+      const { processes } = await ctx.services.workspaces.running(ctx.demand, input.agentId, signal);
       return await processes.kill({ target: oneTarget(input), signal: input.signal, graceMs: input.graceMs });
     }),
 
   /** Waits for the end of a process. A time-out ends the wait, never the process; `state` of the answer tells. */
   wait: sandboxProcedure
+    .meta({ needs: 'view' })
     .input(byId.extend({ timeoutMs: z.int().min(0).max(600_000).default(30_000) }))
     .output(processSchema)
     .query(async ({ ctx, input, signal }) => {
-      const guest = await ctx.services.workspaces.running(ctx.principal, input.agentId, signal);
+      const guest = await ctx.services.workspaces.running(ctx.demand, input.agentId, signal);
       const over = anyOf(signal, ctx.services.draining);
       return await guest.processes.wait(input.processId, input.timeoutMs, over);
     }),
@@ -150,6 +158,7 @@ export const processesRouter = router({
    * an item is where to read on, which a client that reconnects sends as `lastEventId`.
    */
   logs: sandboxProcedure
+    .meta({ needs: 'view' })
     .input(
       byId.extend({
         after: z.int().min(0).default(0),
@@ -163,7 +172,8 @@ export const processesRouter = router({
     .subscription(async function* ({ ctx, input, signal }): AsyncGenerator<TrackedEnvelope<LogBatch>, void> {
       const { workspaces, subscriptions } = ctx.services;
       using place = subscriptions.enter(ctx.principal.keyId, signal);
-      const guest = await workspaces.running(ctx.principal, input.agentId, place.signal);
+      place.about(input.agentId);
+      const guest = await workspaces.running(ctx.demand, input.agentId, place.signal);
       const { processId, follow } = input;
       const batches = readProcessLogs(guest, {
         processId,

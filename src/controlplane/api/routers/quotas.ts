@@ -12,10 +12,11 @@ import { procedure, router } from '../trpc.ts';
 
 export const quotasRouter = router({
   /**
-   * What somebody may use, and has used: the caller without `of`. Everyone sees their own agents and conversations; administrators
-   * see everyone.
+   * What somebody may use, and has used: the caller without `of`. Everyone sees what they may view of agents and
+   * conversations; administrators and auditors see everyone.
    */
   get: procedure
+    .meta({ needs: 'self' })
     .input(z.strictObject({ of: quotaHolderSchema.optional() }).prefault({}))
     .output(statementSchema)
     .query(async ({ ctx, input }) => await ctx.services.quotas.desk.statement(ctx.principal, input.of)),
@@ -23,9 +24,10 @@ export const quotasRouter = router({
   /**
    * Changes what somebody may use, at once. `version` is that of the statement that was changed: where somebody else has
    * changed it meanwhile, it is refused with QUOTA_CONFLICT. Users, for administrators: any quota, a plan, and the time
-   * zone whose days count, from the next day on. Agents and conversations, for who may use them: a budget of what is metered.
+   * zone whose days count, from the next day on. Agents and conversations, for who owns the agent: a budget of what is metered.
    */
   set: procedure
+    .meta({ needs: 'self' })
     .input(
       z.strictObject({
         of: quotaHolderSchema,
@@ -42,28 +44,31 @@ export const quotasRouter = router({
       return await ctx.services.quotas.desk.change(ctx.principal, of, change);
     }),
 
-  /** For administrators. By name; at most 1,000. */
+  /** For administrators and auditors. By name; at most 1,000. */
   plans: procedure
+    .meta({ needs: 'oversee' })
     .output(z.object({ items: z.array(planSchema).readonly() }))
-    .query(async ({ ctx }) => ({ items: await ctx.services.quotas.desk.plans(ctx.principal) })),
+    .query(async ({ ctx }) => ({ items: await ctx.services.quotas.desk.plans() })),
 
   /**
    * For administrators. Makes a plan (version 0), or changes it for all who have it, at once. The one called `default` is that
    * of all users without a plan. What a plan does not name is the configuration's (CAISSON_QUOTAS).
    */
   setPlan: procedure
+    .meta({ needs: 'administer' })
     .input(z.strictObject({ name: planNameSchema, version: versionSchema, limits: limitsChangeSchema }))
     .output(planSchema)
     .mutation(async ({ ctx, input: { name, ...change } }) => {
-      return await ctx.services.quotas.desk.changePlan(ctx.principal, name, change);
+      return await ctx.services.quotas.desk.changePlan(name, change);
     }),
 
   /** For administrators. A plan that users have stays. */
   removePlan: procedure
+    .meta({ needs: 'administer' })
     .input(z.strictObject({ name: planNameSchema, version: versionSchema }))
     .output(z.object({ name: planNameSchema }))
     .mutation(async ({ ctx, input: { name, version } }) => {
-      await ctx.services.quotas.desk.removePlan(ctx.principal, name, version);
+      await ctx.services.quotas.desk.removePlan(name, version);
       return { name };
     }),
 });

@@ -15,6 +15,7 @@ export const runsRouter = router({
    * be at most the operator's `CAISSON_RUN_TIMEOUT`, which is also its default.
    */
   start: procedure
+    .meta({ needs: 'use' })
     .input(
       z.strictObject({
         conversationId: conversationIdSchema,
@@ -31,35 +32,41 @@ export const runsRouter = router({
     .output(acceptedRunSchema)
     .mutation(async ({ ctx, input }) => {
       const { domain, access } = ctx.services;
-      await access.conversation(ctx.principal, input.conversationId);
+      await access.conversation(ctx.demand, input.conversationId);
       const { message, ...request } = input;
       return await domain.runs.start({ ...request, content: message, principalId: ctx.principal.userId });
     }),
 
   /** Waits for the end of the run. A time-out ends the wait, never the run; 0 looks once. */
   wait: procedure
+    .meta({ needs: 'view' })
     .input(z.strictObject({ runId: runIdSchema, timeoutMs: z.int().min(0).max(600_000).default(30_000) }))
     .output(waitOutcomeSchema)
     .query(async ({ ctx, input, signal }) => {
-      await ctx.services.access.run(ctx.principal, input.runId);
-      return await waitForRun(ctx.services, { ...input, signal });
+      const { access } = ctx.services;
+      await access.run(ctx.demand, input.runId);
+      const outcome = await waitForRun(ctx.services, { ...input, signal });
+      await access.run(ctx.demand, input.runId); // what the caller may see can have changed meanwhile
+      return outcome;
     }),
 
   /** A run as it is now. */
   get: procedure
+    .meta({ needs: 'view' })
     .input(byId)
     .output(runSchema)
-    .query(async ({ ctx, input }) => await ctx.services.access.run(ctx.principal, input.runId)),
+    .query(async ({ ctx, input }) => await ctx.services.access.run(ctx.demand, input.runId)),
 
   /** Of one agent, or of one of its conversations, newest first. */
   list: procedure
+    .meta({ needs: 'view' })
     .input(z.strictObject({ agentId: agentIdSchema, conversationId: conversationIdSchema.optional(), ...pageFields }))
     .output(pageSchema(runSchema))
     .query(async ({ ctx, input }) => {
       const { domain, access } = ctx.services;
       const { agentId, conversationId, ...page } = input;
-      if (conversationId === undefined) await access.agent(ctx.principal, agentId);
-      else await access.conversationOf(ctx.principal, agentId, conversationId);
+      if (conversationId === undefined) await access.agent(ctx.demand, agentId);
+      else await access.conversationOf(ctx.demand, agentId, conversationId);
       return await domain.runs.list(agentId, conversationId ?? null, page);
     }),
 
@@ -69,11 +76,12 @@ export const runsRouter = router({
    * or the sandbox stops.
    */
   cancel: procedure
+    .meta({ needs: 'use' })
     .input(byId)
     .output(runSchema)
     .mutation(async ({ ctx, input }) => {
       const { domain, access } = ctx.services;
-      await access.run(ctx.principal, input.runId);
+      await access.run(ctx.demand, input.runId);
       return await domain.runs.cancel(input.runId, ctx.principal.userId);
     }),
 });

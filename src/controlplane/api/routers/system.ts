@@ -5,10 +5,14 @@ import { procedure, publicProcedure, router } from '../trpc.ts';
 
 export const systemRouter = router({
   /** Whether the control plane answers. The only procedure that needs no key. */
-  health: publicProcedure.output(z.object({ status: z.literal('ok') })).query(() => ({ status: 'ok' as const })),
+  health: publicProcedure
+    .meta({ needs: 'nothing' })
+    .output(z.object({ status: z.literal('ok') }))
+    .query(() => ({ status: 'ok' as const })),
 
   /** What this control plane is, and who the caller is to it. */
   version: procedure
+    .meta({ needs: 'self' })
     .output(
       z.object({
         version: z.string(),
@@ -31,6 +35,7 @@ export const systemRouter = router({
    * `unattached` ones should be running and cannot be reached: they are being looked for.
    */
   sandboxes: procedure
+    .meta({ needs: 'list' })
     .output(
       z.object({
         starting: z.int(),
@@ -42,6 +47,6 @@ export const systemRouter = router({
     )
     .query(async ({ ctx }) => {
       const { domain, access } = ctx.services;
-      return await domain.agents.sandboxTally(access.visibleOwner(ctx.principal));
+      return await domain.agents.sandboxTally(access.visible(ctx.demand));
     }),
 });

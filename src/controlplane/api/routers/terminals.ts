@@ -13,10 +13,11 @@ export const terminalsRouter = router({
    * ends or it is closed, whoever is attached. Attach to it by WebSocket: `client.terminals.attach`.
    */
   open: sandboxProcedure
+    .meta({ needs: 'use' })
     .input(openTerminalSchema.extend(ofAgent))
     .output(terminalSchema)
     .mutation(async ({ ctx, input: { agentId, ...request }, signal }) => {
-      const guest = await ctx.services.workspaces.open(ctx.principal, agentId, signal);
+      const guest = await ctx.services.workspaces.open(ctx.demand, agentId, signal);
       return await guest.terminals.open(request);
     }),
 
@@ -25,28 +26,31 @@ export const terminalsRouter = router({
    * run: terminals end with it.
    */
   list: sandboxProcedure
+    .meta({ needs: 'view' })
     .input(z.strictObject(ofAgent))
     .output(z.object({ items: z.array(terminalSchema).readonly() }))
     .query(async ({ ctx, input: { agentId }, signal }) => {
-      const guest = await ctx.services.workspaces.find(ctx.principal, agentId, signal);
+      const guest = await ctx.services.workspaces.find(ctx.demand, agentId, signal);
       return { items: guest === undefined ? [] : await guest.terminals.list() };
     }),
 
   /** One terminal, with who is attached, who drives, and how it ended if it did. */
   get: sandboxProcedure
+    .meta({ needs: 'view' })
     .input(byId)
     .output(terminalSchema)
     .query(async ({ ctx, input: { agentId, terminalId }, signal }) => {
-      const guest = await ctx.services.workspaces.running(ctx.principal, agentId, signal);
+      const guest = await ctx.services.workspaces.running(ctx.demand, agentId, signal);
       return await guest.terminals.get(terminalId);
     }),
 
   /** Changes the size of a terminal that nobody drives. While somebody does, only the driver can, over its attachment. */
   resize: sandboxProcedure
+    .meta({ needs: 'use' })
     .input(terminalSizeSchema.extend(byId.shape))
     .output(terminalSchema)
     .mutation(async ({ ctx, input: { agentId, terminalId, ...size }, signal }) => {
-      const guest = await ctx.services.workspaces.running(ctx.principal, agentId, signal);
+      const guest = await ctx.services.workspaces.running(ctx.demand, agentId, signal);
       return await guest.terminals.resize(terminalId, size);
     }),
 
@@ -55,10 +59,11 @@ export const terminalsRouter = router({
    * Closing one that has ended takes it from the list.
    */
   close: sandboxProcedure
+    .meta({ needs: 'use' })
     .input(byId)
     .output(terminalSchema)
     .mutation(async ({ ctx, input: { agentId, terminalId }, signal }) => {
-      const guest = await ctx.services.workspaces.running(ctx.principal, agentId, signal);
+      const guest = await ctx.services.workspaces.running(ctx.demand, agentId, signal);
       return await guest.terminals.close(terminalId);
     }),
 });

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Agent } from '../../../agents/agent.ts';
 import { agentIdSchema, incarnationIdSchema, userIdSchema } from '../../../kernel/ids.ts';
+import { agentLevels } from '../../auth/needs.ts';
 
 /** Lower-case letters, digits and hyphens, so that it can stand in a host name; never mistaken for an id. */
 export const agentNameSchema = z
@@ -19,6 +20,8 @@ export const agentSchema = z.object({
   ownerId: userIdSchema,
   /** The owner as people know it. */
   ownerName: z.string(),
+  /** What the caller may do with it. */
+  access: z.enum(agentLevels),
   harness: z.string(),
   model: z.string().nullable(),
   provider: z.string(),

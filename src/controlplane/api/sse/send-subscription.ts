@@ -31,7 +31,8 @@ interface Subscription {
  * store in it) and never gives up a reader that has stopped reading. The source is asked for the next event only when
  * the reader has taken the last ones.
  *
- * Resolves when the response is over; never rejects. On shutdown the stream just ends, so that the client comes back.
+ * Resolves when the response is over; never rejects. On shutdown, and when what the
+ * caller may do has changed, the stream just ends, so that the client comes back.
  */
 export async function sendSubscription(subscription: Subscription): Promise<void> {
   const { response, router, path, context, readInput } = subscription;
@@ -67,13 +68,13 @@ export async function sendSubscription(subscription: Subscription): Promise<void
     subscription.onError(error);
     const { _config: config } = router._def;
     const shape: unknown = getErrorShape({ config, error, type: 'subscription', path, input: undefined, ctx: context });
-    if (!isDraining(error)) writer.add(errorFrame(shape));
+    if (!mayComeBack(error)) writer.add(errorFrame(shape));
     writer.end();
   }
 }
 
-function isDraining({ cause }: TRPCError): boolean {
-  return cause instanceof CaissonError && cause.code === 'DRAINING';
+function mayComeBack({ cause }: TRPCError): boolean {
+  return cause instanceof CaissonError && (cause.code === 'DRAINING' || cause.code === 'ACCESS_CHANGED');
 }
 
 function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {

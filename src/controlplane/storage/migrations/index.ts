@@ -5,6 +5,7 @@ import { up as previews } from './0003-previews.ts';
 import { up as quotas } from './0004-quotas.ts';
 import { up as modelUsage } from './0005-model-usage.ts';
 import { up as egress } from './0006-egress.ts';
+import { up as people } from './0007-people.ts';
 
 /** Every migration by its name, in the order in which they run. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -14,4 +15,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0004-quotas': { up: quotas },
   '0005-model-usage': { up: modelUsage },
   '0006-egress': { up: egress },
+  '0007-people': { up: people },
 };
