@@ -65,7 +65,13 @@ export function egressPolicyStoreContract(
 
     test('a change is kept with who, when and why, in every scope apart', async () => {
       const { agent } = await storedAgent(opened.agents);
-      const user = await opened.identities.insertUser({ id: newUserId(), name: 'ada', role: 'member', createdAt: now, disabledAt: null });
+      const user = await opened.identities.insertUser({
+        id: newUserId(),
+        name: 'ada',
+        role: 'member',
+        createdAt: now,
+        disabledAt: null,
+      });
       const scopes = [
         operator,
         { kind: 'ceiling', userId: user.id },

@@ -55,7 +55,13 @@ beforeEach(async () => {
     }),
   );
   ({ agent } = await storedAgent(storage.agents));
-  await storage.identities.insertUser({ id: agent.ownerId, name: 'ada', role: 'member', createdAt: clock.now(), disabledAt: null });
+  await storage.identities.insertUser({
+    id: agent.ownerId,
+    name: 'ada',
+    role: 'member',
+    createdAt: clock.now(),
+    disabledAt: null,
+  });
 });
 afterEach(() => undo.disposeAsync());
 

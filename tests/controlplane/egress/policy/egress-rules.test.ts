@@ -64,7 +64,13 @@ test('many who ask while it changes never see what was before, once it is stored
 
 test('of one policy each user has its own, and agents of others are not touched', async () => {
   const { agent: other } = await storedAgent(storage.agents);
-  await storage.identities.insertUser({ id: agent.ownerId, name: 'ada', role: 'member', createdAt: clock.now(), disabledAt: null });
+  await storage.identities.insertUser({
+    id: agent.ownerId,
+    name: 'ada',
+    role: 'member',
+    createdAt: clock.now(),
+    disabledAt: null,
+  });
   for (const { id } of [agent, other]) {
     await rules.change({ kind: 'agent', agentId: id }, { by: agent.ownerId, mode: 'allowlist' });
   }
