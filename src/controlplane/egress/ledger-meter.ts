@@ -121,7 +121,6 @@ class AgentMeter {
   async #settle(): Promise<void> {
     const reservation = this.#reservation;
     if (reservation === undefined) return;
-    this.#cancelSettling();
     this.#room = 0; // whoever takes meanwhile waits for its turn
     try {
       await reservation.settle(charges(this.#accounts, this.#used));
@@ -130,6 +129,7 @@ class AgentMeter {
       // The agent was deleted meanwhile: its owner has used the bytes all the same.
       await reservation.settle(charges(this.#accounts.slice(0, 1), this.#used));
     }
+    this.#cancelSettling(); // where it failed it is tried again
     this.#reservation = undefined;
     this.#used = 0;
   }

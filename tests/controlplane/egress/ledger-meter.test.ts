@@ -79,3 +79,28 @@ test('an agent that is deleted meanwhile is counted on its owner, and takes no m
     await expect(meter.take(agent.id, 1)).rejects.toMatchObject({ code: 'AGENT_NOT_FOUND' });
   });
 });
+
+test('what could not be counted when it was due is counted later, also where nothing more is sent', async () => {
+  await withMeter(null, async ({ ledger, storage, clock, agent }) => {
+    let isBroken = true;
+    const failing = {
+      remaining: ledger.remaining.bind(ledger),
+      reserve: async (...of: Parameters<typeof ledger.reserve>) => {
+        const reservation = await ledger.reserve(...of);
+        const settle: typeof reservation.settle = async (actual) => {
+          if (isBroken) throw new Error('the disk');
+          await reservation.settle(actual);
+        };
+        return { settle, release: () => reservation.release(), extend: reservation.extend.bind(reservation) };
+      },
+    };
+    const findAgent = (id: Agent['id']) => storage.agents.findAgent(id);
+    const meter = new LedgerMeter({ ledger: failing, findAgent, clock, logger: recordingLogger([]) });
+    await meter.take(agent.id, lump);
+    await expect(meter.take(agent.id, 1)).rejects.toThrow('the disk');
+    isBroken = false;
+    clock.advance(5_000);
+    const account = userAccount(agent.ownerId);
+    await until('the count', async () => (await ledger.balance(account, 'egress_bytes')).used === lump);
+  });
+});
