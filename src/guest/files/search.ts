@@ -49,7 +49,7 @@ export class Searches {
    * Sends matches as they are found, at most `limit`, and then the end. The process is killed when the reader leaves, the
    * limit is reached, or two minutes are over. LIMIT_REACHED above 8 at once; BAD_REQUEST for a query that cannot be read;
    * SEARCH_FAILED where it stands still, as before a pipe. One that dies and has found nothing is LIMIT_REACHED for want of
-   * memory, else SEARCH_FAILED; one that has found something ends with `isCut`.
+   * memory or of room for its threads, else SEARCH_FAILED; one that has found something ends with `isCut`.
    */
   async run(path: SandboxPath, request: SearchRequest, open: () => ItemStream<SearchItem>): Promise<void> {
     if (this.#running >= maxSearches) {
@@ -132,6 +132,7 @@ async function search(
 /** Why a search that nobody stopped is not whole. Code 1 is for nothing found, 2 without a word for files that may not be read. */
 function failureOf({ code, signal }: Exit, said: string): CaissonError | undefined {
   if (code === 0 || code === 1 || (code === 2 && said === '')) return undefined;
+  if (said.includes('Resource temporarily unavailable')) return noRoom('it could not start its threads');
   if (code === 2) return new CaissonError('BAD_REQUEST', `The search cannot be made: ${said}`);
   if (notExecuted.has(code)) {
     return new CaissonError('CAPABILITY_UNSUPPORTED', `The sandbox cannot search: ${said}.`, {
@@ -146,6 +147,13 @@ function failureOf({ code, signal }: Exit, said: string): CaissonError | undefin
   }
   const how = signal === null ? `code ${code}` : signal;
   return new CaissonError('SEARCH_FAILED', `The search was not finished: ripgrep ended with ${how}.`);
+}
+
+function noRoom(why: string, cause?: unknown): CaissonError {
+  return new CaissonError('LIMIT_REACHED', `The search cannot be started: ${why}.`, {
+    hint: 'The sandbox is at its limit of processes or memory. End some: `caisson ps <agent>`.',
+    cause,
+  });
 }
 
 function stoodStill(): CaissonError {
@@ -183,10 +191,7 @@ async function startRipgrep(folder: Pin, request: SearchRequest): Promise<Ripgre
     return child;
   } catch (cause) {
     if (['EAGAIN', 'ENOMEM'].includes(errnoOf(cause) ?? '')) {
-      throw new CaissonError('LIMIT_REACHED', `The search cannot be started: ${errorText(cause)}.`, {
-        hint: 'The sandbox is at its limit of processes or memory. End some: `caisson ps <agent>`.',
-        cause,
-      });
+      throw noRoom(errorText(cause), cause);
     }
     throw new CaissonError('CAPABILITY_UNSUPPORTED', `The sandbox cannot search: ${errorText(cause)}.`, {
       hint: 'Put ripgrep (rg) into the image of the sandbox.',

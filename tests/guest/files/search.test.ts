@@ -148,6 +148,16 @@ describe('with a ripgrep that dies', () => {
     });
   });
 
+  test('for want of room for its threads: the sandbox is at its limit', async () => {
+    const said =
+      'failed to spawn thread: Os { code: 11, kind: WouldBlock, message: "Resource temporarily unavailable" }';
+    await rg(`echo '${said}' >&2; kill -SEGV $$`); // so ends ripgrep 13 in a container of two processes
+    await expect(all(files.search(request('needle')))).rejects.toMatchObject({
+      code: 'LIMIT_REACHED',
+      hint: expect.stringContaining('caisson ps'),
+    });
+  });
+
   test.for(['kill -9 $$', 'exit 101', 'echo no >&2; exit 2'])(
     'by `%s`, with matches: there may be more',
     async (end) => {
