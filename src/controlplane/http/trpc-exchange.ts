@@ -50,7 +50,8 @@ export class TrpcExchange {
       about: (agentId) => this.#places[this.#named++]?.about(agentId),
     });
     const end = (): void => {
-      this.#over.abort(new CaissonError('ABORTED', 'The caller has left.'));
+      // Of a call that was answered, nothing is under way.
+      if (!reply.raw.writableFinished) this.#over.abort(callerLeft());
       this.#taken.dispose();
     };
     if (reply.raw.closed) end();
@@ -118,14 +119,18 @@ export class TrpcExchange {
         throw thrown;
       },
     );
+    if (this.#taken.disposed) throw callerLeft(); // what is taken after the end is never given back
     for (let each = 0; each < this.#size; each++) {
       const place = this.#taken.use(calls.enter(principal.keyId, this.signal));
       const { signal } = place;
       signal.addEventListener('abort', () => this.#over.abort(signal.reason));
       this.#places.push(place);
     }
-    this.signal.throwIfAborted(); // what is taken after the end is never given back
     this.#holding = this.#taken.use(held.of(principal.keyId));
     return principal;
   }
+}
+
+function callerLeft(): CaissonError {
+  return new CaissonError('ABORTED', 'The caller has left.');
 }
