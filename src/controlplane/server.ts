@@ -140,6 +140,7 @@ export function createServer(options: ServerOptions): Server {
   const app = fastify({
     bodyLimit: settings.maxBodyBytes,
     routerOptions: { maxParamLength: maxPathLength },
+    schemaController: { compilersFactory: noSchemas },
     serverFactory: (api) => createHttpServer({ api, previews, connections }),
     forceCloseConnections: false, // `OpenConnections` closes them
     return503OnClosing: false, // the hook below says it in our own form
@@ -248,4 +249,14 @@ function listenRefusal({ host, port }: ServerOptions['settings'], cause: unknown
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
   if (code === 'EADDRINUSE') return `Port ${port} of ${host} is in use. Stop what uses it, or set CAISSON_PORT.`;
   return `Caisson cannot listen on ${host}:${port} (CAISSON_HOST, CAISSON_PORT): ${errorText(cause)}.`;
+}
+
+/** Routes have no JSON schemas: zod checks what comes in. So fastify's compilers for them are not loaded. */
+const noSchemas = {
+  buildValidator: () => schemaRefused,
+  buildSerializer: () => schemaRefused,
+};
+
+function schemaRefused(): never {
+  throw new TypeError('A route has a JSON schema.');
 }

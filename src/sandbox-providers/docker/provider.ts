@@ -1,5 +1,4 @@
 import type { Duplex } from 'node:stream';
-import Docker from 'dockerode';
 import { CaissonError, errorText } from '../../kernel/errors.ts';
 import type { AgentId } from '../../kernel/ids.ts';
 import { KeyedQueue } from '../../kernel/keyed-queue.ts';
@@ -13,6 +12,7 @@ import type {
 import { bringUp } from './bring-up.ts';
 import { connectChannel } from './connect.ts';
 import { stopGraceSeconds } from './container-options.ts';
+import { Docker } from './docker-client.ts';
 import { Engine, type EngineTimeouts } from './engine.ts';
 import { EngineRefusal } from './engine-call.ts';
 import { sandboxFromInspect, sandboxFromListing, sandboxFromVolume, stateOf } from './sandbox.ts';
