@@ -1,0 +1,97 @@
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { connect, createSecureContext, getCACertificates, type SecureContext, TLSSocket } from 'node:tls';
+import { deadline, orAbort } from '../../../kernel/deadline.ts';
+import { refusal } from '../ending.ts';
+
+interface SideOptions {
+  readonly host: string;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * One protocol on both sides, which git, npm and every HTTP client speak: what is checked is then what is sent, and no request
+ * is translated on its way.
+ */
+const protocols = ['http/1.1'];
+
+/** Whom the gateway trusts towards hosts: the authorities that Node brings, and the operator's own. */
+export function outwardTrust(extraAuthorities: string): SecureContext {
+  return createSecureContext({
+    ca: [...getCACertificates('default'), ...(extraAuthorities === '' ? [] : [extraAuthorities])],
+    minVersion: 'TLSv1.2',
+  });
+}
+
+/**
+ * TLS to the host, over a connection to an address that was checked. Its certificate must be good, for this name, and of an
+ * authority in `trust`. Rejects with an Ending; the signal's reason.
+ */
+export async function tlsToHost(
+  upstream: Socket,
+  { host, trust, timeoutMs, signal }: SideOptions & { readonly trust: SecureContext },
+): Promise<TLSSocket> {
+  const side = connect({
+    socket: upstream,
+    servername: host,
+    secureContext: trust,
+    rejectUnauthorized: true,
+    ALPNProtocols: protocols,
+  });
+  await shakeHands(side, 'secureConnect', {
+    what: `The TLS handshake with ${host}`,
+    failed: (code) => `The host did not show that it is ${host} (${code}).`,
+    timeoutMs,
+    signal,
+  });
+  return side;
+}
+
+/** TLS to the program in the sandbox, which takes `identity` for the host. Rejects with an Ending; the signal's reason. */
+export async function tlsToProgram(
+  program: Duplex,
+  { host, identity, timeoutMs, signal }: SideOptions & { readonly identity: SecureContext },
+): Promise<TLSSocket> {
+  const side = new TLSSocket(program, { isServer: true, secureContext: identity, ALPNProtocols: protocols });
+  await shakeHands(side, 'secure', {
+    what: 'The TLS handshake with the program',
+    failed: (code) =>
+      `The program did not take the certificate that its sandbox has for ${host}, or does not speak HTTP/1.1 (${code}).`,
+    timeoutMs,
+    signal,
+  });
+  return side;
+}
+
+interface Handshake {
+  readonly what: string;
+  readonly failed: (code: string) => string;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+async function shakeHands(
+  side: TLSSocket,
+  done: 'secure' | 'secureConnect',
+  { what, failed, timeoutMs, signal }: Handshake,
+): Promise<void> {
+  using limit = deadline(timeoutMs, what, signal);
+  const broken = new AbortController();
+  const close = (): void => broken.abort(new Error('closed'));
+  side.once('close', close);
+  side.on('error', () => undefined); // rejects below; later ones also emit 'close'
+  try {
+    // `once` hears 'error' too.
+    await orAbort(once(side, done, { signal: broken.signal }), limit.signal);
+  } catch (thrown) {
+    side.destroy();
+    signal.throwIfAborted();
+    limit.signal.throwIfAborted();
+    const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : 'it broke off';
+    throw refusal(failed(code === 'ABORT_ERR' ? 'it broke off' : code));
+  } finally {
+    side.off('close', close);
+  }
+}
