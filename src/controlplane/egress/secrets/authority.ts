@@ -13,7 +13,7 @@ const dayMs = 86_400_000;
 /** How long an authority is good for. */
 const authorityDays = 3_650;
 /** How long a certificate of one is. */
-export const leafDays = 30;
+const leafDays = 30;
 /** Clocks differ: all are good from a day before. */
 const backdatedDays = 1;
 

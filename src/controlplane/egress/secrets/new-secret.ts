@@ -4,8 +4,8 @@ import { canonicalHost, isAddress } from '../target.ts';
 import type { SecretForm } from './secret.ts';
 
 /** Shorter ones are guessed, and taken out of answers that only look like them. */
-export const leastSecret = 8;
-export const longestSecret = 8 * 1024;
+const leastSecret = 8;
+const longestSecret = 8 * 1024;
 
 const headerName = /^[a-z0-9!#$%&'*+.^_`|~-]{1,64}$/;
 /** Speak of the message, or of where it goes. */

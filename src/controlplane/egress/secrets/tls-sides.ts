@@ -1,9 +1,10 @@
-import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect, createSecureContext, getCACertificates, type SecureContext, TLSSocket } from 'node:tls';
 import { deadline, orAbort } from '../../../kernel/deadline.ts';
-import { refusal } from '../ending.ts';
+import { CaissonError, toCaissonError } from '../../../kernel/errors.ts';
+import { Ending, refusal } from '../ending.ts';
+import type { EgressOutcome } from '../ports.ts';
 
 interface SideOptions {
   readonly host: string;
@@ -42,7 +43,9 @@ export async function tlsToHost(
   });
   await shakeHands(side, 'secureConnect', {
     what: `The TLS handshake with ${host}`,
-    failed: (code) => `The host did not show that it is ${host} (${code}).`,
+    failed: (code) => refusal(`The host did not show that it is ${host} (${code}).`),
+    brokeOff: () => refusal(`The host did not show that it is ${host} (it broke off).`),
+    late: 'unreachable',
     timeoutMs,
     signal,
   });
@@ -58,7 +61,11 @@ export async function tlsToProgram(
   await shakeHands(side, 'secure', {
     what: 'The TLS handshake with the program',
     failed: (code) =>
-      `The program did not take the certificate that its sandbox has for ${host}, or does not speak HTTP/1.1 (${code}).`,
+      refusal(
+        `The program did not take the certificate of its sandbox for ${host}, or does not speak HTTP/1.1 (${code}).`,
+      ),
+    brokeOff: () => new Ending('closed', new CaissonError('ABORTED', 'The program gave the connection up.')),
+    late: 'over_limit',
     timeoutMs,
     signal,
   });
@@ -67,7 +74,10 @@ export async function tlsToProgram(
 
 interface Handshake {
   readonly what: string;
-  readonly failed: (code: string) => string;
+  readonly failed: (code: string) => Ending;
+  readonly brokeOff: () => Ending;
+  /** What it counts as when it takes too long. */
+  readonly late: EgressOutcome;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
 }
@@ -75,23 +85,22 @@ interface Handshake {
 async function shakeHands(
   side: TLSSocket,
   done: 'secure' | 'secureConnect',
-  { what, failed, timeoutMs, signal }: Handshake,
+  { what, failed, brokeOff, late, timeoutMs, signal }: Handshake,
 ): Promise<void> {
   using limit = deadline(timeoutMs, what, signal);
-  const broken = new AbortController();
-  const close = (): void => broken.abort(new Error('closed'));
-  side.once('close', close);
-  side.on('error', () => undefined); // rejects below; later ones also emit 'close'
+  side.on('error', () => undefined); // told below; later ones also emit 'close'
   try {
-    // `once` hears 'error' too.
-    await orAbort(once(side, done, { signal: broken.signal }), limit.signal);
+    await orAbort(
+      new Promise<void>((resolve, reject) => {
+        side.once(done, resolve);
+        side.once('error', (error) => reject('code' in error ? failed(String(error.code)) : brokeOff()));
+        side.once('close', () => reject(brokeOff()));
+      }),
+      limit.signal,
+    );
   } catch (thrown) {
     side.destroy();
-    signal.throwIfAborted();
-    limit.signal.throwIfAborted();
-    const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : 'it broke off';
-    throw refusal(failed(code === 'ABORT_ERR' ? 'it broke off' : code));
-  } finally {
-    side.off('close', close);
+    if (thrown === limit.signal.reason && !signal.aborted) throw new Ending(late, toCaissonError(thrown));
+    throw thrown;
   }
 }

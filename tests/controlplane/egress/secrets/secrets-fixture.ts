@@ -11,14 +11,14 @@ import type { SecretForm, SecretScope } from '../../../../src/controlplane/egres
 import { openStorage, type Storage } from '../../../../src/controlplane/storage/open-storage.ts';
 import type { EgressLimits } from '../../../../src/controlplane/egress/egress-limits.ts';
 import { systemClock } from '../../../../src/kernel/clock.ts';
-import { type AgentId, newUserId, type UserId } from '../../../../src/kernel/ids.ts';
+import { type AgentId, newUserId, type SecretId, type UserId } from '../../../../src/kernel/ids.ts';
 import { anAgent } from '../../../contracts/store-records.ts';
 import { dataDirectory } from '../../storage/data-directory.ts';
 import { recordingLogger, type LoggedLine } from '../../recording-logger.ts';
 import { type EgressFixture, listen, openEgress } from '../egress-fixture.ts';
 
 /** What a host was asked, in full. */
-export interface Asked {
+interface Asked {
   readonly method: string;
   readonly url: string;
   readonly headers: IncomingMessage['headers'];
@@ -48,7 +48,7 @@ export interface SecretsFixture extends AsyncDisposable {
     readonly form?: SecretForm;
     readonly value?: string;
     readonly scope?: SecretScope;
-  }): Promise<string>;
+  }): Promise<SecretId>;
   /** A connection of a program in the sandbox, in TLS that trusts what the sandbox does. */
   open(port: number, host?: string): Promise<TLSSocket>;
   /** A request of a program in the sandbox. */
@@ -122,6 +122,7 @@ export async function openSecretEgress({ keys, limits }: FixtureOptions = {}): P
     async ask(port, { body, on, ...options } = {}) {
       const socket = on ?? (await open(port));
       const request = startRequest({ host: hostName, port, ...options, createConnection: () => socket });
+      request.on('error', () => undefined); // heard by `once`, and by who reads the answer
       request.end(body);
       const [response] = (await once(request, 'response')) as [IncomingMessage];
       return { status: response.statusCode ?? 0, headers: response.headers, body: await text(response) };
