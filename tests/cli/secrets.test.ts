@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { type RunningServer, startServer } from '../controlplane/running-server.ts';
 import { caisson, type Ended } from './command.ts';
+import { Person } from './person.ts';
 
 const value = 'glpat-typed-where-nobody-sees-it';
 
@@ -37,6 +38,24 @@ test('a secret is read from stdin, listed without its value, and removed by its 
     exitCode: 1,
     stderr: 'error: There is no secret for github.com here.\nhint: List them with `caisson secrets ls dev`.\n',
   });
+});
+
+afterEach(() => Person.allLeave());
+
+test('somebody at a terminal is asked, and sees nothing of what is typed', async () => {
+  const environment = { CAISSON_URL: server.url, CAISSON_API_KEY: server.alice.secret };
+  const person = new Person(['secrets', 'set', 'dev', 'typed.example.com'], environment);
+  await person.sees('Secret for typed.example.com:443 (it is not shown): ');
+  person.type(`${value}\r`);
+  expect(await person.ended()).toBe(0);
+  expect(person.text).toMatch(/sec-\w+/);
+  expect(person.text).not.toContain(value.slice(0, 6));
+  expect((await alice(['rm', 'dev', 'typed.example.com'])).exitCode).toBe(0);
+  const leaving = new Person(['secrets', 'set', 'dev', 'typed.example.com'], environment);
+  await leaving.sees('(it is not shown): ');
+  leaving.type('\u0003');
+  expect(await leaving.ended()).toBe(130);
+  expect((await alice(['ls', 'dev'])).stderr).toBe('No secrets.\n');
 });
 
 test('of all agents by @me, and of nobody by nobody', async () => {

@@ -130,7 +130,7 @@ test('the secret of another port', async () => {
   expect(await world.egress.recorded()).toMatchObject({ secretId: null });
 });
 
-test.each([`${hostName.toUpperCase()}`, `${hostName}.`])(
+test.each([hostName.toUpperCase(), `${hostName}.`])(
   'the same host in another spelling (%s) is the same',
   async (spelled) => {
     await using world = await openSecretEgress();
