@@ -109,11 +109,15 @@ test('git clones over HTTPS, and pushes', async () => {
   ).toBe('By the agent');
 });
 
-test('npm installs from a private registry', async () => {
+test('npm installs from a private registry, and publishes to it', async () => {
   await give(internetHosts.privateNpm, { kind: 'bearer' }, npm);
   const script = `mkdir -p npm && cd npm && npm init -y >/dev/null &&
     npm install --registry ${url(internetHosts.privateNpm)} caisson-probe >/dev/null && node -p 'require("caisson-probe")'`;
   expect(await sh(script)).toBe('42');
+  const { host } = new URL(url(internetHosts.privateNpm));
+  const publish = `mkdir -p made && cd made && npm init -y >/dev/null && echo '//${host}/:_authToken=none' > .npmrc &&
+    npm publish --registry ${url(internetHosts.privateNpm)} 2>/dev/null`;
+  expect(await sh(publish)).toBe('+ made@1.0.0');
 });
 
 test('the same hosts ask an agent who has no secret', async () => {

@@ -80,7 +80,13 @@ function isShown({ headers }: IncomingMessage, response: ServerResponse, wanted:
   return false;
 }
 
-function serveNpm({ headers, url }: IncomingMessage, response: ServerResponse): void {
+function serveNpm(request: IncomingMessage, response: ServerResponse): void {
+  const { headers, url, method } = request;
+  if (method === 'PUT') {
+    // What is published is taken, and forgotten.
+    request.resume().once('end', () => response.writeHead(201, { 'content-type': 'application/json' }).end('{}'));
+    return;
+  }
   const tarball = '/caisson-probe/-/caisson-probe-1.0.0.tgz';
   if (url === tarball) return void response.end(npmTarball);
   if (url !== '/caisson-probe') return void response.writeHead(404).end();
