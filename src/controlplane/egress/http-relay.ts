@@ -187,6 +187,7 @@ async function forward(request: IncomingMessage, response: ServerResponse, sessi
     method: request.method ?? 'GET',
     path: request.url ?? '/',
     setHost: false,
+    maxHeaderSize: maxHeaderBytes,
     headers: {
       host:
         target.port === defaultPorts[carries === undefined ? 'http' : 'https'] ? hostOf(target) : targetText(target),

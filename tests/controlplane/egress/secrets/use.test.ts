@@ -69,6 +69,57 @@ test('a large body passes both ways, whole', async () => {
   expect(host.asked[0]?.body === body).toBe(true);
 });
 
+test.each([
+  ['HEAD', 200, '', { 'content-length': '5' }],
+  ['GET', 204, '', {}],
+  ['GET', 304, '', { etag: '"1"' }],
+  ['GET', 200, 'no length', { 'transfer-encoding': 'chunked' }],
+])('%s that is answered with %i and "%s" passes as it is', async (method, status, body, expected) => {
+  await using world = await openSecretEgress();
+  await using host = await startHost(world.world, {
+    answer: (_request, response) => {
+      response.writeHead(status, expected);
+      response.write(body);
+      response.end();
+    },
+  });
+  await world.give({ port: host.port });
+  const answer = await world.ask(host.port, { method });
+  expect(answer).toMatchObject({ status, body, headers: expected });
+});
+
+test('an answer that goes on and on is passed on as it comes', async () => {
+  await using world = await openSecretEgress();
+  let say: (text: string) => void = () => undefined;
+  await using host = await startHost(world.world, {
+    answer: (_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      say = (text) => void response.write(text);
+      say('data: 1\n\n');
+    },
+  });
+  await world.give({ port: host.port });
+  const socket = await world.open(host.port);
+  let heard = '';
+  socket.setEncoding('latin1').on('data', (text: string) => (heard += text));
+  socket.write(`GET / HTTP/1.1\r\nHost: ${hostName}:${host.port}\r\n\r\n`);
+  await until('the first event', () => heard.includes('data: 1'));
+  say('data: 2\n\n');
+  await until('the second event', () => heard.includes('data: 2'));
+});
+
+test('an answer that is cut is cut for the program too', async () => {
+  await using world = await openSecretEgress();
+  await using host = await startHost(world.world, {
+    answer: (request, response) => {
+      response.writeHead(200, { 'content-length': '100' });
+      response.write('only a part', () => request.socket.destroy());
+    },
+  });
+  await world.give({ port: host.port });
+  await expect(world.ask(host.port)).rejects.toThrow();
+});
+
 test('a host without a secret is in TLS that nobody opens', async () => {
   await using world = await openSecretEgress();
   await using host = await startHost(world.world);
