@@ -198,7 +198,6 @@ export class EgressConnection {
     const toHost = await tlsToHost(upstream, { ...options, trust: secrets.trust });
     const toProgram = await tlsToProgram(program, { ...options, identity });
     const onUsed = (): void => {
-      if (this.#isUsed) return;
       this.#isUsed = true;
       secrets.used(this.agentId, secret);
     };

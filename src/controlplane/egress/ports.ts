@@ -104,7 +104,7 @@ export interface EgressSecrets {
   ): Promise<{ readonly secret: HostSecret; readonly credential: Credential } | undefined>;
   /** Calls `listener` when secrets have changed, so that open connections are looked at again. What it returns ends that. */
   onChanged(listener: () => void): () => void;
-  /** Told once of each connection that carries one, at its first request. Must not throw. */
+  /** Told of each request that carries one. Must not throw. */
   used(agentId: AgentId, secret: HostSecret): void;
   /** What a program in the agent's sandbox takes for the host. */
   identityFor(agentId: AgentId, host: string): Promise<SecureContext>;

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { connect } from 'node:tls';
 import { expect, test } from 'vitest';
@@ -6,7 +7,6 @@ import { type KeyPair, newAuthority, newLeaf } from '../../../../src/controlplan
 import { newUserId } from '../../../../src/kernel/ids.ts';
 import { anAgent } from '../../../contracts/store-records.ts';
 import { denied, internal } from '../egress-fixture.ts';
-import { hello, serverName } from './hello-bytes.ts';
 import { hostName, openSecretEgress, startHost, token } from '../secrets/secrets-fixture.ts';
 
 const dayMs = 86_400_000;
@@ -158,12 +158,17 @@ test('another name in the hello than in CONNECT', async () => {
   expect(await world.egress.recorded()).toMatchObject({ outcome: 'refused', secretId: null });
 });
 
-test('a policy that denies comes first: the secret is not even looked up', async () => {
+test('a policy that denies comes first: the secret is not even opened', async () => {
   await using world = await openSecretEgress();
   await using host = await startHost(world.world);
   await world.give({ port: host.port });
+  const [stored] = await world.storage.secrets.listSecrets({ kind: 'agent', agentId: world.agentId });
+  if (stored === undefined) throw new Error('it was not stored');
+  // Were it opened, that would be told instead.
+  await world.storage.secrets.putSecret({ ...stored, sealed: { keyVersion: 7, text: 'lost' } });
   world.egress.policy.rule = () => denied;
-  expect((await world.egress.tunnel(`${hostName}:${host.port}`)).status).toBe(403);
+  const { status, text: words } = await world.egress.tunnel(`${hostName}:${host.port}`);
+  expect({ status, words }).toEqual({ status: 403, words: expect.stringContaining('EGRESS_DENIED') });
   expect(await world.egress.recorded()).toMatchObject({ outcome: 'denied', secretId: null });
 });
 
@@ -258,12 +263,17 @@ test('a program that speaks nothing but HTTP/2', async () => {
 });
 
 test('a program that says hello and nothing more', async () => {
-  await using world = await openSecretEgress({ limits: { helloTimeoutMs: 500 } });
+  await using world = await openSecretEgress({ limits: { helloTimeoutMs: 1_000 } });
   await using host = await startHost(world.world);
   await world.give({ port: host.port });
   const { socket } = await world.egress.tunnel(`${hostName}:${host.port}`);
-  socket.write(hello(serverName(hostName)));
+  // What a real client begins with.
+  const said = new Promise<Buffer>((resolve) => {
+    const listening = new Duplex({ read: () => undefined, write: (chunk: Buffer) => resolve(chunk) });
+    connect({ socket: listening, servername: hostName }).on('error', () => undefined);
+  });
+  socket.write(await said);
   await new Promise((resolve) => socket.once('close', resolve));
-  expect((await world.egress.recorded()).outcome).toMatch(/over_limit|refused/);
+  expect((await world.egress.recorded()).outcome).toMatch(/^(over_limit|unreachable)$/); // the program was late, or the host
   expect(host.asked).toEqual([]);
 });
