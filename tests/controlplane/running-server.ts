@@ -137,7 +137,7 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
   const egressPolicy = undo.use(
     new RulePolicy({
       rules: egressRules,
-      holdMs: 60_000,
+      holdMs: 60 * 60_000, // longer than any test, on any machine
       clock: systemClock,
       logger,
       record: (agentId, event) => domain.agents.recordEgress(agentId, event),
