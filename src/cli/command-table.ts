@@ -80,6 +80,10 @@ export const commandTable: Readonly<Record<string, CommandRow>> = {
     summary: 'say where agents may connect to, and see where they did',
     load: async () => (await import('./commands/egress.ts')).egressCommand(),
   },
+  secrets: {
+    summary: 'give hosts tokens that the gateway uses and no sandbox sees',
+    load: async () => (await import('./commands/secrets.ts')).secretsCommand(),
+  },
   exec: {
     summary: 'run a command in the sandbox of an agent',
     load: async () => (await import('./commands/exec.ts')).execCommand(),

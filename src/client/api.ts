@@ -49,6 +49,8 @@ export type ModelCall = ApiOutputs['usage']['calls']['items'][number];
 /** Who may go where: of an agent, of everyone, or of a user. */
 export type EgressPolicy = ApiOutputs['egress']['policy']['get'];
 export type EgressRule = EgressPolicy['rules'][number];
+/** A secret for a host, without its value. */
+export type Secret = ApiOutputs['secrets']['list']['items'][number];
 /** Connections to one place within one hour. */
 export type EgressLogEntry = ApiOutputs['egress']['log']['items'][number];
 /** An API key without its secret. */

@@ -25,6 +25,7 @@ export interface CaissonClient extends Pick<
   | 'ports'
   | 'previews'
   | 'egress'
+  | 'secrets'
   | 'users'
   | 'keys'
   | 'quotas'
@@ -79,6 +80,7 @@ export function createCaissonClient(options: EndpointOptions): CaissonClient {
     ports,
     previews,
     egress,
+    secrets,
     users,
     keys,
     quotas,
@@ -109,6 +111,7 @@ export function createCaissonClient(options: EndpointOptions): CaissonClient {
     ports,
     previews,
     egress,
+    secrets,
     users,
     keys,
     quotas,

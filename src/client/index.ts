@@ -54,6 +54,7 @@ export type {
   ProcessSignal,
   Run,
   SandboxCounts,
+  Secret,
   Terminal,
   UsageTotal,
 } from './api.ts';

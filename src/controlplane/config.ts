@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { CaissonError } from '../kernel/errors.ts';
 import type { HostRule } from './egress/policy/host-pattern.ts';
 import type { EgressMode } from './egress/policy/policy.ts';
+import type { SecretKeys } from './egress/secrets/keyring.ts';
 import { nearestName } from './config/nearest-name.ts';
 import {
   concealedSettings,
@@ -82,6 +83,8 @@ export interface Config {
     readonly bytesPerSecond: number | null;
     /** Absolute. Null: none. */
     readonly extraCaFile: string | null;
+    /** Of secrets for hosts. Null: those in the data directory. */
+    readonly secretKeys: SecretKeys | null;
   };
   readonly previews: {
     /** In lower case. */
@@ -187,6 +190,7 @@ function toConfig(settings: Settings): Config {
       askTimeoutMs: settings.CAISSON_EGRESS_ASK_TIMEOUT,
       bytesPerSecond: settings.CAISSON_EGRESS_RATE ?? null,
       extraCaFile: settings.CAISSON_EXTRA_CA_FILE === undefined ? null : resolve(settings.CAISSON_EXTRA_CA_FILE),
+      secretKeys: settings.CAISSON_SECRETS_KEY ?? null,
     },
     previews: {
       domain: previewDomain(settings),

@@ -24,6 +24,7 @@ import { readExtraAuthorities } from './egress/extra-authorities.ts';
 import { LedgerMeter } from './egress/ledger-meter.ts';
 import { createEgressGateway } from './egress/gateway.ts';
 import { resolveInternal, resolvePublic, type Resolve } from './egress/resolve.ts';
+import { openSecrets } from './egress/secrets/open-secrets.ts';
 import { Fleet } from './fleet/fleet.ts';
 import { LedgerBudget } from './model-gateway/ledger-budget.ts';
 import { createModelGateway } from './model-gateway/model-gateway.ts';
@@ -90,6 +91,17 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
   const sharing = new SharingService({ store: shares, identities, access, clock: systemClock });
   const quotas = opened.use(await openQuotas({ storage, access, settings: config.quotas, clock: systemClock, logger }));
   const extraAuthorities = await readExtraAuthorities(config.egress.extraCaFile);
+  const secrets = opened.use(
+    await openSecrets({
+      store: storage.secrets,
+      agents: storage.agents,
+      dataDir: dataDir.path,
+      keys: config.egress.secretKeys,
+      extraAuthorities,
+      clock: systemClock,
+      logger,
+    }),
+  );
   const ownPorts = new Set<number>();
   const egressRules = opened.use(
     new EgressRules({
@@ -137,6 +149,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
           egressLog.record(entry);
         },
       },
+      secrets: secrets.ofGateway,
       ownPorts: () => ownPorts,
       limits: { bytesPerSecond: config.egress.bytesPerSecond },
       resolve: { public: resolvePublic, internal: options.resolveInternal ?? resolveInternal },
@@ -175,7 +188,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
         specOf: (agent) => sandboxSpec(agent, config),
         outwardFor: (agentId) => (stream, headers) => gateway.handle(agentId, stream, headers),
         egressFor: (agentId) => (stream, headers) => egress.handle(agentId, stream, headers),
-        extraAuthorities,
+        authoritiesFor: async (agentId) => extraAuthorities + (await secrets.authorities.certificateOf(agentId)),
         clock: systemClock,
         logger,
       })),
@@ -235,6 +248,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
         egressRules,
         egressPolicy,
         egressLog: storage.egressLog,
+        hostSecrets: secrets.hostSecrets,
         flushed: () => storage.flushed(),
         about: {
           version: options.version,

@@ -369,6 +369,18 @@ export const errorTable = {
     retryable: false,
     hint: 'It was answered, or its time is over. List what waits with `caisson egress pending`.',
   },
+  SECRET_NOT_FOUND: {
+    trpc: 'NOT_FOUND',
+    http: 404,
+    retryable: false,
+    hint: 'List them with `caisson secrets ls`.',
+  },
+  SECRET_UNREADABLE: {
+    trpc: 'PRECONDITION_FAILED',
+    http: 412,
+    retryable: false,
+    hint: 'The key that it was stored under is gone: bring `secrets.key` back, or set the secret again.',
+  },
   // The machinery
   STORAGE_UNAVAILABLE: {
     trpc: 'SERVICE_UNAVAILABLE',

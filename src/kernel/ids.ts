@@ -22,6 +22,7 @@ const prefixes = {
   reservation: 'rsv',
   egressRule: 'egr',
   egressRequest: 'erq',
+  secret: 'sec',
 } as const;
 
 type IdKind = keyof typeof prefixes;
@@ -48,6 +49,7 @@ export const previewIdSchema = idSchema('preview');
 const reservationIdSchema = idSchema('reservation');
 export const egressRuleIdSchema = idSchema('egressRule');
 export const egressRequestIdSchema = idSchema('egressRequest');
+export const secretIdSchema = idSchema('secret');
 
 export type AgentId = z.infer<typeof agentIdSchema>;
 export type ConversationId = z.infer<typeof conversationIdSchema>;
@@ -64,6 +66,7 @@ export type PreviewId = z.infer<typeof previewIdSchema>;
 export type ReservationId = z.infer<typeof reservationIdSchema>;
 export type EgressRuleId = z.infer<typeof egressRuleIdSchema>;
 export type EgressRequestId = z.infer<typeof egressRequestIdSchema>;
+export type SecretId = z.infer<typeof secretIdSchema>;
 
 function newId(kind: IdKind): string {
   let time = Date.now();
@@ -92,3 +95,4 @@ export const newPreviewId = (): PreviewId => newId('preview') as PreviewId;
 export const newReservationId = (): ReservationId => newId('reservation') as ReservationId;
 export const newEgressRuleId = (): EgressRuleId => newId('egressRule') as EgressRuleId;
 export const newEgressRequestId = (): EgressRequestId => newId('egressRequest') as EgressRequestId;
+export const newSecretId = (): SecretId => newId('secret') as SecretId;

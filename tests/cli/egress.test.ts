@@ -97,7 +97,7 @@ test('the log and the usage are shown', async () => {
   ]);
   const { stdout } = await alice('log', 'dev');
   expect(stdout).toMatch(/2 +denied +bad\.example:443 .*No\.\n/);
-  expect(stdout).toMatch(/2 +closed +example\.com:443 +\*\.com +100 B +9\.3 GiB\n/);
+  expect(stdout).toMatch(/2 +closed +example\.com:443 +\*\.com +used +100 B +9\.3 GiB\n/);
   expect((await alice('log', 'dev', '--host', 'bad.example')).stdout).not.toContain('closed');
   expect((await alice('usage')).stdout).toMatch(/\d{4}-\d\d-\d\d +agt-\w+ +4 +2 +200 B +19 GiB\n/);
 });

@@ -26,6 +26,7 @@ export function anEgressEntry(agentId: AgentId, of: Partial<EgressLogEntry> = {}
     rule: '*.com',
     reason: null,
     connections: 2,
+    withSecret: 1,
     sentBytes: 100,
     receivedBytes: 10_000_000_000,
     durationMs: 50,
@@ -61,7 +62,7 @@ export function egressLogStoreContract(
       const denied = { ...entry, decision: 'deny', outcome: 'denied', rule: null, reason: 'No rule.' } as const;
       await store.addToLog([entry, denied, { ...entry, port: 80 }]);
       await store.addToLog([{ ...entry, firstAt: hour + 1, lastAt: hour + 7 }, denied]);
-      const twice = { connections: 4, sentBytes: 200, receivedBytes: 20_000_000_000, durationMs: 100 };
+      const twice = { connections: 4, withSecret: 2, sentBytes: 200, receivedBytes: 20_000_000_000, durationMs: 100 };
       expect((await store.listLog(agent.id, { host: null }, page)).items).toEqual([
         { ...entry, port: 80 },
         { ...denied, ...twice },

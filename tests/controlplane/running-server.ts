@@ -17,6 +17,7 @@ import { type OpenQuotas, openQuotas } from '../../src/controlplane/quotas/open-
 import { type Limits, noLimits } from '../../src/controlplane/quotas/terms.ts';
 import { createServer, type ServerOptions } from '../../src/controlplane/server.ts';
 import { Workspaces } from '../../src/controlplane/workspace/workspaces.ts';
+import { openSecrets } from '../../src/controlplane/egress/secrets/open-secrets.ts';
 import { openStorage, type Storage } from '../../src/controlplane/storage/open-storage.ts';
 import { type Clock, systemClock } from '../../src/kernel/clock.ts';
 import { CaissonError, type ErrorBody, readErrorBody } from '../../src/kernel/errors.ts';
@@ -122,10 +123,21 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
     }),
   );
   egressRules.start();
+  const secrets = undo.use(
+    await openSecrets({
+      store: storage.secrets,
+      agents: storage.agents,
+      dataDir: directory,
+      keys: null,
+      extraAuthorities: '',
+      clock: systemClock,
+      logger,
+    }),
+  );
   const egressPolicy = undo.use(
     new RulePolicy({
       rules: egressRules,
-      holdMs: 60_000,
+      holdMs: 60 * 60_000, // longer than any test, on any machine
       clock: systemClock,
       logger,
       record: (agentId, event) => domain.agents.recordEgress(agentId, event),
@@ -173,6 +185,7 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
         egressRules,
         egressPolicy,
         egressLog: storage.egressLog,
+        hostSecrets: secrets.hostSecrets,
         flushed: () => storage.flushed(),
         about: {
           version: '0.0.0-test',

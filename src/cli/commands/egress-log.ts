@@ -46,6 +46,7 @@ function columns(now: number): Column<EgressLogEntry>[] {
     },
     { title: 'host', value: ({ host, port }) => (host === '' ? 'others' : `${host}:${port}`) },
     { title: 'rule', value: ({ rule }) => rule ?? '' },
+    { title: 'secret', value: ({ withSecret }) => (withSecret === 0 ? '' : 'used'), whenNarrow: 'leave-out' },
     { title: 'sent', value: ({ sentBytes }) => (sentBytes === 0 ? '' : byteSize(sentBytes)), align: 'right' },
     {
       title: 'received',

@@ -11,6 +11,7 @@ import { portsRouter } from './routers/ports.ts';
 import { previewsRouter } from './routers/previews.ts';
 import { quotasRouter } from './routers/quotas.ts';
 import { runsRouter } from './routers/runs.ts';
+import { secretsRouter } from './routers/secrets.ts';
 import { systemRouter } from './routers/system.ts';
 import { terminalsRouter } from './routers/terminals.ts';
 import { usersRouter } from './routers/users.ts';
@@ -31,6 +32,7 @@ export const appRouter = router({
   ports: portsRouter,
   previews: previewsRouter,
   egress: egressRouter,
+  secrets: secretsRouter,
   users: usersRouter,
   keys: keysRouter,
   quotas: quotasRouter,

@@ -8,6 +8,7 @@ import type { ModelUsageStore } from '../model-gateway/model-usage.ts';
 import type { EgressLogStore } from '../egress/log/egress-log.ts';
 import type { EgressRules } from '../egress/policy/egress-rules.ts';
 import type { RulePolicy } from '../egress/policy/rule-policy.ts';
+import type { HostSecrets } from '../egress/secrets/host-secrets.ts';
 import type { PreviewHosts } from '../previews/preview-hosts.ts';
 import type { PreviewService } from '../previews/preview-service.ts';
 import type { ObservedCall } from '../observability/metrics.ts';
@@ -44,6 +45,7 @@ export interface ApiServices {
   readonly egressRules: EgressRules;
   readonly egressPolicy: Pick<RulePolicy, 'pending' | 'findPending' | 'answer'>;
   readonly egressLog: Pick<EgressLogStore, 'listLog' | 'listUsage'>;
+  readonly hostSecrets: Pick<HostSecrets, 'set' | 'list' | 'remove'>;
   /** Resolves when all that is stored outlives a power cut. */
   readonly flushed: () => Promise<void>;
   readonly about: About;

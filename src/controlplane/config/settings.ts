@@ -5,6 +5,7 @@ import { AmountRefused, readLimit } from '../quotas/amount-text.ts';
 import type { SomeLimits } from '../quotas/policy.ts';
 import { modelAliases, modelUpstreams, modelsOfUsers } from './model-services.ts';
 import { egressModes } from '../egress/policy/policy.ts';
+import { readKeys } from '../egress/secrets/keyring.ts';
 import { hostRules } from './host-rules.ts';
 import { decimal, duration, httpOrigin, httpUrl, secret, size, wholeNumber } from './values.ts';
 
@@ -201,6 +202,18 @@ export const settingsSchema = z.object({
     .describe(
       'A PEM file of certificate authorities that every sandbox trusts besides those of its image, for a network with an authority of its own.',
     ),
+  CAISSON_SECRETS_KEY: z
+    .string()
+    .transform((text, context) => {
+      const keys = readKeys(text);
+      if (keys !== undefined) return keys;
+      context.addIssue('`<version>:<32 bytes in base64>`, and for a rotation several, separated by commas');
+      return z.NEVER;
+    })
+    .optional()
+    .describe(
+      'The key under which secrets for hosts are stored, as `1:<32 bytes in base64>`. With several, separated by commas, the highest version is used, and what is under an older one is stored anew at the start. Default: `secrets.key` in the data directory, made at the first start.',
+    ),
 
   CAISSON_PREVIEW_DOMAIN: z
     .string()
@@ -230,6 +243,7 @@ export const concealedSettings: ReadonlySet<string> = new Set<SettingName>([
   'OPENAI_API_KEY',
   'CAISSON_MODEL_BASE_URL',
   'CAISSON_MODEL_UPSTREAMS',
+  'CAISSON_SECRETS_KEY',
 ]);
 
 /** Variables with our prefix that other parts of Caisson read. */

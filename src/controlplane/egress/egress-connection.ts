@@ -15,8 +15,9 @@ import { Ending, endingOf } from './ending.ts';
 import { listenToProgram } from './first-bytes.ts';
 import type { HttpRelay } from './http-relay.ts';
 import { type Admit, type Direction, MeteredTunnel } from './metered-tunnel.ts';
-import type { EgressDecision, EgressPolicy, EgressRecord, EgressTarget } from './ports.ts';
+import type { EgressDecision, EgressPolicy, EgressRecord, EgressSecrets, EgressTarget } from './ports.ts';
 import { addressesOf, type Resolve } from './resolve.ts';
+import { tlsToHost, tlsToProgram } from './secrets/tls-sides.ts';
 
 export interface EgressConnectionOptions {
   readonly agentId: AgentId;
@@ -29,16 +30,27 @@ export interface EgressConnectionOptions {
   readonly connectTo: ConnectTo;
   readonly ownPorts: () => ReadonlySet<number>;
   readonly relay: HttpRelay;
+  /** Undefined: there are none. */
+  readonly secrets: EgressSecrets | undefined;
   readonly limits: EgressLimits;
   readonly clock: Clock;
 }
 
 type Allowed = Extract<EgressDecision, { readonly verdict: 'allow' }>;
+type Carried = NonNullable<Awaited<ReturnType<EgressSecrets['find']>>>;
+
+/** What both sides have in common. */
+interface Passing {
+  readonly program: Duplex;
+  readonly upstream: Socket;
+  readonly onRefused: (ending: Ending) => void;
+}
 
 /**
  * One connection out of a sandbox, from the question to its end. It is decided, resolved, checked, dialled and answered, in
- * this order; then its first bytes are held against the host that was allowed, and after that it passes both ways. Whatever
- * fails on the way ends it.
+ * this order; then its first bytes are held against the host that was allowed, and after that it passes both ways. Where there
+ * is a secret for the host, TLS ends here on both sides, and every request is read and written anew. Whatever fails on the way
+ * ends it.
  */
 export class EgressConnection {
   readonly #options: EgressConnectionOptions;
@@ -47,6 +59,11 @@ export class EgressConnection {
   /** The rules have changed since the policy was asked. */
   #isStale = false;
   #rule: string | null = null;
+  /** Once it is known that TLS is spoken, it is opened for this. */
+  #carried: Carried | undefined;
+  /** And secrets have not changed since. */
+  #isLookedUp = false;
+  #isUsed = false;
   #sent = 0;
   #received = 0;
   #activeAt: number;
@@ -83,6 +100,22 @@ export class EgressConnection {
     }
   }
 
+  /** Looks its secret up again, and cuts the connection where it is no longer the same. Never rejects. */
+  async lookAgain(): Promise<void> {
+    const { secrets, target } = this.#options;
+    this.#isLookedUp = false;
+    const carried = this.#carried;
+    if (carried === undefined) return; // what is being looked up is looked up again; what carries none goes on
+    try {
+      const found = await secrets?.find(this.agentId, target);
+      if (found?.secret.id === carried.secret.id) return;
+    } catch {
+      // It cannot be read any more: that is another one too.
+    }
+    const message = 'The secret of this host was changed. Connect again.';
+    this.cut(new Ending('revoked', new CaissonError('EGRESS_DENIED', message)));
+  }
+
   /** Resolves, never rejects, with its record when it is over. */
   async run(): Promise<EgressRecord> {
     const { agentId, target, stream, clock } = this.#options;
@@ -109,6 +142,7 @@ export class EgressConnection {
       rule: this.#rule,
       outcome,
       reason: outcome === 'closed' ? null : (ending?.error.message ?? null),
+      secretId: this.#isUsed ? (this.#carried?.secret.id ?? null) : null,
       sentBytes: this.#sent,
       receivedBytes: this.#received,
       startedAt,
@@ -120,6 +154,7 @@ export class EgressConnection {
     const { stream, ownPorts } = this.#options;
     const { signal } = this.#end;
     const { internal } = await this.#decide();
+    await this.#lookUp();
     using upstream = new Held(await this.#dial(internal, ownPorts()));
     signal.throwIfAborted();
     stream.respond({ ':status': 200 }, { waitForTrailers: true });
@@ -128,7 +163,8 @@ export class EgressConnection {
     );
     let refused: Ending | undefined;
     try {
-      await this.#serve(program.side, upstream.side, internal, (ending) => (refused = ending));
+      const onRefused = (ending: Ending): void => void (refused = ending);
+      await this.#serve({ program: program.side, upstream: upstream.side, onRefused }, internal);
     } catch (thrown) {
       // What cut it here comes before what that made of the stream.
       throw refused ?? cutBy(program.side) ?? thrown;
@@ -137,20 +173,44 @@ export class EgressConnection {
     if (ending !== undefined) throw ending;
   }
 
-  async #serve(
-    program: Duplex,
-    upstream: Socket,
-    internal: boolean,
-    onRefused: (ending: Ending) => void,
-  ): Promise<void> {
+  async #serve(passing: Passing, internal: boolean): Promise<void> {
     const { target, limits, relay } = this.#options;
+    const { program, upstream, onRefused } = passing;
     const { signal } = this.#end;
     const timeoutMs = limits.helloTimeoutMs;
     const protocol = await listenToProgram(program, { target, internal, upstream, timeoutMs, signal });
     const over = Promise.all([closed(program), closed(upstream)]);
-    if (protocol === 'http') relay.serve(program, { target, upstream, onRefused });
+    if (protocol !== 'tls') this.#carried = undefined;
+    const carried = this.#carried;
+    if (carried !== undefined) await this.#open(passing, carried);
+    else if (protocol === 'http') relay.serve(program, { target, upstream, onRefused });
     else join(program, upstream);
     await orAbort(over, signal);
+  }
+
+  /** The host has to show who it is before the program hears anything. */
+  async #open({ program, upstream, onRefused }: Passing, { secret, credential }: Carried): Promise<void> {
+    const { target, limits, relay, secrets } = this.#options;
+    if (secrets === undefined) throw new TypeError('There is a secret, and nobody who had it.');
+    const { host } = target;
+    const options = { host, timeoutMs: limits.helloTimeoutMs, signal: this.#end.signal };
+    const identity = await orAbort(secrets.identityFor(this.agentId, host), this.#end.signal);
+    const toHost = await tlsToHost(upstream, { ...options, trust: secrets.trust });
+    const toProgram = await tlsToProgram(program, { ...options, identity });
+    const onUsed = (): void => {
+      this.#isUsed = true;
+      secrets.used(this.agentId, secret);
+    };
+    relay.serve(toProgram, { target, upstream: toHost, onRefused, carries: { ...credential, onUsed } });
+  }
+
+  async #lookUp(): Promise<void> {
+    const { secrets, target } = this.#options;
+    if (secrets === undefined) return;
+    while (!this.#isLookedUp) {
+      this.#isLookedUp = true;
+      this.#carried = await orAbort(secrets.find(this.agentId, target), this.#end.signal);
+    }
   }
 
   async #decide(): Promise<Allowed> {

@@ -3,13 +3,15 @@ import { readFile } from 'node:fs/promises';
 import { CaissonError, errorText } from '../../kernel/errors.ts';
 import { maxTrustBytes } from '../../wire/contract/egress.ts';
 
+/** The rest is for the agent's own authority. */
+const mostBytes = maxTrustBytes - 4 * 1024;
 const certificate = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
 
 /**
  * The certificates of a PEM file, and nothing else of it. Empty for null.
  *
  * @throws CaissonError CONFIG_INVALID for a file that cannot be read, holds no certificate, one that cannot be read, or a
- *   private key (every sandbox would get to read it), or more than 256 KiB.
+ *   private key (every sandbox would get to read it), or more than 252 KiB.
  */
 export async function readExtraAuthorities(path: string | null): Promise<string> {
   if (path === null) return '';
@@ -28,7 +30,7 @@ export async function readExtraAuthorities(path: string | null): Promise<string>
   } catch (cause) {
     throw invalid(path, 'holds a certificate that cannot be read', cause);
   }
-  if (Buffer.byteLength(all) > maxTrustBytes) throw invalid(path, `is larger than ${maxTrustBytes / 1024} KiB`);
+  if (Buffer.byteLength(all) > mostBytes) throw invalid(path, `is larger than ${mostBytes / 1024} KiB`);
   return all;
 }
 

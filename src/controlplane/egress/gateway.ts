@@ -9,7 +9,7 @@ import { EgressConnection } from './egress-connection.ts';
 import { defaultEgressLimits, type EgressLimits } from './egress-limits.ts';
 import { Ending, endingOf } from './ending.ts';
 import { HttpRelay } from './http-relay.ts';
-import type { EgressLog, EgressMeter, EgressPolicy, EgressRecord } from './ports.ts';
+import type { EgressLog, EgressMeter, EgressPolicy, EgressRecord, EgressSecrets } from './ports.ts';
 import type { Resolve } from './resolve.ts';
 import { parseTarget } from './target.ts';
 import { TokenBucket } from './token-bucket.ts';
@@ -18,6 +18,8 @@ export interface EgressGatewayOptions {
   readonly policy: EgressPolicy;
   readonly meter: EgressMeter;
   readonly log: EgressLog;
+  /** Default: there are none, and no TLS is opened. */
+  readonly secrets?: EgressSecrets;
   /** The ports that this control plane listens on: nobody reaches them from a sandbox, whatever is allowed. */
   readonly ownPorts: () => ReadonlySet<number>;
   readonly limits?: Partial<EgressLimits>;
@@ -52,7 +54,7 @@ interface AgentConnections {
  * pass, at the pace of whoever is slower. Every connection is recorded when it is over.
  */
 export function createEgressGateway(options: EgressGatewayOptions): EgressGateway {
-  const { policy, meter, log, ownPorts, resolve, connectTo = connectTcp, clock = systemClock } = options;
+  const { policy, meter, log, secrets, ownPorts, resolve, connectTo = connectTcp, clock = systemClock } = options;
   const limits = { ...defaultEgressLimits, ...options.limits };
   const relay = new HttpRelay(limits.helloTimeoutMs);
   const agents = new Map<AgentId, AgentConnections>();
@@ -62,6 +64,9 @@ export function createEgressGateway(options: EgressGatewayOptions): EgressGatewa
   const unsubscribe = policy.onChanged((agentId) => {
     for (const connection of all())
       if (agentId === null || connection.agentId === agentId) void connection.decideAgain();
+  });
+  const stopWatching = secrets?.onChanged(() => {
+    for (const connection of all()) void connection.lookAgain();
   });
   const forget = (agentId: AgentId): void => {
     const own = agents.get(agentId);
@@ -120,6 +125,7 @@ export function createEgressGateway(options: EgressGatewayOptions): EgressGatewa
           connectTo,
           ownPorts,
           relay,
+          secrets,
           limits,
           clock,
         });
@@ -134,6 +140,7 @@ export function createEgressGateway(options: EgressGatewayOptions): EgressGatewa
           rule: null,
           outcome,
           reason: error.message,
+          secretId: null,
           sentBytes: 0,
           receivedBytes: 0,
           startedAt: clock.now(),
@@ -154,6 +161,7 @@ export function createEgressGateway(options: EgressGatewayOptions): EgressGatewa
     },
     async [Symbol.asyncDispose]() {
       unsubscribe();
+      stopWatching?.();
       cancelSweep();
       const stopping = new Ending('closed', new CaissonError('DRAINING', 'The control plane is shutting down.'));
       for (const connection of all()) connection.cut(stopping);

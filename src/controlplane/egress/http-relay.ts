@@ -5,6 +5,8 @@ import { pipeline } from 'node:stream/promises';
 import { endToEndHeaders } from '../../wire/end-to-end-headers.ts';
 import { type Ending, refusal } from './ending.ts';
 import type { EgressTarget } from './ports.ts';
+import { bodyMask, maskedHeaders } from './secrets/answer-mask.ts';
+import type { Credential } from './secrets/credential.ts';
 import { canonicalHost, targetText } from './target.ts';
 
 interface Exchange {
@@ -13,6 +15,13 @@ interface Exchange {
   readonly upstream: Socket;
   /** Called once for what is refused; the program is told so, and the connection ends. */
   readonly onRefused: (ending: Ending) => void;
+  /** Over TLS, which both sides then are: what every request carries in place of what the program sent for it. */
+  readonly carries?: Carries;
+}
+
+interface Carries extends Credential {
+  /** Called for each request that carries it. */
+  readonly onUsed: () => void;
 }
 
 interface Session extends Exchange {
@@ -22,10 +31,10 @@ interface Session extends Exchange {
 
 const maxHeaderBytes = 64 * 1024;
 const maxHeaders = 256;
-const portOfHttp = 80;
+const defaultPorts = { http: 80, https: 443 } as const;
 
 /**
- * Plain HTTP out of a sandbox. Every request is read, held against the host that was allowed, and written anew, so that what
+ * HTTP out of a sandbox: plain, or in TLS that ends here because a secret goes with it. Every request is read, held against the host that was allowed, and written anew, so that what
  * the host gets is what was checked: nothing can hide behind a request, in its framing or in its spelling. One connection of
  * a program is one connection to the host. Redirects are the program's to follow, as new connections.
  */
@@ -41,6 +50,7 @@ export class HttpRelay {
       maxHeaderSize: maxHeaderBytes,
       insecureHTTPParser: false,
       requireHostHeader: false, // said here, in our words
+      keepAliveTimeout: 0, // the host says when, and the gateway when nobody has said anything for long
     });
     server.maxHeadersCount = maxHeaders;
     server.on('request', (request, response) => void this.#answer(request, response));
@@ -54,6 +64,12 @@ export class HttpRelay {
   /** Takes both sides over. Over when `program` closes. */
   serve(program: Duplex, exchange: Exchange): void {
     const { upstream } = exchange;
+    // What broke meanwhile emits 'close' no more.
+    if (program.destroyed || upstream.destroyed) {
+      program.destroy();
+      upstream.destroy();
+      return;
+    }
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     let isTaken = false;
     agent.createConnection = () => {
@@ -61,6 +77,8 @@ export class HttpRelay {
       isTaken = true;
       return upstream;
     };
+    this.#server.emit('connection', program);
+    // After that: a parser takes a TLS socket for itself, until somebody else wants to hear what comes.
     const heads = new HeadWatch(program, this.#headTimeoutMs, () => {
       this.#hangUp(program, refusal('The head of a request has not come to its end in time.'));
     });
@@ -71,7 +89,6 @@ export class HttpRelay {
     });
     // What the host closes while nothing is asked is closed to the program, which then asks on a new connection.
     upstream.once('close', () => program.end());
-    this.#server.emit('connection', program);
     program.resume();
   }
 
@@ -89,7 +106,7 @@ export class HttpRelay {
       return;
     }
     session.heads.began(response);
-    const wall = wallAgainst(request, session.target);
+    const wall = wallAgainst(request, session);
     if (wall !== undefined) {
       session.onRefused(wall);
       response.writeHead(403, { 'content-type': 'text/plain', connection: 'close' }).end(`${wall.message}\n`);
@@ -137,7 +154,7 @@ class HeadWatch {
 }
 
 /** What keeps a request from being passed on. */
-function wallAgainst(request: IncomingMessage, target: EgressTarget): Ending | undefined {
+function wallAgainst(request: IncomingMessage, { target, carries }: Exchange): Ending | undefined {
   const hosts = request.headersDistinct['host'] ?? [];
   const [host = ''] = hosts;
   if (hosts.length !== 1 || !namesTarget(host, target)) {
@@ -145,6 +162,9 @@ function wallAgainst(request: IncomingMessage, target: EgressTarget): Ending | u
   }
   if (request.url?.startsWith('/') !== true && request.url !== '*') {
     return refusal('The request is for a proxy; only one for the host itself is passed on.');
+  }
+  if (carries !== undefined && request.method === 'TRACE') {
+    return refusal('TRACE would answer with the secret of this host.');
   }
   return undefined;
 }
@@ -159,7 +179,7 @@ function namesTarget(host: string, target: EgressTarget): boolean {
 }
 
 async function forward(request: IncomingMessage, response: ServerResponse, session: Session): Promise<void> {
-  const { target, agent } = session;
+  const { target, agent, carries } = session;
   const isChunked = request.headers['transfer-encoding'] !== undefined;
   const isFramed = isChunked || request.headers['content-length'] !== undefined;
   const outgoing = startRequest({
@@ -167,13 +187,17 @@ async function forward(request: IncomingMessage, response: ServerResponse, sessi
     method: request.method ?? 'GET',
     path: request.url ?? '/',
     setHost: false,
+    maxHeaderSize: maxHeaderBytes,
     headers: {
-      host: target.port === portOfHttp ? hostOf(target) : targetText(target),
+      host:
+        target.port === defaultPorts[carries === undefined ? 'http' : 'https'] ? hostOf(target) : targetText(target),
       ...endToEndHeaders(request.headers),
+      ...(carries && { [carries.header]: carries.value }),
       // Node's parser has read the body by this; it is framed anew.
       ...(isChunked && { 'transfer-encoding': 'chunked' }),
     },
   });
+  carries?.onUsed();
   response.once('close', () => {
     if (!response.writableFinished) outgoing.destroy();
   });
@@ -196,8 +220,13 @@ async function forward(request: IncomingMessage, response: ServerResponse, sessi
   const headers = endToEndHeaders(answer.headers);
   const status = answer.statusCode ?? 502;
   if (status < 200 || status === 204) delete headers['content-length'];
-  response.writeHead(status, headers);
-  await pipeline(answer, response);
+  if (carries === undefined) {
+    response.writeHead(status, headers);
+    await pipeline(answer, response);
+  } else {
+    response.writeHead(status, maskedHeaders(headers, carries.hidden));
+    await pipeline(answer, bodyMask(carries.hidden), response);
+  }
 }
 
 function hostOf(target: EgressTarget): string {

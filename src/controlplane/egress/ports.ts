@@ -1,4 +1,7 @@
-import type { AgentId } from '../../kernel/ids.ts';
+import type { SecureContext } from 'node:tls';
+import type { AgentId, SecretId } from '../../kernel/ids.ts';
+import type { Credential } from './secrets/credential.ts';
+import type { HostSecret } from './secrets/secret.ts';
 
 /** Where a program in a sandbox wants to go. */
 export interface EgressTarget {
@@ -59,7 +62,7 @@ export type EgressOutcome =
   | 'refused'
   /** The name could not be resolved, or the host not be reached. */
   | 'unreachable'
-  /** The rules changed while it was open. */
+  /** The rules, or the secret that it carries, changed while it was open. */
   | 'revoked'
   /** The quota was used up while it was open, or before. */
   | 'over_quota'
@@ -77,6 +80,8 @@ export interface EgressRecord {
   readonly outcome: EgressOutcome;
   /** Why, in one sentence; null for `closed`. Holds nothing that the connection carried. */
   readonly reason: string | null;
+  /** That which the gateway added to its requests; null where it added none. */
+  readonly secretId: SecretId | null;
   /** From the sandbox to the host. */
   readonly sentBytes: number;
   readonly receivedBytes: number;
@@ -88,4 +93,21 @@ export interface EgressRecord {
 /** Hears of every connection once, when it is over. Must not throw, and must bound what it keeps. */
 export interface EgressLog {
   record(entry: EgressRecord): void;
+}
+
+/** Secrets for hosts, and as whom the gateway speaks to both sides where it adds one. */
+export interface EgressSecrets {
+  /** What connections of the agent to this host and port are to carry; undefined for nothing. A rejection ends the connection. */
+  find(
+    agentId: AgentId,
+    target: EgressTarget,
+  ): Promise<{ readonly secret: HostSecret; readonly credential: Credential } | undefined>;
+  /** Calls `listener` when secrets have changed, so that open connections are looked at again. What it returns ends that. */
+  onChanged(listener: () => void): () => void;
+  /** Told of each request that carries one. Must not throw. */
+  used(agentId: AgentId, secret: HostSecret): void;
+  /** What a program in the agent's sandbox takes for the host. */
+  identityFor(agentId: AgentId, host: string): Promise<SecureContext>;
+  /** Whom the gateway trusts to be the host. */
+  readonly trust: SecureContext;
 }

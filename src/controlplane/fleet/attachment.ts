@@ -18,8 +18,8 @@ export interface AttachOptions {
   readonly outward: OutwardHandler;
   /** Answers what it asks of the world. */
   readonly egress: OutwardHandler;
-  /** What the sandbox is to trust besides the certificate authorities of its image, as PEM. */
-  readonly extraAuthorities: string;
+  /** What the agent's sandbox is to trust besides the certificate authorities of its image, as PEM. */
+  readonly authoritiesFor: (agentId: AgentId) => Promise<string>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -54,6 +54,8 @@ export async function attach(options: AttachOptions, bounds: AttachBounds): Prom
   const connecting = (['inward', 'outward'] as const).map((channel) =>
     provider.connect(agentId, channel, limit.signal),
   );
+  const authorities = options.authoritiesFor(agentId);
+  authorities.catch(() => undefined); // heard below, unless something else fails first
   // Waited for when it is known that the guest speaks our protocol: one of earlier does not listen there.
   const abandoned = new AbortController();
   const connectingEgress = provider.connect(agentId, 'egress', AbortSignal.any([limit.signal, abandoned.signal]));
@@ -80,7 +82,7 @@ export async function attach(options: AttachOptions, bounds: AttachBounds): Prom
       `The guest of ${agentId} speaks protocol ${health.protocol} for ${health.agentId}; ${guestProtocol} was expected.`,
     );
   }
-  await client.trust(options.extraAuthorities, limit.signal);
+  await client.trust(await authorities, limit.signal);
   const { incarnation } = health;
   const { journalPosition, leaseEpoch } = await observer.sandboxAttached(agentId, incarnation);
   await client.takeLease(leaseEpoch);

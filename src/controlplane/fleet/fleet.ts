@@ -22,8 +22,8 @@ interface FleetOptions {
   readonly outwardFor: (agentId: AgentId) => OutwardHandler;
   /** The same for what it asks of the world. */
   readonly egressFor: (agentId: AgentId) => OutwardHandler;
-  /** What every sandbox is to trust besides the certificate authorities of its image, as PEM. */
-  readonly extraAuthorities: string;
+  /** What an agent's sandbox is to trust besides the certificate authorities of its image, as PEM. */
+  readonly authoritiesFor: (agentId: AgentId) => Promise<string>;
   readonly clock: Clock;
   readonly logger: Logger;
 }

@@ -14,6 +14,7 @@ import type {
   PreviewId,
   ReservationId,
   RunId,
+  SecretId,
   UserId,
 } from '../../kernel/ids.ts';
 import type { PermissionOption, ToolContent } from '../../wire/contract/harness-event.ts';
@@ -25,6 +26,7 @@ import type { ShareRole } from '../auth/sharing.ts';
 import type { ModelUsage } from '../model-gateway/model-usage.ts';
 import type { EgressMode, RuleEffect, RuleSubject } from '../egress/policy/policy.ts';
 import type { EgressOutcome } from '../egress/ports.ts';
+import type { SecretForm } from '../egress/secrets/secret.ts';
 import type { PreviewAccess } from '../previews/preview.ts';
 import type { Account } from '../quotas/account.ts';
 import type { MeteredDimension } from '../quotas/dimension.ts';
@@ -318,6 +320,8 @@ export interface EgressLogTable extends Ordered {
   /** Of the last one. */
   readonly reason: string | null;
   readonly connections: number;
+  /** Of these, those that carried a secret. */
+  readonly with_secret: number;
   readonly sent_bytes: number;
   readonly received_bytes: number;
   /** Of all of them together. */
@@ -336,6 +340,31 @@ export interface EgressUsageTable {
   readonly denied: number;
   readonly sent_bytes: number;
   readonly received_bytes: number;
+}
+
+/** Secrets for hosts. */
+export interface SecretsTable extends Ordered {
+  readonly id: SecretId;
+  /** As `secretScopeKey` writes it. */
+  readonly scope: string;
+  readonly user_id: UserId | null;
+  readonly agent_id: AgentId | null;
+  readonly host: string;
+  readonly port: number;
+  readonly form: JsonText<SecretForm>;
+  readonly key_version: number;
+  readonly sealed: string;
+  readonly created_by: UserId;
+  readonly created_at: number;
+  readonly last_used_at: number | null;
+}
+
+/** The certificate authorities of agents' sandboxes. */
+export interface AgentAuthoritiesTable {
+  readonly agent_id: AgentId;
+  readonly certificate: string;
+  readonly key_version: number;
+  readonly sealed: string;
 }
 
 /** Every table, as the last migration leaves it. */
@@ -364,4 +393,6 @@ export interface Database {
   egress_rules: EgressRulesTable;
   egress_log: EgressLogTable;
   egress_usage: EgressUsageTable;
+  secrets: SecretsTable;
+  agent_authorities: AgentAuthoritiesTable;
 }

@@ -91,6 +91,7 @@ async function addEntry(db: Kysely<Database>, entry: EgressLogEntry): Promise<vo
       rule: kept.rule ?? '',
       reason: kept.reason,
       connections: kept.connections,
+      with_secret: kept.withSecret,
       sent_bytes: kept.sentBytes,
       received_bytes: kept.receivedBytes,
       duration_ms: kept.durationMs,
@@ -106,6 +107,7 @@ async function addToPresent(db: Kysely<Database>, entry: EgressLogEntry): Promis
     .set((eb) => ({
       reason: entry.reason,
       connections: eb('connections', '+', entry.connections),
+      with_secret: eb('with_secret', '+', entry.withSecret),
       sent_bytes: eb('sent_bytes', '+', entry.sentBytes),
       received_bytes: eb('received_bytes', '+', entry.receivedBytes),
       duration_ms: eb('duration_ms', '+', entry.durationMs),
@@ -171,6 +173,7 @@ function toEntry(row: Selectable<EgressLogTable>): EgressLogEntry {
     rule: row.rule === '' ? null : row.rule,
     reason: row.reason,
     connections: row.connections,
+    withSecret: row.with_secret,
     sentBytes: row.sent_bytes,
     receivedBytes: row.received_bytes,
     durationMs: row.duration_ms,

@@ -8,6 +8,7 @@ import type { ModelCallers } from '../model-gateway/callers.ts';
 import type { ModelUsageStore } from '../model-gateway/model-usage.ts';
 import type { EgressLogStore } from '../egress/log/egress-log.ts';
 import type { EgressPolicyStore } from '../egress/policy/policy.ts';
+import type { SecretStore } from '../egress/secrets/secret.ts';
 import type { PreviewStore } from '../previews/preview.ts';
 import type { LedgerStore } from '../quotas/ledger-store.ts';
 import type { QuotaStore } from '../quotas/quota-store.ts';
@@ -19,6 +20,7 @@ import { createLedgerStore } from './ledger-store.ts';
 import { createModelCallers } from './model-callers.ts';
 import { createModelUsageStore } from './model-usage-store.ts';
 import { createPreviewStore } from './preview-store.ts';
+import { createSecretStore } from './secret-store.ts';
 import { createShareStore } from './share-store.ts';
 import { createQuotaStore } from './quota-store.ts';
 import { takeInstanceLock } from './instance-lock.ts';
@@ -37,6 +39,7 @@ export interface Storage {
   readonly modelCallers: ModelCallers;
   readonly egressPolicies: EgressPolicyStore;
   readonly egressLog: EgressLogStore;
+  readonly secrets: SecretStore;
   /** As that of `agents`, for all stores. */
   flushed(): Promise<void>;
   /** Resolves, never rejects, when the disk has failed for good: only a new start can tell what it holds. */
@@ -72,6 +75,7 @@ export async function openStorage(directory: string): Promise<Storage> {
     modelCallers: createModelCallers(access),
     egressPolicies: createEgressPolicyStore(access),
     egressLog: createEgressLogStore(access),
+    secrets: createSecretStore(access),
     flushed: async () => await access.flushed(),
     failed: access.failed,
     checkHealth: async () => await access.checkHealth(),

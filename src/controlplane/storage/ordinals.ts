@@ -10,7 +10,8 @@ type OrderedTable =
   | 'previews'
   | 'egress_rules'
   | 'egress_log'
-  | 'agent_shares';
+  | 'agent_shares'
+  | 'secrets';
 
 /** The next `ordinal` of a table, for a row that is being inserted. */
 export function nextOrdinal(table: OrderedTable): RawBuilder<number> {

@@ -7,6 +7,7 @@ import {
   newPreviewId,
   newProcessId,
   newRunId,
+  newSecretId,
   newTerminalId,
   newUserId,
 } from '../../../src/kernel/ids.ts';
@@ -151,6 +152,9 @@ export const accessRows: Readonly<Record<string, Row>> = {
   },
   'egress.log': ofAgent,
   'egress.usage': ofAgent,
+  'secrets.set': withAgent({ host: 'example.com', form: { kind: 'bearer' }, value: 'a-secret-value' }),
+  'secrets.list': ofAgent,
+  'secrets.remove': { ...withAgent({ secretId: newSecretId() }), endsWith: 'SECRET_NOT_FOUND' },
   'users.list': { input: () => ({}) },
   'users.get': ofUser,
   'users.invite': { input: () => ({ name: fresh() }) },

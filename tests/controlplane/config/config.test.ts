@@ -66,6 +66,17 @@ describe('the model', () => {
   });
 });
 
+test('keys of secrets are read, and never shown', () => {
+  const keys = [1, 2].map((fill) => Buffer.alloc(32, fill));
+  const text = keys.map((key, index) => `${index + 1}:${key.toString('base64')}`).join(', ');
+  expect(loadConfig({ CAISSON_SECRETS_KEY: text }).egress.secretKeys).toEqual(
+    new Map(keys.map((key, index) => [index + 1, key])),
+  );
+  const { message } = refusal({ CAISSON_SECRETS_KEY: `1:${keys[0]?.toString('hex')}` });
+  expect(message).toContain('CAISSON_SECRETS_KEY (its value is not shown)');
+  expect(message).not.toContain('0101');
+});
+
 test('further model services, aliases and lists of models are read', () => {
   const { model } = loadConfig({
     CAISSON_MODEL_UPSTREAMS: JSON.stringify({

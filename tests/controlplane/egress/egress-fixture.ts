@@ -7,6 +7,7 @@ import type {
   EgressMeter,
   EgressPolicy,
   EgressRecord,
+  EgressSecrets,
   EgressTarget,
 } from '../../../src/controlplane/egress/ports.ts';
 import type { Clock } from '../../../src/kernel/clock.ts';
@@ -70,11 +71,14 @@ interface FixtureOptions {
   /** Default: every name is this machine. */
   readonly addresses?: (host: string) => readonly string[] | Promise<readonly string[]>;
   readonly clock?: Clock;
+  /** Whose sandbox it is. Default: a new one. */
+  readonly agentId?: AgentId;
+  readonly secrets?: EgressSecrets;
 }
 
 /** A real guest, with its proxies, and a real gateway, with the wire between them. */
 export async function openEgress(options: FixtureOptions = {}): Promise<EgressFixture> {
-  const { limits = {}, addresses = () => ['127.0.0.1'], clock } = options;
+  const { limits = {}, addresses = () => ['127.0.0.1'], clock, agentId = newAgentId(), secrets } = options;
   await using undo = new AsyncDisposableStack();
   const running = undo.use(await runGuest());
   const policy = new PlayedPolicy();
@@ -91,9 +95,9 @@ export async function openEgress(options: FixtureOptions = {}): Promise<EgressFi
       limits,
       resolve: { public: resolve, internal: resolve },
       ...(clock && { clock }),
+      ...(secrets && { secrets }),
     }),
   );
-  const agentId = newAgentId();
   const channel = await running.socket('egress');
   const wire = serveOutward(channel, (stream, headers) => gateway.handle(agentId, stream, headers), {
     channel: 'egress',

@@ -177,7 +177,7 @@ export async function openFleet(overrides: Overrides = {}): Promise<FleetFixture
         specOf: ({ id: agentId, limits }) => ({ agentId, image: 'none', limits, environment: {} }),
         outwardFor: () => () => undefined,
         egressFor: () => () => undefined,
-        extraAuthorities: '',
+        authoritiesFor: async () => '',
         clock,
         logger,
       });

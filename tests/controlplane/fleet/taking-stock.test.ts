@@ -65,7 +65,7 @@ test('an agent that is used while a starting control plane looks for sandboxes i
     specOf: ({ id }) => ({ agentId: id, image: 'none', limits, environment: {} }),
     outwardFor: () => () => undefined,
     egressFor: () => () => undefined,
-    extraAuthorities: '',
+    authoritiesFor: async () => '',
     clock: systemClock,
     logger: silentLogger,
   });

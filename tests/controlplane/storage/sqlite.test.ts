@@ -7,6 +7,7 @@ import { createEgressPolicyStore } from '../../../src/controlplane/storage/egres
 import { openSqlite } from '../../../src/controlplane/storage/open-sqlite.ts';
 import { openStorage } from '../../../src/controlplane/storage/open-storage.ts';
 import { createIdentityStore } from '../../../src/controlplane/storage/identity-store.ts';
+import { createSecretStore } from '../../../src/controlplane/storage/secret-store.ts';
 import { createPreviewStore } from '../../../src/controlplane/storage/preview-store.ts';
 import { createShareStore } from '../../../src/controlplane/storage/share-store.ts';
 import { agentAccount } from '../../../src/controlplane/quotas/account.ts';
@@ -19,6 +20,7 @@ import { agentStoreContract } from '../../contracts/agent-store.ts';
 import { egressPolicyStoreContract } from '../../contracts/egress-policy-store.ts';
 import { anEgressEntry, egressLogStoreContract } from '../../contracts/egress-log-store.ts';
 import { identityStoreContract } from '../../contracts/identity-store.ts';
+import { anAuthority, aSecret, secretStoreContract } from '../../contracts/secret-store.ts';
 import { shareStoreContract } from '../../contracts/share-store.ts';
 import { aDelta, aMessage, anAgent, aPermission, aRun, now, storedAgent } from '../../contracts/store-records.ts';
 import { dataDirectory } from './data-directory.ts';
@@ -67,6 +69,18 @@ egressLogStoreContract('SQLite', async () => {
   return {
     store: storage.egressLog,
     agents: storage.agents,
+    close: async () => {
+      await storage.close();
+      directory[Symbol.dispose]();
+    },
+  };
+});
+
+secretStoreContract('SQLite', async () => {
+  const directory = dataDirectory();
+  const storage = await openStorage(directory.path);
+  return {
+    ...storage,
     close: async () => {
       await storage.close();
       directory[Symbol.dispose]();
@@ -146,6 +160,8 @@ async function fullAgent(access: StorageAccess): Promise<string> {
     },
   );
   await createEgressLogStore(access).addToLog([anEgressEntry(agent.id)]);
+  await createSecretStore(access).putSecret(aSecret({ kind: 'agent', agentId: agent.id }));
+  await createSecretStore(access).putAuthority(anAuthority(agent.id));
   return agent.id;
 }
 

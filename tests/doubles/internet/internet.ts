@@ -10,14 +10,31 @@ import { execFile } from 'node:child_process';
 import { testCertificate } from './certificates.ts';
 import { npmTarball, pythonWheel } from './packages.ts';
 
-/** A registry of npm, one of Python and a git server, over TLS on one port of this machine. */
+/**
+ * A registry of npm, one of Python and a git server, over TLS on one port of this machine; and again a registry, a git server
+ * and an API that take only who shows what they ask for.
+ */
 export interface Internet extends AsyncDisposable {
   readonly port: number;
   /** `<method> <host> <path>` of each request. */
   readonly requests: readonly string[];
 }
 
-export const internetHosts = { npm: 'npm.caisson.test', python: 'pypi.caisson.test', git: 'git.caisson.test' } as const;
+export const internetHosts = {
+  npm: 'npm.caisson.test',
+  python: 'pypi.caisson.test',
+  git: 'git.caisson.test',
+  privateNpm: 'private-npm.caisson.test',
+  privateGit: 'private-git.caisson.test',
+  api: 'api.caisson.test',
+} as const;
+
+/** What the private ones want to see. */
+export const internetSecrets = {
+  npm: 'npm_0123456789abcdefghijklmnopqrstuvwxyz',
+  git: { username: 'x-access-token', password: 'ghp_0123456789abcdefghijklmnopqrstuvwxyz' },
+  api: 'api-0123456789abcdefghijklmnopqrstuvwxyz',
+} as const;
 
 /** `directory` is an empty one, for the repository `project.git`, which holds a README. */
 export async function startInternet(directory: string): Promise<Internet> {
@@ -30,7 +47,15 @@ export async function startInternet(directory: string): Promise<Internet> {
     if (host.startsWith(internetHosts.npm)) serveNpm(request, response);
     else if (host.startsWith(internetHosts.python)) servePython(request, response);
     else if (host.startsWith(internetHosts.git)) void serveGit(directory, request, response);
-    else response.writeHead(404).end();
+    else if (host.startsWith(internetHosts.privateNpm)) {
+      if (isShown(request, response, `Bearer ${internetSecrets.npm}`)) serveNpm(request, response);
+    } else if (host.startsWith(internetHosts.privateGit)) {
+      const { username, password } = internetSecrets.git;
+      const basic = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+      if (isShown(request, response, basic)) void serveGit(directory, request, response, username);
+    } else if (host.startsWith(internetHosts.api)) {
+      if (isShown(request, response, `Bearer ${internetSecrets.api}`)) response.end(JSON.stringify(request.headers));
+    } else response.writeHead(404).end();
   });
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
@@ -48,7 +73,20 @@ export async function startInternet(directory: string): Promise<Internet> {
   };
 }
 
-function serveNpm({ headers, url }: IncomingMessage, response: ServerResponse): void {
+/** Answers whoever shows something else as hosts do, which makes clients ask for a password. */
+function isShown({ headers }: IncomingMessage, response: ServerResponse, wanted: string): boolean {
+  if (headers.authorization === wanted) return true;
+  response.writeHead(401, { 'www-authenticate': `${wanted.split(' ', 1)[0]} realm="private"` }).end('Who are you?');
+  return false;
+}
+
+function serveNpm(request: IncomingMessage, response: ServerResponse): void {
+  const { headers, url, method } = request;
+  if (method === 'PUT') {
+    // What is published is taken, and forgotten.
+    request.resume().once('end', () => response.writeHead(201, { 'content-type': 'application/json' }).end('{}'));
+    return;
+  }
   const tarball = '/caisson-probe/-/caisson-probe-1.0.0.tgz';
   if (url === tarball) return void response.end(npmTarball);
   if (url !== '/caisson-probe') return void response.writeHead(404).end();
@@ -71,7 +109,12 @@ function servePython({ url }: IncomingMessage, response: ServerResponse): void {
 }
 
 /** git's own server, as web servers run it. */
-async function serveGit(directory: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function serveGit(
+  directory: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+  user?: string,
+): Promise<void> {
   const [path = '', query = ''] = (request.url ?? '').split('?', 2);
   const child = spawn('git', ['http-backend'], {
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -82,6 +125,7 @@ async function serveGit(directory: string, request: IncomingMessage, response: S
       GIT_CONFIG_COUNT: '1',
       GIT_CONFIG_KEY_0: 'safe.directory',
       GIT_CONFIG_VALUE_0: '*',
+      ...(user !== undefined && { REMOTE_USER: user }), // who may push
       REQUEST_METHOD: request.method,
       PATH_INFO: path,
       QUERY_STRING: query,
@@ -115,7 +159,7 @@ async function makeRepository(directory: string): Promise<void> {
   await run('git', [...identity, 'init', '--quiet', '--bare', bare]);
   const git = async (args: readonly string[], input = ''): Promise<string> => {
     const running = run('git', [...identity, '--git-dir', bare, ...args]);
-    running.child.stdin?.end(input);
+    running.child.stdin?.on('error', () => undefined).end(input); // who reads nothing is gone before
     return (await running).stdout.trim();
   };
   const blob = await git(['hash-object', '-w', '--stdin'], 'a project from afar\n');

@@ -28,6 +28,8 @@ export const egressLogEntrySchema = z.object({
   /** Of the last one. */
   reason: z.string().nullable(),
   connections: z.int(),
+  /** Of these, those to which the gateway added a secret. */
+  withSecret: z.int(),
   sentBytes: z.int(),
   receivedBytes: z.int(),
   /** Of all of them together. */

@@ -96,9 +96,10 @@ export class DecisionLog implements EgressLog, AsyncDisposable {
   }
 }
 
-function entryOf({ startedAt, durationMs, ...record }: EgressRecord): EgressLogEntry {
+function entryOf({ startedAt, durationMs, secretId, ...record }: EgressRecord): EgressLogEntry {
   return {
     ...record,
+    withSecret: secretId === null ? 0 : 1,
     hour: Math.floor(startedAt / hourMs) * hourMs,
     connections: 1,
     durationMs,

@@ -17,6 +17,8 @@ export interface EgressLogEntry {
   /** Of the last one. */
   readonly reason: string | null;
   readonly connections: number;
+  /** Of these, those that carried a secret. */
+  readonly withSecret: number;
   readonly sentBytes: number;
   readonly receivedBytes: number;
   /** Of all of them together. */
@@ -72,6 +74,7 @@ export function together(one: EgressLogEntry, other: EgressLogEntry): EgressLogE
     ...one,
     reason: last.reason,
     connections: one.connections + other.connections,
+    withSecret: one.withSecret + other.withSecret,
     sentBytes: one.sentBytes + other.sentBytes,
     receivedBytes: one.receivedBytes + other.receivedBytes,
     durationMs: one.durationMs + other.durationMs,

@@ -20,6 +20,7 @@ function aRecord(of: Partial<EgressRecord> = {}): EgressRecord {
     rule: 'npm',
     outcome: 'closed',
     reason: null,
+    secretId: null,
     sentBytes: 10,
     receivedBytes: 20,
     startedAt: 1_760_000_000_000,
