@@ -24,13 +24,13 @@ export class StorageAccess {
 
   /** For reads, and for writes of one statement. */
   get db(): Kysely<Database> {
-    this.#check();
+    this.check();
     return this.#db;
   }
 
   /** All that `work` wrote outlives the process when this resolves; when it rejects, nothing is written. */
   async transaction<T>(work: (tx: Transaction<Database>) => Promise<T>): Promise<T> {
-    this.#check();
+    this.check();
     const scope = { open: true };
     try {
       const result = await this.#db.transaction().execute((tx) => this.#current.run(scope, () => work(tx)));
@@ -57,13 +57,13 @@ export class StorageAccess {
 
   /** Resolves when every commit before the call is on the disk. Rejects for ever once that has failed. */
   async flushed(): Promise<void> {
-    this.#check();
+    this.check();
     await this.#disk.flushed();
   }
 
   /** Waits for what was asked before. */
   async close(): Promise<void> {
-    this.#check();
+    this.check();
     this.#closed = true;
     await this.#db.connection().execute(async () => undefined);
     try {
@@ -73,7 +73,8 @@ export class StorageAccess {
     }
   }
 
-  #check(): void {
+  /** Throws where a transaction would be refused. */
+  check(): void {
     if (this.#closed) throw new CaissonError('DRAINING', 'The store is closed.');
     if (this.#current.getStore()?.open === true) {
       throw new CaissonError(
