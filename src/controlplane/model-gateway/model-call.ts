@@ -7,7 +7,7 @@ import type { AgentId } from '../../kernel/ids.ts';
 import type { Logger } from '../../kernel/logger.ts';
 import type { ModelApi } from './apis/model-api.ts';
 import { BudgetSpent, type ModelBudget } from './budget.ts';
-import { type Charge, CallMeter } from './call-meter.ts';
+import { CallMeter } from './call-meter.ts';
 import type { CallOutcome, CallRecord } from './call-record.ts';
 import { type ModelCaller, type ModelCallers, sessionIdsIn } from './callers.ts';
 import { requestHeaders, responseHeaders } from './forwarded-headers.ts';
@@ -38,6 +38,13 @@ interface ModelCallOptions {
   readonly logger: Logger;
 }
 
+/** A call that is over. */
+export interface EndedCall {
+  readonly record: CallRecord;
+  /** Resolves when it is settled with its budget. Never rejects. */
+  readonly settled: Promise<void>;
+}
+
 /** How long the event that is under way when the budget is spent may take to end. Milliseconds. */
 const lastEventMs = 200;
 
@@ -52,7 +59,7 @@ const downStatuses: readonly number[] = [502, 503, 504];
 export class ModelCall {
   readonly #options: ModelCallOptions;
   readonly #startedAt = performance.now();
-  readonly #ended = Promise.withResolvers<CallRecord>();
+  readonly #ended = Promise.withResolvers<EndedCall>();
   readonly #body: GuestBody;
   #caller: ModelCaller | undefined;
   #route: ModelRoute | undefined;
@@ -90,8 +97,8 @@ export class ModelCall {
     });
   }
 
-  /** Resolves when nothing of the call is left. Never rejects. */
-  run(): Promise<CallRecord> {
+  /** Resolves when the call is over. Never rejects. */
+  run(): Promise<EndedCall> {
     const { stream, limits, asksModel } = this.#options;
     stream.once('close', () => {
       // Codex closes its stream on the event that ends the response, before the service has ended the body.
@@ -332,30 +339,30 @@ export class ModelCall {
     const isDown = this.#status === null && (outcome === 'upstream_unreachable' || outcome === 'upstream_timeout');
     this.#leaveBreaker(isDown ? 'failed' : 'unknown');
     const ms = since(this.#startedAt);
-    void this.#settle(outcome).then((charge) => {
-      this.#ended.resolve({
-        outcome,
-        api: this.#options.api.name,
-        status: this.#status,
-        caller: this.#caller ?? null,
-        upstream: this.#route?.upstream.name ?? null,
-        model: this.#route?.model ?? null,
-        priceVersion: this.#price?.version ?? null,
-        answeredBy: this.#usage?.model ?? null,
-        charge,
-        requestBytes: this.#body.bytes,
-        responseBytes: this.#responseBytes,
-        firstByteMs: this.#firstByteMs,
-        ms,
-        ...(cause === undefined ? {} : { cause }),
-      });
-    });
+    const settled = this.#settle(outcome);
+    const record = {
+      outcome,
+      api: this.#options.api.name,
+      status: this.#status,
+      caller: this.#caller ?? null,
+      upstream: this.#route?.upstream.name ?? null,
+      model: this.#route?.model ?? null,
+      priceVersion: this.#price?.version ?? null,
+      answeredBy: this.#usage?.model ?? null,
+      charge: this.#meter?.charge ?? null,
+      requestBytes: this.#body.bytes,
+      responseBytes: this.#responseBytes,
+      firstByteMs: this.#firstByteMs,
+      ms,
+      ...(cause === undefined ? {} : { cause }),
+    };
+    this.#ended.resolve({ record, settled });
   }
 
-  /** What the call is counted as; null where it took nothing. Never rejects. */
-  async #settle(outcome: CallOutcome): Promise<Charge | null> {
+  /** What the call is counted as is known when this returns, `settled` when it resolves. Never rejects. */
+  async #settle(outcome: CallOutcome): Promise<void> {
     const [meter, usage] = [this.#meter, this.#usage];
-    if (meter === undefined) return null;
+    if (meter === undefined) return;
     try {
       if (usage === undefined || this.#status === null) {
         // The service may have been at work for a guest that would not wait for it; whoever breaks off pays for that.
@@ -366,11 +373,9 @@ export class ModelCall {
         if (usage.ending !== 'failed' || usage.outputEstimate > 0) return await meter.settleByEstimate(seen);
       }
       await meter.release();
-      return null;
     } catch (thrown) {
       const { agentId, logger } = this.#options;
       logger.error({ agentId, error: errorText(thrown) }, 'a model call could not be settled with its budget');
-      return meter.charge;
     }
   }
 

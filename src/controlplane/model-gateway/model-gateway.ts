@@ -72,10 +72,10 @@ export function createModelGateway(options: ModelGatewayOptions): ModelGateway {
   const running = new Set<Promise<void>>();
 
   const run = async (agentId: AgentId, call: ModelCall): Promise<void> => {
-    const record = await call.run();
+    const { record, settled } = await call.run();
     log.add(agentId, record);
     const usage = usageOf(record, clock.now());
-    if (usage !== undefined) await recorder.add(usage);
+    await Promise.all([settled, usage && recorder.add(usage)]);
   };
 
   return {

@@ -1,14 +1,12 @@
 import { CaissonError } from '../../kernel/errors.ts';
 import type { LedgerStore, LedgerTransaction } from '../quotas/ledger-store.ts';
 import * as usage from './quota-usage.ts';
-import { SharedTransactions } from './shared-transactions.ts';
 import type { StorageAccess } from './storage-access.ts';
 
 export function createLedgerStore(access: StorageAccess): LedgerStore {
-  const transactions = new SharedTransactions(access);
   return {
     transaction: async <T>(work: (tx: LedgerTransaction) => Promise<T>) =>
-      await transactions.run(
+      await access.sharedTransaction(
         async (tx) =>
           await work({
             readAccounts: async (entries, now) => await usage.read(tx, entries, now),

@@ -16,16 +16,17 @@ interface Waiting {
 }
 
 /**
- * Transactions of many callers whose work is short. What is asked for while one is under way shares the next one, since to
- * begin and to commit takes longer than the work. Each is all or nothing by itself: what one throws undoes its own work only. A
- * statement that fails, or a commit, rejects all that share it. Holds no more than callers wait.
+ * Transactions of many callers whose work is short. Those that are asked for at the same time share one, since to begin and
+ * to commit takes longer than the work. Each is all or nothing by itself: what one throws undoes its own work only. A
+ * statement that fails, or a commit, rejects all that share it. Done one after the other, in the order of asking; holds no
+ * more than callers wait.
  */
 export class SharedTransactions {
-  readonly #access: StorageAccess;
+  readonly #access: Pick<StorageAccess, 'transaction' | 'check'>;
   readonly #waiting: Waiting[] = [];
   #isRunning = false;
 
-  constructor(access: StorageAccess) {
+  constructor(access: Pick<StorageAccess, 'transaction' | 'check'>) {
     this.#access = access;
   }
 
@@ -42,17 +43,20 @@ export class SharedTransactions {
   async #runAll(): Promise<void> {
     this.#isRunning = true;
     while (this.#waiting.length > 0) {
-      let taken: readonly Waiting[] = [];
+      const taken: Waiting[] = [];
       try {
         const stored = await this.#access.transaction(async (tx) => {
-          taken = this.#waiting.splice(0, mostWorks);
           const stored: (() => void)[] = [];
-          for (const { work } of taken) stored.push(await work(tx));
+          for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
+            taken.push(next);
+            stored.push(await next.work(tx));
+            if (taken.length === mostWorks) break;
+          }
           return stored;
         });
         for (const tell of stored) tell();
       } catch (thrown) {
-        if (taken.length === 0) taken = this.#waiting.splice(0); // the transaction could not begin
+        if (taken.length === 0) taken.push(...this.#waiting.splice(0)); // the transaction could not begin
         for (const { reject } of taken) reject(thrown);
       }
     }

@@ -3,6 +3,7 @@ import type { Kysely, Transaction } from 'kysely';
 import { CaissonError } from '../../kernel/errors.ts';
 import type { Database } from './database.ts';
 import { GroupFlush } from './group-flush.ts';
+import { SharedTransactions } from './shared-transactions.ts';
 
 /**
  * The database as the stores reach it. Transactions run one at a time, in the order of asking; a read outside waits for
@@ -12,6 +13,7 @@ import { GroupFlush } from './group-flush.ts';
 export class StorageAccess {
   readonly #db: Kysely<Database>;
   readonly #disk: GroupFlush;
+  readonly #shared = new SharedTransactions(this);
   readonly #current = new AsyncLocalStorage<{ open: boolean }>();
   #closed = false;
   #refusal: CaissonError | undefined;
@@ -42,6 +44,11 @@ export class StorageAccess {
     } finally {
       scope.open = false;
     }
+  }
+
+  /** As `transaction`, for short work: what others ask for at the same time is stored with it (`SharedTransactions`). */
+  async sharedTransaction<T>(work: (tx: Transaction<Database>) => Promise<T>): Promise<T> {
+    return await this.#shared.run(work);
   }
 
   /** Resolves, never rejects, when the disk has failed for good. */

@@ -25,7 +25,7 @@ const body = Buffer.from(
 );
 const headers = { 'content-type': 'application/json', 'content-length': body.length, 'thread-id': 'session' };
 
-const wires = 10;
+const wires = 20;
 const warmUpMs = 2_000;
 
 /** Makes a call; resolves with its answer's body. */
