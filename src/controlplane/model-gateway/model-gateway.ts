@@ -9,6 +9,7 @@ import type { ModelApi } from './apis/model-api.ts';
 import { responsesApi } from './apis/responses.ts';
 import type { ModelBudget } from './budget.ts';
 import { CallLog } from './call-log.ts';
+import type { CallRecord } from './call-record.ts';
 import type { ModelCallers } from './callers.ts';
 import { GatewayError } from './gateway-error.ts';
 import { defaultGatewayLimits, type GatewayLimits } from './gateway-limits.ts';
@@ -27,6 +28,8 @@ interface ModelGatewayOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly limits?: Partial<GatewayLimits>;
+  /** Hears of every call that is over. Must not throw. Default: nobody does. */
+  readonly onCall?: ((record: CallRecord) => void) | undefined;
 }
 
 /** Disposing it breaks off what is under way, and resolves when that is counted. */
@@ -74,6 +77,7 @@ export function createModelGateway(options: ModelGatewayOptions): ModelGateway {
   const run = async (agentId: AgentId, call: ModelCall): Promise<void> => {
     const { record, settled } = await call.run();
     log.add(agentId, record);
+    options.onCall?.(record);
     const usage = usageOf(record, clock.now());
     await Promise.all([settled, usage && recorder.add(usage)]);
   };
