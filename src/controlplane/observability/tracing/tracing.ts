@@ -6,8 +6,8 @@ import type { EgressRecord } from '../../egress/ports.ts';
 import type { CallRecord } from '../../model-gateway/call-record.ts';
 
 /**
- * What is told of, for OpenTelemetry. Nothing here throws or waits: spans are queued, at most 2,048, and what does not fit, or
- * cannot be delivered, is dropped. Disposing it delivers what is queued, within 2 s.
+ * What is told of, for OpenTelemetry. Nothing here throws or waits: spans are queued, at most 2,048 beside 512 that are being
+ * delivered, and what does not fit, or cannot be delivered, is dropped. Disposing it delivers what is queued, within 2 s.
  */
 export interface Tracing extends AsyncDisposable {
   /** Makes a span of each request to the API. Before the routes are. */
