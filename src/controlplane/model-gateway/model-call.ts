@@ -15,11 +15,18 @@ import type { GatewayLimits } from './gateway-limits.ts';
 import { GatewayError } from './gateway-error.ts';
 import { GuestBody } from './guest-body.ts';
 import type { HeldRoom } from './held-room.ts';
+import { listOf, readModelList } from './model-list.ts';
 import type { ModelRoute, ModelRoutes } from './model-routes.ts';
 import { type ModelPrice, priceOf } from './prices.ts';
 import { SecretMask } from './secret-mask.ts';
 import { sendError } from './send-error.ts';
 import { UsageReader } from './usage-reader.ts';
+
+/**
+ * What a call asks for: an `answer` of a model; a `count` of the tokens of a request, by the service of its model, which costs
+ * nothing; or the `list` of models, which has no body, and costs nothing either.
+ */
+export type ModelCallKind = 'answer' | 'count' | 'list';
 
 interface ModelCallOptions {
   readonly agentId: AgentId;
@@ -28,8 +35,7 @@ interface ModelCallOptions {
   readonly api: ModelApi;
   /** With its query; added to the address of the service. */
   readonly upstreamPath: string;
-  /** Whether it asks a model. What does not has no body, and costs nothing. */
-  readonly asksModel: boolean;
+  readonly asks: ModelCallKind;
   readonly routes: ModelRoutes;
   readonly callers: ModelCallers;
   readonly budget: ModelBudget;
@@ -99,7 +105,7 @@ export class ModelCall {
 
   /** Resolves when the call is over. Never rejects. */
   run(): Promise<EndedCall> {
-    const { stream, limits, asksModel } = this.#options;
+    const { stream, limits, asks } = this.#options;
     stream.once('close', () => {
       // Codex closes its stream on the event that ends the response, before the service has ended the body.
       if (this.#ending !== undefined && stream.rstCode === 0) this.#finish(this.#ending);
@@ -108,8 +114,8 @@ export class ModelCall {
     this.#arm(limits.firstByteTimeoutMs, () => {
       this.#refuse(new GatewayError('invalid_body', 'The request body did not come in time.'));
     });
-    if (asksModel) void this.#admit().catch((thrown: unknown) => this.#refuse(thrown));
-    else this.#list();
+    const admitted = asks === 'list' ? this.#list() : this.#admit();
+    admitted.catch((thrown: unknown) => this.#refuse(thrown));
     return this.#ended.promise;
   }
 
@@ -118,20 +124,21 @@ export class ModelCall {
     this.#finish(outcome, cause);
   }
 
-  /** What concerns no model is asked of the first service. */
-  #list(): void {
-    const { stream, routes } = this.#options;
+  /** Asked of the first service. */
+  async #list(): Promise<void> {
+    const { agentId, stream, routes, callers } = this.#options;
     stream.resume();
-    this.#route = { upstream: routes.first, model: '' };
-    try {
-      this.#ask('GET', undefined).end();
-    } catch (thrown) {
-      this.#refuse(thrown);
+    if (!routes.isPlain) {
+      this.#caller = await callers.find(agentId, []);
+      if (this.#isOver) return;
+      if (this.#caller === undefined) throw new GatewayError('not_found', 'The agent is no longer there.');
     }
+    this.#route = { upstream: routes.first, model: '' };
+    this.#ask('GET', undefined).end();
   }
 
   async #admit(): Promise<void> {
-    const { agentId, headers, callers, routes, budget } = this.#options;
+    const { agentId, headers, callers, routes } = this.#options;
     if ((headers['content-encoding'] ?? 'identity') !== 'identity') {
       throw new GatewayError('invalid_body', 'The request body is compressed; the gateway takes it as it is only.');
     }
@@ -143,21 +150,24 @@ export class ModelCall {
     if (this.#caller === undefined) throw new GatewayError('not_found', 'The agent is no longer there.');
     this.#route = routes.choose(this.#caller.userName, asked);
     const { model } = this.#route;
-    this.#price = priceOf(model);
-    const meter = await CallMeter.open({
-      budget,
-      caller: this.#caller,
-      price: this.#price,
-      requestBytes: declaredLength(headers) ?? this.#body.bytes,
-      onSpent: (error) => this.#stopAtBudget(error),
-    });
-    if (this.#isOver) {
-      await meter.release();
-      return;
-    }
-    this.#meter = meter;
+    if (this.#options.asks === 'answer' && !(await this.#holdRoom(this.#caller, model))) return;
     const request = this.#ask('POST', this.#body.sentBytes(model));
     this.#body.passTo(request, model);
+  }
+
+  /** Whether the call still goes on. Throws BudgetSpent where there is no room. */
+  async #holdRoom(caller: ModelCaller, model: string): Promise<boolean> {
+    const { headers, budget } = this.#options;
+    const price = (this.#price = priceOf(model));
+    const requestBytes = declaredLength(headers) ?? this.#body.bytes;
+    const onSpent = (error: BudgetSpent): void => this.#stopAtBudget(error);
+    const meter = await CallMeter.open({ budget, caller, price, requestBytes, onSpent });
+    if (this.#isOver) {
+      await meter.release();
+      return false;
+    }
+    this.#meter = meter;
+    return true;
   }
 
   /** Throws a GatewayError where the service is not asked. */
@@ -207,6 +217,10 @@ export class ModelCall {
     if (this.#isOver || stream.destroyed) return;
     const status = response.statusCode ?? 502;
     this.#leaveBreaker(downStatuses.includes(status) ? 'failed' : 'worked');
+    if (this.#options.asks === 'list' && status === 200 && this.#caller !== undefined) {
+      void this.#answerList(response, this.#caller);
+      return;
+    }
     try {
       const headers = responseHeaders(response.headers, this.#route?.upstream.apiKey ?? null);
       stream.respond({ ...headers, ':status': status });
@@ -239,6 +253,27 @@ export class ModelCall {
       this.#sayLast('answered', this.#mask.rest());
     });
     response.on('error', (error) => this.#fail('upstream_cut', 'code' in error ? String(error.code) : error.name));
+  }
+
+  /** As far as the caller may use it. Never rejects. */
+  async #answerList(response: IncomingMessage, { userName }: ModelCaller): Promise<void> {
+    const { stream, routes } = this.#options;
+    try {
+      const list = await readModelList(response);
+      if (this.#isOver || stream.destroyed) return;
+      const names = routes.namesFor(
+        userName,
+        list.data.map(({ id }) => id),
+      );
+      stream.respond({ ':status': 200, 'content-type': 'application/json' });
+      this.#status = 200;
+      this.#firstByteMs = since(this.#startedAt);
+      const text = Buffer.from(JSON.stringify(listOf(names, list)));
+      this.#responseBytes = text.length;
+      this.#sayLast('answered', Buffer.concat([this.#mask.pass(text), this.#mask.rest()]));
+    } catch {
+      this.#fail('upstream_cut', 'its list of models cannot be read'); // a list that cannot be narrowed is not shown
+    }
   }
 
   /** Whether the guest takes more. */

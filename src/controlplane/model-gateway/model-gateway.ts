@@ -14,7 +14,7 @@ import type { ModelCallers } from './callers.ts';
 import { GatewayError } from './gateway-error.ts';
 import { defaultGatewayLimits, type GatewayLimits } from './gateway-limits.ts';
 import { HeldRoom } from './held-room.ts';
-import { ModelCall } from './model-call.ts';
+import { ModelCall, type ModelCallKind } from './model-call.ts';
 import { ModelRoutes, type ModelRouteSettings } from './model-routes.ts';
 import { type UsageSink, usageOf } from './model-usage.ts';
 import { sendError } from './send-error.ts';
@@ -45,16 +45,20 @@ interface Route {
   readonly api: ModelApi;
   /** Added to the address of a service. */
   readonly upstreamPath: string;
-  readonly asksModel: boolean;
+  readonly asks: ModelCallKind;
 }
 
 /** What a harness may ask for. */
 const routes: Readonly<Record<string, Route>> = Object.fromEntries([
   ...[responsesApi, chatCompletionsApi, messagesApi].map((api) => [
     `POST ${outwardModelPrefix}${api.path}`,
-    { api, upstreamPath: api.upstreamPath, asksModel: true },
+    { api, upstreamPath: api.upstreamPath, asks: 'answer' },
   ]),
-  [`GET ${outwardModelPrefix}/v1/models`, { api: responsesApi, upstreamPath: '/models', asksModel: false }],
+  [
+    `POST ${outwardModelPrefix}${messagesApi.path}/count_tokens`,
+    { api: messagesApi, upstreamPath: `${messagesApi.upstreamPath}/count_tokens`, asks: 'count' },
+  ],
+  [`GET ${outwardModelPrefix}/v1/models`, { api: responsesApi, upstreamPath: '/models', asks: 'list' }],
 ]);
 
 /**

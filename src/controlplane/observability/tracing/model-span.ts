@@ -12,6 +12,7 @@ const providers = {
 export function traceModelCall(record: CallRecord, parent: Span | null, spans: Spans): void {
   const endedAt = Date.now();
   const { caller, charge, model, outcome, status } = record;
+  if (model === '') return; // a list of models asks none
   const span = spans.begin(model === null ? 'chat' : `chat ${model}`, {
     kind: 'client',
     parent,
