@@ -184,13 +184,13 @@ export class ModelCall {
     this.#isInBreaker = true;
     const { 'content-length': _, ...sent } = requestHeaders(headers, upstream);
     if (length !== undefined) sent['content-length'] = length;
-    const target = upstream.baseUrl + upstreamPath;
     let request: ClientRequest;
     try {
-      const send = target.startsWith('https:') ? httpsRequest : httpRequest;
-      request = send(target, { method, headers: sent, agent: upstream.agent });
+      const { target, agent } = upstream;
+      const send = target.protocol === 'https:' ? httpsRequest : httpRequest;
+      request = send({ ...target, path: `${target.path}${upstreamPath}`, method, headers: sent, agent });
     } catch {
-      throw new GatewayError('invalid_headers', 'The request has headers that HTTP/1.1 does not allow.');
+      throw new GatewayError('invalid_headers', 'The request has headers or a query that HTTP/1.1 does not allow.');
     }
     this.#request = request;
     this.#mask = new SecretMask(upstream.apiKey);

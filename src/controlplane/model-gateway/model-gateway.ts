@@ -89,7 +89,7 @@ export function createModelGateway(options: ModelGatewayOptions): ModelGateway {
   return {
     async handle(agentId, stream, headers) {
       stream.on('error', () => undefined); // also emits 'close', which the call watches
-      const [path = '', query] = (headers[':path'] ?? '').split('?', 2);
+      const [path = '', query] = (headers[':path'] ?? '').split('#', 1).join().split('?', 2);
       const route = routes[`${headers[':method']} ${path}`];
       if (route === undefined) {
         const error = new GatewayError('not_found', `There is no ${headers[':method']} ${path.slice(0, 100)} here.`);

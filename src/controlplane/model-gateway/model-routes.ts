@@ -1,5 +1,6 @@
-import { Agent as HttpAgent } from 'node:http';
+import { type ClientRequestArgs, Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
+import { urlToHttpOptions } from 'node:url';
 import type { Clock } from '../../kernel/clock.ts';
 import { CircuitBreaker } from './circuit-breaker.ts';
 import { GatewayError } from './gateway-error.ts';
@@ -33,6 +34,8 @@ export interface ModelRouteSettings {
 
 /** A model service with its connections. */
 export interface Upstream extends UpstreamSettings {
+  /** `baseUrl`, parsed once, as Node takes it. */
+  readonly target: ClientRequestArgs;
   readonly agent: HttpAgent;
   readonly breaker: CircuitBreaker;
 }
@@ -55,7 +58,7 @@ export class ModelRoutes implements Disposable {
     this.#settings = settings;
     this.#upstreams = settings.upstreams.map((upstream) => ({
       ...upstream,
-      baseUrl: upstream.baseUrl.replace(/\/+$/, ''),
+      target: targetOf(upstream.baseUrl),
       agent: new (upstream.baseUrl.startsWith('https:') ? HttpsAgent : HttpAgent)({ keepAlive: true, maxFreeSockets }),
       breaker: new CircuitBreaker(clock),
     }));
@@ -114,6 +117,12 @@ export class ModelRoutes implements Disposable {
     const own = Object.hasOwn(allowed, userName) ? allowed[userName] : allowed['*'];
     return own?.some((pattern) => matches(pattern, asked)) ?? false;
   }
+}
+
+/** Its path has no slash at its end: that of an API is added to it. */
+function targetOf(baseUrl: string): ClientRequestArgs {
+  const { protocol, hostname, port, path } = urlToHttpOptions(new URL(baseUrl));
+  return { protocol, hostname, port, path: (path ?? '').replace(/\/+$/, '') };
 }
 
 /** Whether a pattern stands for one name only. */
