@@ -10,7 +10,7 @@ import { AnsweredPermissions, PermissionService } from './permission-service.ts'
 import type { Access, AgentStore, Quotas, SandboxObserver, Sandboxes } from './ports.ts';
 import { RoomMaker } from './room-maker.ts';
 import { endsRun } from './run-ending.ts';
-import { RunExecutor } from './run-executor.ts';
+import { RunExecutor, type WithinRun } from './run-executor.ts';
 import { RunService } from './run-service.ts';
 import { RunWaiters } from './run-waiters.ts';
 import { StoringSandboxObserver } from './sandbox-observer.ts';
@@ -42,10 +42,12 @@ interface DomainParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly settings: DomainSettings;
+  /** Does what belongs to a run, for whoever watches. Default: nobody does. */
+  readonly withinRun?: WithinRun | undefined;
 }
 
 export function createDomain(parts: DomainParts): Domain {
-  const { store, access, quotas, clock, logger, settings } = parts;
+  const { store, access, quotas, clock, logger, settings, withinRun = (_, work) => work() } = parts;
   const log = new EventLog({ store, retention: settings.eventRetention, logger });
   const waiters = new RunWaiters();
   const answers = new AnsweredPermissions();
@@ -54,7 +56,19 @@ export function createDomain(parts: DomainParts): Domain {
   const room = new RoomMaker({ store, quotas, sandboxes: () => sandboxes, logger, isOn: settings.sleepIdleSandboxes });
   const observer = new StoringSandboxObserver({ store, log, applier, clock, quotas, room });
   const sandboxes: Sandboxes = parts.connectSandboxes(observer);
-  const executor = new RunExecutor({ store, log, waiters, sandboxes, access, quotas, room, clock, logger, settings });
+  const executor = new RunExecutor({
+    store,
+    log,
+    waiters,
+    sandboxes,
+    access,
+    quotas,
+    room,
+    clock,
+    logger,
+    settings,
+    withinRun,
+  });
   const agents = new AgentService({ store, log, executor, waiters, sandboxes, clock, logger, quotas });
   const conversations = new ConversationService({ store, log, executor, sandboxes, clock, logger });
   const runs = new RunService({ store, log, executor, waiters, clock, quotas, room, settings });

@@ -37,7 +37,11 @@ interface ExecutorDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly settings: DomainSettings;
+  /** Does what belongs to a run, for whoever watches. */
+  readonly withinRun: WithinRun;
 }
+
+export type WithinRun = <T>(runId: RunId, work: () => T) => T;
 
 /**
  * Takes runs from `queued` to their end, one at a time in a conversation. What a run does is decided by the guest: the
@@ -73,7 +77,10 @@ export class RunExecutor {
    * to the owner of its agent, whoever started it.
    */
   enqueue(run: Pick<Run, 'id' | 'conversationId'>, { ownerId }: Pick<Agent, 'ownerId'>): void {
-    this.#lanes.submit({ key: run.conversationId, owner: ownerId }, () => this.#execute(run.id));
+    const { withinRun } = this.#dependencies;
+    this.#lanes.submit({ key: run.conversationId, owner: ownerId }, () =>
+      withinRun(run.id, () => this.#execute(run.id)),
+    );
   }
 
   /** Passes on a cancellation that is already stored. A run that has not left the queue needs nothing more. */

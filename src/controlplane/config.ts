@@ -12,6 +12,7 @@ import {
   type Settings,
 } from './config/settings.ts';
 import { type Limits, noLimits } from './quotas/terms.ts';
+import type { TracingSettings } from './observability/tracing/tracing.ts';
 import type { ModelRouteSettings, UpstreamSettings } from './model-gateway/model-routes.ts';
 
 export { describeConfig } from './config/describe-config.ts';
@@ -43,6 +44,8 @@ export interface Config {
   /** Null: the one that the data directory holds (`openDataDir`). */
   readonly instance: string | null;
   readonly logLevel: LogLevel;
+  /** Undefined: no traces. */
+  readonly tracing: TracingSettings | undefined;
   readonly sandbox: {
     readonly provider: Settings['CAISSON_SANDBOX_PROVIDER'];
     readonly image: string;
@@ -138,6 +141,7 @@ function toConfig(settings: Settings): Config {
     dataDir: resolve(settings.CAISSON_DATA_DIR),
     instance: settings.CAISSON_INSTANCE ?? null,
     logLevel: settings.CAISSON_LOG_LEVEL,
+    tracing: tracingSettings(settings),
     sandbox: {
       provider: settings.CAISSON_SANDBOX_PROVIDER,
       image: settings.CAISSON_SANDBOX_IMAGE,
@@ -199,6 +203,13 @@ function toConfig(settings: Settings): Config {
     },
     trustedProxies: settings.CAISSON_TRUSTED_PROXIES ?? [],
   };
+}
+
+function tracingSettings(settings: Settings): TracingSettings | undefined {
+  const { CAISSON_OTLP_ENDPOINT: endpoint, CAISSON_OTLP_HEADERS: headers = {} } = settings;
+  if (endpoint === undefined) return undefined;
+  const url = endpoint.endsWith('/v1/traces') ? endpoint : `${endpoint}/v1/traces`;
+  return { url, headers, share: settings.CAISSON_TRACE_SHARE };
 }
 
 function previewDomain({ CAISSON_PREVIEW_DOMAIN: domain, CAISSON_PREVIEW_URL: url }: Settings): string {

@@ -85,6 +85,18 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
   const keys = opened.use(new KeyService({ store: storage.identities, clock: systemClock, logger }));
   const adminKey = await ensureAdminKey({ keys, store: storage.identities, dataDir: dataDir.path, logger });
 
+  // Loaded only where it is asked for: it takes memory.
+  const tracing =
+    config.tracing &&
+    opened.use(
+      (await import('./observability/tracing/open-tracing.ts')).openTracing({
+        ...config.tracing,
+        version: options.version,
+        instance: dataDir.instance,
+        logger,
+      }),
+    );
+
   const model = await openModel(config, opened);
   const { agents, identities, shares } = storage;
   const access = new Access({ agents, identities, shares, clock: systemClock });
@@ -147,6 +159,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
         record(entry) {
           connectionLog.record(entry);
           egressLog.record(entry);
+          tracing?.connection(entry);
         },
       },
       secrets: secrets.ofGateway,
@@ -155,9 +168,11 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
       resolve: { public: resolvePublic, internal: options.resolveInternal ?? resolveInternal },
     }),
   );
-  const provider = options.provider ?? (await openProvider(config.sandbox.provider, { instance: dataDir.instance }));
-  opened.use(provider);
-  requireWalls(provider);
+  const plainProvider =
+    options.provider ?? (await openProvider(config.sandbox.provider, { instance: dataDir.instance }));
+  opened.use(plainProvider);
+  requireWalls(plainProvider);
+  const provider = tracing?.provider(plainProvider) ?? plainProvider;
 
   const gateway = opened.use(
     createModelGateway({
@@ -176,6 +191,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
         firstByteTimeoutMs: config.model.timeoutMs,
         idleTimeoutMs: config.model.timeoutMs,
       },
+      onCall: tracing && ((record) => tracing.modelCall(record)),
     }),
   );
   let fleet: Fleet | undefined;
@@ -197,7 +213,9 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
     clock: systemClock,
     logger,
     settings: { ...config, maxConcurrentRuns: config.maxRuns, maxConcurrentRunsPerUser: config.maxRunsPerUser },
+    withinRun: tracing && ((runId, work) => tracing.withinRun(runId, work)),
   });
+  if (tracing !== undefined) domain.events.onStored((event) => tracing.event(event));
   if (fleet === undefined) throw new Error('The domain did not ask for its sandboxes.');
   const sandboxes = opened.use(fleet);
   opened.defer(() => domain.drain());
@@ -268,6 +286,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
       },
       ready: ready.promise,
       logger,
+      tracing,
     }),
   );
   // The address first: a start that fails for want of it has touched no sandbox. Requests wait for what comes next.

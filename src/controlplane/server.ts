@@ -19,6 +19,7 @@ import { portSocketRoute } from './http/port-socket.ts';
 import { refusalOf, sendRefusal, writeRawRefusal } from './http/refusals.ts';
 import { createPreviewGateway } from './previews/preview-gateway.ts';
 import { type Census, Metrics, type ObservedCall } from './observability/metrics.ts';
+import type { Tracing } from './observability/tracing/tracing.ts';
 import { serveMetrics } from './http/metrics-route.ts';
 import { serveTrpc } from './http/trpc-route.ts';
 import { serveWebSockets, type WebSocketRoute } from './http/web-sockets.ts';
@@ -42,6 +43,8 @@ export interface ServerOptions {
   /** Requests that come before it resolves wait for it. Default: none waits. */
   readonly ready?: Promise<void>;
   readonly logger: Logger;
+  /** Default: none. */
+  readonly tracing?: Pick<Tracing, 'serve'> | undefined;
   /** Default: 64 of a key, 1,024 in all. */
   readonly subscriptionLimits?: OpenCallLimits;
   /** Queries and mutations under way, each call of a batch. Default: 1,024 of a key, 4,096 in all. */
@@ -164,6 +167,7 @@ export function createServer(options: ServerOptions): Server {
   });
   app.removeAllContentTypeParsers(); // a body is read only where a route says so
 
+  options.tracing?.serve(app);
   app.addHook('onRequest', async (request, reply) => {
     boundBodyTime(request.raw);
     void reply.header('x-content-type-options', 'nosniff').header('x-request-id', request.id);

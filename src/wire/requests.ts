@@ -12,6 +12,7 @@ import { deadline } from '../kernel/deadline.ts';
 import { CaissonError, errorText, readErrorBody } from '../kernel/errors.ts';
 import { hasJsonShape, type JsonBounds } from './json-shape.ts';
 import { type StreamUse, takePlace } from './stream-places.ts';
+import { tellWireCall } from './wire-calls.ts';
 
 const defaultTimeoutMs = 30_000;
 const defaultMaxAnswerBytes = 64 * 1024;
@@ -118,6 +119,7 @@ export function openStream(session: ClientHttp2Session, request: StreamRequest):
     leave();
     throw new CaissonError('WIRE_LOST', 'The wire to the sandbox is down.', { cause: thrown });
   }
+  tellWireCall(request.headers, stream);
   stream.on('error', () => undefined); // also emits 'close'
   stream.once('close', leave);
   stream.once('close', () => {

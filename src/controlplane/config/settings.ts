@@ -7,7 +7,7 @@ import { modelAliases, modelUpstreams, modelsOfUsers } from './model-services.ts
 import { egressModes } from '../egress/policy/policy.ts';
 import { readKeys } from '../egress/secrets/keyring.ts';
 import { hostRules } from './host-rules.ts';
-import { decimal, duration, httpOrigin, httpUrl, secret, size, wholeNumber } from './values.ts';
+import { decimal, duration, httpHeaders, httpOrigin, httpUrl, secret, size, wholeNumber } from './values.ts';
 
 const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -46,6 +46,15 @@ export const settingsSchema = z.object({
     .enum(logLevels, `one of ${logLevels.join(', ')}`)
     .prefault('info')
     .describe('The least important log lines that are written.'),
+  CAISSON_OTLP_ENDPOINT: httpUrl()
+    .optional()
+    .describe(
+      'Where traces are delivered to, by OTLP over HTTP in JSON, e.g. `http://127.0.0.1:4318` (`/v1/traces` is added). Default: there are none.',
+    ),
+  CAISSON_OTLP_HEADERS: httpHeaders().optional().describe('Headers that traces are delivered with, such as a key.'),
+  CAISSON_TRACE_SHARE: decimal({ least: 0, most: 1 })
+    .prefault('1')
+    .describe('The share of calls that are traced. One that a caller has begun a trace for goes by what it says.'),
   CAISSON_INSTANCE: z
     .string()
     .regex(simpleName, 'lower-case letters, digits and hyphens, at most 32')
@@ -244,6 +253,8 @@ export const concealedSettings: ReadonlySet<string> = new Set<SettingName>([
   'CAISSON_MODEL_BASE_URL',
   'CAISSON_MODEL_UPSTREAMS',
   'CAISSON_SECRETS_KEY',
+  'CAISSON_OTLP_ENDPOINT',
+  'CAISSON_OTLP_HEADERS',
 ]);
 
 /** Variables with our prefix that other parts of Caisson read. */

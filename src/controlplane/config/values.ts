@@ -70,6 +70,17 @@ export function httpOrigin() {
   });
 }
 
+/** `name=value`, separated by commas; no value has a comma. Becomes the values by their names. */
+export function httpHeaders() {
+  return z.string().transform((text, context): Readonly<Record<string, string>> => {
+    const pairs = text.split(',').map((pair) => /^\s*([\w-]{1,64})=([\x21-\x7e]{1,4096})\s*$/.exec(pair));
+    const isRight = pairs.every((pair) => pair !== null);
+    if (isRight) return Object.fromEntries(pairs.map(([, name = '', value = '']) => [name.toLowerCase(), value]));
+    context.addIssue('headers such as `x-key=abc`, separated by commas');
+    return z.NEVER;
+  });
+}
+
 /** A secret: printable ASCII without spaces, as it must fit into an HTTP header. */
 export function secret() {
   return z.string().regex(/^[\x21-\x7e]{1,4096}$/, 'printable ASCII without spaces, at most 4,096 characters');

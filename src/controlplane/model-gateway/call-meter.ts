@@ -80,14 +80,14 @@ export class CallMeter {
     return this.#wanted > this.#held ? this.#extending : undefined;
   }
 
-  /** The service told its usage. */
-  async settle(counts: TokenCounts): Promise<Charge> {
-    return await this.#settle(counts, false);
+  /** The service told its usage. `charge` is known at once; resolves when the budget has it. */
+  async settle(counts: TokenCounts): Promise<void> {
+    await this.#settle(counts, false);
   }
 
   /** The service took the call and did not tell its usage. `output` null: nothing of the answer was seen either. */
-  async settleByEstimate(output: number | null): Promise<Charge> {
-    return await this.#settle({ ...noTokens, input: this.#input, output: output ?? this.#held }, true);
+  async settleByEstimate(output: number | null): Promise<void> {
+    await this.#settle({ ...noTokens, input: this.#input, output: output ?? this.#held }, true);
   }
 
   /** The call took nothing. */
@@ -97,13 +97,12 @@ export class CallMeter {
     await this.#hold.release();
   }
 
-  async #settle(counts: TokenCounts, isEstimated: boolean): Promise<Charge> {
+  async #settle(counts: TokenCounts, isEstimated: boolean): Promise<void> {
     this.#isOver = true;
-    await this.#extending;
     const amount = amountOf(this.#price, counts);
     this.#charge = { ...amount, counts, isEstimated };
+    await this.#extending;
     await this.#hold.settle(amount);
-    return this.#charge;
   }
 
   /** Never rejects. */

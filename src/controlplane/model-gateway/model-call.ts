@@ -7,7 +7,7 @@ import type { AgentId } from '../../kernel/ids.ts';
 import type { Logger } from '../../kernel/logger.ts';
 import type { ModelApi } from './apis/model-api.ts';
 import { BudgetSpent, type ModelBudget } from './budget.ts';
-import { type Charge, CallMeter } from './call-meter.ts';
+import { CallMeter } from './call-meter.ts';
 import type { CallOutcome, CallRecord } from './call-record.ts';
 import { type ModelCaller, type ModelCallers, sessionIdsIn } from './callers.ts';
 import { requestHeaders, responseHeaders } from './forwarded-headers.ts';
@@ -15,11 +15,18 @@ import type { GatewayLimits } from './gateway-limits.ts';
 import { GatewayError } from './gateway-error.ts';
 import { GuestBody } from './guest-body.ts';
 import type { HeldRoom } from './held-room.ts';
+import { listOf, readModelList } from './model-list.ts';
 import type { ModelRoute, ModelRoutes } from './model-routes.ts';
 import { type ModelPrice, priceOf } from './prices.ts';
 import { SecretMask } from './secret-mask.ts';
 import { sendError } from './send-error.ts';
 import { UsageReader } from './usage-reader.ts';
+
+/**
+ * What a call asks for: an `answer` of a model; a `count` of the tokens of a request, by the service of its model, which costs
+ * nothing; or the `list` of models, which has no body, and costs nothing either.
+ */
+export type ModelCallKind = 'answer' | 'count' | 'list';
 
 interface ModelCallOptions {
   readonly agentId: AgentId;
@@ -28,14 +35,20 @@ interface ModelCallOptions {
   readonly api: ModelApi;
   /** With its query; added to the address of the service. */
   readonly upstreamPath: string;
-  /** Whether it asks a model. What does not has no body, and costs nothing. */
-  readonly asksModel: boolean;
+  readonly asks: ModelCallKind;
   readonly routes: ModelRoutes;
   readonly callers: ModelCallers;
   readonly budget: ModelBudget;
   readonly room: HeldRoom;
   readonly limits: GatewayLimits;
   readonly logger: Logger;
+}
+
+/** A call that is over. */
+export interface EndedCall {
+  readonly record: CallRecord;
+  /** Resolves when it is settled with its budget. Never rejects. */
+  readonly settled: Promise<void>;
 }
 
 /** How long the event that is under way when the budget is spent may take to end. Milliseconds. */
@@ -52,7 +65,7 @@ const downStatuses: readonly number[] = [502, 503, 504];
 export class ModelCall {
   readonly #options: ModelCallOptions;
   readonly #startedAt = performance.now();
-  readonly #ended = Promise.withResolvers<CallRecord>();
+  readonly #ended = Promise.withResolvers<EndedCall>();
   readonly #body: GuestBody;
   #caller: ModelCaller | undefined;
   #route: ModelRoute | undefined;
@@ -90,9 +103,9 @@ export class ModelCall {
     });
   }
 
-  /** Resolves when nothing of the call is left. Never rejects. */
-  run(): Promise<CallRecord> {
-    const { stream, limits, asksModel } = this.#options;
+  /** Resolves when the call is over. Never rejects. */
+  run(): Promise<EndedCall> {
+    const { stream, limits, asks } = this.#options;
     stream.once('close', () => {
       // Codex closes its stream on the event that ends the response, before the service has ended the body.
       if (this.#ending !== undefined && stream.rstCode === 0) this.#finish(this.#ending);
@@ -101,8 +114,8 @@ export class ModelCall {
     this.#arm(limits.firstByteTimeoutMs, () => {
       this.#refuse(new GatewayError('invalid_body', 'The request body did not come in time.'));
     });
-    if (asksModel) void this.#admit().catch((thrown: unknown) => this.#refuse(thrown));
-    else this.#list();
+    const admitted = asks === 'list' ? this.#list() : this.#admit();
+    admitted.catch((thrown: unknown) => this.#refuse(thrown));
     return this.#ended.promise;
   }
 
@@ -111,20 +124,21 @@ export class ModelCall {
     this.#finish(outcome, cause);
   }
 
-  /** What concerns no model is asked of the first service. */
-  #list(): void {
-    const { stream, routes } = this.#options;
+  /** Asked of the first service. */
+  async #list(): Promise<void> {
+    const { agentId, stream, routes, callers } = this.#options;
     stream.resume();
-    this.#route = { upstream: routes.first, model: '' };
-    try {
-      this.#ask('GET', undefined).end();
-    } catch (thrown) {
-      this.#refuse(thrown);
+    if (!routes.isPlain) {
+      this.#caller = await callers.find(agentId, []);
+      if (this.#isOver) return;
+      if (this.#caller === undefined) throw new GatewayError('not_found', 'The agent is no longer there.');
     }
+    this.#route = { upstream: routes.first, model: '' };
+    this.#ask('GET', undefined).end();
   }
 
   async #admit(): Promise<void> {
-    const { agentId, headers, callers, routes, budget } = this.#options;
+    const { agentId, headers, callers, routes } = this.#options;
     if ((headers['content-encoding'] ?? 'identity') !== 'identity') {
       throw new GatewayError('invalid_body', 'The request body is compressed; the gateway takes it as it is only.');
     }
@@ -136,21 +150,24 @@ export class ModelCall {
     if (this.#caller === undefined) throw new GatewayError('not_found', 'The agent is no longer there.');
     this.#route = routes.choose(this.#caller.userName, asked);
     const { model } = this.#route;
-    this.#price = priceOf(model);
-    const meter = await CallMeter.open({
-      budget,
-      caller: this.#caller,
-      price: this.#price,
-      requestBytes: declaredLength(headers) ?? this.#body.bytes,
-      onSpent: (error) => this.#stopAtBudget(error),
-    });
-    if (this.#isOver) {
-      await meter.release();
-      return;
-    }
-    this.#meter = meter;
+    if (this.#options.asks === 'answer' && !(await this.#holdRoom(this.#caller, model))) return;
     const request = this.#ask('POST', this.#body.sentBytes(model));
     this.#body.passTo(request, model);
+  }
+
+  /** Whether the call still goes on. Throws BudgetSpent where there is no room. */
+  async #holdRoom(caller: ModelCaller, model: string): Promise<boolean> {
+    const { headers, budget } = this.#options;
+    const price = (this.#price = priceOf(model));
+    const requestBytes = declaredLength(headers) ?? this.#body.bytes;
+    const onSpent = (error: BudgetSpent): void => this.#stopAtBudget(error);
+    const meter = await CallMeter.open({ budget, caller, price, requestBytes, onSpent });
+    if (this.#isOver) {
+      await meter.release();
+      return false;
+    }
+    this.#meter = meter;
+    return true;
   }
 
   /** Throws a GatewayError where the service is not asked. */
@@ -167,13 +184,13 @@ export class ModelCall {
     this.#isInBreaker = true;
     const { 'content-length': _, ...sent } = requestHeaders(headers, upstream);
     if (length !== undefined) sent['content-length'] = length;
-    const target = upstream.baseUrl + upstreamPath;
     let request: ClientRequest;
     try {
-      const send = target.startsWith('https:') ? httpsRequest : httpRequest;
-      request = send(target, { method, headers: sent, agent: upstream.agent });
+      const { target, agent } = upstream;
+      const send = target.protocol === 'https:' ? httpsRequest : httpRequest;
+      request = send({ ...target, path: `${target.path}${upstreamPath}`, method, headers: sent, agent });
     } catch {
-      throw new GatewayError('invalid_headers', 'The request has headers that HTTP/1.1 does not allow.');
+      throw new GatewayError('invalid_headers', 'The request has headers or a query that HTTP/1.1 does not allow.');
     }
     this.#request = request;
     this.#mask = new SecretMask(upstream.apiKey);
@@ -200,6 +217,10 @@ export class ModelCall {
     if (this.#isOver || stream.destroyed) return;
     const status = response.statusCode ?? 502;
     this.#leaveBreaker(downStatuses.includes(status) ? 'failed' : 'worked');
+    if (this.#options.asks === 'list' && status === 200 && this.#caller !== undefined) {
+      void this.#answerList(response, this.#caller);
+      return;
+    }
     try {
       const headers = responseHeaders(response.headers, this.#route?.upstream.apiKey ?? null);
       stream.respond({ ...headers, ':status': status });
@@ -232,6 +253,27 @@ export class ModelCall {
       this.#sayLast('answered', this.#mask.rest());
     });
     response.on('error', (error) => this.#fail('upstream_cut', 'code' in error ? String(error.code) : error.name));
+  }
+
+  /** As far as the caller may use it. Never rejects. */
+  async #answerList(response: IncomingMessage, { userName }: ModelCaller): Promise<void> {
+    const { stream, routes } = this.#options;
+    try {
+      const list = await readModelList(response);
+      if (this.#isOver || stream.destroyed) return;
+      const names = routes.namesFor(
+        userName,
+        list.data.map(({ id }) => id),
+      );
+      stream.respond({ ':status': 200, 'content-type': 'application/json' });
+      this.#status = 200;
+      this.#firstByteMs = since(this.#startedAt);
+      const text = Buffer.from(JSON.stringify(listOf(names, list)));
+      this.#responseBytes = text.length;
+      this.#sayLast('answered', Buffer.concat([this.#mask.pass(text), this.#mask.rest()]));
+    } catch {
+      this.#fail('upstream_cut', 'its list of models cannot be read'); // a list that cannot be narrowed is not shown
+    }
   }
 
   /** Whether the guest takes more. */
@@ -332,30 +374,30 @@ export class ModelCall {
     const isDown = this.#status === null && (outcome === 'upstream_unreachable' || outcome === 'upstream_timeout');
     this.#leaveBreaker(isDown ? 'failed' : 'unknown');
     const ms = since(this.#startedAt);
-    void this.#settle(outcome).then((charge) => {
-      this.#ended.resolve({
-        outcome,
-        api: this.#options.api.name,
-        status: this.#status,
-        caller: this.#caller ?? null,
-        upstream: this.#route?.upstream.name ?? null,
-        model: this.#route?.model ?? null,
-        priceVersion: this.#price?.version ?? null,
-        answeredBy: this.#usage?.model ?? null,
-        charge,
-        requestBytes: this.#body.bytes,
-        responseBytes: this.#responseBytes,
-        firstByteMs: this.#firstByteMs,
-        ms,
-        ...(cause === undefined ? {} : { cause }),
-      });
-    });
+    const settled = this.#settle(outcome);
+    const record = {
+      outcome,
+      api: this.#options.api.name,
+      status: this.#status,
+      caller: this.#caller ?? null,
+      upstream: this.#route?.upstream.name ?? null,
+      model: this.#route?.model ?? null,
+      priceVersion: this.#price?.version ?? null,
+      answeredBy: this.#usage?.model ?? null,
+      charge: this.#meter?.charge ?? null,
+      requestBytes: this.#body.bytes,
+      responseBytes: this.#responseBytes,
+      firstByteMs: this.#firstByteMs,
+      ms,
+      ...(cause === undefined ? {} : { cause }),
+    };
+    this.#ended.resolve({ record, settled });
   }
 
-  /** What the call is counted as; null where it took nothing. Never rejects. */
-  async #settle(outcome: CallOutcome): Promise<Charge | null> {
+  /** What the call is counted as is known when this returns, `settled` when it resolves. Never rejects. */
+  async #settle(outcome: CallOutcome): Promise<void> {
     const [meter, usage] = [this.#meter, this.#usage];
-    if (meter === undefined) return null;
+    if (meter === undefined) return;
     try {
       if (usage === undefined || this.#status === null) {
         // The service may have been at work for a guest that would not wait for it; whoever breaks off pays for that.
@@ -366,11 +408,9 @@ export class ModelCall {
         if (usage.ending !== 'failed' || usage.outputEstimate > 0) return await meter.settleByEstimate(seen);
       }
       await meter.release();
-      return null;
     } catch (thrown) {
       const { agentId, logger } = this.#options;
       logger.error({ agentId, error: errorText(thrown) }, 'a model call could not be settled with its budget');
-      return meter.charge;
     }
   }
 

@@ -9,11 +9,12 @@ import type { ModelApi } from './apis/model-api.ts';
 import { responsesApi } from './apis/responses.ts';
 import type { ModelBudget } from './budget.ts';
 import { CallLog } from './call-log.ts';
+import type { CallRecord } from './call-record.ts';
 import type { ModelCallers } from './callers.ts';
 import { GatewayError } from './gateway-error.ts';
 import { defaultGatewayLimits, type GatewayLimits } from './gateway-limits.ts';
 import { HeldRoom } from './held-room.ts';
-import { ModelCall } from './model-call.ts';
+import { ModelCall, type ModelCallKind } from './model-call.ts';
 import { ModelRoutes, type ModelRouteSettings } from './model-routes.ts';
 import { type UsageSink, usageOf } from './model-usage.ts';
 import { sendError } from './send-error.ts';
@@ -27,6 +28,8 @@ interface ModelGatewayOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly limits?: Partial<GatewayLimits>;
+  /** Hears of every call that is over. Must not throw. Default: nobody does. */
+  readonly onCall?: ((record: CallRecord) => void) | undefined;
 }
 
 /** Disposing it breaks off what is under way, and resolves when that is counted. */
@@ -42,16 +45,20 @@ interface Route {
   readonly api: ModelApi;
   /** Added to the address of a service. */
   readonly upstreamPath: string;
-  readonly asksModel: boolean;
+  readonly asks: ModelCallKind;
 }
 
 /** What a harness may ask for. */
 const routes: Readonly<Record<string, Route>> = Object.fromEntries([
   ...[responsesApi, chatCompletionsApi, messagesApi].map((api) => [
     `POST ${outwardModelPrefix}${api.path}`,
-    { api, upstreamPath: api.upstreamPath, asksModel: true },
+    { api, upstreamPath: api.upstreamPath, asks: 'answer' },
   ]),
-  [`GET ${outwardModelPrefix}/v1/models`, { api: responsesApi, upstreamPath: '/models', asksModel: false }],
+  [
+    `POST ${outwardModelPrefix}${messagesApi.path}/count_tokens`,
+    { api: messagesApi, upstreamPath: `${messagesApi.upstreamPath}/count_tokens`, asks: 'count' },
+  ],
+  [`GET ${outwardModelPrefix}/v1/models`, { api: responsesApi, upstreamPath: '/models', asks: 'list' }],
 ]);
 
 /**
@@ -72,16 +79,17 @@ export function createModelGateway(options: ModelGatewayOptions): ModelGateway {
   const running = new Set<Promise<void>>();
 
   const run = async (agentId: AgentId, call: ModelCall): Promise<void> => {
-    const record = await call.run();
+    const { record, settled } = await call.run();
     log.add(agentId, record);
+    options.onCall?.(record);
     const usage = usageOf(record, clock.now());
-    if (usage !== undefined) await recorder.add(usage);
+    await Promise.all([settled, usage && recorder.add(usage)]);
   };
 
   return {
     async handle(agentId, stream, headers) {
       stream.on('error', () => undefined); // also emits 'close', which the call watches
-      const [path = '', query] = (headers[':path'] ?? '').split('?', 2);
+      const [path = '', query] = (headers[':path'] ?? '').split('#', 1).join().split('?', 2);
       const route = routes[`${headers[':method']} ${path}`];
       if (route === undefined) {
         const error = new GatewayError('not_found', `There is no ${headers[':method']} ${path.slice(0, 100)} here.`);

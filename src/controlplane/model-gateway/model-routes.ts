@@ -1,5 +1,6 @@
-import { Agent as HttpAgent } from 'node:http';
+import { type ClientRequestArgs, Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
+import { urlToHttpOptions } from 'node:url';
 import type { Clock } from '../../kernel/clock.ts';
 import { CircuitBreaker } from './circuit-breaker.ts';
 import { GatewayError } from './gateway-error.ts';
@@ -33,6 +34,8 @@ export interface ModelRouteSettings {
 
 /** A model service with its connections. */
 export interface Upstream extends UpstreamSettings {
+  /** `baseUrl`, parsed once, as Node takes it. */
+  readonly target: ClientRequestArgs;
   readonly agent: HttpAgent;
   readonly breaker: CircuitBreaker;
 }
@@ -55,7 +58,7 @@ export class ModelRoutes implements Disposable {
     this.#settings = settings;
     this.#upstreams = settings.upstreams.map((upstream) => ({
       ...upstream,
-      baseUrl: upstream.baseUrl.replace(/\/+$/, ''),
+      target: targetOf(upstream.baseUrl),
       agent: new (upstream.baseUrl.startsWith('https:') ? HttpsAgent : HttpAgent)({ keepAlive: true, maxFreeSockets }),
       breaker: new CircuitBreaker(clock),
     }));
@@ -71,7 +74,7 @@ export class ModelRoutes implements Disposable {
   /** Throws `model_not_found`, which says the same of a model that the user may not use and of one that no service has. */
   choose(userName: string, asked: string): ModelRoute {
     const model = Object.hasOwn(this.#settings.aliases, asked) ? (this.#settings.aliases[asked] ?? asked) : asked;
-    const upstream = this.#upstreams.find(({ models }) => models.some((pattern) => matches(pattern, model)));
+    const upstream = this.#serving(model);
     if (upstream === undefined || !this.#mayUse(userName, asked)) {
       throw new GatewayError(
         'model_not_found',
@@ -81,8 +84,31 @@ export class ModelRoutes implements Disposable {
     return { upstream, model };
   }
 
+  /** Whether every user may use what the first service lists, and nothing else. */
+  get isPlain(): boolean {
+    const { aliases, allowed } = this.#settings;
+    return this.#upstreams.length === 1 && Object.keys(aliases).length === 0 && Object.keys(allowed).length === 0;
+  }
+
+  /**
+   * Of the models that the first service lists, and those that the settings name, the ones that a user may ask for: the
+   * name, and the model that it stands for. A pattern of another service names no model.
+   */
+  namesFor(userName: string, listed: readonly string[]): ReadonlyMap<string, string> {
+    const { aliases } = this.#settings;
+    const known = new Set([...listed, ...this.#upstreams.flatMap(({ models }) => models.filter(isName))]);
+    const names = new Map([...[...known].map((name) => [name, name] as const), ...Object.entries(aliases)]);
+    const isUsable = ([name, model]: readonly [string, string]): boolean =>
+      this.#mayUse(userName, name) && this.#serving(model) !== undefined;
+    return new Map([...names].filter(isUsable));
+  }
+
   [Symbol.dispose](): void {
     for (const { agent } of this.#upstreams) agent.destroy();
+  }
+
+  #serving(model: string): Upstream | undefined {
+    return this.#upstreams.find(({ models }) => models.some((pattern) => matches(pattern, model)));
   }
 
   #mayUse(userName: string, asked: string): boolean {
@@ -91,6 +117,17 @@ export class ModelRoutes implements Disposable {
     const own = Object.hasOwn(allowed, userName) ? allowed[userName] : allowed['*'];
     return own?.some((pattern) => matches(pattern, asked)) ?? false;
   }
+}
+
+/** Its path has no slash at its end: that of an API is added to it. */
+function targetOf(baseUrl: string): ClientRequestArgs {
+  const { protocol, hostname, port, path } = urlToHttpOptions(new URL(baseUrl));
+  return { protocol, hostname, port, path: (path ?? '').replace(/\/+$/, '') };
+}
+
+/** Whether a pattern stands for one name only. */
+function isName(pattern: string): boolean {
+  return !pattern.includes('*');
 }
 
 /** Whether a name is one that the pattern stands for. */

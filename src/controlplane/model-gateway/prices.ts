@@ -56,12 +56,18 @@ const prices: Readonly<Record<string, Price>> = {
   'claude-haiku-4-5': { input: 1, cachedInput: 0.1, cacheWrite: 1.25, output: 5 },
 };
 
-/** Of a model that the table does not have: as much as the dearest of it, so that a budget errs on the safe side. */
-const defaultPrice: Price = { input: 10, cachedInput: 10, output: 50 };
+/**
+ * Of a model that the table does not have: no call of one in it costs more, so that a budget errs on the safe side. Whatever
+ * is priced by it is flagged: `default` is its version.
+ */
+const defaultPrice: Price = { input: 10, cachedInput: 10, cacheWrite: 12.5, output: 50, long: longOpenAi };
+
+/** Names that have a price of their own, without a date. */
+export const pricedModels: readonly string[] = Object.keys(prices);
 
 /** What a model costs. */
 export interface ModelPrice {
-  /** The version of the table; `default` for a model that it does not have. */
+  /** The version of the table; `default` for a model that it does not have. Stored with every call, and counted in its sums. */
   readonly version: string;
   /** Whole millionths of a US dollar, rounded up. */
   cost(tokens: TokenCounts): number;

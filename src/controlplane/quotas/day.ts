@@ -3,7 +3,7 @@ import { CaissonError } from '../../kernel/errors.ts';
 /** Longer than any day that a time zone can have: some days have 25 hours, and a date can be left out as a whole. */
 const beyondAnyDayMs = 50 * 3_600_000;
 
-/** By their time zones. These are a closed set of some 600 names, checked by `isTimeZone`. */
+/** By their time zones. These are a closed set of some 600 names, checked by `isTimeZone`; so is the next one. */
 const formats = new Map<string, Intl.DateTimeFormat>();
 
 /** Whether it is a name of the IANA time zone database, such as `Europe/Berlin` or `UTC`. */
@@ -18,11 +18,22 @@ export function isTimeZone(name: string): boolean {
   }
 }
 
+/** The day that each time zone was asked for last. */
+const days = new Map<string, { readonly from: number; readonly end: number }>();
+
 /**
  * The end of the day that `now` lies in, in milliseconds since the epoch: the first moment with another date. That is
  * midnight, or later where the clock is put forward at midnight.
  */
 export function endOfDay(now: number, timeZone: string): number {
+  const known = days.get(timeZone);
+  if (known !== undefined && known.from <= now && now < known.end) return known.end;
+  const end = findEndOfDay(now, timeZone);
+  days.set(timeZone, { from: now, end });
+  return end;
+}
+
+function findEndOfDay(now: number, timeZone: string): number {
   const format = dateFormat(timeZone);
   const today = format.format(now);
   let [inside, beyond] = [now, now + beyondAnyDayMs];

@@ -13,9 +13,23 @@ export interface AccountState {
   readonly reserved: number;
 }
 
+/** Whose use of what. */
+export type AccountEntry = Pick<Charge, 'account' | 'dimension'>;
+
+/** What is to be written of an account and a dimension. */
+export interface AccountWrite extends AccountEntry {
+  readonly used: number;
+  readonly resetsAt: number | null;
+  /** Whose deletion takes the account along. Nothing is written where that agent is deleted already. */
+  readonly agentId: AgentId | null;
+}
+
 /** Where the ledger is kept. */
 export interface LedgerStore {
-  /** Serialised, in the order of asking; all of it outlives the process when it resolves, or none. */
+  /**
+   * Serialised, in the order of asking; all of it outlives the process when it resolves, or none. Those that are asked for
+   * while another one is under way may be stored together.
+   */
   transaction<T>(work: (tx: LedgerTransaction) => Promise<T>): Promise<T>;
   readAccount(account: Account, dimension: MeteredDimension, now: number): Promise<AccountState>;
   /** Forgets reservations that have expired. */
@@ -24,14 +38,11 @@ export interface LedgerStore {
   boundExpiries(now: number): Promise<void>;
 }
 
+/** What is asked for of many accounts is one statement: no entry may come twice. */
 export interface LedgerTransaction {
-  readAccount(account: Account, dimension: MeteredDimension, now: number): Promise<AccountState>;
-  /** `agentId`: whose deletion takes the account along. Does nothing when that agent is deleted already. */
-  writeAccount(
-    account: Account,
-    dimension: MeteredDimension,
-    state: { readonly used: number; readonly resetsAt: number | null; readonly agentId: AgentId | null },
-  ): Promise<void>;
+  /** In the order of the entries. */
+  readAccounts(entries: readonly AccountEntry[], now: number): Promise<readonly AccountState[]>;
+  writeAccounts(states: readonly AccountWrite[]): Promise<void>;
   insertReservation(
     id: ReservationId,
     charges: readonly Charge[],

@@ -75,7 +75,7 @@ export class StoredLedger implements Ledger, Disposable {
     const id = newReservationId();
     const now = this.#clock.now();
     await this.#store.transaction(async (tx) => {
-      for (const charge of wanted) await this.#requireRoom(tx, charge, now);
+      await this.#requireRoom(tx, wanted, now);
       await tx.insertReservation(id, wanted, this.#expiry(options.expiresInMs));
     });
     return this.#reservation(id, wanted);
@@ -134,10 +134,10 @@ export class StoredLedger implements Ledger, Disposable {
     const now = this.#clock.now();
     await this.#store.transaction(async (tx) => {
       const hadRoom = await tx.removeReservation(id, this.#steadyNow());
-      for (const charge of whole) {
-        const had = held.find((each) => isSameEntry(each, charge))?.amount ?? 0;
-        if (!hadRoom || charge.amount > had) await this.#requireRoom(tx, charge, now);
-      }
+      const grown = whole.filter(
+        (charge) => charge.amount > (held.find((each) => isSameEntry(each, charge))?.amount ?? 0),
+      );
+      await this.#requireRoom(tx, hadRoom ? grown : whole, now);
       await tx.insertReservation(id, whole, this.#expiry(expiresInMs));
     });
   }
@@ -147,29 +147,42 @@ export class StoredLedger implements Ledger, Disposable {
     const agentId = counted.find(({ terms }) => terms.agentId !== null)?.terms.agentId ?? null;
     const crossings = await this.#store.transaction(async (tx) => {
       await tx.removeReservation(id, this.#steadyNow());
-      const crossings: Crossing[] = [];
-      for (const charge of counted) {
-        const { account, dimension, amount, terms } = charge;
-        const balance = await this.#stateOf(tx, charge, now);
-        const used = Math.min(balance.used + amount, Number.MAX_SAFE_INTEGER);
-        await tx.writeAccount(account, dimension, { used, resetsAt: balance.resetsAt, agentId: terms.agentId });
-        crossings.push(...crossingsOf({ ...balance, account, dimension, agentId }, used));
-      }
-      return crossings;
+      const before = await this.#balancesOf(tx, counted, now);
+      const after = before.map(({ account, dimension, amount, terms, used, resetsAt }) => {
+        return {
+          account,
+          dimension,
+          used: Math.min(used + amount, Number.MAX_SAFE_INTEGER),
+          resetsAt,
+          agentId: terms.agentId,
+        };
+      });
+      await tx.writeAccounts(after);
+      return before.flatMap((balance, at) => crossingsOf({ ...balance, agentId }, after[at]?.used ?? balance.used));
     });
     for (const crossing of crossings) for (const listener of this.#listeners) listener(crossing);
   }
 
-  async #requireRoom(tx: LedgerTransaction, charge: TermedCharge, now: number): Promise<void> {
-    const balance = await this.#stateOf(tx, charge, now);
-    const { limit, used, reserved } = balance;
-    if (limit === null || used + reserved + charge.amount <= limit) return;
-    const { account, dimension, amount: asked } = charge;
-    throw quotaExceeded({ ...balance, limit, of: holderOf(account).kind, dimension, asked });
+  /** Throws for the first that has no room. */
+  async #requireRoom(tx: LedgerTransaction, charges: readonly TermedCharge[], now: number): Promise<void> {
+    for (const balance of await this.#balancesOf(tx, charges, now)) {
+      const { limit, used, reserved, account, dimension, amount: asked } = balance;
+      if (limit === null || used + reserved + asked <= limit) continue;
+      throw quotaExceeded({ ...balance, limit, of: holderOf(account).kind, dimension, asked });
+    }
   }
 
-  async #stateOf(tx: LedgerTransaction, charge: TermedCharge, now: number): Promise<Balance> {
-    return balanceOf(charge, await tx.readAccount(charge.account, charge.dimension, this.#steadyNow()), now);
+  /** Of the accounts of the charges, in their order. */
+  async #balancesOf(
+    tx: LedgerTransaction,
+    charges: readonly TermedCharge[],
+    now: number,
+  ): Promise<readonly (TermedCharge & Balance)[]> {
+    const states = await tx.readAccounts(charges, this.#steadyNow());
+    return states.flatMap((state, at) => {
+      const charge = charges[at];
+      return charge === undefined ? [] : [{ ...charge, ...balanceOf(charge, state, now) }];
+    });
   }
 
   /** Checked, and one for each account and dimension. An account that is `known` may be gone meanwhile. */

@@ -16,6 +16,34 @@ const byId = compiledQuery<{ id: AgentId }, Selectable<AgentsTable>>((db, value)
   db.selectFrom('agents').selectAll().where('id', '=', value('id')),
 );
 
+const newest = compiledQuery<Pick<PageStart, 'before' | 'rows'>, AgentRow>((db, value) =>
+  db
+    .selectFrom('agents')
+    .selectAll()
+    .where('ordinal', '<', value('before'))
+    .orderBy('ordinal', 'desc')
+    .limit(value('rows')),
+);
+const newestOwn = compiledQuery<Pick<PageStart, 'before' | 'rows'> & { ownerId: UserId }, AgentRow>((db, value) =>
+  db
+    .selectFrom('agents')
+    .selectAll()
+    .where('owner_id', '=', value('ownerId'))
+    .where('ordinal', '<', value('before'))
+    .orderBy('ordinal', 'desc')
+    .limit(value('rows')),
+);
+const newestShared = compiledQuery<Pick<PageStart, 'before' | 'rows'> & { userId: UserId }, AgentRow>((db, value) =>
+  db
+    .selectFrom('agent_shares')
+    .innerJoin('agents', 'agents.id', 'agent_shares.agent_id')
+    .selectAll('agents')
+    .where('agent_shares.user_id', '=', value('userId'))
+    .where('agent_shares.agent_ordinal', '<', value('before'))
+    .orderBy('agent_shares.agent_ordinal', 'desc')
+    .limit(value('rows')),
+);
+
 export async function find(db: Kysely<Database>, id: AgentId): Promise<Agent | undefined> {
   const [row] = await byId(db, { id });
   return row && toAgent(row);
@@ -38,24 +66,11 @@ export async function list(
 ): Promise<Page<Agent>> {
   const start = startPage('agents', page);
   if (among !== null) return toPage('agents', start, await listAmong(db, { visibleTo, among }, start), toAgent);
-  const all = db.selectFrom('agents').selectAll().where('ordinal', '<', start.before);
-  const wanted = visibleTo === null ? all : all.where('owner_id', '=', visibleTo);
-  const own = await wanted.orderBy('ordinal', 'desc').limit(start.rows).execute();
-  const shared = visibleTo === null ? [] : await listShared(db, visibleTo, start);
+  const { before, rows } = start;
+  if (visibleTo === null) return toPage('agents', start, await newest(db, { before, rows }), toAgent);
+  const own = await newestOwn(db, { ownerId: visibleTo, before, rows });
+  const shared = await newestShared(db, { userId: visibleTo, before, rows });
   return toPage('agents', start, newestFirst([...own, ...shared], start), toAgent);
-}
-
-/** Of those that are shared with a user. */
-async function listShared(db: Kysely<Database>, userId: UserId, { before, rows }: PageStart): Promise<AgentRow[]> {
-  return await db
-    .selectFrom('agent_shares')
-    .innerJoin('agents', 'agents.id', 'agent_shares.agent_id')
-    .selectAll('agents')
-    .where('agent_shares.user_id', '=', userId)
-    .where('agent_shares.agent_ordinal', '<', before)
-    .orderBy('agent_shares.agent_ordinal', 'desc')
-    .limit(rows)
-    .execute();
 }
 
 /** They are few: they are read whole. */

@@ -21,13 +21,51 @@ type ValueOf<Values> = <Name extends keyof Values & string>(name: Name) => RawBu
 export function compiledQuery<Values extends object, Row>(
   build: (db: Kysely<Database>, value: ValueOf<Values>) => Compilable<Row>,
 ): (db: Kysely<Database>, values: Values) => Promise<readonly Row[]> {
+  const ask = compiledOnce((db) => build(db, (name) => sql`${new Placeholder(name)}`));
+  return async (db, values) => await ask(db, new Map<string, unknown>(Object.entries(values)));
+}
+
+/** The most that one query takes. What asks for more is several queries. */
+const mostRows = 16;
+
+/**
+ * The same for many rows alike: one query for all, compiled once for each number of them. More than 16 are asked 16 at a
+ * time. `build` is given for each row what gives the places of its values.
+ */
+export function compiledRowsQuery<Values extends object, Row>(
+  build: (db: Kysely<Database>, rows: readonly ValueOf<Values>[]) => Compilable<Row>,
+): (db: Kysely<Database>, rows: readonly Values[]) => Promise<readonly Row[]> {
+  const byCount = Array.from({ length: mostRows + 1 }, (_, count) =>
+    compiledOnce<Row>((db) => {
+      const places = Array.from({ length: count }, (_each, row): ValueOf<Values> => {
+        return (name) => sql`${new Placeholder(`${row}.${name}`)}`;
+      });
+      return build(db, places);
+    }),
+  );
+  return async (db, rows) => {
+    const answer: Row[] = [];
+    for (let from = 0; from < rows.length; from += mostRows) {
+      const some = rows.slice(from, from + mostRows);
+      const given = new Map<string, unknown>();
+      for (const [row, values] of some.entries()) {
+        for (const [name, value] of Object.entries(values)) given.set(`${row}.${name}`, value);
+      }
+      answer.push(...((await byCount[some.length]?.(db, given)) ?? []));
+    }
+    return answer;
+  };
+}
+
+function compiledOnce<Row>(
+  build: (db: Kysely<Database>) => Compilable<Row>,
+): (db: Kysely<Database>, given: ReadonlyMap<string, unknown>) => Promise<readonly Row[]> {
   /** By the adapter of its database, which the transactions of one have in common. */
   const compiled = new WeakMap<object, CompiledQuery<Row>>();
-  return async (db, values) => {
+  return async (db, given) => {
     const { adapter } = db.getExecutor();
-    const query = compiled.get(adapter) ?? build(db, (name) => sql`${new Placeholder(name)}`).compile();
+    const query = compiled.get(adapter) ?? build(db).compile();
     compiled.set(adapter, query);
-    const given = new Map<string, unknown>(Object.entries(values));
     const parameters = query.parameters.map((value) => (value instanceof Placeholder ? given.get(value.name) : value));
     const { rows } = await db.executeQuery<Row>({ ...query, parameters });
     return rows;

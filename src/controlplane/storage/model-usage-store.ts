@@ -9,7 +9,7 @@ const defaultRetention = { calls: 1_000_000, days: 400 };
 export function createModelUsageStore(access: StorageAccess, retention = defaultRetention): ModelUsageStore {
   return {
     add: async (calls) =>
-      await access.transaction(async (tx) => {
+      await access.sharedTransaction(async (tx) => {
         await modelCalls.insert(tx, calls, retention.calls);
         await modelTotals.add(tx, calls, retention.days);
       }),

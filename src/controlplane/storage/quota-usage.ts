@@ -1,17 +1,9 @@
 import type { Kysely, Selectable } from 'kysely';
-import type { AgentId, ReservationId } from '../../kernel/ids.ts';
-import type { Account } from '../quotas/account.ts';
-import type { MeteredDimension } from '../quotas/dimension.ts';
+import type { ReservationId } from '../../kernel/ids.ts';
 import type { Charge } from '../quotas/ledger.ts';
-import type { AccountState } from '../quotas/ledger-store.ts';
-import * as agents from './agents.ts';
-import { compiledQuery } from './compiled-query.ts';
+import type { AccountEntry, AccountState, AccountWrite } from '../quotas/ledger-store.ts';
+import { compiledQuery, compiledRowsQuery } from './compiled-query.ts';
 import type { Database } from './database.ts';
-
-interface Entry {
-  readonly account: Account;
-  readonly dimension: MeteredDimension;
-}
 
 interface Expiry {
   readonly expiresAt: number;
@@ -22,78 +14,105 @@ type Usage = Selectable<Database['quota_usage']>;
 type Row = Selectable<Database['quota_reservations']>;
 
 interface ReadRow {
+  /** Its place among the entries. */
+  readonly at: number;
   readonly used: number | null;
   readonly resets_at: number | null;
   readonly reserved: number | string | null;
 }
 
 /** One statement, so that nothing can be settled between its parts. */
-const stateOf = compiledQuery<Entry & { now: number }, ReadRow>((db, value) => {
-  const usage = db
-    .selectFrom('quota_usage')
-    .where('account', '=', value('account'))
-    .where('dimension', '=', value('dimension'));
-  const reserved = db
-    .selectFrom('quota_reservations')
-    .select(({ fn }) => fn.sum<number | string | null>('amount').as('sum'))
-    .where('account', '=', value('account'))
-    .where('dimension', '=', value('dimension'))
-    .where('expires_at', '>', value('now'));
-  return db.selectNoFrom([
-    usage.select('used').as('used'),
-    usage.select('resets_at').as('resets_at'),
-    reserved.as('reserved'),
-  ]);
+const statesOf = compiledRowsQuery<AccountEntry & { at: number; now: number }, ReadRow>((db, rows) => {
+  const [first, ...others] = rows.map((value) => {
+    const usage = db
+      .selectFrom('quota_usage')
+      .where('account', '=', value('account'))
+      .where('dimension', '=', value('dimension'));
+    const reserved = db
+      .selectFrom('quota_reservations')
+      .select(({ fn }) => fn.sum<number | string | null>('amount').as('sum'))
+      .where('account', '=', value('account'))
+      .where('dimension', '=', value('dimension'))
+      .where('expires_at', '>', value('now'));
+    return db.selectNoFrom([
+      value('at').as('at'),
+      usage.select('used').as('used'),
+      usage.select('resets_at').as('resets_at'),
+      reserved.as('reserved'),
+    ]);
+  });
+  if (first === undefined) throw new TypeError('There is no account to be read.');
+  return others.length === 0 ? first : first.unionAll(others);
 });
-const count = compiledQuery<Omit<Usage, 'agent_id'>, { readonly account: Account }>((db, value) =>
-  db
-    .updateTable('quota_usage')
-    .set({ used: value('used'), resets_at: value('resets_at') })
-    .where('account', '=', value('account'))
-    .where('dimension', '=', value('dimension'))
-    .returning('account'),
-);
-const insertUsage = compiledQuery<Usage, unknown>((db, value) =>
-  db.insertInto('quota_usage').values({
-    account: value('account'),
-    dimension: value('dimension'),
-    agent_id: value('agent_id'),
-    used: value('used'),
-    resets_at: value('resets_at'),
-  }),
-);
-const insertReserved = compiledQuery<Row, unknown>((db, value) =>
-  db.insertInto('quota_reservations').values({
-    id: value('id'),
-    account: value('account'),
-    dimension: value('dimension'),
-    amount: value('amount'),
-    expires_at: value('expires_at'),
-    lifetime_ms: value('lifetime_ms'),
-  }),
+/** Rows of agents that are deleted are left out: their accounts went with them. */
+const putUsage = compiledRowsQuery<Usage, unknown>((db, rows) => {
+  const [first, ...others] = rows.map((value) =>
+    db
+      .selectNoFrom([
+        value('account').as('account'),
+        value('dimension').as('dimension'),
+        value('agent_id').as('agent_id'),
+        value('used').as('used'),
+        value('resets_at').as('resets_at'),
+      ])
+      .where((eb) =>
+        eb.or([
+          eb(value('agent_id'), 'is', null),
+          eb.exists(db.selectFrom('agents').select('id').where('id', '=', value('agent_id'))),
+        ]),
+      ),
+  );
+  if (first === undefined) throw new TypeError('There is no account to be written.');
+  return db
+    .insertInto('quota_usage')
+    .columns(['account', 'dimension', 'agent_id', 'used', 'resets_at'])
+    .expression(others.length === 0 ? first : first.unionAll(others))
+    .onConflict((oc) =>
+      oc.columns(['account', 'dimension']).doUpdateSet((eb) => ({
+        used: eb.ref('excluded.used'),
+        resets_at: eb.ref('excluded.resets_at'),
+      })),
+    );
+});
+const insertReserved = compiledRowsQuery<Row, unknown>((db, rows) =>
+  db.insertInto('quota_reservations').values(
+    rows.map((value) => ({
+      id: value('id'),
+      account: value('account'),
+      dimension: value('dimension'),
+      amount: value('amount'),
+      expires_at: value('expires_at'),
+      lifetime_ms: value('lifetime_ms'),
+    })),
+  ),
 );
 const removeReserved = compiledQuery<Pick<Row, 'id'>, Pick<Row, 'expires_at'>>((db, value) =>
   db.deleteFrom('quota_reservations').where('id', '=', value('id')).returning('expires_at'),
 );
 
-/** See `LedgerStore.readAccount`. */
-export async function read(db: Kysely<Database>, entry: Entry, now: number): Promise<AccountState> {
-  const { account, dimension } = entry;
-  const [row] = await stateOf(db, { account, dimension, now });
-  // PostgreSQL sums in text
-  return { used: row?.used ?? 0, resetsAt: row?.resets_at ?? null, reserved: Number(row?.reserved ?? 0) };
+/** See `LedgerTransaction.readAccounts`. */
+export async function read(
+  db: Kysely<Database>,
+  entries: readonly AccountEntry[],
+  now: number,
+): Promise<readonly AccountState[]> {
+  const rows = await statesOf(
+    db,
+    entries.map(({ account, dimension }, at) => ({ account, dimension, at, now })),
+  );
+  return rows
+    .toSorted((a, b) => a.at - b.at)
+    .map((row) => ({ used: row.used ?? 0, resetsAt: row.resets_at, reserved: Number(row.reserved ?? 0) })); // PostgreSQL sums in text
 }
 
-/** Needs a transaction. See `LedgerTransaction.writeAccount`. */
-export async function write(
-  db: Kysely<Database>,
-  { account, dimension }: Entry,
-  state: { readonly used: number; readonly resetsAt: number | null; readonly agentId: AgentId | null },
-): Promise<void> {
-  const row = { account, dimension, used: state.used, resets_at: state.resetsAt };
-  if ((await count(db, row)).length > 0) return;
-  if (state.agentId !== null && (await agents.find(db, state.agentId)) === undefined) return;
-  await insertUsage(db, { ...row, agent_id: state.agentId });
+/** Needs a transaction. See `LedgerTransaction.writeAccounts`. */
+export async function write(db: Kysely<Database>, states: readonly AccountWrite[]): Promise<void> {
+  await putUsage(
+    db,
+    states.map(({ account, dimension, agentId, used, resetsAt }) => {
+      return { account, dimension, agent_id: agentId, used, resets_at: resetsAt };
+    }),
+  );
 }
 
 /** Needs a transaction. */
@@ -103,9 +122,12 @@ export async function reserve(
   charges: readonly Charge[],
   { expiresAt, lifetimeMs }: Expiry,
 ): Promise<void> {
-  for (const { account, dimension, amount } of charges) {
-    await insertReserved(db, { id, account, dimension, amount, expires_at: expiresAt, lifetime_ms: lifetimeMs });
-  }
+  await insertReserved(
+    db,
+    charges.map(({ account, dimension, amount }) => {
+      return { id, account, dimension, amount, expires_at: expiresAt, lifetime_ms: lifetimeMs };
+    }),
+  );
 }
 
 export async function removeReservation(db: Kysely<Database>, id: ReservationId, now: number): Promise<boolean> {

@@ -3,6 +3,7 @@ import type { Kysely, Transaction } from 'kysely';
 import { CaissonError } from '../../kernel/errors.ts';
 import type { Database } from './database.ts';
 import { GroupFlush } from './group-flush.ts';
+import { SharedTransactions } from './shared-transactions.ts';
 
 /**
  * The database as the stores reach it. Transactions run one at a time, in the order of asking; a read outside waits for
@@ -12,6 +13,7 @@ import { GroupFlush } from './group-flush.ts';
 export class StorageAccess {
   readonly #db: Kysely<Database>;
   readonly #disk: GroupFlush;
+  readonly #shared = new SharedTransactions(this);
   readonly #current = new AsyncLocalStorage<{ open: boolean }>();
   #closed = false;
   #refusal: CaissonError | undefined;
@@ -24,13 +26,13 @@ export class StorageAccess {
 
   /** For reads, and for writes of one statement. */
   get db(): Kysely<Database> {
-    this.#check();
+    this.check();
     return this.#db;
   }
 
   /** All that `work` wrote outlives the process when this resolves; when it rejects, nothing is written. */
   async transaction<T>(work: (tx: Transaction<Database>) => Promise<T>): Promise<T> {
-    this.#check();
+    this.check();
     const scope = { open: true };
     try {
       const result = await this.#db.transaction().execute((tx) => this.#current.run(scope, () => work(tx)));
@@ -42,6 +44,11 @@ export class StorageAccess {
     } finally {
       scope.open = false;
     }
+  }
+
+  /** As `transaction`, for short work: what others ask for at the same time is stored with it (`SharedTransactions`). */
+  async sharedTransaction<T>(work: (tx: Transaction<Database>) => Promise<T>): Promise<T> {
+    return await this.#shared.run(work);
   }
 
   /** Resolves, never rejects, when the disk has failed for good. */
@@ -57,13 +64,13 @@ export class StorageAccess {
 
   /** Resolves when every commit before the call is on the disk. Rejects for ever once that has failed. */
   async flushed(): Promise<void> {
-    this.#check();
+    this.check();
     await this.#disk.flushed();
   }
 
   /** Waits for what was asked before. */
   async close(): Promise<void> {
-    this.#check();
+    this.check();
     this.#closed = true;
     await this.#db.connection().execute(async () => undefined);
     try {
@@ -73,7 +80,8 @@ export class StorageAccess {
     }
   }
 
-  #check(): void {
+  /** Throws where a transaction would be refused. */
+  check(): void {
     if (this.#closed) throw new CaissonError('DRAINING', 'The store is closed.');
     if (this.#current.getStore()?.open === true) {
       throw new CaissonError(

@@ -1,16 +1,17 @@
 import { once } from 'node:events';
 import { Agent, request as httpRequest } from 'node:http';
 import { createConnection } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { connectHttp2 } from '../../../src/wire/connect-http2.ts';
 import { openStream } from '../../../src/wire/requests.ts';
-import { quantile } from './statistics.ts';
 
 /**
- * Model calls, so many at any time, and how long each waits for the first byte of its answer. Arguments: how many at a
- * time, how many each makes one after the other (the first does not count), and the address: a URL of the service, or the
- * socket of a gateway. Tells its parent p50 and p99 in milliseconds.
+ * Model calls as many people make them, at random moments and whatever becomes of those before, and how long each waits for
+ * the first byte of its answer. Arguments: how many a second, for how many seconds, and the address: a URL of the service,
+ * or the socket of a gateway. The first two seconds do not count: the answers of the first calls last so long. Tells its
+ * parent the milliseconds of each.
  */
-const [streams = 0, calls = 0] = process.argv.slice(2, 4).map(Number);
+const [rate = 0, seconds = 0] = process.argv.slice(2, 4).map(Number);
 const address = process.argv[4] ?? '';
 
 /** As long as a first request of Codex. */
@@ -24,27 +25,40 @@ const body = Buffer.from(
 );
 const headers = { 'content-type': 'application/json', 'content-length': body.length, 'thread-id': 'session' };
 
-/** A gateway lets an agent make 32 calls at a time. */
-const callsOfAnAgent = 25;
+const wires = 20;
+const warmUpMs = 2_000;
 
 /** Makes a call; resolves with its answer's body. */
 type Ask = (index: number) => Promise<NodeJS.ReadableStream>;
 
-const times: number[] = [];
 const ask = address.startsWith('http:') ? askService() : askGateway();
-await Promise.all(Array.from({ length: streams }, (_, index) => work(index)));
-process.send?.({ p50: quantile(times, 0.5), p99: quantile(times, 0.99) }, () => process.exit(0));
+const times: number[] = [];
+const pending: Promise<void>[] = [];
+const begun = performance.now();
+const measuredFrom = begun + warmUpMs;
+let random = 1;
+for (let index = 0, due = begun; due < measuredFrom + seconds * 1_000; index++) {
+  const early = due - performance.now();
+  if (early > 0) await sleep(early);
+  pending.push(measure(index));
+  due += (1_000 / rate) * -Math.log(nextRandom());
+}
+await Promise.all(pending);
+process.send?.(times, () => process.exit(0));
 
-async function work(index: number): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, (index / streams) * 4_000)); // spread over the length of an answer
-  for (let call = 0; call < calls; call++) {
-    const from = performance.now();
-    const answer = await ask(index);
-    await once(answer, 'readable');
-    if (call > 0) times.push(performance.now() - from);
-    answer.resume();
-    await once(answer, 'end');
-  }
+async function measure(index: number): Promise<void> {
+  const from = performance.now();
+  const answer = await ask(index);
+  await once(answer, 'readable');
+  if (from >= measuredFrom) times.push(performance.now() - from);
+  answer.resume();
+  await once(answer, 'end');
+}
+
+/** Above 0 and below 1, and the same ones in each run. */
+function nextRandom(): number {
+  random = (random * 48_271) % 2_147_483_647;
+  return random / 2_147_483_647;
 }
 
 function askService(): Ask {
@@ -57,12 +71,11 @@ function askService(): Ask {
   };
 }
 
+/** As many agents as the streams need: a gateway lets one make 32 calls at a time. */
 function askGateway(): Ask {
-  const wires = Array.from({ length: Math.ceil(streams / callsOfAnAgent) }, () =>
-    connectHttp2(createConnection(address)),
-  );
+  const agents = Array.from({ length: wires }, () => connectHttp2(createConnection(address)));
   return async (index) => {
-    const wire = wires[index % wires.length];
+    const wire = agents[index % agents.length];
     if (wire === undefined) throw new Error('there is no wire');
     const stream = openStream(wire.session, {
       headers: { ':method': 'POST', ':path': '/model/v1/responses', ...headers },

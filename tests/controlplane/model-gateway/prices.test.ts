@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { priceOf } from '../../../src/controlplane/model-gateway/prices.ts';
+import { priceOf, pricedModels } from '../../../src/controlplane/model-gateway/prices.ts';
 import { noTokens } from '../../../src/controlplane/model-gateway/token-counts.ts';
 
 test('a cached token, a written one and an answer each have their own price', () => {
@@ -19,6 +19,21 @@ test('a model that the table does not have is flagged, and costs as much as the 
     const price = priceOf(name);
     expect(price.version, name).toBe('default');
     expect(price.cost({ ...noTokens, input: 1_000, cachedInput: 1_000, output: 10 })).toBe(10_500);
+  }
+});
+
+test('no call of a model in the table costs more than one of a model that is not in it', () => {
+  for (const name of pricedModels) {
+    for (const input of [1_000, 150_000, 400_000]) {
+      for (const [cachedInput, cacheWrite] of [
+        [0, 0],
+        [input, 0],
+        [0, input],
+      ] as const) {
+        const counts = { ...noTokens, input, cachedInput, cacheWrite, output: 5_000 };
+        expect(priceOf(name).cost(counts), name).toBeLessThanOrEqual(priceOf('my-own').cost(counts));
+      }
+    }
   }
 });
 

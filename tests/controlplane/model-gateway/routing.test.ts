@@ -3,7 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { HandClock } from '../../acp/hand-clock.ts';
 import { until } from '../../until.ts';
-import { apiKey, aRequest, bodyOf, openGateway, sse } from './gateway-fixture.ts';
+import { apiKey, aRequest, bodyOf, openGateway, readAnswer, sse } from './gateway-fixture.ts';
+import { MemoryBudget } from './memory-budget.ts';
 
 interface Asked {
   readonly url: string | undefined;
@@ -272,5 +273,114 @@ describe('a service that is down', () => {
     await using gateway = await openGateway({ upstream: (_, response) => response.writeHead(500).end('{}') });
     for (let i = 0; i < 15; i++) await gateway.ask(aRequest);
     expect((await gateway.ask(aRequest)).text).toBe('{}');
+  });
+});
+
+describe('tokens are counted before a call, by the service of the model', () => {
+  const path = '/model/v1/messages/count_tokens?beta=true';
+
+  test('under the name that it knows, with its key, and without a charge', async () => {
+    const asked: Asked[] = [];
+    await using gateway = await openGateway({
+      upstream: noting(asked, (_, response) => response.end('{"input_tokens":14}')),
+      keyHeader: 'x-api-key',
+      routes: { aliases: { best: 'claude-opus-5-5' } },
+    });
+    const answer = await gateway.ask('{"model":"best","messages":[]}', { ':path': path });
+    expect(answer.text).toBe('{"input_tokens":14}');
+    expect(asked).toMatchObject([
+      {
+        url: '/v1/messages/count_tokens?beta=true',
+        headers: { 'x-api-key': apiKey },
+        body: '{"model":"claude-opus-5-5","messages":[]}',
+      },
+    ]);
+    expect(gateway.kept).toEqual([]);
+    expect(gateway.budget.endings).toEqual([]);
+  });
+
+  test('not for a model that the user may not use', async () => {
+    const asked: Asked[] = [];
+    await using gateway = await openGateway({ upstream: noting(asked), routes: { allowed: { alice: ['gpt-*'] } } });
+    const answer = await gateway.ask('{"model":"claude-opus-5-5"}', { ':path': path });
+    expect(answer.status).toBe(404);
+    expect(JSON.parse(answer.text)).toMatchObject({ type: 'error', error: { type: 'not_found_error' } });
+    expect(asked).toEqual([]);
+  });
+
+  test('also when the budget is spent: it costs nothing', async () => {
+    await using gateway = await openGateway({
+      budget: new MemoryBudget(0),
+      upstream: (_, response) => response.end('{"input_tokens":14}'),
+    });
+    const answer = await gateway.ask('{"model":"claude-opus-5-5"}', { ':path': path });
+    expect(answer.status).toBe(200);
+  });
+});
+
+describe('the list of models', () => {
+  const list = {
+    object: 'list',
+    data: ['gpt-5.5', 'gpt-5.6-luna', 'o9-secret'].map((id) => ({ id, object: 'model', owned_by: 'openai', extra: 1 })),
+  };
+  const listing: RequestListener = (_, response) => response.end(JSON.stringify(list));
+  const namesIn = (text: string): string[] => (JSON.parse(text) as { data: { id: string }[] }).data.map(({ id }) => id);
+  const listed = async (gateway: Awaited<ReturnType<typeof openGateway>>) =>
+    await readAnswer(gateway.open({ ':path': '/model/v1/models' }, { endStream: true }));
+
+  test('is what the user may ask for, under the names that it may use', async () => {
+    await using gateway = await openGateway({
+      upstream: listing,
+      routes: { aliases: { fast: 'gpt-5.6-luna', hidden: 'gpt-5.5' }, allowed: { alice: ['gpt-5.5', 'fast'] } },
+    });
+    const { status, text } = await listed(gateway);
+    expect(status).toBe(200);
+    expect(namesIn(text)).toEqual(['gpt-5.5', 'fast']);
+    expect(JSON.parse(text)).toMatchObject({
+      object: 'list',
+      data: [{}, { id: 'fast', owned_by: 'openai', extra: 1 }],
+    });
+  });
+
+  test('is empty for a user who may use none', async () => {
+    await using gateway = await openGateway({ upstream: listing, routes: { allowed: { bob: ['*'] } } });
+    expect(namesIn((await listed(gateway)).text)).toEqual([]);
+  });
+
+  test('has the models of other services that the settings name, and none that no service has', async () => {
+    const service = (name: string, models: string[]) =>
+      ({ name, baseUrl: 'http://127.0.0.1:9/v1', apiKey: null, keyHeader: 'bearer', models }) as const;
+    await using main = await openGateway({ upstream: listing });
+    await using gateway = await openGateway({
+      routes: {
+        upstreams: [
+          { ...service('main', ['gpt-*']), baseUrl: main.upstreamUrl },
+          service('other', ['claude-opus-5-5', 'claude-haiku-*']),
+        ],
+      },
+    });
+    expect(namesIn((await listed(gateway)).text)).toEqual(['gpt-5.5', 'gpt-5.6-luna', 'claude-opus-5-5']);
+  });
+
+  test.each([
+    ['no JSON', 'models: all'],
+    ['no list', '{"models":[]}'],
+    ['longer than 4 MiB', JSON.stringify({ data: Array.from({ length: 60_000 }, () => ({ id: 'x'.repeat(80) })) })],
+  ])('is not shown where it cannot be narrowed: %s', async (_, body) => {
+    await using gateway = await openGateway({
+      upstream: (__, response) => response.end(body),
+      routes: { allowed: { alice: ['gpt-*'] } },
+    });
+    const { status, text } = await listed(gateway);
+    expect(status).toBe(502);
+    expect(text).not.toContain('xxx');
+  });
+
+  test('a refusal of the service is passed on', async () => {
+    await using gateway = await openGateway({
+      upstream: (_, response) => response.writeHead(403).end('{"error":"no"}'),
+      routes: { allowed: { alice: ['gpt-*'] } },
+    });
+    expect(await listed(gateway)).toMatchObject({ status: 403, text: '{"error":"no"}' });
   });
 });

@@ -171,9 +171,10 @@ async function useLedgerStore(
   await store.boundExpiries(now);
   await store.transaction(async (bare) => {
     const tx = inTransaction(bare);
-    await tx.readAccount(account, 'tokens', now);
-    await tx.writeAccount(account, 'tokens', { used: 1, resetsAt: now, agentId: null });
-    await tx.insertReservation(id, [{ account, dimension: 'tokens', amount: 1 }], { expiresAt: now, lifetimeMs: 1 });
+    const charges = (['tokens', 'cost'] as const).map((dimension) => ({ account, dimension, amount: 1 }));
+    await tx.readAccounts(charges, now);
+    await tx.writeAccounts(charges.map((charge) => ({ ...charge, used: 1, resetsAt: now, agentId: null })));
+    await tx.insertReservation(id, charges, { expiresAt: now, lifetimeMs: 1 });
     await tx.removeReservation(id, now);
   });
   await store.readAccount(account, 'tokens', now);

@@ -142,7 +142,8 @@ async function fullAgent(access: StorageAccess): Promise<string> {
   } as const;
   await createShareStore(access).putShare(share, 1);
   await ledger.transaction(async (tx) => {
-    await tx.writeAccount(agentAccount(agent.id), 'tokens', { used: 1, resetsAt: null, agentId: agent.id });
+    const account = agentAccount(agent.id);
+    await tx.writeAccounts([{ account, dimension: 'tokens', used: 1, resetsAt: null, agentId: agent.id }]);
   });
   await createQuotaStore(access).savePolicy(agentAccount(agent.id), unsaid, agent.id);
   const [by, expiresAt] = [agent.ownerId, null];

@@ -14,6 +14,8 @@ const completionSchema = z.object({
     .nullish(),
 });
 
+const errorSchema = z.object({ error: z.looseObject({}) });
+
 const done = 'data: [DONE]';
 
 /** OpenAI's Chat Completions API. A stream tells its usage only when it is asked to, so the gateway asks. */
@@ -48,6 +50,6 @@ export const chatCompletionsApi: ModelApi = {
   },
   ending(data) {
     if (data === '[DONE]') return 'whole';
-    return z.object({ error: z.looseObject({}) }).safeParse(data).success ? 'failed' : undefined;
+    return errorSchema.safeParse(data).success ? 'failed' : undefined;
   },
 };

@@ -17,6 +17,7 @@ const reportSchema = z.union([
   messageSchema,
 ]);
 
+const endingSchema = z.object({ type: z.string() });
 const endings: Readonly<Record<string, 'whole' | 'failed'>> = { message_stop: 'whole', error: 'failed' };
 
 /** Anthropic's Messages API: what Claude Code speaks. Its input tokens leave those of the cache out; ours hold all. */
@@ -51,7 +52,7 @@ export const messagesApi: ModelApi = {
     };
   },
   ending(data) {
-    const event = z.object({ type: z.string() }).safeParse(data);
+    const event = endingSchema.safeParse(data);
     return event.success ? endings[event.data.type] : undefined;
   },
 };

@@ -16,6 +16,7 @@ const responseSchema = z.object({
 const eventSchema = z.object({ type: z.string(), response: responseSchema });
 
 /** The events that end a response and carry its usage. */
+const endingSchema = z.object({ type: z.string() });
 const endings: Readonly<Record<string, 'whole' | 'failed'>> = {
   'response.completed': 'whole',
   'response.incomplete': 'whole',
@@ -61,7 +62,7 @@ export const responsesApi: ModelApi = {
     };
   },
   ending(data) {
-    const event = z.object({ type: z.string() }).safeParse(data);
+    const event = endingSchema.safeParse(data);
     return event.success ? endings[event.data.type] : undefined;
   },
 };
