@@ -8,6 +8,7 @@ import type { Logger } from '../kernel/logger.ts';
 import type { SandboxProvider, SandboxSpec } from '../sandbox-providers/contract/index.ts';
 import { openProvider } from '../sandbox-providers/registry.ts';
 import { guestEnvironment } from '../wire/contract/guest-api.ts';
+import { openAudit } from './audit/open-audit.ts';
 import { Access } from './auth/access.ts';
 import { type AdminKey, ensureAdminKey } from './auth/admin-key.ts';
 import { KeyService } from './auth/key-service.ts';
@@ -82,6 +83,15 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
   const dataDir = await openDataDir({ path: config.dataDir, instance: config.instance });
   const storage = await openStorage(join(dataDir.path));
   opened.defer(() => storage.close());
+  const audit = opened.use(
+    await openAudit({
+      store: storage.audit,
+      flushed: () => storage.flushed(),
+      keepMs: config.auditRetentionMs,
+      clock: systemClock,
+      logger,
+    }),
+  );
   const keys = opened.use(new KeyService({ store: storage.identities, clock: systemClock, logger }));
   const adminKey = await ensureAdminKey({ keys, store: storage.identities, dataDir: dataDir.path, logger });
 
@@ -250,6 +260,8 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
         egressLog: storage.egressLog,
         hostSecrets: secrets.hostSecrets,
         flushed: () => storage.flushed(),
+        recorder: audit.trail,
+        audit: audit.service,
         about: {
           version: options.version,
           provider: provider.name,

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { deadline, orAbort } from '../kernel/deadline.ts';
@@ -10,6 +11,8 @@ import { HeldBytes } from './api/held-bytes.ts';
 import { type OpenCallLimits, OpenCalls } from './api/open-calls.ts';
 import type { Admit } from './http/admit.ts';
 import { acceptedHosts } from './http/accepted-hosts.ts';
+import { serveAudit } from './http/audit-route.ts';
+import { clientAddress, networkList } from './http/client-address.ts';
 import { serveFiles } from './http/file-routes.ts';
 import { boundBodyTime } from './http/body-time.ts';
 import { createHttpServer } from './http/http-server.ts';
@@ -128,10 +131,12 @@ export function createServer(options: ServerOptions): Server {
     terminalSocketRoute(services.workspaces),
     portSocketRoute(services.workspaces),
   ];
+  const trustedProxies = networkList(settings.trustedProxies);
+  const addressOf = (request: IncomingMessage): string => clientAddress(request, trustedProxies);
   const previews = createPreviewGateway({
     previews: services.previews,
     hosts: services.previewHosts,
-    trustedProxies: settings.trustedProxies,
+    trustedProxies,
     ready,
     logger,
   });
@@ -156,6 +161,8 @@ export function createServer(options: ServerOptions): Server {
     authenticate: admit,
     ready,
     subscriptions,
+    recorder: services.recorder,
+    addressOf,
     logger,
   });
   app.server.on('upgrade', (request, socket, head) => {
@@ -208,11 +215,12 @@ export function createServer(options: ServerOptions): Server {
       return await reply.code(503).send({ status: 'unavailable' });
     }
   });
-  serveMetrics(app, { keys: services.keys, access: services.access, metrics });
+  serveMetrics(app, { ...services, metrics, addressOf });
   const observeCall = (call: ObservedCall): void => metrics.call(call);
   const apiServices = { ...services, subscriptions, observeCall, draining: draining.signal };
-  serveTrpc(app, { admit, services: apiServices, calls, held, logger, stallMs, pulseMs });
-  serveFiles(app, { ...services, admit, transfers, stallMs, logger });
+  serveTrpc(app, { admit, services: apiServices, calls, held, addressOf, logger, stallMs, pulseMs });
+  serveFiles(app, { ...services, admit, transfers, stallMs, addressOf, logger });
+  serveAudit(app, { ...services, admit, transfers, stallMs, addressOf, logger });
 
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createDomain, type Domain } from '../../src/agents/domain.ts';
 import type { DomainSettings } from '../../src/agents/settings.ts';
+import { openAudit } from '../../src/controlplane/audit/open-audit.ts';
 import { Access } from '../../src/controlplane/auth/access.ts';
 import type { Principal, Role } from '../../src/controlplane/auth/identity.ts';
 import { type KeyRequest, KeyService } from '../../src/controlplane/auth/key-service.ts';
@@ -58,6 +59,9 @@ export interface RunningServer extends AsyncDisposable {
   mutate(caller: Caller | null, path: string, input?: unknown): Promise<Answer>;
   /** Opens a subscription: `events.subscribe`, unless `path` says another. */
   subscribe(caller: Caller | null, input: unknown, init?: RequestInit, path?: string): Promise<Response>;
+  readonly databaseFile: string;
+  /** As the audit does by itself once a minute. */
+  recordCounts(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -97,6 +101,15 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
   undo.defer(() => storage.close());
   const log: RunningServer['log'] = [];
   const logger = recordingLogger(log);
+  const audit = undo.use(
+    await openAudit({
+      store: storage.audit,
+      flushed: () => storage.flushed(),
+      keepMs: 24 * 3_600_000,
+      clock: systemClock,
+      logger,
+    }),
+  );
   const access = new Access({ ...storage, clock: systemClock });
   const sharing = new SharingService({ ...storage, store: storage.shares, access, clock: systemClock });
   const quotaSettings = { defaultLimits: { ...noLimits, agents: 2, ...limits }, requestsPerKey };
@@ -187,6 +200,8 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
         egressLog: storage.egressLog,
         hostSecrets: secrets.hostSecrets,
         flushed: () => storage.flushed(),
+        recorder: audit.trail,
+        audit: audit.service,
         about: {
           version: '0.0.0-test',
           provider: 'scripted',
@@ -238,6 +253,8 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
         ...init,
         headers: { ...bearer(who), ...(init.headers as Record<string, string> | undefined) },
       }),
+    databaseFile: join(directory, 'caisson.db'),
+    recordCounts: () => audit.trail[Symbol.asyncDispose](),
     close: () => server.close(),
     [Symbol.asyncDispose]: () => stop.disposeAsync(),
   };

@@ -1,7 +1,10 @@
+import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance } from 'fastify';
+import type { Recorder } from '../audit/audited.ts';
 import type { Access } from '../auth/access.ts';
 import type { KeyService } from '../auth/key-service.ts';
 import type { Metrics } from '../observability/metrics.ts';
+import { auditedRequest } from './audited-request.ts';
 import { routeNeeds } from './route-needs.ts';
 
 /**
@@ -14,15 +17,21 @@ export function serveMetrics(
     keys,
     access,
     metrics,
+    recorder,
+    addressOf,
   }: {
     readonly keys: Pick<KeyService, 'authenticate'>;
     readonly access: Pick<Access, 'permit'>;
     readonly metrics: Metrics;
+    readonly recorder: Recorder;
+    readonly addressOf: (request: IncomingMessage) => string;
   },
 ): void {
   app.get('/metrics', async (request, reply) => {
-    const principal = await keys.authenticate(request.headers.authorization);
-    access.permit({ principal, need: routeNeeds['GET /metrics'] });
+    await auditedRequest({ keys, recorder, addressOf }, request, { input: {} }, async () => {
+      const principal = await keys.authenticate(request.headers.authorization);
+      access.permit({ principal, need: routeNeeds['GET /metrics'] });
+    });
     const { contentType, body } = await metrics.text();
     return await reply.header('content-type', contentType).header('cache-control', 'no-store').send(body);
   });

@@ -7,12 +7,13 @@ import type { GuestClient } from '../../wire/guest-client.ts';
 import type { OutputPiece } from '../../wire/output-frames.ts';
 import {
   type AttachDownMessage,
+  type AttachStart,
   attachStartSchema,
   attachUpMessageSchema,
   attachWindows,
 } from '../api/schemas/process-socket.ts';
 import { routeNeeds } from '../http/route-needs.ts';
-import type { WebSocketRoute } from '../http/web-sockets.ts';
+import type { WebSocketCall, WebSocketRoute } from '../http/web-sockets.ts';
 import { ByteCredit } from './byte-credit.ts';
 import { InputRelay } from './input-relay.ts';
 import { PendingSignals } from './pending-signals.ts';
@@ -30,20 +31,24 @@ export function processSocketRoute(workspaces: Workspaces): WebSocketRoute {
   return {
     path: '/v1/agents/:agentId/processes/attach',
     needs: routeNeeds['WS /v1/agents/:agentId/processes/attach'],
-    async accept({ demand, params, signal }) {
+    async accept({ demand, params, signal, begin }) {
       const agentId = agentIdSchema.safeParse(params['agentId']);
       if (!agentId.success) throw new CaissonError('BAD_REQUEST', 'The address names no agent.');
       try {
         const guest = await workspaces.open(demand, agentId.data, signal);
-        return (socket) => void new ProcessSocket(socket, guest, signal).serve();
+        return (socket) => void new ProcessSocket(socket, { guest, signal, begin }).serve();
       } catch (thrown) {
         const error = toCaissonError(thrown);
         // A browser does not learn why a handshake was refused, so what is no secret is told over the socket.
         if (signal.aborted || error.code === 'INTERNAL' || error.code === 'AGENT_NOT_FOUND') throw thrown;
-        return (socket) => fail(socket, error);
+        return Object.assign((socket: WebSocket) => fail(socket, error), { refusal: error.code });
       }
     },
   };
+}
+
+interface ProcessSocketOptions extends Pick<WebSocketCall, 'signal' | 'begin'> {
+  readonly guest: GuestClient;
 }
 
 /**
@@ -56,6 +61,7 @@ export function processSocketRoute(workspaces: Workspaces): WebSocketRoute {
 class ProcessSocket {
   readonly #socket: WebSocket;
   readonly #guest: GuestClient;
+  readonly #beginRecord: WebSocketCall['begin'];
   readonly #abort = new AbortController();
   readonly #signal: AbortSignal;
   readonly #credit: ByteCredit;
@@ -67,9 +73,10 @@ class ProcessSocket {
   #takenBytes = 0;
   #told = 0;
 
-  constructor(socket: WebSocket, guest: GuestClient, signal: AbortSignal) {
+  constructor(socket: WebSocket, { guest, signal, begin }: ProcessSocketOptions) {
     this.#socket = socket;
     this.#guest = guest;
+    this.#beginRecord = begin;
     this.#signal = AbortSignal.any([signal, this.#abort.signal]);
     this.#credit = new ByteCredit(attachWindows.output, this.#signal);
   }
@@ -82,11 +89,11 @@ class ProcessSocket {
     try {
       const { type: _, ...request } = parse(attachStartSchema, await this.#start.promise);
       clearTimeout(timer);
-      const process = await this.#guest.processes.attach(request, this.#signal);
+      const { process, output } = await this.#attach(request);
       // A sandbox that dies is told also while the client takes no output.
       process.exit.catch((thrown: unknown) => this.#abort.abort(thrown));
       this.#begin(process);
-      for await (const pieces of process.output) {
+      for await (const pieces of output) {
         for (const piece of pieces) {
           if (piece.stream === 'gap') continue; // an attached process waits for its reader
           await this.#credit.take(piece.data.length);
@@ -102,6 +109,20 @@ class ProcessSocket {
       clearTimeout(timer);
       this.#abort.abort(new CaissonError('ABORTED', 'The socket is closed.'));
     }
+  }
+
+  /** Resolves when the record of it is on the disk. */
+  async #attach(request: Omit<AttachStart, 'type'>) {
+    const record = await this.#beginRecord('processes.spawn', request);
+    const attaching = this.#guest.processes.attach(request, this.#signal);
+    const process = await attaching.catch(async (thrown: unknown) => {
+      await record.end({ outcome: toCaissonError(thrown).code });
+      throw thrown;
+    });
+    // It must have its reader at once: a process that is over soon would take its output along.
+    const output = readingFromNow(process.output);
+    await record.end({ outcome: 'ok', targets: [process.info.id] });
+    return { process, output };
   }
 
   #begin({ info, stdin }: AttachedProcess): void {
@@ -172,6 +193,22 @@ class ProcessSocket {
   #refuse(reason: string): void {
     this.#abort.abort(new CaissonError('BAD_REQUEST', reason));
   }
+}
+
+/** Asks for the first item before anybody wants it. */
+function readingFromNow<T>(items: AsyncIterable<T>): AsyncIterable<T> {
+  const iterator = items[Symbol.asyncIterator]();
+  const first = iterator.next();
+  first.catch(() => undefined); // whoever reads hears of it
+  return {
+    async *[Symbol.asyncIterator]() {
+      try {
+        for (let next = await first; next.done !== true; next = await iterator.next()) yield next.value;
+      } finally {
+        await iterator.return?.();
+      }
+    },
+  };
 }
 
 function fail(socket: WebSocket, error: CaissonError): void {
