@@ -57,6 +57,12 @@ export const errorTable = {
     retryable: false,
     hint: 'Keep the database as it is, and compare it with an export or a backup.',
   },
+  AUDIT_UNAVAILABLE: {
+    trpc: 'SERVICE_UNAVAILABLE',
+    http: 503,
+    retryable: true,
+    hint: 'Nothing was done, for what is done has to be on record. Try again; if it stays, check the disk of the data directory.',
+  },
   USER_DISABLED: {
     trpc: 'PRECONDITION_FAILED',
     http: 412,

@@ -2,7 +2,8 @@ import type { Recorder } from '../../src/controlplane/audit/audited.ts';
 
 const recorder: Recorder = {
   begin: async () => ({ end: async () => undefined }),
-  refused: async () => undefined,
+  beginInSandbox: async () => ({ end: () => undefined }),
+  refused: () => undefined,
 };
 
 /** For servers of a part, whose records nobody reads. */

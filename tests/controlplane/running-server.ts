@@ -61,7 +61,7 @@ export interface RunningServer extends AsyncDisposable {
   subscribe(caller: Caller | null, input: unknown, init?: RequestInit, path?: string): Promise<Response>;
   readonly databaseFile: string;
   /** As the audit does by itself once a minute. */
-  recordCounts(): Promise<void>;
+  recordCounts(): void;
   close(): Promise<void>;
 }
 
@@ -254,7 +254,7 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
         headers: { ...bearer(who), ...(init.headers as Record<string, string> | undefined) },
       }),
     databaseFile: join(directory, 'caisson.db'),
-    recordCounts: () => audit.trail[Symbol.asyncDispose](),
+    recordCounts: () => audit.trail.recordCounts(),
     close: () => server.close(),
     [Symbol.asyncDispose]: () => stop.disposeAsync(),
   };

@@ -1,6 +1,6 @@
 import type { TRPCError } from '@trpc/server';
 import { auditCall, audited, isLetIn, recognised } from '../audit/audited.ts';
-import { idsIn } from '../audit/call-details.ts';
+import { detailsOfAnswer, idsIn } from '../audit/call-details.ts';
 import type { AuditEnd } from '../audit/audit-trail.ts';
 import type { Need } from '../auth/needs.ts';
 import type { ApiContext } from './api-context.ts';
@@ -25,7 +25,7 @@ type Result = { readonly ok: true; readonly data?: unknown } | { readonly ok: fa
  */
 export async function auditedCall<R extends Result>(
   context: Caller,
-  { path, type, need, getRawInput }: Call,
+  { path, type, need, getRawInput, isStored }: Call,
   work: () => Promise<R>,
 ): Promise<R> {
   if (type === 'subscription' || need === undefined) return await work();
@@ -43,7 +43,7 @@ export async function auditedCall<R extends Result>(
     requestId: context.requestId,
     input,
   });
-  return await audited(context.services.recorder, call, { isChange: isLetIn(principal, need), endOf }, work);
+  return await audited(context.services.recorder, call, { isChange: isLetIn(principal, need), isStored, endOf }, work);
 }
 
 interface FailedCall {
@@ -62,10 +62,10 @@ export async function refusedCall(context: Caller, { path, error, readInput }: F
     .catch(() => undefined); // it was refused before it was read
   const { address, requestId } = context;
   const call = auditCall({ action: path, principal, address, requestId, input });
-  await context.services.recorder.refused(call, code);
+  context.services.recorder.refused(call, code);
 }
 
 function endOf(result: Result): AuditEnd {
   if (!result.ok) return { outcome: errorBodyOf(toTrpcError(result.error)).code };
-  return { outcome: 'ok', targets: idsIn(result.data) };
+  return { outcome: 'ok', targets: idsIn(result.data), details: detailsOfAnswer(result.data) };
 }

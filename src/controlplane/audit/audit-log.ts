@@ -1,38 +1,76 @@
 import type { Clock } from '../../kernel/clock.ts';
-import type { AuditStore } from './audit-store.ts';
+import { CaissonError } from '../../kernel/errors.ts';
+import type { Logger } from '../../kernel/logger.ts';
+import type { AuditBatch, AuditStore, OpenCall } from './audit-store.ts';
 import { type ChainHead, genesis, seal } from './chain.ts';
-import type { AuditDraft, SealedRecord } from './record.ts';
+import type { AuditCall, AuditDraft, SealedRecord } from './record.ts';
 
-interface Waiting {
+/** Within this time a record for which nobody waits is written, together with all that came meanwhile. */
+export const writeWithinMs = 50;
+/** How long after a failure what could not be written is tried again, unless somebody asks before. */
+const retryMs = 1_000;
+/** Records, and calls that begin, of one transaction: the event loop is not held longer than for these. */
+const mostTogether = 256;
+/** Calls under way and records that are not written yet. What is beyond is refused. */
+export const mostWaiting = 10_000;
+
+type Settled = PromiseWithResolvers<void>;
+
+interface WaitingRecord {
   readonly draft: AuditDraft;
+  readonly at: number;
   readonly closes: number | null;
   readonly pruneThrough: number | null;
-  readonly done: PromiseWithResolvers<void>;
+  /** Undefined where nobody waits. */
+  readonly done: Settled | undefined;
 }
 
-/** Records of one transaction: the event loop is not held longer than for these. */
-const mostTogether = 64;
+interface WaitingCall extends OpenCall {
+  readonly done: Settled | undefined;
+}
+
+interface Taken {
+  readonly records: readonly WaitingRecord[];
+  readonly opens: readonly WaitingCall[];
+  readonly closes: readonly number[];
+}
+
+interface AuditLogOptions {
+  readonly store: Pick<AuditStore, 'append' | 'head'>;
+  /** Resolves when all that is stored outlives a power cut. */
+  readonly flushed: () => Promise<void>;
+  readonly clock: Pick<Clock, 'now' | 'schedule'>;
+  readonly logger: Logger;
+}
 
 /**
- * The one writer of the chain. Records are linked in the order in which they are given, and those that wait while others are
- * written share the next transaction. Waiting are no more than there are calls under way, which the server bounds. An append
- * that fails has added nothing, and the chain goes on from where it was.
+ * The one writer of the chain. Records are linked in the order in which they are given; those that wait share a transaction.
+ * A record whose caller waits is written at once, and with it all before it; one for which nobody waits within `writeWithinMs`,
+ * and is then flushed to the disk. A call that is over before its beginning was written has its record alone.
+ *
+ * Where the store fails, a caller who waits is told; the records are kept, in their order, and tried again, and until that
+ * succeeds no call begins: AUDIT_UNAVAILABLE. The same where `mostWaiting` are under way.
  */
-export class AuditLog {
-  readonly #store: AuditStore;
-  readonly #clock: Pick<Clock, 'now'>;
+export class AuditLog implements AsyncDisposable {
+  readonly #options: AuditLogOptions;
   #head: ChainHead;
-  #waiting: Waiting[] = [];
-  #isWriting = false;
+  #records: WaitingRecord[] = [];
+  #opens = new Map<number, WaitingCall>();
+  #closes: number[] = [];
+  #lastId = 0;
+  /** Calls that have begun and not ended. */
+  #underWay = 0;
+  #failure: unknown;
+  #writing: Promise<void> | undefined;
+  #cancelTimer: (() => void) | undefined;
 
-  private constructor(store: AuditStore, clock: Pick<Clock, 'now'>, head: ChainHead) {
-    this.#store = store;
-    this.#clock = clock;
+  private constructor(options: AuditLogOptions, head: ChainHead) {
+    this.#options = options;
     this.#head = head;
   }
 
-  static async open(store: AuditStore, clock: Pick<Clock, 'now'>): Promise<AuditLog> {
-    return new AuditLog(store, clock, (await store.head()) ?? genesis);
+  static async open(options: AuditLogOptions): Promise<AuditLog> {
+    return new AuditLog(options, (await options.store.head()) ?? genesis);
   }
 
   /** The last record that was written. */
@@ -40,52 +78,192 @@ export class AuditLog {
     return this.#head;
   }
 
-  /** Resolves when the record is written; it is on the disk after the store's next flush. `closes`: an open call that this ends. */
-  append(
+  /** Notes a call that begins, and resolves with its number when that is written: so it is found after a crash. */
+  async open(call: AuditCall): Promise<number> {
+    this.#checkRoom();
+    const done = Promise.withResolvers<void>();
+    const id = this.#addOpen(call, done);
+    void this.#write();
+    await done.promise;
+    return id;
+  }
+
+  /** The same for a call that need not wait; it is found after a crash from `writeWithinMs` on. */
+  async openLater(call: AuditCall): Promise<number> {
+    await this.checkOpen();
+    const id = this.#addOpen(call, undefined);
+    this.#writeLater();
+    return id;
+  }
+
+  /** @throws CaissonError AUDIT_UNAVAILABLE where nothing more can be recorded now. */
+  async checkOpen(): Promise<void> {
+    if (this.#failure !== undefined) await this.#write();
+    const cause = this.#failure;
+    if (cause !== undefined) throw new CaissonError('AUDIT_UNAVAILABLE', 'The audit cannot be written.', { cause });
+    this.#checkRoom();
+  }
+
+  /** Ends a call of which nothing is to be recorded. */
+  close(id: number): void {
+    this.#underWay -= 1;
+    if (this.#opens.delete(id)) return;
+    this.#closes.push(id);
+    this.#writeLater();
+  }
+
+  /** Resolves when the record is written; it is on the disk after the store's next flush. `closes`: a call that this ends. */
+  async append(
     draft: AuditDraft,
-    {
-      closes = null,
-      pruneThrough = null,
-    }: { readonly closes?: number | null; readonly pruneThrough?: number | null } = {},
+    { closes, pruneThrough = null }: { readonly closes?: number; readonly pruneThrough?: number | null } = {},
   ): Promise<void> {
     const done = Promise.withResolvers<void>();
-    this.#waiting.push({ draft, closes, pruneThrough, done });
-    if (!this.#isWriting) void this.#write();
-    return done.promise;
+    this.#addRecord(draft, { closes, pruneThrough, done });
+    void this.#write();
+    await done.promise;
   }
 
-  async #write(): Promise<void> {
-    this.#isWriting = true;
+  /** Nobody waits. */
+  appendLater(draft: AuditDraft, { closes }: { readonly closes?: number } = {}): void {
+    this.#addRecord(draft, { closes, pruneThrough: null, done: undefined });
+    this.#writeLater();
+  }
+
+  /** Ends a call that an earlier control plane began. */
+  async appendInterrupted(draft: AuditDraft, id: number): Promise<void> {
+    this.#lastId = Math.max(this.#lastId, id);
+    this.#underWay += 1;
+    await this.append(draft, { closes: id });
+  }
+
+  /** Resolves when all that was given so far is written, or could not be. */
+  async settled(): Promise<void> {
+    await this.#write();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#write();
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+    const lost = this.#records.length;
+    if (lost > 0) this.#options.logger.error({ lost, err: this.#failure }, 'records of the audit could not be written');
+  }
+
+  #checkRoom(): void {
+    if (this.#underWay + this.#records.length < mostWaiting) return;
+    throw new CaissonError('AUDIT_UNAVAILABLE', `${mostWaiting} calls wait for their record in the audit.`);
+  }
+
+  #addOpen(call: AuditCall, done: Settled | undefined): number {
+    this.#lastId += 1;
+    this.#underWay += 1;
+    this.#opens.set(this.#lastId, { id: this.#lastId, call, at: this.#options.clock.now(), done });
+    return this.#lastId;
+  }
+
+  #addRecord(
+    draft: AuditDraft,
+    { closes, ...rest }: Pick<WaitingRecord, 'pruneThrough' | 'done'> & { readonly closes: number | undefined },
+  ): void {
+    if (closes === undefined) this.#checkRoom();
+    else this.#underWay -= 1; // its place is the record's
+    const isWritten = closes !== undefined && !this.#opens.delete(closes);
+    this.#records.push({ draft, at: this.#options.clock.now(), closes: isWritten ? closes : null, ...rest });
+  }
+
+  get #hasWork(): boolean {
+    return this.#records.length > 0 || this.#opens.size > 0 || this.#closes.length > 0;
+  }
+
+  get #isWaitedFor(): boolean {
+    return (
+      this.#records.some(({ done }) => done !== undefined) ||
+      this.#opens.values().some(({ done }) => done !== undefined)
+    );
+  }
+
+  #writeLater(): void {
+    if (this.#writing !== undefined) return; // it goes on until nothing is left
+    const { clock, flushed } = this.#options;
+    this.#cancelTimer ??= clock.schedule(this.#failure === undefined ? writeWithinMs : retryMs, () => {
+      this.#cancelTimer = undefined;
+      // A disk that fails ends the control plane, see `Storage.failed`.
+      void this.#write().then(() => flushed().catch(() => undefined));
+    });
+  }
+
+  #write(): Promise<void> {
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+    return (this.#writing ??= this.#writeAll());
+  }
+
+  async #writeAll(): Promise<void> {
     // Those that are asked for in the same turn come along.
     await Promise.resolve();
-    for (let batch = this.#waiting.splice(0, mostTogether); batch.length > 0;) {
-      await this.#writeBatch(batch);
-      batch = this.#waiting.splice(0, mostTogether);
-    }
-    this.#isWriting = false;
+    let isWritten = true;
+    while (isWritten ? this.#hasWork : this.#isWaitedFor) isWritten = await this.#writeBatch();
+    this.#writing = undefined;
+    if (this.#hasWork) this.#writeLater();
   }
 
-  async #writeBatch(batch: readonly Waiting[]): Promise<void> {
-    const records: SealedRecord[] = [];
-    let { seq, hash } = this.#head;
-    const at = this.#clock.now();
-    for (const { draft } of batch) {
-      seq += 1;
-      const sealed = seal(hash, { ...draft, seq, at });
-      ({ hash } = sealed);
-      records.push(sealed);
-    }
-    const pruned = batch.flatMap(({ pruneThrough }) => pruneThrough ?? []);
+  async #writeBatch(): Promise<boolean> {
+    const { store, logger } = this.#options;
+    let taken: Taken | undefined;
+    let head = this.#head;
     try {
-      await this.#store.append({
-        records,
-        closes: batch.flatMap(({ closes }) => closes ?? []),
-        pruneThrough: pruned.length === 0 ? null : Math.max(...pruned),
+      // Not before the transaction has its turn: what comes until then comes along.
+      await store.append(() => {
+        taken = this.#take();
+        const records: SealedRecord[] = [];
+        for (const { draft, at } of taken.records) {
+          const sealed = seal(head.hash, { ...draft, seq: head.seq + 1, at });
+          head = { seq: head.seq + 1, hash: sealed.hash };
+          records.push(sealed);
+        }
+        return batchOf(taken, records);
       });
-      this.#head = { seq, hash };
-      for (const { done } of batch) done.resolve();
     } catch (thrown) {
-      for (const { done } of batch) done.reject(thrown);
+      if (this.#failure === undefined) logger.error({ err: thrown }, 'the audit cannot be written');
+      this.#failure = thrown;
+      this.#giveBack(taken ?? this.#take(), thrown);
+      return false;
     }
+    if (this.#failure !== undefined) logger.info({}, 'the audit is written again');
+    this.#failure = undefined;
+    this.#head = head;
+    for (const { done } of taken?.opens ?? []) done?.resolve();
+    for (const { done } of taken?.records ?? []) done?.resolve();
+    return true;
   }
+
+  #take(): Taken {
+    const records = this.#records.splice(0, mostTogether);
+    const closes = this.#closes.splice(0, mostTogether);
+    const opens = [...this.#opens.values().take(mostTogether)];
+    for (const { id } of opens) this.#opens.delete(id);
+    return { records, opens, closes };
+  }
+
+  /** Whoever waits is told. What has happened is kept; what has not may not. */
+  #giveBack({ records, opens, closes }: Taken, reason: unknown): void {
+    for (const { done } of [...opens, ...records]) done?.reject(reason);
+    const refused = opens.filter(({ done }) => done !== undefined);
+    this.#underWay -= refused.length;
+    const kept = opens.filter(({ done }) => done === undefined).map((each) => [each.id, each] as const);
+    this.#opens = new Map([...kept, ...this.#opens]);
+    this.#closes = [...closes, ...this.#closes];
+    const again = records.filter(({ pruneThrough }) => pruneThrough === null);
+    this.#records = [...again.map((record) => ({ ...record, done: undefined })), ...this.#records];
+  }
+}
+
+function batchOf({ records, opens, closes }: Taken, sealed: readonly SealedRecord[]): AuditBatch {
+  const pruned = records.flatMap(({ pruneThrough }) => pruneThrough ?? []);
+  return {
+    opens,
+    records: sealed,
+    closes: [...closes, ...records.flatMap((record) => record.closes ?? [])],
+    pruneThrough: pruned.length === 0 ? null : Math.max(...pruned),
+  };
 }

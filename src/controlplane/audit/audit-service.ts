@@ -7,7 +7,7 @@ import type { Retention } from './retention.ts';
 import { type Verification, verifyChain } from './verify.ts';
 
 interface AuditServiceOptions {
-  readonly log: Pick<AuditLog, 'head'>;
+  readonly log: Pick<AuditLog, 'head' | 'settled'>;
   readonly store: Pick<AuditStore, 'search' | 'readLinks' | 'findLastBody'>;
   readonly retention: Pick<Retention, 'hold'>;
 }
@@ -15,7 +15,7 @@ interface AuditServiceOptions {
 /** Rows that an export reads at a time. */
 const linksTogether = 500;
 
-/** What auditors do with the audit. Asks nobody: who calls it has. */
+/** What auditors do with the audit: they see all that was over before they asked. Asks nobody: who calls it has. */
 export class AuditService {
   readonly #options: AuditServiceOptions;
 
@@ -24,12 +24,14 @@ export class AuditService {
   }
 
   async search(filter: AuditFilter, page: PageRequest): Promise<Page<AuditRecord>> {
+    await this.#options.log.settled();
     return await this.#options.store.search(filter, page);
   }
 
   /** Walks the whole chain, as it was when this was called. `known`: a head that was noted down earlier. */
   async verify(known?: ChainHead): Promise<Verification> {
     const { log, store, retention } = this.#options;
+    await log.settled();
     using _hold = await retention.hold();
     return await verifyChain(store, log.head, known);
   }
@@ -41,6 +43,7 @@ export class AuditService {
    */
   async *export(after: number): AsyncGenerator<string, void, undefined> {
     const { log, store, retention } = this.#options;
+    await log.settled();
     using _hold = await retention.hold();
     const { seq: end } = log.head;
     const [before] = after > 0 ? await store.readLinks(after - 1, 1) : [genesis];

@@ -21,11 +21,20 @@ export interface StoredLink extends ChainHead {
   readonly body: string;
 }
 
+/** A call that has begun, and of which nothing more is known. */
+export interface OpenCall {
+  readonly id: number;
+  readonly at: number;
+  readonly call: AuditCall;
+}
+
 /** One append: all of it or nothing. */
 export interface AuditBatch {
-  /** In the order of their `seq`; not empty. */
+  /** Calls that begin. */
+  readonly opens: readonly OpenCall[];
+  /** In the order of their `seq`. */
   readonly records: readonly SealedRecord[];
-  /** Calls that are no longer open. */
+  /** Calls that are no longer open, maybe of those that begin. */
   readonly closes: readonly number[];
   /** Forgets the records up to this one. */
   readonly pruneThrough: number | null;
@@ -38,13 +47,9 @@ export interface AuditStore {
    * that were not appended here, the `seq` is that of the last of them: the chain goes on behind them, and does not fit.
    */
   head(): Promise<ChainHead | undefined>;
-  append(batch: AuditBatch): Promise<void>;
-  /** Notes a call that begins. */
-  open(id: number, call: AuditCall, at: number): Promise<void>;
-  /** Forgets a call that has nothing to be recorded. */
-  close(id: number): Promise<void>;
-  /** Calls that have begun, and of which nothing more is known. */
-  listOpen(): Promise<readonly { readonly id: number; readonly at: number; readonly call: AuditCall }[]>;
+  /** Asks for the batch when the transaction has its turn; never at the same time for another. */
+  append(take: () => AuditBatch): Promise<void>;
+  listOpen(): Promise<readonly OpenCall[]>;
   /** Rows whose `seq` is higher, oldest first. */
   readLinks(after: number, limit: number): Promise<readonly StoredLink[]>;
   /** The `body` of the newest record of this action. */

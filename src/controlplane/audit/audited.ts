@@ -2,12 +2,12 @@ import { CaissonError, toCaissonError } from '../../kernel/errors.ts';
 import type { Principal } from '../auth/identity.ts';
 import type { Need } from '../auth/needs.ts';
 import { refusalOf } from '../auth/needs.ts';
-import type { AuditEnd, AuditTrail } from './audit-trail.ts';
+import type { AuditEnd, AuditEntry, AuditTrail, SandboxEntry } from './audit-trail.ts';
 import { agentAmong, detailsOf, idsIn } from './call-details.ts';
 import type { AuditCall } from './record.ts';
 
 /** Where records go. */
-export type Recorder = Pick<AuditTrail, 'begin' | 'refused'>;
+export type Recorder = Pick<AuditTrail, 'begin' | 'beginInSandbox' | 'refused'>;
 
 /** Something that a caller asks for. */
 export interface Asked {
@@ -45,6 +45,8 @@ export function isLetIn(principal: Principal | undefined, need: Need): boolean {
 interface AuditedOptions<Result> {
   /** Whether it may change something: then it has its record whatever comes of it. Else only its refusal has one. */
   readonly isChange: boolean;
+  /** Whether it changes what is stored; else it acts in a sandbox, or only looks. */
+  readonly isStored: boolean;
   /** Of work that does not throw what it failed with. Default: it went well. */
   readonly endOf?: (result: Result) => AuditEnd;
 }
@@ -53,13 +55,15 @@ interface AuditedOptions<Result> {
 export async function audited<Result>(
   recorder: Recorder,
   call: AuditCall,
-  { isChange, endOf = () => ({ outcome: 'ok' }) }: AuditedOptions<Result>,
+  { isChange, isStored, endOf = () => ({ outcome: 'ok' }) }: AuditedOptions<Result>,
   work: () => Promise<Result>,
 ): Promise<Result> {
-  const entry = isChange ? await recorder.begin(call) : undefined;
+  const begin = (): Promise<AuditEntry | SandboxEntry> =>
+    isStored ? recorder.begin(call) : recorder.beginInSandbox(call);
+  const entry = isChange ? await begin() : undefined;
   const conclude = async (end: AuditEnd): Promise<void> => {
     if (entry !== undefined) await entry.end(end);
-    else if (end.outcome === 'UNAUTHORIZED' || end.outcome === 'FORBIDDEN') await recorder.refused(call, end.outcome);
+    else if (end.outcome === 'UNAUTHORIZED' || end.outcome === 'FORBIDDEN') recorder.refused(call, end.outcome);
   };
   let result: Result;
   try {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash as hashOf } from 'node:crypto';
 import { canonicalJson } from './canonical-json.ts';
 import type { AuditRecord, SealedRecord } from './record.ts';
 
@@ -13,7 +13,7 @@ export const genesis: ChainHead = { seq: 0, hash: '0'.repeat(64) };
 
 /** The hash of a record of this text, after a record of that hash. */
 export function linkHash(previous: string, body: string): string {
-  return createHash('sha256').update(previous).update('\n').update(body).digest('hex');
+  return hashOf('sha256', `${previous}\n${body}`);
 }
 
 export function seal(previous: string, record: AuditRecord): SealedRecord {

@@ -4,6 +4,7 @@ import { AuditLog } from './audit-log.ts';
 import { AuditService } from './audit-service.ts';
 import type { AuditStore } from './audit-store.ts';
 import { AuditTrail } from './audit-trail.ts';
+import { HeadNotes } from './head-notes.ts';
 import { Retention } from './retention.ts';
 
 interface AuditOptions {
@@ -25,9 +26,11 @@ export interface Audit extends AsyncDisposable {
 
 /** Opens the audit, and records what an earlier control plane left under way. */
 export async function openAudit({ store, flushed, keepMs, clock, logger }: AuditOptions): Promise<Audit> {
-  const log = await AuditLog.open(store, clock);
+  const log = await AuditLog.open({ store, flushed, clock, logger });
   const trail = new AuditTrail({ log, store, flushed, clock, logger });
   await trail.recover();
+  const notes = new HeadNotes({ log, clock, logger });
+  notes.start();
   const retention = new Retention({ log, store, keepMs, clock, logger });
   void retention.start();
   return {
@@ -37,6 +40,7 @@ export async function openAudit({ store, flushed, keepMs, clock, logger }: Audit
     [Symbol.asyncDispose]: async () => {
       await retention[Symbol.asyncDispose]();
       await trail[Symbol.asyncDispose]();
+      notes[Symbol.dispose]();
     },
   };
 }

@@ -30,5 +30,10 @@ export async function auditedRequest<T>(
   const principal = await recognised(keys.authenticate(headers.authorization));
   const action = `${method} ${routeOptions.url}`;
   const call = auditCall({ action, principal, address: addressOf(raw), requestId, input });
-  return await audited(recorder, call, { isChange: isAlwaysRecorded && isLetIn(principal, need) }, work);
+  return await audited(
+    recorder,
+    call,
+    { isChange: isAlwaysRecorded && isLetIn(principal, need), isStored: false },
+    work,
+  );
 }

@@ -6,7 +6,7 @@ import { CaissonError, toCaissonError } from '../../kernel/errors.ts';
 import type { Logger } from '../../kernel/logger.ts';
 import type { OpenCalls } from '../api/open-calls.ts';
 import type { AliveMessage } from '../api/schemas/alive.ts';
-import type { AuditEnd, AuditEntry } from '../audit/audit-trail.ts';
+import type { AuditEnd, SandboxEntry } from '../audit/audit-trail.ts';
 import { auditCall, audited, isLetIn, recognised, type Recorder } from '../audit/audited.ts';
 import type { Demand } from '../auth/access.ts';
 import type { Need } from '../auth/needs.ts';
@@ -30,7 +30,7 @@ export interface WebSocketCall {
   /** Aborts when the socket closes, the caller's key is revoked, or the control plane shuts down. */
   readonly signal: AbortSignal;
   /** Begins the record of something that is asked for over the socket; `input` as it was given. */
-  readonly begin: (action: string, input: object) => Promise<AuditEntry>;
+  readonly begin: (action: string, input: object) => Promise<SandboxEntry>;
 }
 
 /** Serves a socket that is open. `refusal`: it only tells why it will not, for browsers, which do not learn it otherwise. */
@@ -92,24 +92,29 @@ export function serveWebSockets(
     const by = { principal: await recognised(authenticated), address: options.addressOf(request), requestId: null };
     const call = auditCall({ ...by, action: `WS ${route.path}`, input: params });
     const begin: WebSocketCall['begin'] = (action, input) =>
-      recorder.begin(auditCall({ ...by, action, input: { ...params, ...input } }));
+      recorder.beginInSandbox(auditCall({ ...by, action, input: { ...params, ...input } }));
     const closed = new AbortController();
     const close = (): void => closed.abort(new CaissonError('ABORTED', 'The socket was closed.'));
     if (socket.destroyed) close();
     else socket.once('close', close);
     const isChange = isLetIn(by.principal, route.needs);
-    const { place, serve } = await audited(recorder, call, { isChange, endOf: endOfHandshake }, async () => {
-      const principal = await authenticated;
-      const { signal } = closed;
-      signal.throwIfAborted();
-      const entered = subscriptions.enter(principal.keyId, signal);
-      // Whatever becomes of the handshake: who is refused, here or by `ws`, has its socket closed.
-      socket.once('close', () => entered[Symbol.dispose]());
-      entered.about(params['agentId'] ?? '');
-      const demand = { principal, need: route.needs };
-      const accepted = await route.accept({ demand, params, query, signal: entered.signal, begin });
-      return { place: entered, serve: accepted };
-    });
+    const { place, serve } = await audited(
+      recorder,
+      call,
+      { isChange, isStored: false, endOf: endOfHandshake },
+      async () => {
+        const principal = await authenticated;
+        const { signal } = closed;
+        signal.throwIfAborted();
+        const entered = subscriptions.enter(principal.keyId, signal);
+        // Whatever becomes of the handshake: who is refused, here or by `ws`, has its socket closed.
+        socket.once('close', () => entered[Symbol.dispose]());
+        entered.about(params['agentId'] ?? '');
+        const demand = { principal, need: route.needs };
+        const accepted = await route.accept({ demand, params, query, signal: entered.signal, begin });
+        return { place: entered, serve: accepted };
+      },
+    );
     place.signal.throwIfAborted();
     sockets.handleUpgrade(request, socket, head, (webSocket) => {
       webSocket.on('error', (error) => logger.debug({ path: pathname, err: error }, 'a web socket failed'));

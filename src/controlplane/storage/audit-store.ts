@@ -7,14 +7,12 @@ import type { StorageAccess } from './storage-access.ts';
 export function createAuditStore(access: StorageAccess): AuditStore {
   return {
     head: async () => await records.head(access.db),
-    append: async (batch) => await access.transaction(async (tx) => await records.append(tx, batch)),
+    append: async (take) => await access.transaction(async (tx) => await records.append(tx, take())),
     readLinks: async (after, limit) => await records.readLinks(access.db, after, limit),
     findLastBody: async (action) => await records.findLastBody(access.db, action),
     lastBefore: async (time, limit) => await records.lastBefore(access.db, time, limit),
     search: async (filter, page) => await access.transaction(async (tx) => await search.search(tx, filter, page)),
 
-    open: async (id, call, at) => await calls.open(access.db, { id, call, at }),
-    close: async (id) => await calls.close(access.db, id),
     listOpen: async () => await calls.list(access.db),
   };
 }

@@ -89,11 +89,11 @@ class ProcessSocket {
     try {
       const { type: _, ...request } = parse(attachStartSchema, await this.#start.promise);
       clearTimeout(timer);
-      const { process, output } = await this.#attach(request);
+      const process = await this.#attach(request);
       // A sandbox that dies is told also while the client takes no output.
       process.exit.catch((thrown: unknown) => this.#abort.abort(thrown));
       this.#begin(process);
-      for await (const pieces of output) {
+      for await (const pieces of process.output) {
         for (const piece of pieces) {
           if (piece.stream === 'gap') continue; // an attached process waits for its reader
           await this.#credit.take(piece.data.length);
@@ -111,18 +111,16 @@ class ProcessSocket {
     }
   }
 
-  /** Resolves when the record of it is on the disk. */
-  async #attach(request: Omit<AttachStart, 'type'>) {
+  async #attach(request: Omit<AttachStart, 'type'>): Promise<AttachedProcess> {
     const record = await this.#beginRecord('processes.spawn', request);
-    const attaching = this.#guest.processes.attach(request, this.#signal);
-    const process = await attaching.catch(async (thrown: unknown) => {
-      await record.end({ outcome: toCaissonError(thrown).code });
+    try {
+      const process = await this.#guest.processes.attach(request, this.#signal);
+      record.end({ outcome: 'ok', targets: [process.info.id] });
+      return process;
+    } catch (thrown) {
+      record.end({ outcome: toCaissonError(thrown).code });
       throw thrown;
-    });
-    // It must have its reader at once: a process that is over soon would take its output along.
-    const output = readingFromNow(process.output);
-    await record.end({ outcome: 'ok', targets: [process.info.id] });
-    return { process, output };
+    }
   }
 
   #begin({ info, stdin }: AttachedProcess): void {
@@ -193,22 +191,6 @@ class ProcessSocket {
   #refuse(reason: string): void {
     this.#abort.abort(new CaissonError('BAD_REQUEST', reason));
   }
-}
-
-/** Asks for the first item before anybody wants it. */
-function readingFromNow<T>(items: AsyncIterable<T>): AsyncIterable<T> {
-  const iterator = items[Symbol.asyncIterator]();
-  const first = iterator.next();
-  first.catch(() => undefined); // whoever reads hears of it
-  return {
-    async *[Symbol.asyncIterator]() {
-      try {
-        for (let next = await first; next.done !== true; next = await iterator.next()) yield next.value;
-      } finally {
-        await iterator.return?.();
-      }
-    },
-  };
 }
 
 function fail(socket: WebSocket, error: CaissonError): void {

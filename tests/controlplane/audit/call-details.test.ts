@@ -32,9 +32,23 @@ test('the argument behind an option whose name tells of a secret is concealed', 
   ]);
 });
 
-test('only fields that are meant to be seen are recorded', () => {
+test('only fields that are meant to be seen are recorded, and of an environment the names', () => {
   const input = { path: 'a', content: 'b', message: 'c', env: { A: 'd' }, input: { data: 'e' }, invitation: 'f' };
-  expect(detailsOf(input)).toEqual({ path: 'a' });
+  expect(detailsOf(input)).toEqual({ path: 'a', env: ['A'] });
+});
+
+test('of objects, and of lists of them, the same fields are recorded', () => {
+  const add = [
+    { effect: 'allow', host: '*.example.com', ports: [443, 8443], why: 'the mirror', secret: 'x' },
+    { preset: 'npm', expiresIn: 1_000 },
+  ];
+  expect(
+    detailsOf({ add, of: { user: 'ida', other: 'x' }, limits: { tokens_day: 5, cost_day: null, deep: {} } }),
+  ).toEqual({
+    add: ['effect=allow host=*.example.com ports=443,8443 why=the mirror', 'preset=npm expiresIn=1000'],
+    of: ['user=ida'],
+    limits: ['tokens_day=5', 'cost_day=null'],
+  });
 });
 
 test('whatever is sent, details are bounded', () => {

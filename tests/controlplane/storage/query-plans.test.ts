@@ -202,10 +202,9 @@ async function useAuditStore(store: AuditStore): Promise<void> {
   const record = { ...call, outcome: 'ok', count: 1, durationMs: 0, seq: 1, at: now } as const;
   const { userId, action } = call;
   const agentId = call.agentId ?? '';
-  await store.open(1, call, now);
+  const opens = [{ id: 1, call, at: now }];
+  await store.append(() => ({ opens, records: [seal(genesis.hash, record)], closes: [1], pruneThrough: null }));
   await store.listOpen();
-  await store.close(2);
-  await store.append({ records: [seal(genesis.hash, record)], closes: [1], pruneThrough: null });
   await store.head();
   await store.readLinks(0, 10);
   await store.findLastBody(action);
@@ -214,7 +213,8 @@ async function useAuditStore(store: AuditStore): Promise<void> {
   for (const filter of [{}, { action }, { agentId, action }, { since: 1, until: now + 1 }])
     await store.search(filter, page);
   if (userId !== null) await store.search({ userId }, page);
-  await store.append({ records: [seal(genesis.hash, { ...record, seq: 2 })], closes: [], pruneThrough: 1 });
+  const records = [seal(genesis.hash, { ...record, seq: 2 })];
+  await store.append(() => ({ opens: [], records, closes: [], pruneThrough: 1 }));
 }
 
 /**
