@@ -263,7 +263,6 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
         egressPolicy,
         egressLog: storage.egressLog,
         hostSecrets: secrets.hostSecrets,
-        flushed: () => storage.flushed(),
         recorder: audit.trail,
         audit: audit.service,
         about: {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createDomain, type Domain } from '../../src/agents/domain.ts';
 import type { DomainSettings } from '../../src/agents/settings.ts';
+import { recordLapse } from '../../src/controlplane/audit/egress-lapse.ts';
 import { openAudit } from '../../src/controlplane/audit/open-audit.ts';
 import { Access } from '../../src/controlplane/auth/access.ts';
 import type { Principal, Role } from '../../src/controlplane/auth/identity.ts';
@@ -153,7 +154,10 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
       holdMs: 60 * 60_000, // longer than any test, on any machine
       clock: systemClock,
       logger,
-      record: (agentId, event) => domain.agents.recordEgress(agentId, event),
+      record: async (agentId, event) => {
+        await domain.agents.recordEgress(agentId, event);
+        await recordLapse(audit.trail, agentId, event);
+      },
     }),
   );
   const previewHosts = new PreviewHosts({ domain: 'preview.localhost', publicUrl: null });
@@ -199,7 +203,6 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
         egressPolicy,
         egressLog: storage.egressLog,
         hostSecrets: secrets.hostSecrets,
-        flushed: () => storage.flushed(),
         recorder: audit.trail,
         audit: audit.service,
         about: {

@@ -2,6 +2,8 @@ import type { TRPCError } from '@trpc/server';
 import { auditCall, audited, isLetIn, recognised } from '../audit/audited.ts';
 import { detailsOfAnswer, idsIn } from '../audit/call-details.ts';
 import type { AuditEnd } from '../audit/audit-trail.ts';
+import type { AgentId } from '../../kernel/ids.ts';
+import type { Demand } from '../auth/access.ts';
 import type { Need } from '../auth/needs.ts';
 import type { ApiContext } from './api-context.ts';
 import { errorBodyOf, toTrpcError } from './error-mapping.ts';
@@ -26,7 +28,7 @@ type Result = { readonly ok: true; readonly data?: unknown } | { readonly ok: fa
 export async function auditedCall<R extends Result>(
   context: Caller,
   { path, type, need, getRawInput, isStored }: Call,
-  work: () => Promise<R>,
+  work: (onGranted?: Demand['onGranted']) => Promise<R>,
 ): Promise<R> {
   if (type === 'subscription' || need === undefined) return await work();
   if (type === 'query') {
@@ -43,7 +45,13 @@ export async function auditedCall<R extends Result>(
     requestId: context.requestId,
     input,
   });
-  return await audited(context.services.recorder, call, { isChange: isLetIn(principal, need), isStored, endOf }, work);
+  const agents: AgentId[] = [];
+  const options = {
+    isChange: isLetIn(principal, need),
+    isStored,
+    endOf: (result: R) => endOf(result, agents),
+  };
+  return await audited(context.services.recorder, call, options, () => work((agentId) => void agents.push(agentId)));
 }
 
 interface FailedCall {
@@ -65,7 +73,8 @@ export async function refusedCall(context: Caller, { path, error, readInput }: F
   context.services.recorder.refused(call, code);
 }
 
-function endOf(result: Result): AuditEnd {
-  if (!result.ok) return { outcome: errorBodyOf(toTrpcError(result.error)).code };
-  return { outcome: 'ok', targets: idsIn(result.data), details: detailsOfAnswer(result.data) };
+function endOf(result: Result, agents: readonly AgentId[]): AuditEnd {
+  if (!result.ok) return { outcome: errorBodyOf(toTrpcError(result.error)).code, targets: agents };
+  const targets = [...agents, ...idsIn(result.data)];
+  return { outcome: 'ok', targets, details: detailsOfAnswer(result.data) };
 }

@@ -48,8 +48,6 @@ export interface ApiServices {
   readonly egressPolicy: Pick<RulePolicy, 'pending' | 'findPending' | 'answer'>;
   readonly egressLog: Pick<EgressLogStore, 'listLog' | 'listUsage'>;
   readonly hostSecrets: Pick<HostSecrets, 'set' | 'list' | 'remove'>;
-  /** Resolves when all that is stored outlives a power cut. */
-  readonly flushed: () => Promise<void>;
   /** Where every mutation leaves its record; it is told its caller when both outlive a power cut. */
   readonly recorder: Recorder;
   readonly audit: AuditService;

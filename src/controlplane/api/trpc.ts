@@ -58,7 +58,7 @@ const answeredProcedure = observedProcedure.use(async ({ ctx, next }) => {
  */
 export const publicProcedure = answeredProcedure.use(async ({ ctx, path, type, meta, getRawInput, next }) => {
   const call = { path, type, need: meta?.needs, getRawInput, isStored: true };
-  return await auditedCall(ctx, call, () => next());
+  return await auditedCall(ctx, call, (onGranted) => next({ ctx: { onGranted } }));
 });
 
 /**
@@ -73,7 +73,7 @@ export const procedure = publicProcedure.use(async ({ ctx, meta, path, getRawInp
 export const sandboxProcedure = answeredProcedure
   .use(async ({ ctx, path, type, meta, getRawInput, next }) => {
     const call = { path, type, need: meta?.needs, getRawInput, isStored: false };
-    return await auditedCall(ctx, call, () => next());
+    return await auditedCall(ctx, call, (onGranted) => next({ ctx: { onGranted } }));
   })
   .use(async ({ ctx, meta, path, getRawInput, next }) => {
     return await next({ ctx: await letIn(ctx, { needs: meta?.needs, path, getRawInput }) });
@@ -86,12 +86,19 @@ interface Entering {
 }
 
 async function letIn(
-  { authenticate, services, about }: Pick<ApiContext, 'authenticate' | 'services' | 'about'>,
+  {
+    authenticate,
+    services,
+    about,
+    onGranted,
+  }: Pick<ApiContext, 'authenticate' | 'services' | 'about'> & {
+    readonly onGranted: Demand['onGranted'];
+  },
   { needs, path, getRawInput }: Entering,
 ): Promise<{ readonly principal: Principal; readonly demand: Demand }> {
   const principal = await authenticate();
   if (needs === undefined) throw new CaissonError('INTERNAL', `${path} does not say what it needs.`);
-  const demand: Demand = { principal, need: needs };
+  const demand: Demand = { principal, need: needs, ...(onGranted && { onGranted }) };
   services.access.permit(demand);
   const input = await getRawInput();
   if (typeof input === 'object' && input !== null && 'agentId' in input) about(String(input.agentId));

@@ -19,6 +19,8 @@ const recordedAnswers: ReadonlySet<string> = new Set(['deletedAgents', 'existed'
 
 const mostWords = 32;
 const longestText = 256;
+/** Of a text that is looked at for what is shown of it. */
+const mostRead = 4 * longestText;
 /** All details as JSON. */
 const mostChars = 4_096;
 
@@ -57,43 +59,60 @@ function bounded(fields: unknown, isRecorded: (name: string) => boolean): AuditD
 }
 
 function shownValue(name: string, value: unknown): AuditDetails[string] | undefined {
-  if (value === null || typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value)))
-    return value;
-  if (typeof value === 'string') return shorten(concealed(value.slice(0, 4 * longestText)), longestText);
-  if (isRecord(value)) return shownValue(name, name === 'env' ? namesIn(value) : partsOf(name, value));
+  if (value === null || isNumberOrTruth(value)) return value;
+  if (typeof value === 'string') return shownText(value);
+  if (isRecord(value)) return fitting(name === 'env' ? names(value).map(shownText) : partsOf(name, value));
   if (!Array.isArray(value)) return undefined;
-  const words = value.slice(0, mostWords).flatMap((word: unknown) => {
-    if (typeof word === 'string') return word;
-    if (typeof word === 'number') return String(word);
-    return isRecord(word) ? partsOf(name, word).join(' ') : [];
-  });
-  const cut = words.map((word) => word.slice(0, 4 * longestText));
-  const clean = name === 'command' ? concealedCommand(cut) : cut.map(concealed);
-  const kept = fitting(clean.map((word) => shorten(word, longestText)));
-  return kept.length < value.length ? [...kept, `… [${value.length}]`] : kept;
+  const items: unknown[] = value.slice(0, mostWords);
+  if (name === 'command') {
+    const words = items.filter((word) => typeof word === 'string').map((word) => word.slice(0, mostRead));
+    const clean = concealedCommand(words).map((word) => shorten(word, longestText));
+    return fitting(clean, value.length);
+  }
+  return fitting(
+    items.flatMap((item) => shownItem(name, item)),
+    value.length,
+  );
 }
 
-function namesIn(value: Readonly<Record<string, unknown>>): string[] {
-  return Object.keys(value).slice(0, mostWords + 1);
+function shownItem(name: string, item: unknown): string | [] {
+  if (typeof item === 'string') return shownText(item);
+  if (isNumberOrTruth(item)) return String(item);
+  return isRecord(item) ? shorten(partsOf(name, item).join(' '), longestText) : [];
 }
 
 /** What is recorded of an object, as `name=value`. */
 function partsOf(parent: string, value: Readonly<Record<string, unknown>>): string[] {
-  const isKnown = (name: string): boolean =>
-    recordedFields.has(name) || (parent === 'limits' && /^\w{1,40}$/.test(name));
-  return namesIn(value).flatMap((name) => {
+  return names(value).flatMap((name) => {
+    const isKnown = recordedFields.has(name) || (parent === 'limits' && /^\w{1,40}$/.test(name));
     const each = value[name];
-    const shown = Array.isArray(each) ? each.slice(0, mostWords).join(',') : each;
-    const isScalar = shown === null || ['string', 'number', 'boolean'].includes(typeof shown);
-    return isKnown(name) && isScalar ? `${name}=${String(shown).slice(0, longestText)}` : [];
+    if (!isKnown) return [];
+    if (each === null || isNumberOrTruth(each)) return `${name}=${each}`;
+    if (typeof each === 'string') return shownText(`${name}=${each}`);
+    if (!Array.isArray(each)) return [];
+    const scalars = each.slice(0, mostWords).filter((item) => typeof item === 'string' || isNumberOrTruth(item));
+    return shownText(`${name}=${scalars.map((item) => String(item).slice(0, longestText)).join(',')}`);
   });
 }
 
-/** From the first on, as many as have room. */
-function fitting(words: readonly string[]): string[] {
+function names(value: Readonly<Record<string, unknown>>): string[] {
+  return Object.keys(value).slice(0, mostWords);
+}
+
+function shownText(text: string): string {
+  return shorten(concealed(text.slice(0, mostRead)), longestText);
+}
+
+function isNumberOrTruth(value: unknown): value is number | boolean {
+  return typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value));
+}
+
+/** From the first on, as many as have room; and of how many, where that is not all. */
+function fitting(words: readonly string[], all = words.length): string[] {
   let chars = 0;
   const tooMuch = words.findIndex((word) => (chars += JSON.stringify(word).length + 1) > mostChars / 2);
-  return words.slice(0, tooMuch === -1 ? words.length : tooMuch);
+  const kept = words.slice(0, tooMuch === -1 ? words.length : tooMuch);
+  return kept.length < all ? [...kept, `… [${all}]`] : kept;
 }
 
 /** Ids that an input or an answer names, in its fields `id` and `…Id`, or in those of an object right in it. */

@@ -5,7 +5,7 @@ import type { AuditCall } from '../../../src/controlplane/audit/record.ts';
 import { openStorage, type Storage } from '../../../src/controlplane/storage/open-storage.ts';
 import { type Clock, systemClock } from '../../../src/kernel/clock.ts';
 import { newAgentId, newKeyId, newUserId } from '../../../src/kernel/ids.ts';
-import { silentLogger } from '../../../src/kernel/logger.ts';
+import { type Logger, silentLogger } from '../../../src/kernel/logger.ts';
 import { dataDirectory } from '../storage/data-directory.ts';
 
 export const year = 365 * 86_400_000;
@@ -15,10 +15,14 @@ export class AuditFixture implements AsyncDisposable {
   readonly directory = dataDirectory();
   #opened: { readonly storage: Storage; readonly audit: Audit } | undefined;
 
-  async open(clock: Clock = systemClock, keepMs = year): Promise<{ storage: Storage; audit: Audit }> {
+  async open(
+    clock: Clock = systemClock,
+    keepMs = year,
+    logger: Logger = silentLogger,
+  ): Promise<{ storage: Storage; audit: Audit }> {
     const storage = await openStorage(this.directory.path);
     const flushed = (): Promise<void> => storage.flushed();
-    const audit = await openAudit({ store: storage.audit, flushed, keepMs, clock, logger: silentLogger });
+    const audit = await openAudit({ store: storage.audit, flushed, keepMs, clock, logger });
     this.#opened = { storage, audit };
     return this.#opened;
   }

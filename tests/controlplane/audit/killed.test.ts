@@ -42,3 +42,21 @@ test('after kill -9 what was told is recorded, what was under way is INTERRUPTED
   expect([...begun].filter((name) => outcomes.get(name)?.[0] === 'INTERRUPTED').length).toBeGreaterThan(20);
   expect(await storage.audit.listOpen()).toEqual([]);
 });
+
+test('calls in sandboxes that were written before kill -9 are there, and those that went on are INTERRUPTED', async () => {
+  await using fixture = new AuditFixture();
+  {
+    await using recorder = startProcess(program, fixture.directory.path, 'in-sandbox');
+    expect([await recorder.nextLine(), await recorder.nextLine()]).toEqual(['ready', 'written']);
+    await recorder.kill();
+  }
+  const { audit, storage } = await fixture.open();
+  const { items } = await audit.service.search({}, { limit: 50, cursor: null });
+  const outcomes = items.map(({ action, outcome }) => `${action} ${outcome}`).toReversed();
+  expect(outcomes).toEqual([
+    ...[0, 2, 4, 6, 8].map((each) => `call-${each} ok`),
+    ...[1, 3, 5, 7, 9].map((each) => `call-${each} INTERRUPTED`),
+  ]);
+  expect(await audit.service.verify()).toMatchObject({ broken: null, records: 10 });
+  expect(await storage.audit.listOpen()).toEqual([]);
+});
