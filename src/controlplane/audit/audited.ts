@@ -2,7 +2,7 @@ import { CaissonError, toCaissonError } from '../../kernel/errors.ts';
 import type { Principal } from '../auth/identity.ts';
 import type { Need } from '../auth/needs.ts';
 import { refusalOf } from '../auth/needs.ts';
-import type { AuditEnd, AuditEntry, AuditTrail, SandboxEntry } from './audit-trail.ts';
+import type { AuditEnd, AuditTrail } from './audit-trail.ts';
 import { agentAmong, detailsOf, idsIn } from './call-details.ts';
 import type { AuditCall } from './record.ts';
 
@@ -58,12 +58,13 @@ export async function audited<Result>(
   { isChange, isStored, endOf = () => ({ outcome: 'ok' }) }: AuditedOptions<Result>,
   work: () => Promise<Result>,
 ): Promise<Result> {
-  const begin = (): Promise<AuditEntry | SandboxEntry> =>
-    isStored ? recorder.begin(call) : recorder.beginInSandbox(call);
-  const entry = isChange ? await begin() : undefined;
+  const stored = isChange && isStored ? await recorder.begin(call) : undefined;
+  const sandboxed = isChange && !isStored ? await recorder.beginInSandbox(call) : undefined;
   const conclude = async (end: AuditEnd): Promise<void> => {
-    if (entry !== undefined) await entry.end(end);
-    else if (end.outcome === 'UNAUTHORIZED' || end.outcome === 'FORBIDDEN') recorder.refused(call, end.outcome);
+    await stored?.end(end);
+    sandboxed?.end(end);
+    if (isChange) return;
+    if (end.outcome === 'UNAUTHORIZED' || end.outcome === 'FORBIDDEN') recorder.refused(call, end.outcome);
   };
   let result: Result;
   try {

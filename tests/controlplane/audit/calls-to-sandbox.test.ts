@@ -1,5 +1,7 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type AuditRecord, type CaissonClient, createCaissonClient } from '../../../src/client/index.ts';
 import { type RunningWorkspace, startWorkspace } from '../workspace/running-workspace.ts';
@@ -107,5 +109,32 @@ test('an export has its own record, and its chain is whole', async () => {
   expect(JSON.parse(lines.at(-1) ?? '')).toMatchObject({
     record: { action: 'GET /v1/audit/export', userName: 'ida', outcome: 'ok' },
   });
+  expect(await auditor.audit.verify.query({})).toMatchObject({ broken: null });
+});
+
+test('while the audit takes nothing, nothing is done in a sandbox and nothing is stored; afterwards both go on', async () => {
+  const client = workspace.client;
+  await client.files.write.mutate({ agentId, path: 'before', content: 'x' });
+  expect(await records('files.write')).toHaveLength(1); // it is written: nothing else is under way
+  const database = new DatabaseSync(join(workspace.dataDir, 'caisson.db'), { timeout: 5_000 });
+  const failing = ['audit_records', 'audit_open'].map((table) => `no_${table}`);
+  for (const name of failing) {
+    database.exec(`create trigger ${name} before insert on ${name.slice(3)} begin select raise(abort, 'no'); end`);
+  }
+  // What is under way now finds out, and is kept.
+  await client.files.write.mutate({ agentId, path: 'meanwhile', content: 'x' });
+  await expect(client.agents.create.mutate({ name: 'another' })).rejects.toThrow();
+  const refused = { code: 'AUDIT_UNAVAILABLE', retryable: true };
+  await expect(client.files.write.mutate({ agentId, path: 'after', content: 'x' })).rejects.toMatchObject(refused);
+  await expect(client.processes.exec.mutate({ agentId, command: ['true'] })).rejects.toMatchObject(refused);
+  await expect(client.files.upload({ agentId, path: 'after', body: 'x' })).rejects.toMatchObject(refused);
+  await expect(client.processes.spawn({ agentId, command: ['true'] })).rejects.toThrow();
+  await expect(client.files.stat.query({ agentId, path: 'after' })).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
+  expect((await client.agents.list.query({})).items.map(({ name }) => name)).toEqual(['worker']);
+  for (const name of failing) database.exec(`drop trigger ${name}`);
+  database.close();
+  await client.files.write.mutate({ agentId, path: 'after', content: 'x' });
+  const written = (await records('files.write')).map(({ details }) => details['path']);
+  expect(written.slice(0, 3)).toEqual(['after', 'meanwhile', 'before']);
   expect(await auditor.audit.verify.query({})).toMatchObject({ broken: null });
 });
