@@ -8,7 +8,7 @@ import type { Logger } from '../kernel/logger.ts';
 import type { SandboxProvider, SandboxSpec } from '../sandbox-providers/contract/index.ts';
 import { openProvider } from '../sandbox-providers/registry.ts';
 import { guestEnvironment } from '../wire/contract/guest-api.ts';
-import { recordLapse } from './audit/egress-lapse.ts';
+import { tellLapse } from './audit/egress-lapse.ts';
 import { openAudit } from './audit/open-audit.ts';
 import { Access } from './auth/access.ts';
 import { type AdminKey, ensureAdminKey } from './auth/admin-key.ts';
@@ -131,8 +131,8 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
       clock: systemClock,
       logger,
       record: async (agentId, event) => {
+        tellLapse(audit.trail, agentId, event);
         await domain.agents.recordEgress(agentId, event);
-        await recordLapse(audit.trail, agentId, event);
       },
     }),
   );

@@ -8,6 +8,7 @@ import type { Logger } from '../kernel/logger.ts';
 import type { ApiServices } from './api/services.ts';
 import { defaultStallMs } from './api/sse/send-subscription.ts';
 import { HeldBytes } from './api/held-bytes.ts';
+import type { Principal } from './auth/identity.ts';
 import { type OpenCallLimits, OpenCalls } from './api/open-calls.ts';
 import type { Admit } from './http/admit.ts';
 import { acceptedHosts } from './http/accepted-hosts.ts';
@@ -120,6 +121,8 @@ export function createServer(options: ServerOptions): Server {
   const forgetShares = services.sharing.onNarrowed(({ agentId, keyIds }) => {
     for (const open of kinds) for (const keyId of keyIds) open.cutAgent(keyId, agentId);
   });
+  const identify = async ({ headers }: IncomingMessage): Promise<Principal> =>
+    await services.keys.authenticate(headers.authorization);
   const admit: Admit = async (authorization, calls = 1) => {
     const principal = await services.keys.authenticate(authorization);
     await services.quotas.rates.take(principal, calls);
@@ -215,12 +218,12 @@ export function createServer(options: ServerOptions): Server {
       return await reply.code(503).send({ status: 'unavailable' });
     }
   });
-  serveMetrics(app, { ...services, metrics, addressOf });
+  serveMetrics(app, { ...services, identify, metrics, addressOf });
   const observeCall = (call: ObservedCall): void => metrics.call(call);
   const apiServices = { ...services, subscriptions, observeCall, draining: draining.signal };
   serveTrpc(app, { admit, services: apiServices, calls, held, addressOf, logger, stallMs, pulseMs });
-  serveFiles(app, { ...services, admit, transfers, stallMs, addressOf, logger });
-  serveAudit(app, { ...services, admit, transfers, stallMs, addressOf, logger });
+  serveFiles(app, { ...services, admit, identify, transfers, stallMs, addressOf, logger });
+  serveAudit(app, { ...services, admit, identify, transfers, stallMs, addressOf, logger });
 
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createDomain, type Domain } from '../../src/agents/domain.ts';
 import type { DomainSettings } from '../../src/agents/settings.ts';
-import { recordLapse } from '../../src/controlplane/audit/egress-lapse.ts';
+import { tellLapse } from '../../src/controlplane/audit/egress-lapse.ts';
 import { openAudit } from '../../src/controlplane/audit/open-audit.ts';
 import { Access } from '../../src/controlplane/auth/access.ts';
 import type { Principal, Role } from '../../src/controlplane/auth/identity.ts';
@@ -155,8 +155,8 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
       clock: systemClock,
       logger,
       record: async (agentId, event) => {
+        tellLapse(audit.trail, agentId, event);
         await domain.agents.recordEgress(agentId, event);
-        await recordLapse(audit.trail, agentId, event);
       },
     }),
   );

@@ -124,6 +124,13 @@ export class AuditTrail implements AsyncDisposable {
     await flushed();
   }
 
+  /** The same for who can neither wait nor fail: what cannot be recorded is in the server's log. */
+  tell(event: AuditEvent): void {
+    this.record(event).catch((err: unknown) => {
+      this.#options.logger.error({ action: event.action, err }, 'what happened could not be recorded');
+    });
+  }
+
   /** Records what was only counted so far. */
   recordCounts(): void {
     this.#tally.recordCounts();

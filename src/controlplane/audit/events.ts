@@ -22,7 +22,7 @@ export const auditEvents = {
 export interface AuditEvent {
   readonly action: keyof typeof auditEvents;
   /** Default: nobody, or nobody who is known. */
-  readonly by?: Pick<Principal, 'userId' | 'userName'> & { readonly keyId?: Principal['keyId'] };
+  readonly by?: Pick<Principal, 'userId'> & Partial<Pick<Principal, 'userName' | 'keyId'>>;
   readonly agentId?: string;
   /** Ids of what it is about. */
   readonly targets?: readonly string[];

@@ -6,7 +6,7 @@ import type { OpenCalls } from '../api/open-calls.ts';
 import type { AuditService } from '../audit/audit-service.ts';
 import type { Recorder } from '../audit/audited.ts';
 import type { Access } from '../auth/access.ts';
-import type { KeyService } from '../auth/key-service.ts';
+import type { Principal } from '../auth/identity.ts';
 import type { Admit } from './admit.ts';
 import { auditedRequest } from './audited-request.ts';
 import { routeNeeds } from './route-needs.ts';
@@ -16,7 +16,7 @@ interface AuditRouteOptions {
   readonly audit: Pick<AuditService, 'export'>;
   readonly recorder: Recorder;
   readonly admit: Admit;
-  readonly keys: Pick<KeyService, 'authenticate'>;
+  readonly identify: (request: IncomingMessage) => Promise<Principal>;
   readonly access: Pick<Access, 'permit'>;
   /** Each request takes a place. */
   readonly transfers: OpenCalls;

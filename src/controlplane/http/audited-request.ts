@@ -2,12 +2,13 @@ import type { IncomingMessage } from 'node:http';
 import type { FastifyRequest } from 'fastify';
 import { CaissonError } from '../../kernel/errors.ts';
 import { auditCall, audited, isLetIn, recognised, type Recorder } from '../audit/audited.ts';
-import type { KeyService } from '../auth/key-service.ts';
+import type { Principal } from '../auth/identity.ts';
 import { needOfRoute } from './route-needs.ts';
 
 interface AuditedRequestOptions {
   readonly recorder: Recorder;
-  readonly keys: Pick<KeyService, 'authenticate'>;
+  /** Rejects with UNAUTHORIZED where it is nobody. */
+  readonly identify: (request: IncomingMessage) => Promise<Principal>;
   readonly addressOf: (request: IncomingMessage) => string;
 }
 
@@ -19,15 +20,15 @@ interface AuditedRequest {
 
 /** Serves a request beside tRPC, and records it: one that changes something always, another where it is refused. */
 export async function auditedRequest<T>(
-  { recorder, keys, addressOf }: AuditedRequestOptions,
+  { recorder, identify, addressOf }: AuditedRequestOptions,
   request: FastifyRequest,
   { input, isAlwaysRecorded = request.method !== 'GET' && request.method !== 'HEAD' }: AuditedRequest,
   work: () => Promise<T>,
 ): Promise<T> {
-  const { method, routeOptions, raw, id: requestId, headers } = request;
+  const { method, routeOptions, raw, id: requestId } = request;
   const need = needOfRoute(method, routeOptions.url);
   if (need === undefined) throw new CaissonError('INTERNAL', 'This route does not say what it needs.');
-  const principal = await recognised(keys.authenticate(headers.authorization));
+  const principal = await recognised(identify(raw));
   const action = `${method} ${routeOptions.url}`;
   const call = auditCall({ action, principal, address: addressOf(raw), requestId, input });
   return await audited(

@@ -11,7 +11,7 @@ import { type Upload, wholeOf } from '../../wire/files-client.ts';
 import type { GuestClient } from '../../wire/guest-client.ts';
 import type { OpenCalls } from '../api/open-calls.ts';
 import type { Recorder } from '../audit/audited.ts';
-import type { KeyService } from '../auth/key-service.ts';
+import type { Principal } from '../auth/identity.ts';
 import type { Workspaces } from '../workspace/workspaces.ts';
 import type { Admit } from './admit.ts';
 import { auditedRequest } from './audited-request.ts';
@@ -26,7 +26,7 @@ interface FileRoutesOptions {
   readonly transfers: OpenCalls;
   /** A body that brings nothing for this long is given up, and a reader who makes no room for `readerPatience` times as long. */
   readonly stallMs: number;
-  readonly keys: Pick<KeyService, 'authenticate'>;
+  readonly identify: (request: IncomingMessage) => Promise<Principal>;
   /** Each upload has a record, and each request that is refused. */
   readonly recorder: Recorder;
   /** Of who sent a request. */

@@ -113,6 +113,19 @@ test('while the database takes nothing no call begins; what was done is kept in 
   expect(log.some(({ message }) => message === 'the audit is written again')).toBe(true);
 });
 
+test('what is told and not waited for is kept where the database takes nothing', async () => {
+  await refuseWrites();
+  audit.trail.tell({ action: 'session.ended', details: { how: 'signed out' } });
+  await until('it could not be written', () =>
+    log.some(
+      ({ message, fields }) => message.includes('could not be recorded') && fields['action'] === 'session.ended',
+    ),
+  );
+  await takeWrites();
+  const { items } = await audit.service.search({}, page);
+  expect(items).toMatchObject([{ action: 'session.ended', details: { how: 'signed out' } }]);
+});
+
 test('what could not be written is tried again by itself', async () => {
   const entry = await audit.trail.beginInSandbox(aCall());
   await refuseWrites();

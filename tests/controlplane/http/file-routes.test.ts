@@ -39,7 +39,7 @@ async function serve(stallMs: number): Promise<void> {
   app.setErrorHandler((thrown, _request, reply) => sendRefusal(reply, refusalOf(thrown)));
   serveFiles(app, {
     ...noAudit,
-    keys: { authenticate: async () => aPrincipal() },
+    identify: async () => aPrincipal(),
     transfers,
     stallMs,
     logger: recordingLogger(log),
