@@ -182,8 +182,8 @@ export class AuditLog implements AsyncDisposable {
     );
   }
 
+  /** Also where it is written sooner, by the way: the disk has to be asked for. */
   #writeLater(): void {
-    if (this.#writing !== undefined) return; // it goes on until nothing is left
     const { clock, flushed } = this.#options;
     this.#cancelTimer ??= clock.schedule(this.#failure === undefined ? writeWithinMs : retryMs, () => {
       this.#cancelTimer = undefined;
@@ -193,8 +193,6 @@ export class AuditLog implements AsyncDisposable {
   }
 
   #write(): Promise<void> {
-    this.#cancelTimer?.();
-    this.#cancelTimer = undefined;
     return (this.#writing ??= this.#writeAll());
   }
 

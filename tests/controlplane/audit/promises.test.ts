@@ -75,6 +75,14 @@ test('a call in a sandbox waits neither for the store nor for the disk, and is w
   expect(await rows('audit_open')).toBe(1);
 });
 
+test('what was written along with a call that goes on comes to the disk in time, too', async () => {
+  (await audit.trail.beginInSandbox(aCall({ action: 'processes.exec' }))).end(ok);
+  await audit.trail.begin(aCall({ action: 'agents.create' }));
+  expect([await rows('audit_records'), disk.length]).toEqual([1, 0]);
+  clock.advance(writeWithinMs);
+  await until('the disk is asked', () => disk.length === 1);
+});
+
 test('records of both kinds are linked in the order in which they ended', async () => {
   const sandboxed = await audit.trail.beginInSandbox(aCall({ action: 'processes.exec' }));
   const stored = await audit.trail.begin(aCall({ action: 'agents.delete' }));
