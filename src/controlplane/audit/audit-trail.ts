@@ -102,7 +102,7 @@ export class AuditTrail implements AsyncDisposable {
 
   /** Notes what was refused before it began, or only wanted to look. */
   refused(call: AuditCall, code: ErrorCode): void {
-    this.#tally.note(call, code);
+    this.#tally.refusal(call, code);
   }
 
   /**
@@ -117,7 +117,7 @@ export class AuditTrail implements AsyncDisposable {
     const outcome = event.outcome ?? 'ok';
     if (auditEvents[event.action] === 'counted') {
       await log.checkOpen();
-      this.#tally.note(call, outcome, { isEvent: true });
+      this.#tally.event(call, outcome);
       return;
     }
     await log.append({ ...call, outcome, count: 1, durationMs: 0 });
@@ -156,7 +156,7 @@ export class AuditTrail implements AsyncDisposable {
 
   #isCounted({ outcome, count: _count, durationMs: _durationMs, ...call }: AuditDraft): boolean {
     if (outcome === 'ok' || outcome === 'INTERRUPTED' || !isRefusal(outcome)) return false;
-    this.#tally.note(call, outcome);
+    this.#tally.refusal(call, outcome);
     return true;
   }
 }

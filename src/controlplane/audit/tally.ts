@@ -32,8 +32,8 @@ export function isRefusal(code: ErrorCode): boolean {
  * Records refusals, and what else happens often, without filling the disk. The first of each kind (who, what, which agent, how it
  * ended, from where; of events also about what) is recorded; those like it are counted, and recorded as one with their number when
  * the minute is over. Of one caller, who is a key or for events an agent, 32 kinds are told apart in a minute; what is beyond that
- * is counted under the action `*`. So no caller, and not all unknown ones together, can make more than some 70 records in a
- * minute. A crash loses what was only counted.
+ * is counted by how it ended, refusals under the action `*`. So no caller, and not all unknown ones together, can make more than
+ * some 70 records in a minute. A crash loses what was only counted.
  */
 export class Tally {
   readonly #options: TallyOptions;
@@ -44,21 +44,22 @@ export class Tally {
     this.#options = options;
   }
 
-  note(call: AuditCall, outcome: AuditOutcome, { isEvent = false }: { readonly isEvent?: boolean } = {}): void {
-    this.#cancel ??= this.#options.clock.schedule(windowMs, () => this.recordCounts());
-    const known = call.keyId ?? (isEvent ? call.agentId : null) ?? '';
-    const caller = this.#callers.has(known) || this.#callers.size < mostCallers ? known : '';
-    const kinds = this.#callers.get(caller) ?? new Map<string, Kind>();
-    this.#callers.set(caller, kinds);
-    const about = isEvent ? [call.userId, call.targets, call.details] : [];
-    const name = JSON.stringify([call.action, call.agentId, outcome, call.address, call.keyId, ...about]);
-    const kind = kinds.get(name);
-    if (kind !== undefined) {
-      kind.more += 1;
-      kind.call = call;
-    } else if (kinds.size < mostKinds) {
-      kinds.set(name, { call, outcome, more: this.#record(call, outcome, 1) ? 0 : 1 });
-    } else this.#countOther(kinds, caller === '' ? nobody : call, outcome);
+  /** Something that was refused. */
+  refusal(call: AuditCall, outcome: AuditOutcome): void {
+    const { action, agentId, address, keyId, userId, userName } = call;
+    const caller = this.#callerOf(keyId ?? '');
+    const who = caller === '' ? {} : { userId, userName, keyId };
+    const name = [action, agentId, outcome, address, keyId];
+    this.#note({ call, outcome, caller, name, other: { ...nothing, ...who, action: '*' } });
+  }
+
+  /** Something else. */
+  event(call: AuditCall, outcome: AuditOutcome): void {
+    const { action, agentId, address, keyId, userId, targets, details } = call;
+    const caller = this.#callerOf(agentId ?? action);
+    const about = caller === agentId ? { agentId } : {};
+    const name = [action, agentId, outcome, address, keyId, userId, targets, details];
+    this.#note({ call, outcome, caller, name, other: { ...nothing, ...about, action } });
   }
 
   /** Records what was counted, and counts anew. */
@@ -70,6 +71,30 @@ export class Tally {
     for (const { call, outcome, more } of kinds) this.#record(call, outcome, more);
   }
 
+  /** Itself, or the one that stands for all beyond the bound. */
+  #callerOf(name: string): string {
+    return this.#callers.has(name) || this.#callers.size < mostCallers ? name : '';
+  }
+
+  /** `other`: what stands for all of the caller's beyond the bound. */
+  #note({ call, outcome, caller, name, other }: Noted): void {
+    this.#cancel ??= this.#options.clock.schedule(windowMs, () => this.recordCounts());
+    const kinds = this.#callers.get(caller) ?? new Map<string, Kind>();
+    this.#callers.set(caller, kinds);
+    const key = JSON.stringify(name);
+    const kind = kinds.get(key);
+    if (kind !== undefined) {
+      kind.more += 1;
+      kind.call = call;
+    } else if (kinds.size < mostKinds) {
+      kinds.set(key, { call, outcome, more: this.#record(call, outcome, 1) ? 0 : 1 });
+    } else {
+      const rest = `${other.action} ${outcome}`;
+      const more = (kinds.get(rest)?.more ?? 0) + 1;
+      kinds.set(rest, { call: other, outcome, more });
+    }
+  }
+
   #record(call: AuditCall, outcome: AuditOutcome, count: number): boolean {
     try {
       this.#options.record(call, outcome, count);
@@ -79,27 +104,24 @@ export class Tally {
       return false;
     }
   }
-
-  #countOther(kinds: Map<string, Kind>, { userId, userName, keyId, agentId }: Who, outcome: AuditOutcome): void {
-    const other = kinds.get(outcome);
-    if (other !== undefined) {
-      other.more += 1;
-      return;
-    }
-    const call = {
-      action: '*',
-      userId,
-      userName,
-      keyId,
-      agentId: keyId === null ? agentId : null,
-      targets: [],
-      details: {},
-      address: null,
-      requestId: null,
-    };
-    kinds.set(outcome, { call, outcome, more: 1 });
-  }
 }
 
-type Who = Pick<AuditCall, 'userId' | 'userName' | 'keyId' | 'agentId'>;
-const nobody: Who = { userId: null, userName: null, keyId: null, agentId: null };
+interface Noted {
+  readonly call: AuditCall;
+  readonly outcome: AuditOutcome;
+  readonly caller: string;
+  /** What makes it of one kind with others. */
+  readonly name: readonly unknown[];
+  readonly other: AuditCall;
+}
+
+const nothing: Omit<AuditCall, 'action'> = {
+  userId: null,
+  userName: null,
+  keyId: null,
+  agentId: null,
+  targets: [],
+  details: {},
+  address: null,
+  requestId: null,
+};
