@@ -83,6 +83,13 @@ test('what was written along with a call that goes on comes to the disk in time,
   await until('the disk is asked', () => disk.length === 1);
 });
 
+test('an orderly stop writes what waits, and notes what goes on', async () => {
+  (await audit.trail.beginInSandbox(aCall({ action: 'processes.exec' }))).end(ok);
+  await audit.trail.beginInSandbox(aCall({ action: 'processes.start' }));
+  await audit[Symbol.asyncDispose]();
+  expect([await rows('audit_records'), await rows('audit_open')]).toEqual([1, 1]);
+});
+
 test('records of both kinds are linked in the order in which they ended', async () => {
   const sandboxed = await audit.trail.beginInSandbox(aCall({ action: 'processes.exec' }));
   const stored = await audit.trail.begin(aCall({ action: 'agents.delete' }));
