@@ -120,6 +120,10 @@ export const commandTable: Readonly<Record<string, CommandRow>> = {
     summary: 'show and change what may be used, and what is',
     load: async () => (await import('./commands/quotas.ts')).quotasCommand(),
   },
+  audit: {
+    summary: 'search, export and verify the record of who did what',
+    load: async () => (await import('./commands/audit.ts')).auditCommand(),
+  },
   acp: {
     summary: 'serve an agent to an editor that speaks ACP, on stdin and stdout',
     load: async () => (await import('./commands/acp.ts')).acpCommand(),

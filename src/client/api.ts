@@ -64,3 +64,5 @@ export type Process = ApiOutputs['processes']['get'];
 /** Everything that runs in a sandbox. */
 export type ProcessList = ApiOutputs['processes']['list'];
 export type ProcessSignal = ApiInputs['processes']['signal']['signal'];
+/** One link of the audit's chain: who did what. */
+export type AuditRecord = ApiOutputs['audit']['search']['items'][number];

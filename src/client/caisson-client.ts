@@ -1,4 +1,5 @@
 import type { AgentEvent, Change, FileDiff } from './api.ts';
+import { type AuditExportOptions, exportAudit } from './audit-export.ts';
 import { type Calls, createCalls } from './calls.ts';
 import { readChanges, type ReadChangesOptions, readDiff, type ReadDiffOptions } from './changes.ts';
 import { createEndpoint, type EndpointOptions } from './endpoint.ts';
@@ -52,6 +53,11 @@ export interface CaissonClient extends Pick<
   readonly terminals: Pick<Calls['terminals'], 'open' | 'list' | 'get' | 'resize' | 'close'> & {
     attach(options: AttachTerminalOptions): Promise<TerminalAttachment>;
   };
+  /** Who did what: for administrators and auditors. */
+  readonly audit: Pick<Calls['audit'], 'search' | 'verify'> & {
+    /** {@inheritDoc exportAudit} */
+    export(options?: AuditExportOptions): ReturnType<typeof exportAudit>;
+  };
   /** {@inheritDoc subscribe} */
   subscribe(options: SubscribeOptions): AsyncIterable<AgentEvent>;
   /** {@inheritDoc send} */
@@ -85,6 +91,7 @@ export function createCaissonClient(options: EndpointOptions): CaissonClient {
     keys,
     quotas,
     usage,
+    audit,
     system,
   } = calls;
   const client: CaissonClient = {
@@ -124,6 +131,11 @@ export function createCaissonClient(options: EndpointOptions): CaissonClient {
       resize: terminals.resize,
       close: terminals.close,
       attach: (attachment) => attachTerminal(endpoint, terminals, attachment),
+    },
+    audit: {
+      search: audit.search,
+      verify: audit.verify,
+      export: (options) => exportAudit(endpoint, options),
     },
     subscribe: (subscription) => subscribe(endpoint, subscription),
     readChanges: (options) => readChanges(changes, options),

@@ -118,7 +118,16 @@ export async function downloadArchive(
   options: DownloadArchiveOptions,
 ): Promise<ReadableStream<Bytes>> {
   const { format = 'tar', signal } = options;
-  const response = await get(endpoint, `${url(endpoint, 'archive', options)}&format=${format}`, { signal });
+  return await openStream(endpoint, `${url(endpoint, 'archive', options)}&format=${format}`, signal);
+}
+
+/** An answer of a length that nobody knows, as a stream. */
+export async function openStream(
+  endpoint: Endpoint,
+  target: string,
+  signal: AbortSignal | undefined,
+): Promise<ReadableStream<Bytes>> {
+  const response = await get(endpoint, target, { signal });
   return streamOf(endpoint, response, undefined, signal);
 }
 

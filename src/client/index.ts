@@ -1,5 +1,6 @@
 /** The typed client of a Caisson control plane, for Node 20 and later and for browsers. */
 export { createCaissonClient, type CaissonClient } from './caisson-client.ts';
+export type { AuditExportOptions } from './audit-export.ts';
 export type { ReadChangesOptions, ReadDiffOptions } from './changes.ts';
 export type { EndpointOptions as CaissonClientOptions } from './endpoint.ts';
 export type { ProcessLogPart, ProcessLogsOptions } from './processes/follow-logs.ts';
@@ -36,6 +37,7 @@ export type {
   QuotaStatement,
   ApiOutputs,
   AppRouter,
+  AuditRecord,
   Change,
   Checkpoint,
   ControlPlane,

@@ -89,6 +89,7 @@ export interface Config {
     /** Of secrets for hosts. Null: those in the data directory. */
     readonly secretKeys: SecretKeys | null;
   };
+  readonly auditRetentionMs: number;
   readonly previews: {
     /** In lower case. */
     readonly domain: string;
@@ -196,6 +197,7 @@ function toConfig(settings: Settings): Config {
       extraCaFile: settings.CAISSON_EXTRA_CA_FILE === undefined ? null : resolve(settings.CAISSON_EXTRA_CA_FILE),
       secretKeys: settings.CAISSON_SECRETS_KEY ?? null,
     },
+    auditRetentionMs: settings.CAISSON_AUDIT_RETENTION,
     previews: {
       domain: previewDomain(settings),
       publicUrl: settings.CAISSON_PREVIEW_URL ?? null,

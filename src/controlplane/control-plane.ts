@@ -8,6 +8,8 @@ import type { Logger } from '../kernel/logger.ts';
 import type { SandboxProvider, SandboxSpec } from '../sandbox-providers/contract/index.ts';
 import { openProvider } from '../sandbox-providers/registry.ts';
 import { guestEnvironment } from '../wire/contract/guest-api.ts';
+import { tellLapse } from './audit/egress-lapse.ts';
+import { openAudit } from './audit/open-audit.ts';
 import { Access } from './auth/access.ts';
 import { type AdminKey, ensureAdminKey } from './auth/admin-key.ts';
 import { KeyService } from './auth/key-service.ts';
@@ -82,6 +84,15 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
   const dataDir = await openDataDir({ path: config.dataDir, instance: config.instance });
   const storage = await openStorage(join(dataDir.path));
   opened.defer(() => storage.close());
+  const audit = opened.use(
+    await openAudit({
+      store: storage.audit,
+      flushed: () => storage.flushed(),
+      keepMs: config.auditRetentionMs,
+      clock: systemClock,
+      logger,
+    }),
+  );
   const keys = opened.use(new KeyService({ store: storage.identities, clock: systemClock, logger }));
   const adminKey = await ensureAdminKey({ keys, store: storage.identities, dataDir: dataDir.path, logger });
 
@@ -131,7 +142,10 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
       holdMs: config.egress.askTimeoutMs,
       clock: systemClock,
       logger,
-      record: (agentId, event) => domain.agents.recordEgress(agentId, event),
+      record: async (agentId, event) => {
+        tellLapse(audit.trail, agentId, event);
+        await domain.agents.recordEgress(agentId, event);
+      },
     }),
   );
   const egressLog = opened.use(
@@ -267,7 +281,8 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
         egressPolicy,
         egressLog: storage.egressLog,
         hostSecrets: secrets.hostSecrets,
-        flushed: () => storage.flushed(),
+        recorder: audit.trail,
+        audit: audit.service,
         about: {
           version: options.version,
           provider: provider.name,

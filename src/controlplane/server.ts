@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { deadline, orAbort } from '../kernel/deadline.ts';
@@ -7,9 +8,12 @@ import type { Logger } from '../kernel/logger.ts';
 import type { ApiServices } from './api/services.ts';
 import { defaultStallMs } from './api/sse/send-subscription.ts';
 import { HeldBytes } from './api/held-bytes.ts';
+import type { Principal } from './auth/identity.ts';
 import { type OpenCallLimits, OpenCalls } from './api/open-calls.ts';
 import type { Admit } from './http/admit.ts';
 import { acceptedHosts } from './http/accepted-hosts.ts';
+import { serveAudit } from './http/audit-route.ts';
+import { clientAddress, networkList } from './http/client-address.ts';
 import { serveFiles } from './http/file-routes.ts';
 import { boundBodyTime } from './http/body-time.ts';
 import { createHttpServer } from './http/http-server.ts';
@@ -120,6 +124,8 @@ export function createServer(options: ServerOptions): Server {
   const forgetShares = services.sharing.onNarrowed(({ agentId, keyIds }) => {
     for (const open of kinds) for (const keyId of keyIds) open.cutAgent(keyId, agentId);
   });
+  const identify = async ({ headers }: IncomingMessage): Promise<Principal> =>
+    await services.keys.authenticate(headers.authorization);
   const admit: Admit = async (authorization, calls = 1) => {
     const principal = await services.keys.authenticate(authorization);
     await services.quotas.rates.take(principal, calls);
@@ -131,10 +137,12 @@ export function createServer(options: ServerOptions): Server {
     terminalSocketRoute(services.workspaces),
     portSocketRoute(services.workspaces),
   ];
+  const trustedProxies = networkList(settings.trustedProxies);
+  const addressOf = (request: IncomingMessage): string => clientAddress(request, trustedProxies);
   const previews = createPreviewGateway({
     previews: services.previews,
     hosts: services.previewHosts,
-    trustedProxies: settings.trustedProxies,
+    trustedProxies,
     ready,
     logger,
   });
@@ -159,6 +167,8 @@ export function createServer(options: ServerOptions): Server {
     authenticate: admit,
     ready,
     subscriptions,
+    recorder: services.recorder,
+    addressOf,
     logger,
   });
   app.server.on('upgrade', (request, socket, head) => {
@@ -212,11 +222,12 @@ export function createServer(options: ServerOptions): Server {
       return await reply.code(503).send({ status: 'unavailable' });
     }
   });
-  serveMetrics(app, { keys: services.keys, access: services.access, metrics });
+  serveMetrics(app, { ...services, identify, metrics, addressOf });
   const observeCall = (call: ObservedCall): void => metrics.call(call);
   const apiServices = { ...services, subscriptions, observeCall, draining: draining.signal };
-  serveTrpc(app, { admit, services: apiServices, calls, held, logger, stallMs, pulseMs });
-  serveFiles(app, { ...services, admit, transfers, stallMs, logger });
+  serveTrpc(app, { admit, services: apiServices, calls, held, addressOf, logger, stallMs, pulseMs });
+  serveFiles(app, { ...services, admit, identify, transfers, stallMs, addressOf, logger });
+  serveAudit(app, { ...services, admit, identify, transfers, stallMs, addressOf, logger });
 
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {

@@ -51,6 +51,18 @@ export const errorTable = {
     hint: 'Ask again: what you may still do is answered.',
   },
   LAST_ADMIN_KEY: { trpc: 'PRECONDITION_FAILED', http: 412, retryable: false, hint: 'Create another admin key first.' },
+  AUDIT_BROKEN: {
+    trpc: 'CONFLICT',
+    http: 409,
+    retryable: false,
+    hint: 'Keep the database as it is, and compare it with an export or a backup.',
+  },
+  AUDIT_UNAVAILABLE: {
+    trpc: 'SERVICE_UNAVAILABLE',
+    http: 503,
+    retryable: true,
+    hint: 'Nothing was done, for what is done has to be on record. Try again; if it stays, check the disk of the data directory.',
+  },
   USER_DISABLED: {
     trpc: 'PRECONDITION_FAILED',
     http: 412,

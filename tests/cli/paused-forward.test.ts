@@ -8,6 +8,7 @@ import { OpenCalls } from '../../src/controlplane/api/open-calls.ts';
 import { serveWebSockets } from '../../src/controlplane/http/web-sockets.ts';
 import { newAgentId } from '../../src/kernel/ids.ts';
 import { silentLogger } from '../../src/kernel/logger.ts';
+import { noAudit } from '../controlplane/no-audit.ts';
 import { aPrincipal } from '../controlplane/principals.ts';
 import { until } from '../until.ts';
 
@@ -27,6 +28,7 @@ test('a forwarded connection whose local reader pauses is not taken for gone, th
   const plane = createHttpServer().on(
     'upgrade',
     serveWebSockets({
+      ...noAudit,
       routes: [{ path: '/v1/agents/:agentId/ports/:port/connect', needs: 'use', accept: async () => accepted.resolve }],
       isAcceptedHost: () => true,
       authenticate: async () => aPrincipal(),

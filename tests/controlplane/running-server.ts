@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createDomain, type Domain } from '../../src/agents/domain.ts';
 import type { DomainSettings } from '../../src/agents/settings.ts';
+import { tellLapse } from '../../src/controlplane/audit/egress-lapse.ts';
+import { openAudit } from '../../src/controlplane/audit/open-audit.ts';
 import { Access } from '../../src/controlplane/auth/access.ts';
 import type { Principal, Role } from '../../src/controlplane/auth/identity.ts';
 import { type KeyRequest, KeyService } from '../../src/controlplane/auth/key-service.ts';
@@ -58,6 +60,9 @@ export interface RunningServer extends AsyncDisposable {
   mutate(caller: Caller | null, path: string, input?: unknown): Promise<Answer>;
   /** Opens a subscription: `events.subscribe`, unless `path` says another. */
   subscribe(caller: Caller | null, input: unknown, init?: RequestInit, path?: string): Promise<Response>;
+  readonly databaseFile: string;
+  /** As the audit does by itself once a minute. */
+  recordCounts(): void;
   close(): Promise<void>;
 }
 
@@ -97,6 +102,15 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
   undo.defer(() => storage.close());
   const log: RunningServer['log'] = [];
   const logger = recordingLogger(log);
+  const audit = undo.use(
+    await openAudit({
+      store: storage.audit,
+      flushed: () => storage.flushed(),
+      keepMs: 24 * 3_600_000,
+      clock: systemClock,
+      logger,
+    }),
+  );
   const access = new Access({ ...storage, clock: systemClock });
   const sharing = new SharingService({ ...storage, store: storage.shares, access, clock: systemClock });
   const quotaSettings = { defaultLimits: { ...noLimits, agents: 2, ...limits }, requestsPerKey };
@@ -140,7 +154,10 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
       holdMs: 60 * 60_000, // longer than any test, on any machine
       clock: systemClock,
       logger,
-      record: (agentId, event) => domain.agents.recordEgress(agentId, event),
+      record: async (agentId, event) => {
+        tellLapse(audit.trail, agentId, event);
+        await domain.agents.recordEgress(agentId, event);
+      },
     }),
   );
   const previewHosts = new PreviewHosts({ domain: 'preview.localhost', publicUrl: null });
@@ -186,7 +203,8 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
         egressPolicy,
         egressLog: storage.egressLog,
         hostSecrets: secrets.hostSecrets,
-        flushed: () => storage.flushed(),
+        recorder: audit.trail,
+        audit: audit.service,
         about: {
           version: '0.0.0-test',
           provider: 'scripted',
@@ -238,6 +256,8 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
         ...init,
         headers: { ...bearer(who), ...(init.headers as Record<string, string> | undefined) },
       }),
+    databaseFile: join(directory, 'caisson.db'),
+    recordCounts: () => audit.trail.recordCounts(),
     close: () => server.close(),
     [Symbol.asyncDispose]: () => stop.disposeAsync(),
   };

@@ -2,12 +2,17 @@ import type { Principal } from '../auth/identity.ts';
 import type { RequestContext } from './request-context.ts';
 import type { ApiServices } from './services.ts';
 
-type ApiContextOptions = Pick<ApiContext, 'requestId' | 'services' | 'keepResult' | 'about' | 'authenticate'>;
+type ApiContextOptions = Pick<
+  ApiContext,
+  'requestId' | 'services' | 'address' | 'keepResult' | 'about' | 'authenticate'
+>;
 
 /** What every procedure gets. The caller is known only after `authenticate`. */
 export class ApiContext implements RequestContext {
   readonly requestId: string;
   readonly services: ApiServices;
+  /** Of the caller, behind trusted proxies. */
+  readonly address: string;
   /** Called with what each call resolves with; what it throws is answered instead. */
   readonly keepResult: (data: unknown) => void;
   /** Hears which agents the calls name, when the caller is known. */
@@ -18,6 +23,7 @@ export class ApiContext implements RequestContext {
   constructor(options: ApiContextOptions) {
     this.requestId = options.requestId;
     this.services = options.services;
+    this.address = options.address;
     this.keepResult = options.keepResult;
     this.about = options.about;
     this.#authenticate = options.authenticate;

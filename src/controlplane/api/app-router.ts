@@ -1,4 +1,5 @@
 import { agentsRouter } from './routers/agents.ts';
+import { auditRouter } from './routers/audit.ts';
 import { changesRouter } from './routers/changes.ts';
 import { conversationsRouter } from './routers/conversations.ts';
 import { egressRouter } from './routers/egress.ts';
@@ -37,6 +38,7 @@ export const appRouter = router({
   keys: keysRouter,
   quotas: quotasRouter,
   usage: usageRouter,
+  audit: auditRouter,
   system: systemRouter,
 });
 

@@ -1,5 +1,7 @@
 import type { AgentLimits } from '../../agents/agent.ts';
 import type { Domain } from '../../agents/domain.ts';
+import type { AuditService } from '../audit/audit-service.ts';
+import type { Recorder } from '../audit/audited.ts';
 import type { Access } from '../auth/access.ts';
 import type { KeyService } from '../auth/key-service.ts';
 import type { SharingService } from '../auth/sharing-service.ts';
@@ -46,8 +48,9 @@ export interface ApiServices {
   readonly egressPolicy: Pick<RulePolicy, 'pending' | 'findPending' | 'answer'>;
   readonly egressLog: Pick<EgressLogStore, 'listLog' | 'listUsage'>;
   readonly hostSecrets: Pick<HostSecrets, 'set' | 'list' | 'remove'>;
-  /** Resolves when all that is stored outlives a power cut. */
-  readonly flushed: () => Promise<void>;
+  /** Where every mutation leaves its record; it is told its caller when both outlive a power cut. */
+  readonly recorder: Recorder;
+  readonly audit: AuditService;
   readonly about: About;
   /** The default and the ceiling of an agent's sandbox. */
   readonly sandboxLimits: AgentLimits;

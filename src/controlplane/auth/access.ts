@@ -20,6 +20,8 @@ interface AccessOptions {
 export interface Demand {
   readonly principal: Principal;
   readonly need: Need;
+  /** Hears of each agent that the caller was let at. */
+  readonly onGranted?: (agentId: AgentId) => void;
 }
 
 /** An agent, and what its caller may do with it. */
@@ -147,13 +149,16 @@ export class Access implements RunAccess {
   }
 
   /** Undefined for what the caller may not see; throws FORBIDDEN for what it may see, and not do. */
-  async #granted({ principal, need }: Demand, id: AgentId): Promise<Granted | undefined> {
+  async #granted({ principal, need, onGranted }: Demand, id: AgentId): Promise<Granted | undefined> {
     if (principal.agents !== null && !principal.agents.includes(id)) return undefined;
     const agent = await this.#options.agents.findAgent(id);
     const level = agent && (await this.#levelOf(principal, agent));
     if (agent === undefined || level === undefined) return undefined;
     const wanted = agentLevels.find((each) => each === need) ?? 'own';
-    if (isAtLeast(level, wanted)) return { agent, level: capped(level, principal) };
+    if (isAtLeast(level, wanted)) {
+      onGranted?.(id);
+      return { agent, level: capped(level, principal) };
+    }
     throw new CaissonError('FORBIDDEN', `You may ${level} agent ${agent.name}; this needs to ${wanted} it.`, {
       hint: 'Ask its owner, or an administrator.',
       details: { agentId: id, level, needed: wanted },

@@ -51,7 +51,7 @@ export const needs = {
   own: { what: 'disposes of an agent', roles: withAgents, scope: 'own', forAgentKeys: true, issues: false },
   create: { what: 'makes an agent', roles: withAgents, scope: 'own', forAgentKeys: false, issues: false },
   oversee: {
-    what: 'looks at people and numbers',
+    what: 'looks at people, numbers and the audit',
     roles: ['admin', 'auditor'],
     scope: 'oversee',
     forAgentKeys: false,

@@ -172,6 +172,9 @@ export const settingsSchema = z.object({
   CAISSON_EVENT_RETENTION: wholeNumber({ least: 1_000, most: 100_000_000 })
     .prefault('200000')
     .describe('Events kept for each agent. Messages are kept for ever.'),
+  CAISSON_AUDIT_RETENTION: duration({ least: '1d', most: '3650d' })
+    .prefault('365d')
+    .describe('How long records of the audit are kept. Older ones are forgotten, oldest first, once an hour.'),
 
   CAISSON_EGRESS_ALLOW: hostRules(
     [80, 443],
@@ -241,7 +244,9 @@ export const settingsSchema = z.object({
     .describe('The longest time that a preview link can be made for. Without a time it is made for 1 h.'),
   CAISSON_TRUSTED_PROXIES: nameListOf(isNetwork, 'addresses or networks such as 10.0.0.0/8, separated by commas')
     .optional()
-    .describe('Proxies whose `X-Forwarded-For` is believed when it is passed on to previewed apps.'),
+    .describe(
+      'Proxies whose `X-Forwarded-For` is believed: for the addresses in the audit, and when it is passed on to previewed apps.',
+    ),
 });
 export type Settings = z.output<typeof settingsSchema>;
 type SettingName = keyof Settings;

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ErrorCode } from '../../kernel/error-table.ts';
 import { CaissonError } from '../../kernel/errors.ts';
@@ -9,12 +10,14 @@ import type { FileInfo } from '../../wire/contract/files.ts';
 import { type Upload, wholeOf } from '../../wire/files-client.ts';
 import type { GuestClient } from '../../wire/guest-client.ts';
 import type { OpenCalls } from '../api/open-calls.ts';
-import { readerPatience, readerRoom } from '../api/sse/reader-room.ts';
+import type { Recorder } from '../audit/audited.ts';
+import type { Principal } from '../auth/identity.ts';
 import type { Workspaces } from '../workspace/workspaces.ts';
 import type { Admit } from './admit.ts';
+import { auditedRequest } from './audited-request.ts';
 import { safeContentHeaders } from './content-headers.ts';
-import { hijack } from './hijack.ts';
 import { needOfRoute } from './route-needs.ts';
+import { sendStream } from './send-stream.ts';
 
 interface FileRoutesOptions {
   readonly workspaces: Pick<Workspaces, 'open'>;
@@ -23,6 +26,11 @@ interface FileRoutesOptions {
   readonly transfers: OpenCalls;
   /** A body that brings nothing for this long is given up, and a reader who makes no room for `readerPatience` times as long. */
   readonly stallMs: number;
+  readonly identify: (request: IncomingMessage) => Promise<Principal>;
+  /** Each upload has a record, and each request that is refused. */
+  readonly recorder: Recorder;
+  /** Of who sent a request. */
+  readonly addressOf: (request: IncomingMessage) => string;
   readonly logger: Logger;
 }
 
@@ -67,7 +75,11 @@ export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): vo
     scope.addContentTypeParser('*', (_request, _body, done) => done(null));
 
     const { stallMs, logger } = options;
-    const open = async (request: AgentRequest, reply: FastifyReply): Promise<Opened> => {
+    const whileAudited = <T>(request: AgentRequest, work: () => Promise<T>): Promise<T> =>
+      auditedRequest(options, request, { input: { ...request.params, path: shownPath(request) } }, work);
+    const open = (request: AgentRequest, reply: FastifyReply): Promise<Opened> =>
+      whileAudited(request, () => reach(request, reply));
+    const reach = async (request: AgentRequest, reply: FastifyReply): Promise<Opened> => {
       const gone = leaving(reply);
       const principal = await options.admit(request.headers.authorization);
       const place = options.transfers.enter(principal.keyId, gone);
@@ -137,18 +149,20 @@ export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): vo
     });
 
     scope.put<{ Params: { agentId: string } }>('/v1/agents/:agentId/file', async (request, reply) => {
-      const { guest, path, signal, onCut } = await open(request, reply);
-      const query = new URL(request.url, 'http://caisson').searchParams;
-      const upload = guest.files.put(path, {
-        ifMatch: request.headers['if-match'],
-        ifNoneMatch: request.headers['if-none-match'],
-        mode: modeOf(query.get('mode')),
-        modifiedAt: timeOf(query.get('modifiedAt')),
-        parents: query.get('parents') === '1',
-        length: lengthOf(request),
-        signal,
+      const written = await whileAudited(request, async () => {
+        const { guest, path, signal, onCut } = await reach(request, reply);
+        const query = new URL(request.url, 'http://caisson').searchParams;
+        const upload = guest.files.put(path, {
+          ifMatch: request.headers['if-match'],
+          ifNoneMatch: request.headers['if-none-match'],
+          mode: modeOf(query.get('mode')),
+          modifiedAt: timeOf(query.get('modifiedAt')),
+          parents: query.get('parents') === '1',
+          length: lengthOf(request),
+          signal,
+        });
+        return await take(request, upload, { stallMs, onCut });
       });
-      const written = await take(request, upload, { stallMs, onCut });
       return await reply
         .code(written.created ? 201 : 200)
         .header('etag', written.file.etag)
@@ -167,8 +181,11 @@ export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): vo
     });
 
     scope.put<{ Params: { agentId: string } }>('/v1/agents/:agentId/archive', async (request, reply) => {
-      const { guest, path, signal, onCut } = await open(request, reply);
-      return await reply.send(await take(request, guest.files.unpack(path, signal), { stallMs, onCut }));
+      const unpacked = await whileAudited(request, async () => {
+        const { guest, path, signal, onCut } = await reach(request, reply);
+        return await take(request, guest.files.unpack(path, signal), { stallMs, onCut });
+      });
+      return await reply.send(unpacked);
     });
   });
 }
@@ -176,51 +193,6 @@ export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): vo
 interface Watch {
   readonly stallMs: number;
   readonly onCut: Opened['onCut'];
-}
-
-interface Content extends Watch {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string | number>>;
-  readonly chunks: AsyncGenerator<Buffer, void>;
-  readonly signal: AbortSignal;
-}
-
-/** Answers with a stream that is cut, for all to see, where it cannot be finished. What fails before its first chunk is thrown. */
-async function sendStream(reply: FastifyReply, content: Content): Promise<void> {
-  const { status, headers, signal, onCut } = content;
-  const chunks = await begun(content.chunks).catch((thrown: unknown) => {
-    onCut(0, thrown);
-    throw signal.aborted ? signal.reason : thrown;
-  });
-  const stallMs = content.stallMs * readerPatience;
-  const raw = hijack(reply.headers(headers));
-  const cut = (): void => void raw.destroy(); // the length that was announced, or the missing last chunk, tells the reader
-  signal.addEventListener('abort', cut);
-  let bytes = 0;
-  try {
-    raw.writeHead(status);
-    for await (const chunk of chunks) {
-      bytes += chunk.length;
-      if (!raw.write(chunk)) await readerRoom(raw, stallMs);
-      signal.throwIfAborted();
-    }
-    raw.end();
-    await readerRoom(raw, stallMs, 'finish');
-  } catch (thrown) {
-    onCut(bytes, thrown, true);
-    cut();
-  } finally {
-    signal.removeEventListener('abort', cut);
-  }
-}
-
-/** The same chunks, when the first of them is here. */
-async function begun(chunks: AsyncGenerator<Buffer, void>): Promise<AsyncIterable<Buffer>> {
-  const first = await chunks.next();
-  return (async function* () {
-    if (first.done !== true) yield first.value;
-    yield* chunks;
-  })();
 }
 
 /** Sends the body of a request on, and resolves with the answer. What the guest refuses is known before all was sent. */
@@ -288,6 +260,12 @@ function notAFile({ path, type }: FileInfo): CaissonError {
   return type === 'directory'
     ? new CaissonError('IS_A_DIRECTORY', `${JSON.stringify(path)} is a folder.`, { details })
     : new CaissonError('NOT_A_REGULAR_FILE', `${JSON.stringify(path)} is a pipe, a socket or a device.`, { details });
+}
+
+/** For the audit, which takes it as it is. */
+function shownPath({ url }: FastifyRequest): string | undefined {
+  const path = queryBytes(url.split('?', 2)[1] ?? '', 'path');
+  return path && pathFromBytes(path);
 }
 
 function modeOf(text: string | null): number | undefined {

@@ -1,7 +1,10 @@
+import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance } from 'fastify';
+import type { Recorder } from '../audit/audited.ts';
 import type { Access } from '../auth/access.ts';
-import type { KeyService } from '../auth/key-service.ts';
+import type { Principal } from '../auth/identity.ts';
 import type { Metrics } from '../observability/metrics.ts';
+import { auditedRequest } from './audited-request.ts';
 import { routeNeeds } from './route-needs.ts';
 
 /**
@@ -11,18 +14,24 @@ import { routeNeeds } from './route-needs.ts';
 export function serveMetrics(
   app: FastifyInstance,
   {
-    keys,
+    identify,
     access,
     metrics,
+    recorder,
+    addressOf,
   }: {
-    readonly keys: Pick<KeyService, 'authenticate'>;
+    readonly identify: (request: IncomingMessage) => Promise<Principal>;
     readonly access: Pick<Access, 'permit'>;
     readonly metrics: Metrics;
+    readonly recorder: Recorder;
+    readonly addressOf: (request: IncomingMessage) => string;
   },
 ): void {
   app.get('/metrics', async (request, reply) => {
-    const principal = await keys.authenticate(request.headers.authorization);
-    access.permit({ principal, need: routeNeeds['GET /metrics'] });
+    await auditedRequest({ identify, recorder, addressOf }, request, { input: {} }, async () => {
+      const principal = await identify(request.raw);
+      access.permit({ principal, need: routeNeeds['GET /metrics'] });
+    });
     const { contentType, body } = await metrics.text();
     return await reply.header('content-type', contentType).header('cache-control', 'no-store').send(body);
   });

@@ -8,6 +8,7 @@ export const routeNeeds = {
   'PUT /v1/agents/:agentId/file': 'use',
   'GET /v1/agents/:agentId/archive': 'view',
   'PUT /v1/agents/:agentId/archive': 'use',
+  'GET /v1/audit/export': 'oversee',
   'WS /v1/agents/:agentId/processes/attach': 'use',
   /** Who may only view it observes: it neither types nor resizes, and cannot take the seat. */
   'WS /v1/agents/:agentId/terminals/:terminalId': 'view',

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { CaissonError } from '../../kernel/errors.ts';
 import { ApiContext } from '../api/api-context.ts';
@@ -15,6 +16,8 @@ export interface TrpcExchangeOptions {
   readonly calls: OpenCalls;
   /** Bodies, and answers until they are taken. */
   readonly held: HeldBytes;
+  /** Of who sent a request. */
+  readonly addressOf: (request: IncomingMessage) => string;
 }
 
 /**
@@ -45,6 +48,7 @@ export class TrpcExchange {
     this.context = new ApiContext({
       requestId: request.id,
       services: options.services,
+      address: options.addressOf(request.raw),
       authenticate: () => this.#enter(),
       keepResult: (data) => this.#keepResult(data),
       about: (agentId) => this.#places[this.#named++]?.about(agentId),

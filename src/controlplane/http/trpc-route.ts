@@ -4,7 +4,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { CaissonError } from '../../kernel/errors.ts';
 import type { Logger } from '../../kernel/logger.ts';
 import { appRouter } from '../api/app-router.ts';
-import { isDefect } from '../api/error-mapping.ts';
+import { refusedCall } from '../api/audited-call.ts';
+import { isDefect, toTrpcError } from '../api/error-mapping.ts';
 import { readerPatience, ReaderStalled } from '../api/sse/reader-room.ts';
 import { sendSubscription } from '../api/sse/send-subscription.ts';
 import { hasBody } from './body-time.ts';
@@ -27,6 +28,9 @@ interface TrpcRouteOptions extends TrpcExchangeOptions {
   /** A call that takes longer gives signs of life. */
   readonly pulseMs: number;
 }
+
+/** Of the name under which a batch is recorded that is refused as a whole. */
+const maxActionChars = 200;
 
 /** Calls in one batch. */
 const maxBatchSize = 50;
@@ -56,7 +60,12 @@ export function serveTrpc(app: FastifyInstance, options: TrpcRouteOptions): void
     const onRequest = async (request: TrpcRequest, reply: FastifyReply): Promise<void> => {
       const each = begin(request, reply, options);
       begun.set(request, each);
-      if (hasBody(request.raw) && !isSmallAndKeyless(request)) await each.exchange.admitBody();
+      if (!hasBody(request.raw) || isSmallAndKeyless(request)) return;
+      await each.exchange.admitBody().catch(async (thrown: unknown) => {
+        const failed = { path: request.params.path.slice(0, maxActionChars), error: toTrpcError(thrown) };
+        await refusedCall(each.exchange.context, { ...failed, readInput: () => undefined });
+        throw thrown;
+      });
     };
     scope.all<TrpcRoute>('/trpc/:path', { onRequest }, async (request, reply) => {
       await serve(request, reply, begun.get(request) ?? begin(request, reply, options), options);
@@ -99,6 +108,13 @@ async function serve(
     if (isDefect(error)) logger.error(fields, 'a procedure failed');
     else logger.debug({ ...fields, err: undefined, code: error.code, reason: error.message }, 'a call was refused');
   };
+  const noteRefusal = async (error: TRPCError, readInput: () => unknown): Promise<void> => {
+    try {
+      await refusedCall(context, { path, error, readInput });
+    } catch (err) {
+      logger.error({ requestId: request.id, path, err }, 'a refusal could not be recorded');
+    }
+  };
   void reply.header('cache-control', 'no-store');
   if (isSubscription) {
     if (request.method !== 'GET') {
@@ -114,7 +130,10 @@ async function serve(
       context,
       response,
       stallMs,
-      onError: (error) => onError({ error, path }),
+      onError: (error) => {
+        onError({ error, path });
+        void noteRefusal(error, () => subscriptionInput(request, query));
+      },
       onStall: () => {
         const agentId = agentOf(subscriptionInput(request, query));
         logger.info({ requestId: request.id, path, agentId }, 'a subscriber that took nothing was disconnected');

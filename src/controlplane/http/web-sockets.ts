@@ -1,10 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
+import type { ErrorCode } from '../../kernel/error-table.ts';
 import { CaissonError, toCaissonError } from '../../kernel/errors.ts';
 import type { Logger } from '../../kernel/logger.ts';
 import type { OpenCalls } from '../api/open-calls.ts';
 import type { AliveMessage } from '../api/schemas/alive.ts';
+import type { AuditEnd, SandboxEntry } from '../audit/audit-trail.ts';
+import { auditCall, audited, isLetIn, recognised, type Recorder } from '../audit/audited.ts';
 import type { Demand } from '../auth/access.ts';
 import type { Need } from '../auth/needs.ts';
 import type { Admit } from './admit.ts';
@@ -20,20 +23,25 @@ const maxPayloadBytes = 1024 * 1024;
 const defaultPingEveryMs = 20_000;
 
 /** A request to become a WebSocket, of a caller who is known. */
-interface WebSocketCall {
+export interface WebSocketCall {
   readonly demand: Demand;
   readonly params: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
   /** Aborts when the socket closes, the caller's key is revoked, or the control plane shuts down. */
   readonly signal: AbortSignal;
+  /** Begins the record of something that is asked for over the socket; `input` as it was given. */
+  readonly begin: (action: string, input: object) => Promise<SandboxEntry>;
 }
+
+/** Serves a socket that is open. `refusal`: it only tells why it will not, for browsers, which do not learn it otherwise. */
+export type WebSocketService = ((socket: WebSocket) => void) & { readonly refusal?: ErrorCode };
 
 export interface WebSocketRoute {
   /** A segment that begins with a colon is a parameter. */
   readonly path: string;
   readonly needs: Need;
   /** Resolves when the socket may be opened, with what serves it; what it throws refuses the handshake. */
-  readonly accept: (call: WebSocketCall) => Promise<(socket: WebSocket) => void>;
+  readonly accept: (call: WebSocketCall) => Promise<WebSocketService>;
 }
 
 interface WebSocketsOptions {
@@ -44,6 +52,10 @@ interface WebSocketsOptions {
   readonly ready: Promise<void>;
   /** Each socket takes a place among the caller's subscriptions. */
   readonly subscriptions: OpenCalls;
+  /** Each socket has a record, and what is begun over it. */
+  readonly recorder: Recorder;
+  /** Of who sent a request. */
+  readonly addressOf: (request: IncomingMessage) => string;
   readonly logger: Logger;
   /** Default 20 s. */
   readonly pingEveryMs?: number;
@@ -58,7 +70,7 @@ interface WebSocketsOptions {
 export function serveWebSockets(
   options: WebSocketsOptions,
 ): (request: IncomingMessage, socket: Duplex, head: Buffer) => void {
-  const { routes, subscriptions, logger, pingEveryMs = defaultPingEveryMs } = options;
+  const { routes, subscriptions, recorder, logger, pingEveryMs = defaultPingEveryMs } = options;
   const sockets = new WebSocketServer({
     noServer: true,
     clientTracking: false,
@@ -76,16 +88,33 @@ export function serveWebSockets(
     const { pathname, searchParams: query } = address;
     const [route, params] = findRoute(routes, pathname);
     await options.ready;
-    const principal = await options.authenticate(authorizationOf(request));
-    if (socket.destroyed) return;
+    const authenticated = options.authenticate(authorizationOf(request));
+    const by = { principal: await recognised(authenticated), address: options.addressOf(request), requestId: null };
+    const call = auditCall({ ...by, action: `WS ${route.path}`, input: params });
+    const begin: WebSocketCall['begin'] = (action, input) =>
+      recorder.beginInSandbox(auditCall({ ...by, action, input: { ...params, ...input } }));
     const closed = new AbortController();
-    socket.once('close', () => closed.abort(new CaissonError('ABORTED', 'The socket was closed.')));
-    const place = subscriptions.enter(principal.keyId, closed.signal);
-    // Whatever becomes of the handshake: who is refused, here or by `ws`, has its socket closed.
-    socket.once('close', () => place[Symbol.dispose]());
-    place.about(params['agentId'] ?? '');
-    const demand = { principal, need: route.needs };
-    const serve = await route.accept({ demand, params, query, signal: place.signal });
+    const close = (): void => closed.abort(new CaissonError('ABORTED', 'The socket was closed.'));
+    if (socket.destroyed) close();
+    else socket.once('close', close);
+    const isChange = isLetIn(by.principal, route.needs);
+    const { place, serve } = await audited(
+      recorder,
+      call,
+      { isChange, isStored: false, endOf: endOfHandshake },
+      async () => {
+        const principal = await authenticated;
+        const { signal } = closed;
+        signal.throwIfAborted();
+        const entered = subscriptions.enter(principal.keyId, signal);
+        // Whatever becomes of the handshake: who is refused, here or by `ws`, has its socket closed.
+        socket.once('close', () => entered[Symbol.dispose]());
+        entered.about(params['agentId'] ?? '');
+        const demand = { principal, need: route.needs };
+        const accepted = await route.accept({ demand, params, query, signal: entered.signal, begin });
+        return { place: entered, serve: accepted };
+      },
+    );
     place.signal.throwIfAborted();
     sockets.handleUpgrade(request, socket, head, (webSocket) => {
       webSocket.on('error', (error) => logger.debug({ path: pathname, err: error }, 'a web socket failed'));
@@ -116,6 +145,10 @@ export function serveWebSockets(
       });
     });
   };
+}
+
+function endOfHandshake({ serve }: { readonly serve: WebSocketService }): AuditEnd {
+  return { outcome: serve.refusal ?? 'ok' };
 }
 
 function authorizationOf({ headers }: IncomingMessage): string | undefined {

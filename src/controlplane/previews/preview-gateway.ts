@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { BlockList, Socket } from 'node:net';
+import { type BlockList, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { CaissonError } from '../../kernel/errors.ts';
 import type { Logger } from '../../kernel/logger.ts';
@@ -17,7 +17,7 @@ interface PreviewGatewayOptions {
   readonly previews: Pick<PreviewService, 'admit' | 'exchange'>;
   readonly hosts: PreviewHosts;
   /** Addresses and networks of proxies whose X-Forwarded-For is believed. */
-  readonly trustedProxies: readonly string[];
+  readonly trustedProxies: BlockList;
   /** Requests that come before it resolves wait for it. */
   readonly ready: Promise<void>;
   readonly logger: Logger;
@@ -42,7 +42,7 @@ const mostPortsShown = 20;
  */
 export function createPreviewGateway(options: PreviewGatewayOptions): PreviewGateway {
   const { previews, hosts, ready, logger } = options;
-  const headerOptions = { isSecure: hosts.isSecure, trustedProxies: blockList(options.trustedProxies) };
+  const headerOptions = { isSecure: hosts.isSecure, trustedProxies: options.trustedProxies };
   const visits = new WeakMap<IncomingMessage, LivePreview>();
 
   const answerFor = (reason: Error, request: IncomingMessage, response: ServerResponse | Socket): void => {
@@ -171,15 +171,4 @@ async function listeningPorts(live: LivePreview): Promise<number[]> {
 function toError(thrown: unknown): CaissonError {
   if (thrown instanceof CaissonError) return thrown;
   return new CaissonError('INTERNAL', 'Something went wrong inside Caisson.', { cause: thrown });
-}
-
-function blockList(networks: readonly string[]): BlockList {
-  const list = new BlockList();
-  for (const network of networks) {
-    const [address = '', prefix] = network.split('/');
-    const family = address.includes(':') ? 'ipv6' : 'ipv4';
-    if (prefix === undefined) list.addAddress(address, family);
-    else list.addSubnet(address, Number(prefix), family);
-  }
-  return list;
 }

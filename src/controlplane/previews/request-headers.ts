@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { BlockList } from 'node:net';
 import { endToEndHeaders } from '../../wire/end-to-end-headers.ts';
+import { clientAddress } from '../http/client-address.ts';
 import { withoutPreviewCookies } from './preview-cookies.ts';
 import { namesToken } from './preview-url.ts';
 
@@ -64,25 +65,4 @@ function dropKeyProtocols(headers: IncomingHttpHeaders): void {
     .filter((name) => !keyProtocol.test(name));
   if (rest.length === 0) delete headers['sec-websocket-protocol'];
   else headers['sec-websocket-protocol'] = rest.join(', ');
-}
-
-/** The last address that no configured proxy has. */
-function clientAddress({ headers, socket }: IncomingMessage, trusted: BlockList): string {
-  let address = plainAddress(socket.remoteAddress ?? '');
-  const hops = String(headers['x-forwarded-for'] ?? '').split(',');
-  while (isTrusted(address, trusted)) {
-    const before = plainAddress(hops.pop()?.trim() ?? '');
-    if (!/^[\da-f.:]+$/i.test(before)) break;
-    address = before;
-  }
-  return address;
-}
-
-function isTrusted(address: string, trusted: BlockList): boolean {
-  return trusted.check(address, address.includes(':') ? 'ipv6' : 'ipv4');
-}
-
-/** IPv4 in IPv6, as sockets of both families tell it, is IPv4. */
-function plainAddress(address: string): string {
-  return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1] ?? address;
 }

@@ -20,6 +20,7 @@ import type {
 import type { PermissionOption, ToolContent } from '../../wire/contract/harness-event.ts';
 import type { SessionOffer } from '../../wire/contract/session-offer.ts';
 import type { TurnUsage } from '../../wire/contract/turn.ts';
+import type { AuditCall, AuditRecord } from '../audit/record.ts';
 import type { Role } from '../auth/identity.ts';
 import type { Scope } from '../auth/needs.ts';
 import type { ShareRole } from '../auth/sharing.ts';
@@ -367,6 +368,31 @@ export interface AgentAuthoritiesTable {
   readonly sealed: string;
 }
 
+interface AuditRecordsTable {
+  readonly seq: number;
+  readonly at: number;
+  readonly user_id: UserId | null;
+  readonly agent_id: string | null;
+  readonly action: string;
+  /** Canonical, as it is hashed. */
+  readonly body: JsonText<AuditRecord>;
+  readonly hash: string;
+}
+
+interface AuditHeadTable {
+  /** 1: it has one row. */
+  readonly id: number;
+  readonly seq: number;
+  readonly hash: string;
+  readonly pruned_through: number;
+}
+
+interface AuditOpenTable {
+  readonly id: number;
+  readonly at: number;
+  readonly call: JsonText<AuditCall>;
+}
+
 /** Every table, as the last migration leaves it. */
 export interface Database {
   agents: AgentsTable;
@@ -395,4 +421,7 @@ export interface Database {
   egress_usage: EgressUsageTable;
   secrets: SecretsTable;
   agent_authorities: AgentAuthoritiesTable;
+  audit_records: AuditRecordsTable;
+  audit_head: AuditHeadTable;
+  audit_open: AuditOpenTable;
 }

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AgentStore } from '../../agents/ports.ts';
 import type { CaissonError } from '../../kernel/errors.ts';
+import type { AuditStore } from '../audit/audit-store.ts';
 import type { IdentityStore } from '../auth/identity.ts';
 import type { ShareStore } from '../auth/sharing.ts';
 import type { ModelCallers } from '../model-gateway/callers.ts';
@@ -15,6 +16,7 @@ import type { QuotaStore } from '../quotas/quota-store.ts';
 import { createAgentStore } from './agent-store.ts';
 import { createEgressLogStore } from './egress-log-store.ts';
 import { createEgressPolicyStore } from './egress-policy-store.ts';
+import { createAuditStore } from './audit-store.ts';
 import { createIdentityStore } from './identity-store.ts';
 import { createLedgerStore } from './ledger-store.ts';
 import { createModelCallers } from './model-callers.ts';
@@ -40,6 +42,7 @@ export interface Storage {
   readonly egressPolicies: EgressPolicyStore;
   readonly egressLog: EgressLogStore;
   readonly secrets: SecretStore;
+  readonly audit: AuditStore;
   /** As that of `agents`, for all stores. */
   flushed(): Promise<void>;
   /** Resolves, never rejects, when the disk has failed for good: only a new start can tell what it holds. */
@@ -76,6 +79,7 @@ export async function openStorage(directory: string): Promise<Storage> {
     egressPolicies: createEgressPolicyStore(access),
     egressLog: createEgressLogStore(access),
     secrets: createSecretStore(access),
+    audit: createAuditStore(access),
     flushed: async () => await access.flushed(),
     failed: access.failed,
     checkHealth: async () => await access.checkHealth(),

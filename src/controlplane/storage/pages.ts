@@ -2,7 +2,8 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Page, PageRequest } from '../../agents/ports.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 
-type Listing = 'agents' | 'conversations' | 'messages' | 'runs' | 'permissions' | 'model_calls' | 'egress_log';
+type Listing =
+  'agents' | 'conversations' | 'messages' | 'runs' | 'permissions' | 'model_calls' | 'egress_log' | 'audit';
 
 const maxLimit = 200;
 

@@ -7,12 +7,13 @@ import type { GuestClient } from '../../wire/guest-client.ts';
 import type { OutputPiece } from '../../wire/output-frames.ts';
 import {
   type AttachDownMessage,
+  type AttachStart,
   attachStartSchema,
   attachUpMessageSchema,
   attachWindows,
 } from '../api/schemas/process-socket.ts';
 import { routeNeeds } from '../http/route-needs.ts';
-import type { WebSocketRoute } from '../http/web-sockets.ts';
+import type { WebSocketCall, WebSocketRoute } from '../http/web-sockets.ts';
 import { ByteCredit } from './byte-credit.ts';
 import { InputRelay } from './input-relay.ts';
 import { PendingSignals } from './pending-signals.ts';
@@ -30,20 +31,24 @@ export function processSocketRoute(workspaces: Workspaces): WebSocketRoute {
   return {
     path: '/v1/agents/:agentId/processes/attach',
     needs: routeNeeds['WS /v1/agents/:agentId/processes/attach'],
-    async accept({ demand, params, signal }) {
+    async accept({ demand, params, signal, begin }) {
       const agentId = agentIdSchema.safeParse(params['agentId']);
       if (!agentId.success) throw new CaissonError('BAD_REQUEST', 'The address names no agent.');
       try {
         const guest = await workspaces.open(demand, agentId.data, signal);
-        return (socket) => void new ProcessSocket(socket, guest, signal).serve();
+        return (socket) => void new ProcessSocket(socket, { guest, signal, begin }).serve();
       } catch (thrown) {
         const error = toCaissonError(thrown);
         // A browser does not learn why a handshake was refused, so what is no secret is told over the socket.
         if (signal.aborted || error.code === 'INTERNAL' || error.code === 'AGENT_NOT_FOUND') throw thrown;
-        return (socket) => fail(socket, error);
+        return Object.assign((socket: WebSocket) => fail(socket, error), { refusal: error.code });
       }
     },
   };
+}
+
+interface ProcessSocketOptions extends Pick<WebSocketCall, 'signal' | 'begin'> {
+  readonly guest: GuestClient;
 }
 
 /**
@@ -56,6 +61,7 @@ export function processSocketRoute(workspaces: Workspaces): WebSocketRoute {
 class ProcessSocket {
   readonly #socket: WebSocket;
   readonly #guest: GuestClient;
+  readonly #beginRecord: WebSocketCall['begin'];
   readonly #abort = new AbortController();
   readonly #signal: AbortSignal;
   readonly #credit: ByteCredit;
@@ -67,9 +73,10 @@ class ProcessSocket {
   #takenBytes = 0;
   #told = 0;
 
-  constructor(socket: WebSocket, guest: GuestClient, signal: AbortSignal) {
+  constructor(socket: WebSocket, { guest, signal, begin }: ProcessSocketOptions) {
     this.#socket = socket;
     this.#guest = guest;
+    this.#beginRecord = begin;
     this.#signal = AbortSignal.any([signal, this.#abort.signal]);
     this.#credit = new ByteCredit(attachWindows.output, this.#signal);
   }
@@ -82,7 +89,7 @@ class ProcessSocket {
     try {
       const { type: _, ...request } = parse(attachStartSchema, await this.#start.promise);
       clearTimeout(timer);
-      const process = await this.#guest.processes.attach(request, this.#signal);
+      const process = await this.#attach(request);
       // A sandbox that dies is told also while the client takes no output.
       process.exit.catch((thrown: unknown) => this.#abort.abort(thrown));
       this.#begin(process);
@@ -101,6 +108,18 @@ class ProcessSocket {
     } finally {
       clearTimeout(timer);
       this.#abort.abort(new CaissonError('ABORTED', 'The socket is closed.'));
+    }
+  }
+
+  async #attach(request: Omit<AttachStart, 'type'>): Promise<AttachedProcess> {
+    const record = await this.#beginRecord('processes.spawn', request);
+    try {
+      const process = await this.#guest.processes.attach(request, this.#signal);
+      record.end({ outcome: 'ok', targets: [process.info.id] });
+      return process;
+    } catch (thrown) {
+      record.end({ outcome: toCaissonError(thrown).code });
+      throw thrown;
     }
   }
 

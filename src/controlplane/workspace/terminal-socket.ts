@@ -10,7 +10,7 @@ import {
 import type { TerminalChannel } from '../../wire/terminals-client.ts';
 import { isAtLeast } from '../auth/needs.ts';
 import { routeNeeds } from '../http/route-needs.ts';
-import type { WebSocketRoute } from '../http/web-sockets.ts';
+import type { WebSocketRoute, WebSocketService } from '../http/web-sockets.ts';
 import type { Workspaces } from './workspaces.ts';
 
 /** What may lie unsent for a slow client before its terminal is no longer read for it. */
@@ -36,7 +36,7 @@ export function terminalSocketRoute(workspaces: Workspaces): WebSocketRoute {
       if (!request.success) {
         throw new CaissonError('BAD_REQUEST', `The query is not valid: ${request.error.issues[0]?.message ?? ''}.`);
       }
-      if (!mayDrive && request.data.as === 'driver') return (socket) => refuse(socket, mayOnlyObserve());
+      if (!mayDrive && request.data.as === 'driver') return refusing(mayOnlyObserve());
       const { userName: name } = demand.principal;
       const as = mayDrive ? request.data.as : 'observer';
       try {
@@ -45,17 +45,20 @@ export function terminalSocketRoute(workspaces: Workspaces): WebSocketRoute {
       } catch (thrown) {
         const error = toCaissonError(thrown);
         if (signal.aborted || error.code === 'INTERNAL') throw thrown;
-        return (socket) => refuse(socket, error);
+        return refusing(error);
       }
     },
   };
 }
 
 /** Told over the socket: a browser does not learn why a handshake was refused. */
-function refuse(socket: WebSocket, error: CaissonError): void {
+function refusing(error: CaissonError): WebSocketService {
   const message: TerminalDownMessage = { type: 'ended', error: error.toJSON() };
-  socket.send(JSON.stringify(message));
-  socket.close(1000);
+  const tell = (socket: WebSocket): void => {
+    socket.send(JSON.stringify(message));
+    socket.close(1000);
+  };
+  return Object.assign(tell, { refusal: error.code });
 }
 
 function given(query: URLSearchParams): Record<string, unknown> {

@@ -179,6 +179,8 @@ export const accessRows: Readonly<Record<string, Row>> = {
   },
   'usage.calls': ofAgent,
   'usage.me': { input: () => ({}) },
+  'audit.search': { input: () => ({}) },
+  'audit.verify': { input: () => ({}) },
   'system.health': { input: () => ({}) },
   'system.version': { input: () => ({}) },
   'system.sandboxes': { input: () => ({}) },

@@ -15,6 +15,7 @@ import { newAgentId, newKeyId } from '../../../src/kernel/ids.ts';
 import { asNobody } from '../../guest/as-nobody.ts';
 import { type RunningGuest, runGuest } from '../../guest/running-guest.ts';
 import { until } from '../../until.ts';
+import { noAudit } from '../no-audit.ts';
 import { aPrincipal } from '../principals.ts';
 import { type LoggedLine, recordingLogger } from '../recording-logger.ts';
 
@@ -37,6 +38,8 @@ async function serve(stallMs: number): Promise<void> {
   app = fastify({ forceCloseConnections: true });
   app.setErrorHandler((thrown, _request, reply) => sendRefusal(reply, refusalOf(thrown)));
   serveFiles(app, {
+    ...noAudit,
+    identify: async () => aPrincipal(),
     transfers,
     stallMs,
     logger: recordingLogger(log),

@@ -12,6 +12,7 @@ import { serveWebSockets, type WebSocketRoute } from '../../../src/controlplane/
 import { CaissonError } from '../../../src/kernel/errors.ts';
 import { newAgentId } from '../../../src/kernel/ids.ts';
 import { silentLogger } from '../../../src/kernel/logger.ts';
+import { noAudit } from '../no-audit.ts';
 import { aPrincipal } from '../principals.ts';
 
 const key = 'ck_test-key_0123';
@@ -60,6 +61,7 @@ async function serve(options: { readonly pingEveryMs?: number; readonly ready?: 
   server.on(
     'upgrade',
     serveWebSockets({
+      ...noAudit,
       routes: [echo, attach],
       isAcceptedHost: (host) => host?.startsWith('127.0.0.1') === true,
       authenticate: async (authorization) => {

@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 import type { Agent } from '../../../src/agents/agent.ts';
 import { LivePreview } from '../../../src/controlplane/previews/live-preview.ts';
 import { LivePreviews } from '../../../src/controlplane/previews/live-previews.ts';
+import { networkList } from '../../../src/controlplane/http/client-address.ts';
 import { createPreviewGateway } from '../../../src/controlplane/previews/preview-gateway.ts';
 import { PreviewHosts } from '../../../src/controlplane/previews/preview-hosts.ts';
 import { CookieSigner, hashPreviewToken, newPreviewToken } from '../../../src/controlplane/previews/preview-secrets.ts';
@@ -143,7 +144,7 @@ test.each(['GET', 'a WebSocket'])(
         exchange: () => Promise.reject(new Error('nobody brings a link')),
       },
       hosts: new PreviewHosts({ domain: 'preview.localhost', publicUrl: null }),
-      trustedProxies: [],
+      trustedProxies: networkList([]),
       ready: Promise.resolve(),
       logger: silentLogger,
     });

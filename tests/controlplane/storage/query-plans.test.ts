@@ -3,8 +3,11 @@ import { CompiledQuery } from 'kysely';
 import { expect, test } from 'vitest';
 import type { AgentStore, AgentTransaction } from '../../../src/agents/ports.ts';
 import type { ApiKey, IdentityStore, User } from '../../../src/controlplane/auth/identity.ts';
+import type { AuditStore } from '../../../src/controlplane/audit/audit-store.ts';
+import { genesis, seal } from '../../../src/controlplane/audit/chain.ts';
 import type { Share, ShareStore } from '../../../src/controlplane/auth/sharing.ts';
 import { createAgentStore } from '../../../src/controlplane/storage/agent-store.ts';
+import { createAuditStore } from '../../../src/controlplane/storage/audit-store.ts';
 import { createIdentityStore } from '../../../src/controlplane/storage/identity-store.ts';
 import { createShareStore } from '../../../src/controlplane/storage/share-store.ts';
 import { userAccount } from '../../../src/controlplane/quotas/account.ts';
@@ -18,6 +21,7 @@ import { StorageAccess } from '../../../src/controlplane/storage/storage-access.
 import { newAgentId, newIncarnationId, newKeyId, newReservationId, newUserId } from '../../../src/kernel/ids.ts';
 import { aConversation, aDelta, aMessage, anAgent, aPermission, aRun, now } from '../../contracts/store-records.ts';
 import { fullKey } from '../principals.ts';
+import { aCall } from '../audit/audit-fixture.ts';
 import { dataDirectory } from './data-directory.ts';
 
 /** Passes calls on, and keeps the names of the methods that were called. */
@@ -194,6 +198,26 @@ async function useQuotaStore(store: QuotaStore): Promise<void> {
   await store.removePlan(plan.name, 2);
 }
 
+async function useAuditStore(store: AuditStore): Promise<void> {
+  const call = aCall();
+  const record = { ...call, outcome: 'ok', count: 1, durationMs: 0, seq: 1, at: now } as const;
+  const { userId, action } = call;
+  const agentId = call.agentId ?? '';
+  const opens = [{ id: 1, call, at: now }];
+  await store.append(() => ({ opens, records: [seal(genesis.hash, record)], closes: [1], pruneThrough: null }));
+  await store.listOpen();
+  await store.head();
+  await store.readLinks(0, 10);
+  await store.findLastBody(action);
+  await store.lastBefore(now, 10);
+  const page = { limit: 10, cursor: null };
+  for (const filter of [{}, { action }, { agentId, action }, { since: 1, until: now + 1 }])
+    await store.search(filter, page);
+  if (userId !== null) await store.search({ userId }, page);
+  const records = [seal(genesis.hash, { ...record, seq: 2 })];
+  await store.append(() => ({ opens: [], records, closes: [], pruneThrough: 1 }));
+}
+
 /**
  * Nothing is sorted. Tables are scanned only in the order of an index, by listings of everything; and what a select
  * compares with a value narrows the search in the index, rather than being looked up in each row.
@@ -224,6 +248,7 @@ test('every query of the stores is answered by an index', async () => {
     ledger: new Set<string>(),
     ledgerTransaction: new Set<string>(),
     quotas: new Set<string>(),
+    audit: new Set<string>(),
   };
   let transactionMethods: readonly string[] = [];
   let ledgerMethods: readonly string[] = [];
@@ -239,6 +264,9 @@ test('every query of the stores is answered by an index', async () => {
     return watched(tx, called.ledgerTransaction);
   });
   await useQuotaStore(watched(quotas, called.quotas));
+  const audit = createAuditStore(access);
+  await useAuditStore(watched(audit, called.audit));
+  expect([...called.audit].toSorted()).toEqual(Object.keys(audit).toSorted());
   expect([...called.agents].toSorted()).toEqual(Object.keys(agents).toSorted());
   expect([...called.transaction].toSorted()).toEqual(transactionMethods.toSorted());
   expect([...called.identities].toSorted()).toEqual(Object.keys(identities).toSorted());

@@ -44,7 +44,11 @@ function bearer(standing: Standing): Record<string, string> {
 
 /** What comes of a request: `ok`, or the code that refuses it; of a HEAD, which has no body, that of its status. */
 async function http(standing: Standing, method: string, path: string, body?: Uint8Array<ArrayBuffer>): Promise<string> {
-  const response = await fetch(`${workspace.url}/v1/agents/${agentId}/${path}`, {
+  return await ask(standing, method, `agents/${agentId}/${path}`, body);
+}
+
+async function ask(standing: Standing, method: string, path: string, body?: Uint8Array<ArrayBuffer>): Promise<string> {
+  const response = await fetch(`${workspace.url}/v1/${path}`, {
     method,
     headers: bearer(standing),
     ...(body === undefined ? {} : { body }),
@@ -105,6 +109,7 @@ const requests = {
   'PUT /v1/agents/:agentId/file': (by) => http(by, 'PUT', 'file?path=b', new Uint8Array(3)),
   'GET /v1/agents/:agentId/archive': (by) => http(by, 'GET', 'archive?path='),
   'PUT /v1/agents/:agentId/archive': (by) => http(by, 'PUT', 'archive?path=', tar),
+  'GET /v1/audit/export': (by) => ask(by, 'GET', 'audit/export'),
   'WS /v1/agents/:agentId/processes/attach': (by) => upgrade(by, 'processes/attach'),
   'WS /v1/agents/:agentId/terminals/:terminalId': (by) =>
     upgrade(by, `terminals/${newTerminalId()}?token=${'t'.repeat(16)}`),

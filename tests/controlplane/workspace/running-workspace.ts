@@ -10,6 +10,7 @@ import { type LoggedLine, recordingLogger } from '../recording-logger.ts';
 /** A real control plane whose sandboxes are real guests in this process: all of the way but the walls. */
 export interface RunningWorkspace extends AsyncDisposable {
   readonly url: string;
+  readonly dataDir: string;
   readonly adminKey: string;
   /** Of alice, a member, who owns `agent`. */
   readonly client: CaissonClient;
@@ -52,6 +53,7 @@ export async function startWorkspace(environment: Readonly<Record<string, string
   const held = undo.move();
   return {
     url,
+    dataDir,
     adminKey,
     client,
     apiKey,

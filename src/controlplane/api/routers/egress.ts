@@ -56,7 +56,7 @@ export const egressRouter = router({
       }
       const makesRule = answer === 'agent' || answer === 'always';
       if (answer === 'always') access.permit({ principal, need: 'create' });
-      await access.agent(makesRule ? { principal, need: 'own' } : demand, pending.agentId);
+      await access.agent(makesRule ? { ...demand, need: 'own' } : demand, pending.agentId);
       const { host, ports } = await egressPolicy.answer(requestId, { answer, by: principal.userId, why });
       return { requestId, host, ports };
     }),

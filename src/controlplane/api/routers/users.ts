@@ -61,7 +61,6 @@ export const usersRouter = router({
     .output(z.object({ key: keySchema, secret: z.string() }))
     .mutation(async ({ ctx, input }) => {
       const made = await ctx.services.users.accept({ invitation: input.invitation, keyName: input.name });
-      await ctx.services.flushed();
       return { key: keyView(made), secret: made.secret };
     }),
 

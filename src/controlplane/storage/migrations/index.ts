@@ -6,6 +6,7 @@ import { up as quotas } from './0004-quotas.ts';
 import { up as modelUsage } from './0005-model-usage.ts';
 import { up as egress } from './0006-egress.ts';
 import { up as people } from './0007-people.ts';
+import { up as audit } from './0008-audit.ts';
 import { up as secrets } from './0010-secrets.ts';
 
 /** Every migration by its name, in the order in which they run. */
@@ -17,5 +18,6 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0005-model-usage': { up: modelUsage },
   '0006-egress': { up: egress },
   '0007-people': { up: people },
+  '0008-audit': { up: audit },
   '0010-secrets': { up: secrets },
 };
