@@ -116,6 +116,10 @@ export const commandTable: Readonly<Record<string, CommandRow>> = {
     summary: 'show and change what may be used, and what is',
     load: async () => (await import('./commands/quotas.ts')).quotasCommand(),
   },
+  admin: {
+    summary: 'show how the system is, and the sandboxes and usage of everyone',
+    load: async () => (await import('./commands/admin.ts')).adminCommand(),
+  },
   acp: {
     summary: 'serve an agent to an editor that speaks ACP, on stdin and stdout',
     load: async () => (await import('./commands/acp.ts')).acpCommand(),

@@ -30,6 +30,7 @@ export interface CaissonClient extends Pick<
   | 'quotas'
   | 'usage'
   | 'system'
+  | 'admin'
 > {
   /** Where the control plane is. */
   readonly url: string;
@@ -84,6 +85,7 @@ export function createCaissonClient(options: EndpointOptions): CaissonClient {
     quotas,
     usage,
     system,
+    admin,
   } = calls;
   const client: CaissonClient = {
     url: endpoint.url,
@@ -114,6 +116,7 @@ export function createCaissonClient(options: EndpointOptions): CaissonClient {
     quotas,
     usage,
     system,
+    admin,
     terminals: {
       open: terminals.open,
       list: terminals.list,

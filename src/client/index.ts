@@ -46,6 +46,7 @@ export type {
   FileDiff,
   ListeningPort,
   Message,
+  KnownSandbox,
   ModelCall,
   Permission,
   Preview,
@@ -55,7 +56,9 @@ export type {
   Run,
   SandboxCounts,
   Terminal,
+  SystemOverview,
   UsageTotal,
+  UserUsage,
 } from './api.ts';
 export { CaissonError, type ErrorBody } from '../kernel/errors.ts';
 export type { ErrorCode } from '../kernel/error-table.ts';

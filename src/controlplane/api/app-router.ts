@@ -1,3 +1,4 @@
+import { adminRouter } from './routers/admin.ts';
 import { agentsRouter } from './routers/agents.ts';
 import { changesRouter } from './routers/changes.ts';
 import { conversationsRouter } from './routers/conversations.ts';
@@ -36,6 +37,7 @@ export const appRouter = router({
   quotas: quotasRouter,
   usage: usageRouter,
   system: systemRouter,
+  admin: adminRouter,
 });
 
 export type AppRouter = typeof appRouter;

@@ -1,3 +1,4 @@
+import type { DiskState } from '../disk/disk-state.ts';
 import type { z } from 'zod';
 import type { AgentLimits, Conversation, Message, SandboxStatus } from '../../agents/agent.ts';
 import type { EventData } from '../../agents/event.ts';
@@ -338,6 +339,15 @@ export interface EgressUsageTable {
   readonly received_bytes: number;
 }
 
+/** What was measured last. */
+interface AgentDisksTable {
+  readonly agent_id: AgentId;
+  readonly used_bytes: number;
+  readonly method: string;
+  readonly state: DiskState;
+  readonly measured_at: number;
+}
+
 /** Every table, as the last migration leaves it. */
 export interface Database {
   agents: AgentsTable;
@@ -364,4 +374,5 @@ export interface Database {
   egress_rules: EgressRulesTable;
   egress_log: EgressLogTable;
   egress_usage: EgressUsageTable;
+  agent_disks: AgentDisksTable;
 }

@@ -6,6 +6,7 @@ import { up as quotas } from './0004-quotas.ts';
 import { up as modelUsage } from './0005-model-usage.ts';
 import { up as egress } from './0006-egress.ts';
 import { up as people } from './0007-people.ts';
+import { up as disks } from './0011-disks.ts';
 
 /** Every migration by its name, in the order in which they run. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -16,4 +17,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0005-model-usage': { up: modelUsage },
   '0006-egress': { up: egress },
   '0007-people': { up: people },
+  '0011-disks': { up: disks },
 };
