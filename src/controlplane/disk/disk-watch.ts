@@ -12,9 +12,9 @@ import { crossingsOf, type DiskCrossing, stopReason } from './disk-crossings.ts'
 
 const lookEveryMs = 1_000;
 /** Between two measurements of one agent, at the least, and in multiples of what the last one took. */
-const spacing = { leastMs: 2_000, times: 10 } as const;
+const spacing = { leastMs: 2_000, times: 5 } as const;
 /** The same while nobody seems to write. The disk as a whole may hide it: somebody else makes room there at the same time. */
-const quiet = { leastMs: 10_000, times: 20 } as const;
+const quiet = { leastMs: 10_000, times: 10 } as const;
 /** Before one that somebody waits for. */
 const askedTimes = 4;
 /** Between any two measurements, in multiples of what the last one took. */
@@ -50,7 +50,8 @@ interface Measured {
 /**
  * Measures what sandboxes take of the disk, one at a time, and acts on it: tells what is nearly full, full, and free again, and
  * stops what writes on beyond the grace. How often depends on what it costs, and on whether somebody seems to write: then an
- * agent is measured every 2 s, or ten times as rarely as it takes; else every 10 s, or twenty times as rarely. A sandbox that stops is measured once more.
+ * agent is measured every 2 s, or five times as rarely as it takes; else every 10 s, or ten times as rarely. A sandbox that stops
+ * is measured once more.
  */
 export class DiskWatch implements AsyncDisposable {
   readonly #options: DiskWatchOptions;
