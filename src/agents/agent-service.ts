@@ -83,12 +83,14 @@ export class AgentService {
   /**
    * Stores the agent and answers; its sandbox is brought up in the background, and again on the next message should that
    * fail. Where the owner's quotas have no room for one more sandbox, it is left for later. Errors: NAME_TAKEN,
-   * QUOTA_EXCEEDED for one agent too many; neither changes anything.
+   * QUOTA_EXCEEDED for one agent too many, or a full disk; neither changes anything.
    */
   async create(request: NewAgent): Promise<Agent> {
     const { log, clock, quotas, logger, sandboxes } = this.#dependencies;
     const now = clock.now();
     const limits = await quotas.limitsOf(request.ownerId);
+    const spent = await quotas.refusalForAgent(request.ownerId);
+    if (spent !== undefined) throw spent;
     const wanted: Agent = {
       ...request,
       id: newAgentId(),

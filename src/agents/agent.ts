@@ -30,6 +30,8 @@ export interface AgentLimits {
   readonly cpus: number;
   readonly memoryBytes: number;
   readonly pids: number;
+  /** Of workspace and home together. Null: no limit. Undefined, of agents of earlier: the operator's default. */
+  readonly diskBytes?: number | null | undefined;
 }
 
 /** `idle` has nothing to do; `thinking` has a run under way; `error`: the last start of its sandbox failed. */

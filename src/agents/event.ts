@@ -89,7 +89,8 @@ const domainEventSchemas = [
     type: z.literal('quota.changed'),
     dimension: z.string(),
     of: z.enum(['user', 'agent', 'conversation']),
-    mark: z.enum(['near', 'spent']),
+    /** `freed`: below the limit again, of what does not reset by itself. */
+    mark: z.enum(['near', 'spent', 'freed']),
     limit: z.number(),
     used: z.number(),
     /** Milliseconds since the epoch. Null: not by itself. */

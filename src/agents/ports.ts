@@ -255,6 +255,10 @@ export interface Quotas {
   limitsOf(ownerId: UserId): Promise<OwnerLimits>;
   /** The QUOTA_EXCEEDED of an owner, an agent or a conversation that has spent what every turn needs; else undefined. */
   refusalForRun(of: Pick<Agent, 'id' | 'ownerId'>, conversationId: ConversationId): Promise<CaissonError | undefined>;
+  /** The QUOTA_EXCEEDED of an owner who has spent what every agent needs; else undefined. */
+  refusalForAgent(ownerId: UserId): Promise<CaissonError | undefined>;
+  /** What no sandbox may be started for at the moment, whoever's: HOST_DISK_FULL; else undefined. */
+  refusalForStart(): Promise<CaissonError | undefined>;
   /** Holds the first minute of a sandbox that is about to start. Rejects with QUOTA_EXCEEDED. */
   holdMinute(of: Pick<Agent, 'id' | 'ownerId'>): Promise<HeldMinute>;
   /** Calls `listener`, which must not throw, when limits have changed. */

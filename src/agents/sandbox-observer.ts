@@ -11,6 +11,9 @@ import type { AgentStore, AgentTransaction, Attachment, Quotas, SandboxObserver 
 import type { RoomMaker } from './room-maker.ts';
 import { endRun } from './run-ending.ts';
 
+/** Nothing was tried, and nothing is broken: it is left for later. */
+const isLackOfRoom: ReadonlySet<string> = new Set(['QUOTA_EXCEEDED', 'HOST_DISK_FULL']);
+
 interface ObserverDependencies {
   readonly store: AgentStore;
   readonly log: EventLog;
@@ -50,9 +53,11 @@ export class StoringSandboxObserver implements SandboxObserver {
     const known = await this.#store.findAgent(agentId);
     if (known === undefined || known.deleting) return false;
     try {
+      const refusal = await this.#quotas.refusalForStart();
+      if (refusal !== undefined) throw refusal;
       return await this.#takeRoom(known);
     } catch (thrown) {
-      if (thrown instanceof CaissonError && thrown.code === 'QUOTA_EXCEEDED') await this.#refused(agentId, thrown);
+      if (thrown instanceof CaissonError && isLackOfRoom.has(thrown.code)) await this.#refused(agentId, thrown);
       throw thrown;
     }
   }

@@ -124,6 +124,10 @@ export const commandTable: Readonly<Record<string, CommandRow>> = {
     summary: 'search, export and verify the record of who did what',
     load: async () => (await import('./commands/audit.ts')).auditCommand(),
   },
+  admin: {
+    summary: 'show how the system is, and the sandboxes and usage of everyone',
+    load: async () => (await import('./commands/admin.ts')).adminCommand(),
+  },
   acp: {
     summary: 'serve an agent to an editor that speaks ACP, on stdin and stdout',
     load: async () => (await import('./commands/acp.ts')).acpCommand(),

@@ -59,6 +59,12 @@ export type ApiKey = ApiOutputs['keys']['list']['items'][number];
 export type ControlPlane = ApiOutputs['system']['version'];
 /** Numbers of agents, by the state of their sandbox. */
 export type SandboxCounts = ApiOutputs['system']['sandboxes'];
+/** A sandbox as its provider has it, with whose it is. */
+export type KnownSandbox = ApiOutputs['admin']['sandboxes']['list']['items'][number];
+/** How the machine and the control plane are. */
+export type SystemOverview = ApiOutputs['admin']['overview'];
+/** What one user has, and has used. */
+export type UserUsage = ApiOutputs['admin']['usage']['items'][number];
 /** A process that was started in a sandbox through the API. */
 export type Process = ApiOutputs['processes']['get'];
 /** Everything that runs in a sandbox. */

@@ -32,6 +32,7 @@ export interface CaissonClient extends Pick<
   | 'quotas'
   | 'usage'
   | 'system'
+  | 'admin'
 > {
   /** Where the control plane is. */
   readonly url: string;
@@ -93,6 +94,7 @@ export function createCaissonClient(options: EndpointOptions): CaissonClient {
     usage,
     audit,
     system,
+    admin,
   } = calls;
   const client: CaissonClient = {
     url: endpoint.url,
@@ -124,6 +126,7 @@ export function createCaissonClient(options: EndpointOptions): CaissonClient {
     quotas,
     usage,
     system,
+    admin,
     terminals: {
       open: terminals.open,
       list: terminals.list,

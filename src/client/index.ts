@@ -48,6 +48,7 @@ export type {
   FileDiff,
   ListeningPort,
   Message,
+  KnownSandbox,
   ModelCall,
   Permission,
   Preview,
@@ -58,7 +59,9 @@ export type {
   SandboxCounts,
   Secret,
   Terminal,
+  SystemOverview,
   UsageTotal,
+  UserUsage,
 } from './api.ts';
 export { CaissonError, type ErrorBody } from '../kernel/errors.ts';
 export type { ErrorCode } from '../kernel/error-table.ts';

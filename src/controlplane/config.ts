@@ -50,7 +50,15 @@ export interface Config {
     readonly provider: Settings['CAISSON_SANDBOX_PROVIDER'];
     readonly image: string;
     /** The default and the ceiling of an agent. */
-    readonly limits: { readonly cpus: number; readonly memoryBytes: number; readonly pids: number };
+    readonly limits: {
+      readonly cpus: number;
+      readonly memoryBytes: number;
+      readonly pids: number;
+      /** Null: no limit. */
+      readonly diskBytes: number | null;
+    };
+    /** Kept free on the disks of the machine. */
+    readonly diskReserveBytes: number;
   };
   /** Not empty; the first is the default. */
   readonly harnesses: readonly string[];
@@ -150,7 +158,9 @@ function toConfig(settings: Settings): Config {
         cpus: settings.CAISSON_SANDBOX_CPUS,
         memoryBytes: settings.CAISSON_SANDBOX_MEMORY,
         pids: settings.CAISSON_SANDBOX_PIDS,
+        diskBytes: settings.CAISSON_SANDBOX_DISK,
       },
+      diskReserveBytes: settings.CAISSON_DISK_RESERVE,
     },
     harnesses: settings.CAISSON_HARNESSES,
     model: {

@@ -8,6 +8,8 @@ import type { Logger } from '../kernel/logger.ts';
 import type { SandboxProvider, SandboxSpec } from '../sandbox-providers/contract/index.ts';
 import { openProvider } from '../sandbox-providers/registry.ts';
 import { guestEnvironment } from '../wire/contract/guest-api.ts';
+import { KnownSandboxes } from './admin/known-sandboxes.ts';
+import { SystemOverview } from './admin/overview.ts';
 import { tellLapse } from './audit/egress-lapse.ts';
 import { openAudit } from './audit/open-audit.ts';
 import { Access } from './auth/access.ts';
@@ -26,6 +28,8 @@ import { readExtraAuthorities } from './egress/extra-authorities.ts';
 import { LedgerMeter } from './egress/ledger-meter.ts';
 import { createEgressGateway } from './egress/gateway.ts';
 import { resolveInternal, resolvePublic, type Resolve } from './egress/resolve.ts';
+import { DiskWatch } from './disk/disk-watch.ts';
+import { HostDisk } from './disk/host-disk.ts';
 import { openSecrets } from './egress/secrets/open-secrets.ts';
 import { Fleet } from './fleet/fleet.ts';
 import { LedgerBudget } from './model-gateway/ledger-budget.ts';
@@ -112,7 +116,23 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
   const { agents, identities, shares } = storage;
   const access = new Access({ agents, identities, shares, clock: systemClock });
   const sharing = new SharingService({ store: shares, identities, access, clock: systemClock });
-  const quotas = opened.use(await openQuotas({ storage, access, settings: config.quotas, clock: systemClock, logger }));
+  const plainProvider =
+    options.provider ?? (await openProvider(config.sandbox.provider, { instance: dataDir.instance }));
+  opened.use(plainProvider);
+  requireWalls(plainProvider, config);
+  const provider = tracing?.provider(plainProvider) ?? plainProvider;
+  const { diskReserveBytes: reserveBytes, limits: sandboxLimits } = config.sandbox;
+  const hostDisk = new HostDisk({ dataDir: dataDir.path, provider, reserveBytes, logger });
+  const quotas = opened.use(
+    await openQuotas({
+      storage,
+      access,
+      settings: { ...config.quotas, diskBytes: sandboxLimits.diskBytes },
+      host: hostDisk,
+      clock: systemClock,
+      logger,
+    }),
+  );
   const extraAuthorities = await readExtraAuthorities(config.egress.extraCaFile);
   const secrets = opened.use(
     await openSecrets({
@@ -182,12 +202,6 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
       resolve: { public: resolvePublic, internal: options.resolveInternal ?? resolveInternal },
     }),
   );
-  const plainProvider =
-    options.provider ?? (await openProvider(config.sandbox.provider, { instance: dataDir.instance }));
-  opened.use(plainProvider);
-  requireWalls(plainProvider);
-  const provider = tracing?.provider(plainProvider) ?? plainProvider;
-
   const gateway = opened.use(
     createModelGateway({
       routes: {
@@ -242,6 +256,19 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
       logger,
     }),
   );
+  if (provider.capabilities.disk) {
+    opened.use(
+      new DiskWatch({
+        book: quotas.disks,
+        provider,
+        agents: storage.agents,
+        stop: async (agentId, reason) => await sandboxes.stop(agentId, reason, { atOnce: true }),
+        tell: async (agentId, crossing) => await domain.agents.quotaCrossed(agentId, crossing),
+        clock: systemClock,
+        logger,
+      }),
+    );
+  }
   tellCrossings(quotas.ledger, domain, logger);
 
   const previewHosts = new PreviewHosts(config.previews);
@@ -269,7 +296,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
       services: {
         domain,
         access,
-        workspaces: new Workspaces({ access, guests: fleet }),
+        workspaces: new Workspaces({ access, guests: fleet, disks: quotas.disks }),
         previews,
         previewHosts,
         modelUsage: storage.modelUsage,
@@ -283,16 +310,42 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
         hostSecrets: secrets.hostSecrets,
         recorder: audit.trail,
         audit: audit.service,
+        admin: {
+          sandboxes: new KnownSandboxes({
+            provider,
+            agents: storage.agents,
+            identities,
+            disks: quotas.disks,
+            stop: async (agentId, reason) => await sandboxes.stop(agentId, reason),
+          }),
+          overview: new SystemOverview({
+            version: options.version,
+            provider,
+            hostDisk,
+            disks: quotas.disks,
+            agents: storage.agents,
+            pendingEgress: () => egressPolicy.pending(),
+          }),
+          usage: {
+            agents: storage.agents,
+            identities,
+            disks: quotas.disks,
+            modelUsage: storage.modelUsage,
+            egressLog: storage.egressLog,
+          },
+        },
         about: {
           version: options.version,
           provider: provider.name,
           harnesses: config.harnesses,
           model: { name: config.model.name, demo: config.model.demo },
         },
-        sandboxLimits: config.sandbox.limits,
+        sandboxLimits,
       },
       census: {
         attachedSandboxes: () => sandboxes.attached,
+        disks: () => quotas.disks.census(),
+        freeBytes: async () => await hostDisk.freeBytes(),
         activeRuns: () => storage.agents.listActiveRuns(),
       },
       checkHealth: async () => {
@@ -343,11 +396,15 @@ async function openModel(
 }
 
 /** A provider that cannot keep a sandbox sealed and within its limits is refused, whoever brings it. */
-function requireWalls({ name, capabilities }: SandboxProvider): void {
-  const missing = (['sealedNetwork', 'limits'] as const).filter((capability) => !capabilities[capability]);
+function requireWalls({ name, capabilities }: SandboxProvider, { sandbox, quotas }: Config): void {
+  const isDiskLimited = sandbox.limits.diskBytes !== null || quotas.defaultLimits.disk !== null;
+  const needed = isDiskLimited
+    ? (['sealedNetwork', 'limits', 'disk'] as const)
+    : (['sealedNetwork', 'limits'] as const);
+  const missing = needed.filter((capability) => !capabilities[capability]);
   if (missing.length === 0) return;
   throw new CaissonError('CAPABILITY_UNSUPPORTED', `The sandbox provider ${name} lacks: ${missing.join(', ')}.`, {
-    hint: 'Choose a provider whose sandboxes are sealed and limited.',
+    hint: 'Choose a provider whose sandboxes are sealed and limited. One that cannot measure a disk needs CAISSON_SANDBOX_DISK=none.',
     details: { provider: name, missing },
   });
 }

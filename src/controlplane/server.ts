@@ -39,7 +39,7 @@ export interface ServerOptions {
     readonly maxBodyBytes: number;
     readonly trustedProxies: readonly string[];
   };
-  readonly services: Omit<ApiServices, 'subscriptions' | 'draining' | 'observeCall'>;
+  readonly services: Omit<ApiServices, 'subscriptions' | 'draining' | 'observeCall' | 'openCalls'>;
   /** What only the whole control plane can count. */
   readonly census: Omit<Census, 'openCalls'>;
   /** Rejects when requests cannot be served, e.g. because the store does not answer. */
@@ -112,10 +112,8 @@ export function createServer(options: ServerOptions): Server {
   const calls = new OpenCalls({ what: 'calls', limits: options.callLimits ?? { perKey: 1_024, inAll: 4_096 } });
   // One answer may be that of 50 of the largest reads, of 1.4 MB each.
   const held = new HeldBytes(options.byteLimits ?? { perKey: 96 * 1_024 ** 2, inAll: 256 * 1_024 ** 2 });
-  const metrics = new Metrics({
-    ...census,
-    openCalls: () => ({ calls: calls.count, subscriptions: subscriptions.count, transfers: transfers.count }),
-  });
+  const openCalls = () => ({ calls: calls.count, subscriptions: subscriptions.count, transfers: transfers.count });
+  const metrics = new Metrics({ ...census, openCalls });
   services.domain.events.onStored((event) => metrics.event(event));
   const kinds = [subscriptions, transfers, calls];
   const forgetKeys = services.keys.onEnded((keyId) => {
@@ -222,9 +220,9 @@ export function createServer(options: ServerOptions): Server {
       return await reply.code(503).send({ status: 'unavailable' });
     }
   });
-  serveMetrics(app, { ...services, identify, metrics, addressOf });
+  serveMetrics(app, { ...services, admit, identify, metrics, addressOf });
   const observeCall = (call: ObservedCall): void => metrics.call(call);
-  const apiServices = { ...services, subscriptions, observeCall, draining: draining.signal };
+  const apiServices = { ...services, subscriptions, observeCall, openCalls, draining: draining.signal };
   serveTrpc(app, { admit, services: apiServices, calls, held, addressOf, logger, stallMs, pulseMs });
   serveFiles(app, { ...services, admit, identify, transfers, stallMs, addressOf, logger });
   serveAudit(app, { ...services, admit, identify, transfers, stallMs, addressOf, logger });

@@ -406,6 +406,12 @@ export const errorTable = {
     retryable: true,
     hint: "Run `caisson doctor` on the control plane's machine.",
   },
+  HOST_DISK_FULL: {
+    trpc: 'SERVICE_UNAVAILABLE',
+    http: 503,
+    retryable: true,
+    hint: 'An administrator makes room on the machine, or lowers `CAISSON_DISK_RESERVE`. `caisson admin overview` shows what is left.',
+  },
   SANDBOX_IMAGE_MISSING: {
     trpc: 'SERVICE_UNAVAILABLE',
     http: 503,

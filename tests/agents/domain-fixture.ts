@@ -140,6 +140,8 @@ export class FixedQuotas implements Quotas {
   };
   /** Set to refuse runs, and starts of sandboxes. */
   refusal: CaissonError | undefined;
+  /** Set to refuse starts of sandboxes, whoever's. */
+  startRefusal: CaissonError | undefined;
   /** Minutes that were kept. */
   minutes = 0;
   readonly #listeners = new Set<() => void>();
@@ -150,6 +152,14 @@ export class FixedQuotas implements Quotas {
 
   async refusalForRun(): Promise<CaissonError | undefined> {
     return this.refusal;
+  }
+
+  async refusalForAgent(): Promise<CaissonError | undefined> {
+    return undefined;
+  }
+
+  async refusalForStart(): Promise<CaissonError | undefined> {
+    return this.startRefusal;
   }
 
   async holdMinute(): Promise<HeldMinute> {

@@ -712,6 +712,45 @@ describe('chat', () => {
   });
 });
 
+describe('admin', () => {
+  const admin = (...args: string[]): Promise<Ended> =>
+    caisson(['admin', ...args], { ...environment, CAISSON_API_KEY: server.admin.secret });
+
+  test('overview and usage are tables for people, and JSON for programs', async () => {
+    const { exitCode, stdout } = await admin('overview');
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/^version +0\.0\.0-test on Node 24\./);
+    expect(stdout).toMatch(/disk of the data +\S+ \w+ free of /);
+    expect(JSON.parse((await admin('overview', '--json')).stdout)).toMatchObject({ provider: { available: true } });
+    expect((await admin('usage')).stdout).toMatch(/user +agents +running +disk/);
+    expect(JSON.parse((await admin('usage', '--json')).stdout)).toEqual(
+      expect.arrayContaining([expect.objectContaining({ user: expect.objectContaining({ name: 'alice' }) })]),
+    );
+  });
+
+  test('where there is no sandbox that is said, and nothing is stopped', async () => {
+    expect(await admin('sandboxes', '--json')).toEqual({ exitCode: 0, stdout: '[]\n', stderr: '' });
+    expect((await admin('sandboxes')).stderr).toBe('There are no sandboxes.\n');
+    const nobody = 'agt-01m7ywv67afkzf0wc0b9dh1awz';
+    expect((await admin('stop', nobody)).stdout).toBe(`There is no sandbox of ${nobody}\n`);
+    expect((await admin('destroy', 'unknown', '--yes')).stderr).toContain('You have no agent called unknown');
+  });
+
+  test('members are refused', async () => {
+    expect((await cli('admin', 'sandboxes')).stderr).toMatch(/error: .+/);
+    expect((await cli('admin', 'overview')).exitCode).not.toBe(0);
+  });
+});
+
+describe('the disk of an agent', () => {
+  test('is given at its creation, and shown', async () => {
+    await cli('agents', 'create', 'small', '--disk', '512m');
+    expect((await cli('agents', 'show', 'small')).stdout).toContain('not measured yet, of 512 MiB');
+    expect((await cli('agents', 'create', 'odd', '--disk', 'much')).stderr).toContain('a size such as 500m or 2g');
+    expect((await cli('agents', 'create', 'large', '--disk', '2g')).stderr).toContain('limits.diskBytes');
+  });
+});
+
 describe('usage', () => {
   test('shows what was taken, by what is asked, and what its figures are not sure of', async () => {
     const agentId = await newAgent('metered');

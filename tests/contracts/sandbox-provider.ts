@@ -1,18 +1,19 @@
 import { afterAll, afterEach, beforeAll, describe } from 'vitest';
 import { type AgentId, newAgentId } from '../../src/kernel/ids.ts';
 import { byteStreamContract } from './sandbox-provider/byte-streams.ts';
+import { diskContract } from './sandbox-provider/disk.ts';
 import { lifeCycleContract } from './sandbox-provider/life-cycle.ts';
 import type { ContractContext, SandboxProviderSubject } from './sandbox-provider/subject.ts';
 
 export type { SandboxProviderSubject } from './sandbox-provider/subject.ts';
 
-export { byteStreamContract };
+export { byteStreamContract, diskContract };
 
 /** The behaviour that every sandbox provider has, or a part of it. */
 export function sandboxProviderContract(
   name: string,
   open: () => Promise<SandboxProviderSubject>,
-  parts: readonly ((context: ContractContext) => void)[] = [lifeCycleContract, byteStreamContract],
+  parts: readonly ((context: ContractContext) => void)[] = [lifeCycleContract, byteStreamContract, diskContract],
 ): void {
   describe(`${name} keeps the sandbox provider contract`, () => {
     let opened: SandboxProviderSubject | undefined;

@@ -10,6 +10,9 @@ import type { Principal, Role } from '../../src/controlplane/auth/identity.ts';
 import { type KeyRequest, KeyService } from '../../src/controlplane/auth/key-service.ts';
 import { SharingService } from '../../src/controlplane/auth/sharing-service.ts';
 import { UserService } from '../../src/controlplane/auth/user-service.ts';
+import { KnownSandboxes } from '../../src/controlplane/admin/known-sandboxes.ts';
+import { SystemOverview } from '../../src/controlplane/admin/overview.ts';
+import { HostDisk } from '../../src/controlplane/disk/host-disk.ts';
 import { EgressRules } from '../../src/controlplane/egress/policy/egress-rules.ts';
 import { RulePolicy } from '../../src/controlplane/egress/policy/rule-policy.ts';
 import { PreviewHosts } from '../../src/controlplane/previews/preview-hosts.ts';
@@ -77,6 +80,18 @@ interface Overrides extends Partial<Omit<ServerOptions, 'settings' | 'services' 
   readonly clock?: Clock;
 }
 
+/** An engine that has no sandbox at all. */
+const noEngine = {
+  name: 'scripted',
+  check: async () => ({ description: 'no engine' }),
+  list: async () => [],
+  find: async () => undefined,
+  stop: async () => undefined,
+  destroy: async () => undefined,
+  load: async () => undefined,
+  diskSpace: async () => undefined,
+};
+
 const noGuests = {
   async ensureClient(): Promise<never> {
     throw new CaissonError('SANDBOX_START_FAILED', 'There is no sandbox here.');
@@ -113,7 +128,7 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
   );
   const access = new Access({ ...storage, clock: systemClock });
   const sharing = new SharingService({ ...storage, store: storage.shares, access, clock: systemClock });
-  const quotaSettings = { defaultLimits: { ...noLimits, agents: 2, ...limits }, requestsPerKey };
+  const quotaSettings = { defaultLimits: { ...noLimits, agents: 2, ...limits }, requestsPerKey, diskBytes: null };
   const quotas = undo.use(await openQuotas({ storage, access, settings: quotaSettings, clock, logger }));
   let sandboxes: ScriptedSandboxes | undefined;
   const domain = createDomain({
@@ -175,10 +190,16 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
     clock: systemClock,
     logger,
   });
+  const everything = { ...storage, disks: quotas.disks };
   const server = undo.use(
     createServer({
       checkHealth: async () => void (await storage.agents.countAgents(admin.principal.userId)),
-      census: { attachedSandboxes: () => 0, activeRuns: () => storage.agents.listActiveRuns() },
+      census: {
+        attachedSandboxes: () => 0,
+        activeRuns: () => storage.agents.listActiveRuns(),
+        disks: () => quotas.disks.census(),
+        freeBytes: async () => ({}),
+      },
       ...changed,
       settings: {
         host: '127.0.0.1',
@@ -191,7 +212,7 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
       services: {
         domain,
         access,
-        workspaces: new Workspaces({ access, guests }),
+        workspaces: new Workspaces({ access, guests, disks: quotas.disks }),
         previews,
         previewHosts,
         modelUsage: storage.modelUsage,
@@ -205,13 +226,24 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
         hostSecrets: secrets.hostSecrets,
         recorder: audit.trail,
         audit: audit.service,
+        admin: {
+          sandboxes: new KnownSandboxes({ ...everything, provider: noEngine, stop: async () => undefined }),
+          overview: new SystemOverview({
+            ...everything,
+            version: '0.0.0-test',
+            provider: noEngine,
+            hostDisk: new HostDisk({ dataDir: directory, provider: noEngine, reserveBytes: 0, logger }),
+            pendingEgress: () => egressPolicy.pending(),
+          }),
+          usage: everything,
+        },
         about: {
           version: '0.0.0-test',
           provider: 'scripted',
           harnesses: ['codex', 'claude'],
           model: { name: 'gpt-5.5', demo: true },
         },
-        sandboxLimits: { cpus: 2, memoryBytes: 2 * 1_024 ** 3, pids: 512 },
+        sandboxLimits: { cpus: 2, memoryBytes: 2 * 1_024 ** 3, pids: 512, diskBytes: 1_024 ** 3 },
       },
       logger,
     }),

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { access, constants, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { access, constants, mkdir, open, readdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -10,12 +10,16 @@ import { CaissonError } from '../../src/kernel/errors.ts';
 import { type AgentId, agentIdSchema } from '../../src/kernel/ids.ts';
 import { KeyedQueue } from '../../src/kernel/keyed-queue.ts';
 import type {
+  DiskSpace,
+  DiskUse,
   ProviderCapabilities,
   Sandbox,
+  SandboxLoad,
   SandboxProvider,
   SandboxSpec,
   WireChannel,
 } from '../../src/sandbox-providers/contract/sandbox-provider.ts';
+import { walkFromHost } from '../../src/sandbox-providers/docker/host-walk.ts';
 import { guestEnvironment } from '../../src/wire/contract/guest-api.ts';
 import { connectWhenListening } from './connect-when-listening.ts';
 import { endGroup, freezeGroup, groupState, processGroup } from './process-group.ts';
@@ -46,7 +50,7 @@ type SandboxRecord = z.infer<typeof recordSchema>;
  */
 export class ProcessProvider implements SandboxProvider {
   readonly name = 'process';
-  readonly capabilities: ProviderCapabilities = { pause: true, limits: false, sealedNetwork: false };
+  readonly capabilities: ProviderCapabilities = { pause: true, limits: false, sealedNetwork: false, disk: true };
   readonly #options: ProcessProviderOptions;
   readonly #changes = new KeyedQueue<AgentId>();
   readonly #streams = new Set<Duplex>();
@@ -106,6 +110,23 @@ export class ProcessProvider implements SandboxProvider {
       if (record) await endGroup(record.group);
       await rm(this.directory(agentId), { recursive: true, force: true });
     });
+  }
+
+  async measureDisk(agentId: AgentId, signal = new AbortController().signal): Promise<DiskUse> {
+    await this.#assertRoot();
+    const folders = ['workspace', 'home'].map((name) => join(this.directory(agentId), name));
+    return { method: 'walk', usedBytes: (await walkFromHost(folders, signal)) ?? 0 };
+  }
+
+  async diskSpace(): Promise<DiskSpace> {
+    await this.#assertRoot();
+    const { bavail, blocks, bsize } = await statfs(this.#options.root);
+    return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
+  }
+
+  async load(agentId: AgentId): Promise<SandboxLoad | undefined> {
+    const isRunning = (await this.find(agentId))?.state === 'running';
+    return isRunning ? { cpus: 0, memoryBytes: 1, pids: 1, startedAt: 0 } : undefined;
   }
 
   async connect(agentId: AgentId, channel: WireChannel, signal?: AbortSignal): Promise<Duplex> {

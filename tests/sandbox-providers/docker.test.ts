@@ -1,5 +1,8 @@
-import { byteStreamContract, sandboxProviderContract } from '../contracts/sandbox-provider.ts';
+import { byteStreamContract, diskContract, sandboxProviderContract } from '../contracts/sandbox-provider.ts';
 import { openDocker } from './docker/docker-subject.ts';
 
 sandboxProviderContract('the Docker provider', openDocker);
-sandboxProviderContract('the Docker provider, by pipes', () => openDocker({ pipesOnly: true }), [byteStreamContract]);
+sandboxProviderContract('the Docker provider, by pipes', () => openDocker({ pipesOnly: true }), [
+  byteStreamContract,
+  diskContract,
+]);

@@ -2,12 +2,14 @@ import { Command } from 'commander';
 import { jsonOption } from '../arguments.ts';
 import { commandName } from '../command-name.ts';
 import { connect } from '../connection.ts';
+import { diskOption } from '../disk-option.ts';
 import { stderr, stdout, writeJson } from '../output/sink.ts';
 
 interface Options {
   readonly wait?: boolean;
   readonly harness?: string;
   readonly model?: string;
+  readonly disk?: number;
   readonly json?: boolean;
 }
 
@@ -18,11 +20,12 @@ export function agentsCreateCommand(): Command {
     .option('--wait', 'answer only when the sandbox runs')
     .option('--harness <id>', 'the coding agent that works in it (default: the first that the control plane offers)')
     .option('--model <id>', "its model (default: the control plane's)")
+    .addOption(diskOption())
     .addOption(jsonOption('the agent'))
     .action(create);
 }
 
-async function create(name: string, { wait = false, harness, model, json = false }: Options): Promise<void> {
+async function create(name: string, { wait = false, harness, model, disk, json = false }: Options): Promise<void> {
   const client = await connect();
   if (wait && stderr.isTerminal) await stderr.write(`${stderr.style('dim', 'The sandbox is starting …')}\n`);
   const agent = await client.agents.create.mutate({
@@ -30,6 +33,7 @@ async function create(name: string, { wait = false, harness, model, json = false
     wait,
     ...(harness === undefined ? {} : { harness }),
     ...(model === undefined ? {} : { model }),
+    ...(disk === undefined ? {} : { limits: { diskBytes: disk } }),
   });
   if (json) return await writeJson(agent);
   await stdout.write(`Created ${stdout.style('bold', agent.name)} ${agent.id}\n`);

@@ -3,6 +3,7 @@ import type { AgentSnapshot } from '../../client/index.ts';
 import { jsonOption } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { findAgent } from '../find-agent.ts';
+import { diskText } from '../output/disk-text.ts';
 import { conversationColumns } from '../output/conversation-columns.ts';
 import { permissionColumns } from '../output/permission-columns.ts';
 import { printable } from '../output/printable.ts';
@@ -52,6 +53,7 @@ function entriesOf({ agent, activity, seq, offer }: AgentSnapshot, now: number):
     ['models to choose', choices(offer?.models)],
     ['modes to choose', choices(offer?.modes)],
     ['limits', `${limits.cpus} CPUs, ${mebibytes} MiB, ${limits.pids} processes`],
+    ['disk', diskText(agent.disk, now)],
     ['events', String(seq)],
     ['created', relativeTime(agent.createdAt, now)],
   ];

@@ -1,3 +1,4 @@
+import { adminRouter } from './routers/admin.ts';
 import { agentsRouter } from './routers/agents.ts';
 import { auditRouter } from './routers/audit.ts';
 import { changesRouter } from './routers/changes.ts';
@@ -40,6 +41,7 @@ export const appRouter = router({
   usage: usageRouter,
   audit: auditRouter,
   system: systemRouter,
+  admin: adminRouter,
 });
 
 export type AppRouter = typeof appRouter;

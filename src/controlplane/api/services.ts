@@ -2,10 +2,14 @@ import type { AgentLimits } from '../../agents/agent.ts';
 import type { Domain } from '../../agents/domain.ts';
 import type { AuditService } from '../audit/audit-service.ts';
 import type { Recorder } from '../audit/audited.ts';
+import type { KnownSandboxes } from '../admin/known-sandboxes.ts';
+import type { SystemOverview } from '../admin/overview.ts';
+import type { usageOfUsers } from '../admin/usage-of-users.ts';
 import type { Access } from '../auth/access.ts';
 import type { KeyService } from '../auth/key-service.ts';
 import type { SharingService } from '../auth/sharing-service.ts';
 import type { UserService } from '../auth/user-service.ts';
+import type { DiskBook } from '../disk/disk-book.ts';
 import type { ModelUsageStore } from '../model-gateway/model-usage.ts';
 import type { EgressLogStore } from '../egress/log/egress-log.ts';
 import type { EgressRules } from '../egress/policy/egress-rules.ts';
@@ -43,7 +47,7 @@ export interface ApiServices {
   readonly keys: KeyService;
   readonly users: UserService;
   readonly sharing: SharingService;
-  readonly quotas: { readonly desk: QuotaDesk; readonly rates: RequestRates };
+  readonly quotas: { readonly desk: QuotaDesk; readonly rates: RequestRates; readonly disks: DiskBook };
   readonly egressRules: EgressRules;
   readonly egressPolicy: Pick<RulePolicy, 'pending' | 'findPending' | 'answer'>;
   readonly egressLog: Pick<EgressLogStore, 'listLog' | 'listUsage'>;
@@ -52,6 +56,14 @@ export interface ApiServices {
   readonly recorder: Recorder;
   readonly audit: AuditService;
   readonly about: About;
+  /** For administrators and auditors. */
+  readonly admin: {
+    readonly sandboxes: KnownSandboxes;
+    readonly overview: SystemOverview;
+    readonly usage: Parameters<typeof usageOfUsers>[0];
+  };
+  /** What is open at the API. */
+  readonly openCalls: () => { readonly calls: number; readonly subscriptions: number; readonly transfers: number };
   /** The default and the ceiling of an agent's sandbox. */
   readonly sandboxLimits: AgentLimits;
   readonly subscriptions: OpenCalls;

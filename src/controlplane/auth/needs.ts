@@ -58,7 +58,7 @@ export const needs = {
     issues: false,
   },
   administer: {
-    what: 'changes people',
+    what: 'changes people, and stops sandboxes of others',
     roles: ['admin'],
     scope: 'administer',
     forAgentKeys: false,

@@ -7,7 +7,17 @@ import { modelAliases, modelUpstreams, modelsOfUsers } from './model-services.ts
 import { egressModes } from '../egress/policy/policy.ts';
 import { readKeys } from '../egress/secrets/keyring.ts';
 import { hostRules } from './host-rules.ts';
-import { decimal, duration, httpHeaders, httpOrigin, httpUrl, secret, size, wholeNumber } from './values.ts';
+import {
+  decimal,
+  duration,
+  httpHeaders,
+  httpOrigin,
+  httpUrl,
+  secret,
+  size,
+  sizeOrNone,
+  wholeNumber,
+} from './values.ts';
 
 const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -84,6 +94,16 @@ export const settingsSchema = z.object({
   CAISSON_SANDBOX_PIDS: wholeNumber({ least: 64, most: 1_000_000 })
     .prefault('512')
     .describe('Processes of a sandbox: the default of a new agent, and the most that one can be given.'),
+  CAISSON_SANDBOX_DISK: sizeOrNone({ least: '16m', most: '1048576g' })
+    .prefault('10g')
+    .describe(
+      'Disk of a sandbox, workspace and home together: the default of a new agent, and the most that one can be given. See docs/quotas.md for how it is measured, and what happens beyond it.',
+    ),
+  CAISSON_DISK_RESERVE: size({ least: '0', most: '1048576g' })
+    .prefault('1g')
+    .describe(
+      'What stays free on the disks of the data directory and of the sandboxes: with less, no sandbox is started (`HOST_DISK_FULL`). `0` looks at neither.',
+    ),
   CAISSON_HARNESSES: nameList(simpleName, 'names of harnesses, separated by commas')
     .prefault('codex')
     .describe('The harnesses that the sandbox image has. The first one is the default of a new agent.'),
@@ -139,7 +159,7 @@ export const settingsSchema = z.object({
   CAISSON_QUOTAS: quotas()
     .optional()
     .describe(
-      'What a user may use whose plan does not say: `<quota>=<amount>`, separated by commas; `none` for no limit. The quotas are `agents`, `running_sandboxes`, `cpu` and `memory` (of all sandboxes that run), `history_bytes`, `message_bytes`, `requests` (a minute), and by the day `sandbox_minutes`, `tokens`, `cost` (in dollars) and `egress_bytes`. Default: `requests=60000`, and agents as above; nothing else is limited.',
+      'What a user may use whose plan does not say: `<quota>=<amount>`, separated by commas; `none` for no limit. The quotas are `agents`, `running_sandboxes`, `cpu` and `memory` (of all sandboxes that run), `disk` (of all sandboxes), `history_bytes`, `message_bytes`, `requests` (a minute), and by the day `sandbox_minutes`, `tokens`, `cost` (in dollars) and `egress_bytes`. Default: `requests=60000`, and agents as above; nothing else is limited.',
     ),
   CAISSON_SLEEP_IDLE_SANDBOXES: z
     .enum(['yes', 'no'], 'yes or no')

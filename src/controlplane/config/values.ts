@@ -46,6 +46,16 @@ export function size({ least, most }: Range) {
   return z.string().transform((text, context) => within(readSize(text), from, to, allowed, context));
 }
 
+/** The same, or `none`, which becomes null. */
+export function sizeOrNone({ least, most }: Range) {
+  const allowed = `a size in bytes, or with k, m or g, from ${least} to ${most}, or \`none\``;
+  const from = readSize(least) ?? 0;
+  const to = readSize(most) ?? Infinity;
+  return z.string().transform((text, context) => {
+    return text === 'none' ? null : within(readSize(text), from, to, allowed, context);
+  });
+}
+
 /** `http://` or `https://`, without user, query and fragment; becomes the address without a slash at its end. */
 export function httpUrl() {
   const allowed = 'an http or https address without user name, query and fragment';

@@ -7,7 +7,7 @@ import { deadline, orAbort } from '../../kernel/deadline.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import type { AgentId } from '../../kernel/ids.ts';
 import { Tunnel } from '../../wire/tunnel.ts';
-import { answerError } from './answer-error.ts';
+import { answerError, httpRefusal } from './answer-error.ts';
 import { checkAddresses } from './checked-addresses.ts';
 import { type ConnectTo, dial } from './dial.ts';
 import type { EgressLimits } from './egress-limits.ts';
@@ -159,7 +159,7 @@ export class EgressConnection {
     signal.throwIfAborted();
     stream.respond({ ':status': 200 }, { waitForTrailers: true });
     using program = new Held(
-      new MeteredTunnel(new Tunnel(stream), (bytes, direction) => this.#admit(bytes, direction)),
+      new MeteredTunnel(new Tunnel(stream), (bytes, direction) => this.#admit(bytes, direction), overQuotaWords),
     );
     let refused: Ending | undefined;
     try {
@@ -167,9 +167,9 @@ export class EgressConnection {
       await this.#serve({ program: program.side, upstream: upstream.side, onRefused }, internal);
     } catch (thrown) {
       // What cut it here comes before what that made of the stream.
-      throw refused ?? cutBy(program.side) ?? thrown;
+      throw cutBy(program.side) ?? refused ?? thrown;
     }
-    const ending = refused ?? cutBy(program.side);
+    const ending = cutBy(program.side) ?? refused;
     if (ending !== undefined) throw ending;
   }
 
@@ -267,6 +267,12 @@ class Held<Side extends Duplex> implements Disposable {
     if (this.side instanceof Socket && !this.side.destroyed) this.side.resetAndDestroy();
     else this.side.destroy();
   }
+}
+
+/** To a program that speaks plain HTTP: others would take it for what the host said. */
+function overQuotaWords(error: Error, first: Buffer): Buffer | undefined {
+  const isTold = error instanceof Ending && error.outcome === 'over_quota';
+  return isTold && /^[A-Z]{3,10} [/*]/.test(first.toString('latin1')) ? httpRefusal(error.error) : undefined;
 }
 
 function cutBy({ errored }: Duplex): Ending | undefined {

@@ -6,6 +6,15 @@ export type Direction = 'sent' | 'received';
 export type Admit = (bytes: number, direction: Direction) => Promise<void> | void;
 
 /**
+ * What a program is told in place of the answer that it waits for, where it has got nothing yet: undefined where nothing can be
+ * said. `first` is how its first bytes begin, which may not have been admitted.
+ */
+export type LastWords = (error: Error, first: Buffer) => Buffer | undefined;
+
+/** Of a program that has its last words, and does not let go. */
+const lastWordsMs = 5_000;
+
+/**
  * A connection of a sandbox, all of whose bytes are admitted before they go on: what is read was `sent`, what is written is
  * `received`. Holds back at most what it was given in one piece, and reads nothing while it does. Takes `inner` over; its
  * errors are heard here, users watch 'close'.
@@ -13,11 +22,15 @@ export type Admit = (bytes: number, direction: Direction) => Promise<void> | voi
 export class MeteredTunnel extends Duplex {
   readonly #inner: Duplex;
   readonly #admit: Admit;
+  readonly #lastWords: LastWords;
+  #first: Buffer | undefined;
+  #hasAnswered = false;
 
-  constructor(inner: Duplex, admit: Admit) {
+  constructor(inner: Duplex, admit: Admit, lastWords: LastWords = () => undefined) {
     super({ allowHalfOpen: true });
     this.#inner = inner;
     this.#admit = admit;
+    this.#lastWords = lastWords;
     this.on('error', () => undefined);
     inner.on('data', (chunk: Buffer) => this.#take(chunk));
     inner.once('end', () => this.push(null));
@@ -46,12 +59,24 @@ export class MeteredTunnel extends Duplex {
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    this.#inner.destroy();
+    const words =
+      error === null || this.#hasAnswered ? undefined : this.#lastWords(error, this.#first ?? Buffer.alloc(0));
+    if (words === undefined || this.#inner.destroyed) this.#inner.destroy();
+    else this.#say(words);
     done(error);
+  }
+
+  #say(words: Buffer): void {
+    const inner = this.#inner;
+    const letGo = setTimeout(() => inner.destroy(), lastWordsMs).unref();
+    inner.once('close', () => clearTimeout(letGo));
+    inner.end(words);
+    inner.resume(); // what it still sends has no reader
   }
 
   #take(chunk: Buffer): void {
     if (this.destroyed) return;
+    this.#first ??= Buffer.from(chunk.subarray(0, 16));
     let held: Promise<void> | void;
     try {
       held = this.#admit(chunk.length, 'sent');
@@ -71,7 +96,11 @@ export class MeteredTunnel extends Duplex {
     );
   }
 
-  #pass(bytes: number, go: () => void, done: (error?: Error | null) => void): void {
+  #pass(bytes: number, send: () => void, done: (error?: Error | null) => void): void {
+    const go = (): void => {
+      this.#hasAnswered = true;
+      send();
+    };
     let held: Promise<void> | void;
     try {
       held = this.#admit(bytes, 'received');

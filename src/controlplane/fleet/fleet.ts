@@ -4,7 +4,7 @@ import type { Clock } from '../../kernel/clock.ts';
 import { CaissonError, toCaissonError } from '../../kernel/errors.ts';
 import type { AgentId } from '../../kernel/ids.ts';
 import type { Logger } from '../../kernel/logger.ts';
-import type { Sandbox, SandboxProvider, SandboxSpec } from '../../sandbox-providers/contract/index.ts';
+import type { Sandbox, SandboxProvider, SandboxSpec, StopOptions } from '../../sandbox-providers/contract/index.ts';
 import type { GuestClient } from '../../wire/guest-client.ts';
 import type { OutwardHandler } from '../../wire/serve-outward.ts';
 import { howItEnded } from './how-it-ended.ts';
@@ -77,8 +77,8 @@ export class Fleet implements Sandboxes, AsyncDisposable {
     return isOurs && !isTreeCut && (await client.ports.list()).length === 0;
   }
 
-  async stop(agentId: AgentId, reason: string): Promise<void> {
-    await this.#tether(agentId).stop(reason);
+  async stop(agentId: AgentId, reason: string, options?: StopOptions): Promise<void> {
+    await this.#tether(agentId).stop(reason, options);
   }
 
   async destroy(agent: Agent): Promise<void> {

@@ -3,7 +3,7 @@ import type { ErrorCode } from '../../kernel/error-table.ts';
 import { CaissonError, toCaissonError } from '../../kernel/errors.ts';
 import type { AgentId } from '../../kernel/ids.ts';
 import { pause } from '../../kernel/pause.ts';
-import type { SandboxSpec } from '../../sandbox-providers/contract/index.ts';
+import type { SandboxSpec, StopOptions } from '../../sandbox-providers/contract/index.ts';
 import { type Attachment, attach, type AttachOptions } from './attachment.ts';
 import { Doubt } from './doubt.ts';
 import { howItEnded } from './how-it-ended.ts';
@@ -142,11 +142,11 @@ export class Tether {
   }
 
   /** Ends the sandbox's processes. What was under way is over, even when the provider cannot be reached to confirm it. */
-  stop(reason: string): Promise<void> {
+  stop(reason: string, options?: StopOptions): Promise<void> {
     const before = this.#mode;
     if (before.name === 'stopping') return before.done;
     if (before.name === 'closed') return Promise.resolve();
-    const done = this.#stopSandbox(before, reason).finally(() => {
+    const done = this.#stopSandbox(before, reason, options).finally(() => {
       if (this.#mode === stopping) this.#mode = { name: 'detached' };
     });
     const stopping = { name: 'stopping', done } as const;
@@ -161,11 +161,11 @@ export class Tether {
     await this.#letGo(before);
   }
 
-  async #stopSandbox(before: Mode, reason: string): Promise<void> {
+  async #stopSandbox(before: Mode, reason: string, options?: StopOptions): Promise<void> {
     const { provider, observer } = this.#options;
     await this.#letGo(before);
     try {
-      await provider.stop(this.#agentId);
+      await provider.stop(this.#agentId, options);
     } finally {
       await observer.sandboxLost(this.#agentId, reason);
     }

@@ -20,7 +20,7 @@ import { needOfRoute } from './route-needs.ts';
 import { sendStream } from './send-stream.ts';
 
 interface FileRoutesOptions {
-  readonly workspaces: Pick<Workspaces, 'open'>;
+  readonly workspaces: Pick<Workspaces, 'open' | 'openToWrite'>;
   readonly admit: Admit;
   /** Each request takes a place. */
   readonly transfers: OpenCalls;
@@ -109,7 +109,13 @@ export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): vo
         const level = isCut && !signal.aborted ? 'warn' : 'debug';
         logger[level]({ ...about, bytes, err }, isCut ? 'a transfer was cut' : 'a transfer was refused');
       };
-      return { guest: await options.workspaces.open({ principal, need }, agentId.data, signal), path, signal, onCut };
+      const { workspaces } = options;
+      const demand = { principal, need };
+      const guest =
+        request.method === 'PUT'
+          ? await workspaces.openToWrite(demand, agentId.data, signal, lengthOf(request))
+          : await workspaces.open(demand, agentId.data, signal);
+      return { guest, path, signal, onCut };
     };
 
     scope.head<{ Params: { agentId: string } }>('/v1/agents/:agentId/file', async (request, reply) => {

@@ -4,22 +4,25 @@ import type { Recorder } from '../audit/audited.ts';
 import type { Access } from '../auth/access.ts';
 import type { Principal } from '../auth/identity.ts';
 import type { Metrics } from '../observability/metrics.ts';
+import type { Admit } from './admit.ts';
 import { auditedRequest } from './audited-request.ts';
 import { routeNeeds } from './route-needs.ts';
 
 /**
  * `GET /metrics` for Prometheus, with the API key of an administrator or an auditor as its bearer token: the numbers tell what
- * everybody does. UNAUTHORIZED and FORBIDDEN otherwise.
+ * everybody does. UNAUTHORIZED, FORBIDDEN and RATE_LIMITED otherwise.
  */
 export function serveMetrics(
   app: FastifyInstance,
   {
+    admit,
     identify,
     access,
     metrics,
     recorder,
     addressOf,
   }: {
+    readonly admit: Admit;
     readonly identify: (request: IncomingMessage) => Promise<Principal>;
     readonly access: Pick<Access, 'permit'>;
     readonly metrics: Metrics;
@@ -29,7 +32,7 @@ export function serveMetrics(
 ): void {
   app.get('/metrics', async (request, reply) => {
     await auditedRequest({ identify, recorder, addressOf }, request, { input: {} }, async () => {
-      const principal = await identify(request.raw);
+      const principal = await admit(request.headers.authorization);
       access.permit({ principal, need: routeNeeds['GET /metrics'] });
     });
     const { contentType, body } = await metrics.text();

@@ -28,6 +28,10 @@ export interface Census {
   readonly activeRuns: () => Promise<readonly { readonly state: string }[]>;
   /** Sandboxes that the control plane holds a wire to. */
   readonly attachedSandboxes: () => number;
+  /** What agents take of the disk, as it was measured last, and how many there are by its state. */
+  readonly disks: () => { readonly usedBytes: number; readonly states: Readonly<Record<string, number>> };
+  /** What is left on the disks of the machine, by what they hold. */
+  readonly freeBytes: () => Promise<Readonly<Record<string, number>>>;
 }
 
 /** Runs whose begin is remembered until their end. The oldest are forgotten, and their duration is not told. */
@@ -89,6 +93,19 @@ export class Metrics {
     gauge(this.#registry, 'caisson_attached_sandboxes', 'Sandboxes that a wire is held to.', [], () => ({
       '': census.attachedSandboxes(),
     }));
+    gauge(
+      this.#registry,
+      'caisson_agent_disks',
+      'Agents by the state of their disk.',
+      ['state'],
+      () => census.disks().states,
+    );
+    gauge(this.#registry, 'caisson_agent_disk_bytes', 'What agents take of the disk.', [], () => ({
+      '': census.disks().usedBytes,
+    }));
+    gauge(this.#registry, 'caisson_host_disk_free_bytes', 'What is left on the disks of the machine.', ['disk'], () =>
+      census.freeBytes(),
+    );
   }
 
   call({ procedure, outcome, durationMs }: ObservedCall): void {

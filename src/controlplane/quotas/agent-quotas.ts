@@ -3,6 +3,8 @@ import type { HeldMinute, OwnerLimits, Quotas } from '../../agents/ports.ts';
 import { quotaExceeded } from '../../agents/quota-exceeded.ts';
 import type { CaissonError } from '../../kernel/errors.ts';
 import type { ConversationId, UserId } from '../../kernel/ids.ts';
+import type { DiskBook } from '../disk/disk-book.ts';
+import type { HostDisk } from '../disk/host-disk.ts';
 import { type Account, agentAccount, conversationAccount, holderOf, userAccount } from './account.ts';
 import type { MeteredDimension } from './dimension.ts';
 import type { Charge, Ledger } from './ledger.ts';
@@ -18,16 +20,23 @@ const holdMs = 15 * 60_000;
 interface AgentQuotasOptions {
   readonly terms: Pick<QuotaBook, 'of' | 'onChanged'>;
   readonly ledger: Ledger & Pick<StoredLedger, 'balance'>;
+  readonly disks: Pick<DiskBook, 'refusalFor' | 'refusalForAgent'>;
+  /** Default: no disk of the machine is looked at. */
+  readonly host?: Pick<HostDisk, 'refusal'> | undefined;
 }
 
 /** The quotas as the domain asks for them. What is not limited costs no look into the store. */
 export class AgentQuotas implements Quotas {
   readonly #terms: AgentQuotasOptions['terms'];
   readonly #ledger: AgentQuotasOptions['ledger'];
+  readonly #disks: AgentQuotasOptions['disks'];
+  readonly #host: AgentQuotasOptions['host'];
 
-  constructor({ terms, ledger }: AgentQuotasOptions) {
+  constructor({ terms, ledger, disks, host }: AgentQuotasOptions) {
     this.#terms = terms;
     this.#ledger = ledger;
+    this.#disks = disks;
+    this.#host = host;
   }
 
   async limitsOf(ownerId: UserId): Promise<OwnerLimits> {
@@ -52,7 +61,15 @@ export class AgentQuotas implements Quotas {
         if (refusal !== undefined) return refusal;
       }
     }
-    return undefined;
+    return await this.#disks.refusalFor(agent);
+  }
+
+  async refusalForAgent(ownerId: UserId): Promise<CaissonError | undefined> {
+    return await this.#disks.refusalForAgent(ownerId);
+  }
+
+  async refusalForStart(): Promise<CaissonError | undefined> {
+    return await this.#host?.refusal();
   }
 
   async holdMinute(agent: Pick<Agent, 'id' | 'ownerId'>): Promise<HeldMinute> {

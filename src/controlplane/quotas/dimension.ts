@@ -18,6 +18,8 @@ export const dimensions = {
   memory: { kind: 'stock', unit: 'bytes' },
   /** Of the messages that are kept. */
   history_bytes: { kind: 'stock', unit: 'bytes' },
+  /** Of workspaces and homes, whether their sandboxes run or not. */
+  disk: { kind: 'stock', unit: 'bytes' },
   message_bytes: { kind: 'size', unit: 'bytes' },
   requests: { kind: 'rate', unit: 'requests a minute' },
   sandbox_minutes: { kind: 'metered', unit: 'minutes' },
@@ -35,6 +37,12 @@ export type MeteredDimension = {
 
 export const dimensionNames = Object.keys(dimensions) as Dimension[];
 
+/** Whether an agent can have a limit of its own. */
+export function isOfAgents(dimension: Dimension): boolean {
+  return dimension === 'disk' || isMetered(dimension);
+}
+
+/** Whether a conversation can. */
 export function isMetered(dimension: Dimension): dimension is MeteredDimension {
   return dimensions[dimension].kind === 'metered';
 }

@@ -1,6 +1,9 @@
 import type { AgentStore } from '../../agents/ports.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import type { Logger } from '../../kernel/logger.ts';
+import { DiskBook } from '../disk/disk-book.ts';
+import type { DiskStore } from '../disk/disk-store.ts';
+import type { HostDisk } from '../disk/host-disk.ts';
 import { AgentQuotas } from './agent-quotas.ts';
 import type { LedgerStore } from './ledger-store.ts';
 import type { Access } from '../auth/access.ts';
@@ -18,6 +21,7 @@ interface QuotasOptions {
     readonly identities: IdentityStore;
     readonly quotas: QuotaStore;
     readonly ledger: LedgerStore;
+    readonly disks: DiskStore;
   };
   readonly access: Access;
   readonly settings: {
@@ -25,7 +29,11 @@ interface QuotasOptions {
     readonly defaultLimits: Limits;
     /** Requests a minute of one key; null = unlimited. */
     readonly requestsPerKey: number | null;
+    /** Of an agent that was made without a limit of its disk; null = unlimited. */
+    readonly diskBytes: number | null;
   };
+  /** Default: no disk of the machine is looked at. */
+  readonly host?: HostDisk | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -35,20 +43,36 @@ export interface OpenQuotas extends Disposable {
   readonly book: QuotaBook;
   readonly ledger: StoredLedger;
   readonly rates: RequestRates;
+  readonly disks: DiskBook;
   readonly desk: QuotaDesk;
   /** For the domain. */
   readonly ofAgents: AgentQuotas;
 }
 
-export async function openQuotas({ storage, access, settings, clock, logger }: QuotasOptions): Promise<OpenQuotas> {
+export async function openQuotas({
+  storage,
+  access,
+  settings,
+  host,
+  clock,
+  logger,
+}: QuotasOptions): Promise<OpenQuotas> {
   const book = new QuotaBook({ store: storage.quotas, agents: storage.agents, defaults: settings.defaultLimits });
   const ledger = await StoredLedger.open({ store: storage.ledger, terms: book, clock, logger });
+  const disks = await DiskBook.open({
+    store: storage.disks,
+    agents: storage.agents,
+    terms: book,
+    defaultLimitBytes: settings.diskBytes,
+    clock,
+  });
   return {
     book,
     ledger,
     rates: new RequestRates({ terms: book, perKey: settings.requestsPerKey, clock }),
-    desk: new QuotaDesk({ book, ledger, agents: storage.agents, identities: storage.identities, access }),
-    ofAgents: new AgentQuotas({ terms: book, ledger }),
+    disks,
+    desk: new QuotaDesk({ book, ledger, disks, agents: storage.agents, identities: storage.identities, access }),
+    ofAgents: new AgentQuotas({ terms: book, ledger, disks, host }),
     [Symbol.dispose]: () => ledger[Symbol.dispose](),
   };
 }

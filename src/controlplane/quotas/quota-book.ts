@@ -2,7 +2,7 @@ import type { AgentStore } from '../../agents/ports.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import type { AgentId, UserId } from '../../kernel/ids.ts';
 import { type Account, agentAccount, holderOf, userAccount } from './account.ts';
-import { type Dimension, dimensionNames, isMetered } from './dimension.ts';
+import { type Dimension, dimensionNames, isMetered, isOfAgents } from './dimension.ts';
 import { defaultPlanName, type Plan, type Policy, type SomeLimits, unsaid } from './policy.ts';
 import type { QuotaStore } from './quota-store.ts';
 import type { Limits, Terms, TermsSource } from './terms.ts';
@@ -87,7 +87,7 @@ export class QuotaBook implements TermsSource {
     if (before.version !== change.version) throw conflict(account, before.version);
     const { plan = before.plan, timeZone = before.timeZone } = change;
     const limits = changed(before.limits, change.limits ?? {});
-    if (holderOf(account).kind !== 'user') requirePart({ plan, timeZone, limits });
+    if (holderOf(account).kind !== 'user') requirePart(account, { plan, timeZone, limits });
     if (plan !== null && (await store.findPlan(plan)) === undefined) throw planNotFound(plan);
     const policy = { plan, timeZone, limits, version: before.version };
     const { agentId } = await this.#placeOf(account);
@@ -192,12 +192,13 @@ function changed(before: SomeLimits, change: LimitsChange): SomeLimits {
 }
 
 /** An agent or a conversation has a budget within that of its owner, and nothing else. */
-function requirePart({ plan, timeZone, limits }: Omit<Policy, 'version'>): void {
-  const wrong = dimensionNames.find((name) => limits[name] !== undefined && !isMetered(name));
+function requirePart(account: Account, { plan, timeZone, limits }: Omit<Policy, 'version'>): void {
+  const isAllowed = holderOf(account).kind === 'agent' ? isOfAgents : isMetered;
+  const wrong = dimensionNames.find((name) => limits[name] !== undefined && !isAllowed(name));
   if (plan === null && timeZone === null && wrong === undefined) return;
   const what = wrong === undefined ? 'A plan or a time zone' : `A limit of ${wrong}`;
   throw new CaissonError('BAD_REQUEST', `${what} can only be given to a user.`, {
-    hint: `An agent or a conversation can have a limit of ${dimensionNames.filter(isMetered).join(', ')}.`,
+    hint: `An agent can have a limit of ${dimensionNames.filter(isOfAgents).join(', ')}, a conversation of what is metered.`,
   });
 }
 

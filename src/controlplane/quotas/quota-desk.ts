@@ -4,6 +4,7 @@ import type { AgentId, ConversationId, UserId } from '../../kernel/ids.ts';
 import type { Access } from '../auth/access.ts';
 import { type AgentLevel, refusalOf } from '../auth/needs.ts';
 import type { IdentityStore, Principal, User } from '../auth/identity.ts';
+import type { DiskBook } from '../disk/disk-book.ts';
 import { type Account, agentAccount, conversationAccount, holderOf, userAccount } from './account.ts';
 import type { LimitsChange, PolicyChange, QuotaBook } from './quota-book.ts';
 import type { Plan } from './policy.ts';
@@ -30,6 +31,7 @@ interface QuotaDeskOptions {
   readonly book: QuotaBook;
   readonly ledger: Pick<StoredLedger, 'balance'>;
   readonly agents: AgentStore;
+  readonly disks: Pick<DiskBook, 'usedByUser' | 'usedByAgent'>;
   readonly identities: Pick<IdentityStore, 'findUser' | 'findUserByName'>;
   readonly access: Pick<Access, 'agent' | 'conversation' | 'permit'>;
 }

@@ -1,6 +1,7 @@
 import type { AgentStore } from '../../agents/ports.ts';
+import type { DiskBook } from '../disk/disk-book.ts';
 import { type Account, holderOf } from './account.ts';
-import { type Dimension, dimensionNames, dimensions, isMetered } from './dimension.ts';
+import { type Dimension, dimensionNames, dimensions, isMetered, isOfAgents } from './dimension.ts';
 import type { LimitSource, QuotaBook } from './quota-book.ts';
 import type { StoredLedger } from './stored-ledger.ts';
 
@@ -24,15 +25,20 @@ interface StatementParts {
   readonly book: QuotaBook;
   readonly ledger: Pick<StoredLedger, 'balance'>;
   readonly agents: Pick<AgentStore, 'countAgents' | 'listAgentsUp' | 'countHistoryBytes'>;
+  readonly disks: Pick<DiskBook, 'usedByUser' | 'usedByAgent'>;
 }
 
 /** What an account may use and has used, of everything that it can have a limit of. */
-export async function statementOf(account: Account, { book, ledger, agents }: StatementParts): Promise<QuotaLine[]> {
+export async function statementOf(
+  account: Account,
+  { book, ledger, agents, disks }: StatementParts,
+): Promise<QuotaLine[]> {
   const holder = holderOf(account);
   const { limits } = await book.of(account);
   const sources = await book.sources(account);
   const up = holder.kind === 'user' ? await agents.listAgentsUp(holder.id) : [];
   const stock = async (dimension: Dimension): Promise<number | null> => {
+    if (holder.kind === 'agent' && dimension === 'disk') return disks.usedByAgent(holder.id);
     if (holder.kind !== 'user') return null;
     switch (dimension) {
       case 'agents':
@@ -43,6 +49,8 @@ export async function statementOf(account: Account, { book, ledger, agents }: St
         return up.reduce((sum, each) => sum + each.limits.cpus, 0);
       case 'memory':
         return up.reduce((sum, each) => sum + each.limits.memoryBytes, 0);
+      case 'disk':
+        return disks.usedByUser(holder.id);
       case 'history_bytes':
         return await agents.countHistoryBytes(holder.id);
       default:
@@ -55,7 +63,7 @@ export async function statementOf(account: Account, { book, ledger, agents }: St
     if (isMetered(dimension)) {
       const { used, reserved, resetsAt } = await ledger.balance(account, dimension);
       lines.push({ ...line, used, reserved, resetsAt });
-    } else if (holder.kind === 'user') {
+    } else if (holder.kind === 'user' || (holder.kind === 'agent' && isOfAgents(dimension))) {
       lines.push({ ...line, used: await stock(dimension), reserved: 0, resetsAt: null });
     }
   }

@@ -11,6 +11,7 @@ export const noLimits: Limits = {
   cpu: null,
   memory: null,
   history_bytes: null,
+  disk: null,
   message_bytes: null,
   requests: null,
   sandbox_minutes: null,

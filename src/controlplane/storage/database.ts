@@ -1,3 +1,4 @@
+import type { DiskState } from '../disk/disk-state.ts';
 import type { z } from 'zod';
 import type { AgentLimits, Conversation, Message, SandboxStatus } from '../../agents/agent.ts';
 import type { EventData } from '../../agents/event.ts';
@@ -393,6 +394,15 @@ interface AuditOpenTable {
   readonly call: JsonText<AuditCall>;
 }
 
+/** What was measured last. */
+interface AgentDisksTable {
+  readonly agent_id: AgentId;
+  readonly used_bytes: number;
+  readonly method: string;
+  readonly state: DiskState;
+  readonly measured_at: number;
+}
+
 /** Every table, as the last migration leaves it. */
 export interface Database {
   agents: AgentsTable;
@@ -424,4 +434,5 @@ export interface Database {
   audit_records: AuditRecordsTable;
   audit_head: AuditHeadTable;
   audit_open: AuditOpenTable;
+  agent_disks: AgentDisksTable;
 }

@@ -8,6 +8,7 @@ export function createEgressLogStore(access: StorageAccess): EgressLogStore {
       if (entries.length > 0) await access.transaction(async (tx) => await log.add(tx, entries));
     },
     listLog: async (agentId, { host }, page) => await log.list(access.db, { agentId, host }, page),
+    sumUsage: async (since) => await log.sumUsage(access.db, since),
     listUsage: async (filter, since) => await log.usage(access.db, filter, since),
   };
 }

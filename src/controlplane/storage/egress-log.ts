@@ -4,6 +4,7 @@ import type { AgentId, UserId } from '../../kernel/ids.ts';
 import {
   dayMs,
   type EgressLogEntry,
+  type EgressSum,
   type EgressUsage,
   keepUsageMs,
   mostEntries,
@@ -66,6 +67,25 @@ export async function usage(
   if ('agentId' in filter) return (await all.where('agent_id', '=', filter.agentId).execute()).map(toUsage);
   const wanted = filter.ownerId === null ? all : all.where('owner_id', '=', filter.ownerId);
   return (await wanted.execute()).map(toUsage);
+}
+
+export async function sumUsage(db: Kysely<Database>, since: number): Promise<readonly EgressSum[]> {
+  const rows = await db
+    .selectFrom('egress_usage')
+    .select(({ fn }) => [
+      'owner_id',
+      fn.sum<number | string>('sent_bytes').as('sent'),
+      fn.sum<number | string>('received_bytes').as('received'),
+    ])
+    .where('day', '>=', since)
+    .groupBy('owner_id')
+    .execute();
+  // PostgreSQL sums in text
+  return rows.map((row) => ({
+    ownerId: row.owner_id,
+    sentBytes: Number(row.sent),
+    receivedBytes: Number(row.received),
+  }));
 }
 
 async function addEntry(db: Kysely<Database>, entry: EgressLogEntry): Promise<void> {

@@ -7,6 +7,7 @@ import type { IdentityStore } from '../auth/identity.ts';
 import type { ShareStore } from '../auth/sharing.ts';
 import type { ModelCallers } from '../model-gateway/callers.ts';
 import type { ModelUsageStore } from '../model-gateway/model-usage.ts';
+import type { DiskStore } from '../disk/disk-store.ts';
 import type { EgressLogStore } from '../egress/log/egress-log.ts';
 import type { EgressPolicyStore } from '../egress/policy/policy.ts';
 import type { SecretStore } from '../egress/secrets/secret.ts';
@@ -14,6 +15,7 @@ import type { PreviewStore } from '../previews/preview.ts';
 import type { LedgerStore } from '../quotas/ledger-store.ts';
 import type { QuotaStore } from '../quotas/quota-store.ts';
 import { createAgentStore } from './agent-store.ts';
+import { createDiskStore } from './disk-store.ts';
 import { createEgressLogStore } from './egress-log-store.ts';
 import { createEgressPolicyStore } from './egress-policy-store.ts';
 import { createAuditStore } from './audit-store.ts';
@@ -43,6 +45,7 @@ export interface Storage {
   readonly egressLog: EgressLogStore;
   readonly secrets: SecretStore;
   readonly audit: AuditStore;
+  readonly disks: DiskStore;
   /** As that of `agents`, for all stores. */
   flushed(): Promise<void>;
   /** Resolves, never rejects, when the disk has failed for good: only a new start can tell what it holds. */
@@ -80,6 +83,7 @@ export async function openStorage(directory: string): Promise<Storage> {
     egressLog: createEgressLogStore(access),
     secrets: createSecretStore(access),
     audit: createAuditStore(access),
+    disks: createDiskStore(access),
     flushed: async () => await access.flushed(),
     failed: access.failed,
     checkHealth: async () => await access.checkHealth(),

@@ -35,7 +35,7 @@ export function processSocketRoute(workspaces: Workspaces): WebSocketRoute {
       const agentId = agentIdSchema.safeParse(params['agentId']);
       if (!agentId.success) throw new CaissonError('BAD_REQUEST', 'The address names no agent.');
       try {
-        const guest = await workspaces.open(demand, agentId.data, signal);
+        const guest = await workspaces.openToRun(demand, agentId.data, signal);
         return (socket) => void new ProcessSocket(socket, { guest, signal, begin }).serve();
       } catch (thrown) {
         const error = toCaissonError(thrown);

@@ -3,6 +3,7 @@ import { CaissonError } from '../../kernel/errors.ts';
 import type { AgentId } from '../../kernel/ids.ts';
 import type { GuestClient } from '../../wire/guest-client.ts';
 import type { Access, Demand } from '../auth/access.ts';
+import type { DiskBook } from '../disk/disk-book.ts';
 import { type AgentLevel, isAtLeast } from '../auth/needs.ts';
 
 interface WorkspacesOptions {
@@ -11,7 +12,10 @@ interface WorkspacesOptions {
     ensureClient(agent: Agent): Promise<GuestClient>;
     findClient(agent: Agent): Promise<GuestClient | undefined>;
   };
+  readonly disks: Pick<DiskBook, 'requireRoom' | 'requireNotOver'>;
 }
+
+type Granted = Awaited<ReturnType<Access['grant']>>;
 
 /**
  * The one way from a caller to the inside of an agent's sandbox: files, processes, terminals, ports. All methods reject
@@ -31,11 +35,29 @@ export class Workspaces {
    * SANDBOX_NOT_RUNNING for those who may only look, and start nothing.
    */
   async open(demand: Demand, agentId: AgentId, signal: AbortSignal | undefined): Promise<GuestClient> {
-    const { agent, level } = await this.#options.access.grant(demand, agentId);
-    const { guests } = this.#options;
-    const guest = isAtLeast(level, 'use') ? await guests.ensureClient(agent) : await guests.findClient(agent);
-    signal?.throwIfAborted();
-    return guest ?? notRunning(agentId);
+    return await this.#reachInto(await this.#options.access.grant(demand, agentId), signal);
+  }
+
+  /** As `open`, for what writes: `bytes` at least, where that is known. Rejects with QUOTA_EXCEEDED where the disk has no room. */
+  async openToWrite(
+    demand: Demand,
+    agentId: AgentId,
+    signal: AbortSignal | undefined,
+    bytes = 0,
+  ): Promise<GuestClient> {
+    const granted = await this.#options.access.grant(demand, agentId);
+    await this.#options.disks.requireRoom(granted.agent, bytes);
+    return await this.#reachInto(granted, signal);
+  }
+
+  /**
+   * As `open`, for what starts something that may write by itself. Rejects with QUOTA_EXCEEDED where the sandbox was stopped for
+   * going on beyond its disk, and no room was made since.
+   */
+  async openToRun(demand: Demand, agentId: AgentId, signal: AbortSignal | undefined): Promise<GuestClient> {
+    const granted = await this.#options.access.grant(demand, agentId);
+    await this.#options.disks.requireNotOver(granted.agent);
+    return await this.#reachInto(granted, signal);
   }
 
   /** The agent's guest as it is; undefined where the sandbox does not run. */
@@ -61,6 +83,13 @@ export class Workspaces {
     const guest = await this.#options.guests.findClient(agent);
     signal?.throwIfAborted();
     return { guest: guest ?? notRunning(agentId), level };
+  }
+
+  async #reachInto({ agent, level }: Granted, signal: AbortSignal | undefined): Promise<GuestClient> {
+    const { guests } = this.#options;
+    const guest = isAtLeast(level, 'use') ? await guests.ensureClient(agent) : await guests.findClient(agent);
+    signal?.throwIfAborted();
+    return guest ?? notRunning(agent.id);
   }
 }
 

@@ -1,10 +1,14 @@
 export type {
+  DiskSpace,
+  DiskUse,
   ProviderCapabilities,
   Sandbox,
   SandboxEnd,
   SandboxLimits,
+  SandboxLoad,
   SandboxProvider,
   SandboxSpec,
   SandboxState,
+  StopOptions,
   WireChannel,
 } from './sandbox-provider.ts';

@@ -52,6 +52,39 @@ export interface ProviderCapabilities {
   readonly limits: boolean;
   /** Whether the sandbox has no network but the wire. A provider without this is for development only. */
   readonly sealedNetwork: boolean;
+  /** Whether it can tell what a sandbox takes of a disk. Without this no sandbox can have a limit of it. */
+  readonly disk: boolean;
+}
+
+/** What workspace and home of a sandbox take of a disk. */
+export interface DiskUse {
+  /** How it was found out, in a word or two for people, e.g. "walk from the host". */
+  readonly method: string;
+  /** Blocks that are allocated: a hole in a file takes none, and a file with several names is counted once. */
+  readonly usedBytes: number;
+}
+
+/** The disk that the sandboxes of an engine share. */
+export interface DiskSpace {
+  /** What is left to those who are not root. */
+  readonly freeBytes: number;
+  readonly totalBytes: number;
+}
+
+export interface StopOptions {
+  /** By force from the beginning. Default false. */
+  readonly atOnce?: boolean | undefined;
+}
+
+/** What a sandbox takes at the moment. */
+export interface SandboxLoad {
+  /** Processor cores, of the last second or so. */
+  readonly cpus: number;
+  /** Without what the kernel only caches. */
+  readonly memoryBytes: number;
+  readonly pids: number;
+  /** Milliseconds since the epoch: when it was started. */
+  readonly startedAt: number;
 }
 
 /**
@@ -89,8 +122,11 @@ export interface SandboxProvider extends AsyncDisposable {
   /** Everything that carries our label, running or not, so that orphans can be found. At most 10,000. */
   list(): Promise<readonly Sandbox[]>;
 
-  /** Ends every process, after 3 s by force; workspace and home stay. Done when nothing runs. A missing sandbox is no error. */
-  stop(agentId: AgentId): Promise<void>;
+  /**
+   * Ends every process, after 3 s by force, or `atOnce`; workspace and home stay. Done when nothing runs. A missing sandbox is
+   * no error.
+   */
+  stop(agentId: AgentId, options?: StopOptions): Promise<void>;
 
   /** Freezes every process. One that is paused already is no error, nor is resuming one that runs. */
   pause(agentId: AgentId): Promise<void>;
@@ -98,6 +134,18 @@ export interface SandboxProvider extends AsyncDisposable {
 
   /** Removes the sandbox with its workspace, home and everything else. A missing one is no error. */
   destroy(agentId: AgentId): Promise<void>;
+
+  /**
+   * What the sandbox takes of the disk, running or not: nothing when it is missing. What runs in it can neither hide from this
+   * nor slow it down for others. It may take long where there are many files: DEADLINE_EXCEEDED after 60 s.
+   */
+  measureDisk(agentId: AgentId, signal?: AbortSignal): Promise<DiskUse>;
+
+  /** What is left on the disk that all sandboxes write to; undefined where that cannot be told. Cheap. */
+  diskSpace(): Promise<DiskSpace | undefined>;
+
+  /** What the sandbox takes at the moment; undefined when it does not run. Takes up to some seconds. */
+  load(agentId: AgentId, signal?: AbortSignal): Promise<SandboxLoad | undefined>;
 
   /**
    * A new byte stream to the guest's socket of that channel, which waits some seconds for a guest that is starting.

@@ -4,6 +4,7 @@ import type {
   ContainerCreateOptions,
   ContainerInfo,
   ContainerInspectInfo,
+  ContainerStats,
   VolumeInspectInfo,
 } from 'dockerode';
 import type { AgentId } from '../../kernel/ids.ts';
@@ -25,6 +26,7 @@ export class Engine {
   readonly instance: string;
   readonly timeouts: EngineTimeouts;
   readonly #docker: Docker;
+  #root: string | undefined;
 
   constructor(docker: Docker, instance: string, timeouts: EngineTimeouts) {
     this.#docker = docker;
@@ -63,6 +65,63 @@ export class Engine {
 
   owns(container: ContainerInspectInfo): boolean {
     return isOwnedBy(this.instance, container.Config.Labels);
+  }
+
+  /** Where the engine keeps everything, on its own machine. Asked once: it stays there while the engine runs. */
+  async rootDirectory(): Promise<string> {
+    if (this.#root !== undefined) return this.#root;
+    const info: unknown = await this.#quick('Asking for the directory', () => this.#docker.info());
+    const isKnown = typeof info === 'object' && info !== null && 'DockerRootDir' in info;
+    return (this.#root = isKnown && typeof info.DockerRootDir === 'string' ? info.DockerRootDir : '');
+  }
+
+  /** Takes a second, in which it is watched. */
+  async stats(agentId: AgentId, signal?: AbortSignal): Promise<ContainerStats | undefined> {
+    const container = this.container(agentId);
+    return await unlessRefused(
+      this.#quick(`Watching ${agentId}`, () => container.stats({ stream: false }), signal),
+      404,
+    );
+  }
+
+  /**
+   * Runs a container of its own to its end, and removes it; resolves with how it ended and the first 64 KiB that it wrote to
+   * its standard output. What an earlier call under this name left is removed first.
+   */
+  async runOnce(
+    options: ContainerCreateOptions & { readonly name: string },
+    signal: AbortSignal,
+  ): Promise<{ readonly exitCode: number; readonly stdout: string }> {
+    const container = this.#docker.getContainer(options.name);
+    await this.removeNamed(options.name);
+    await this.create(options);
+    try {
+      signal.throwIfAborted();
+      await this.#slow(`Starting ${options.name}`, (abortSignal) => container.start({ abortSignal }));
+      const ended: unknown = await engineCall({
+        what: `Waiting for ${options.name}`,
+        request: (abortSignal) => container.wait({ abortSignal }),
+        signal,
+        timeoutMs: this.timeouts.slowMs,
+      });
+      const log = await this.#quick('Reading the answer', (abortSignal) =>
+        container.logs({ stdout: true, stderr: false, abortSignal }),
+      );
+      const isTold = typeof ended === 'object' && ended !== null && 'StatusCode' in ended;
+      return { exitCode: isTold ? Number(ended.StatusCode) : -1, stdout: unframed(log) };
+    } finally {
+      await this.removeNamed(options.name);
+    }
+  }
+
+  /** A missing one is no error, nor one that somebody else is removing. */
+  async removeNamed(name: string): Promise<void> {
+    const container = this.#docker.getContainer(name);
+    await unlessRefused(
+      this.#slow(`Removing ${name}`, (abortSignal) => container.remove({ force: true, v: true, abortSignal })),
+      404,
+      409,
+    );
   }
 
   listContainers(): Promise<ContainerInfo[]> {
@@ -150,4 +209,15 @@ export class Engine {
   #slow<T>(what: string, request: (abortSignal: AbortSignal) => Promise<T>): Promise<T> {
     return engineCall({ what, request, timeoutMs: this.timeouts.slowMs });
   }
+}
+
+/** Without the head of eight bytes that the engine puts before each piece of output. */
+function unframed(log: Buffer): string {
+  const pieces: Buffer[] = [];
+  for (let at = 0; at + 8 <= log.length && at < 64 * 1024;) {
+    const length = log.readUInt32BE(at + 4);
+    pieces.push(log.subarray(at + 8, at + 8 + length));
+    at += 8 + length;
+  }
+  return Buffer.concat(pieces).toString('utf8');
 }

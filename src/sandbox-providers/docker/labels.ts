@@ -11,6 +11,8 @@ export const label = {
   spec: 'dev.caisson.spec',
   /** Drawn anew for each creation, so that a failed one removes only what it made itself. */
   creation: 'dev.caisson.creation',
+  /** Of a container that measures the disk of a sandbox: the installation that runs it. It carries none of the others. */
+  measurer: 'dev.caisson.measurer',
 } as const;
 
 export type Labels = Readonly<Record<string, string>>;

@@ -3,18 +3,24 @@ import { CaissonError, errorText } from '../../kernel/errors.ts';
 import type { AgentId } from '../../kernel/ids.ts';
 import { KeyedQueue } from '../../kernel/keyed-queue.ts';
 import type {
+  DiskSpace,
+  DiskUse,
   ProviderCapabilities,
   Sandbox,
+  SandboxLoad,
   SandboxProvider,
   SandboxSpec,
+  StopOptions,
   WireChannel,
 } from '../contract/sandbox-provider.ts';
 import { bringUp } from './bring-up.ts';
 import { connectChannel } from './connect.ts';
 import { stopGraceSeconds } from './container-options.ts';
 import { Docker } from './docker-client.ts';
+import { engineSpace, measurerName, measureVolumes } from './disk.ts';
 import { Engine, type EngineTimeouts } from './engine.ts';
 import { EngineRefusal } from './engine-call.ts';
+import { loadFrom } from './load.ts';
 import { sandboxFromInspect, sandboxFromListing, sandboxFromVolume, stateOf } from './sandbox.ts';
 
 export interface DockerProviderOptions {
@@ -40,7 +46,7 @@ const mostListed = 10_000;
  */
 export class DockerProvider implements SandboxProvider {
   readonly name = 'docker';
-  readonly capabilities: ProviderCapabilities = { pause: true, limits: true, sealedNetwork: true };
+  readonly capabilities: ProviderCapabilities = { pause: true, limits: true, sealedNetwork: true, disk: true };
   readonly #engine: Engine;
   readonly #changes = new KeyedQueue<AgentId>();
   readonly #streams = new Set<Duplex>();
@@ -82,9 +88,9 @@ export class DockerProvider implements SandboxProvider {
     });
   }
 
-  stop(agentId: AgentId): Promise<void> {
+  stop(agentId: AgentId, { atOnce = false }: StopOptions = {}): Promise<void> {
     return this.#change(agentId, 'Stopping', async () => {
-      if (await this.#engine.inspectOwn(agentId)) await this.#engine.stop(agentId, stopGraceSeconds);
+      if (await this.#engine.inspectOwn(agentId)) await this.#engine.stop(agentId, atOnce ? 0 : stopGraceSeconds);
     });
   }
 
@@ -104,6 +110,7 @@ export class DockerProvider implements SandboxProvider {
     return this.#change(agentId, 'Destroying', async () => {
       const engine = this.#engine;
       if (await engine.inspectOwn(agentId)) await engine.removeContainer(agentId);
+      await engine.removeNamed(measurerName(agentId)); // it would hold the volumes
       await engine.removeVolumes(agentId);
       if ((await engine.inspectOwn(agentId)) || (await engine.listVolumes(agentId)).length > 0) {
         throw new CaissonError('PROVIDER_UNAVAILABLE', `Docker still has parts of the sandbox of ${agentId}.`);
@@ -111,10 +118,28 @@ export class DockerProvider implements SandboxProvider {
     });
   }
 
+  measureDisk(agentId: AgentId, signal?: AbortSignal): Promise<DiskUse> {
+    return this.#ask(`Measuring the disk of ${agentId}`, () =>
+      measureVolumes(this.#engine, { agentId, isLocal: this.#isLocal, signal }),
+    );
+  }
+
+  diskSpace(): Promise<DiskSpace | undefined> {
+    return this.#ask('Looking at the disk', async () => (this.#isLocal ? await engineSpace(this.#engine) : undefined));
+  }
+
+  load(agentId: AgentId, signal?: AbortSignal): Promise<SandboxLoad | undefined> {
+    return this.#ask(`Watching ${agentId}`, async () => {
+      const found = await this.#engine.inspectOwn(agentId);
+      const stats = found?.State.Running === true ? await this.#engine.stats(agentId, signal) : undefined;
+      return found && stats && loadFrom(stats, Date.parse(found.State.StartedAt));
+    });
+  }
+
   async connect(agentId: AgentId, channel: WireChannel, signal?: AbortSignal): Promise<Duplex> {
     const container = this.#engine.container(agentId);
     const timeoutMs = this.#engine.timeouts.quickMs;
-    const isLocal = !this.#pipesOnly && this.#engine.isLocal;
+    const isLocal = this.#isLocal;
     const stream = await connectChannel({ container, agentId, channel, isLocal, timeoutMs, signal });
     this.#streams.add(stream);
     stream.once('close', () => this.#streams.delete(stream));
@@ -123,6 +148,11 @@ export class DockerProvider implements SandboxProvider {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const stream of this.#streams) stream.destroy();
+  }
+
+  /** Whether what the engine has may be looked at directly. */
+  get #isLocal(): boolean {
+    return !this.#pipesOnly && this.#engine.isLocal;
   }
 
   async #liveState(agentId: AgentId): Promise<'running' | 'paused'> {

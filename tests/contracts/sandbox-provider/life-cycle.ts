@@ -24,6 +24,9 @@ export function lifeCycleContract(context: ContractContext): void {
       unreachable.pause(spec.agentId),
       unreachable.resume(spec.agentId),
       unreachable.destroy(spec.agentId),
+      unreachable.measureDisk(spec.agentId),
+      unreachable.diskSpace(),
+      unreachable.load(spec.agentId),
       unreachable.connect(spec.agentId, 'inward'),
     ];
     for (const outcome of await Promise.allSettled(calls)) {

@@ -229,6 +229,16 @@ test('who calls too often is told when to come again, by key and by user', async
   // Each call of a batch counts, and the other ways in count too.
   const batch = `${url}/trpc/${Array.from({ length: 20 }, () => 'system.version').join(',')}?batch=1&input={}`;
   expect((await fetch(batch, { headers: bearer(bob) })).status).toBe(429);
-  const file = await fetch(`${url}/v1/agents/x/file?path=a`, { headers: bearer(alice) });
-  expect([file.status, file.headers.has('retry-after')]).toEqual([429, true]);
+  for (const [method, path] of [
+    ['GET', '/v1/agents/x/file?path=a'],
+    ['HEAD', '/v1/agents/x/file?path=a'],
+    ['PUT', '/v1/agents/x/file?path=a'],
+    ['GET', '/v1/agents/x/archive?path=a'],
+    ['PUT', '/v1/agents/x/archive?path=a'],
+    ['GET', '/metrics'],
+  ] as const) {
+    const body = method === 'PUT' ? 'x' : null;
+    const answer = await fetch(`${url}${path}`, { method, body, headers: bearer(alice) });
+    expect([method, path, answer.status, answer.headers.has('retry-after')]).toEqual([method, path, 429, true]);
+  }
 });

@@ -14,8 +14,11 @@ import { CaissonError } from '../../../src/kernel/errors.ts';
 import { type AgentId, newUserId, type RunId } from '../../../src/kernel/ids.ts';
 import { type Logger, silentLogger } from '../../../src/kernel/logger.ts';
 import type {
+  DiskSpace,
+  DiskUse,
   Sandbox,
   SandboxEnd,
+  SandboxLoad,
   SandboxProvider,
   SandboxSpec,
   WireChannel,
@@ -36,7 +39,7 @@ interface RunningGuest {
 /** Sandboxes that are real guests in this process, behind real sockets; only the harness and the walls are missing. */
 export class InProcessProvider implements SandboxProvider {
   readonly name = 'in-process';
-  readonly capabilities = { pause: false, limits: true, sealedNetwork: true };
+  readonly capabilities = { pause: false, limits: true, sealedNetwork: true, disk: true };
   readonly running = new Map<AgentId, RunningGuest>();
   readonly sockets: { readonly channel: string; readonly socket: Socket }[] = [];
   readonly stopped: AgentId[] = [];
@@ -47,6 +50,12 @@ export class InProcessProvider implements SandboxProvider {
   isDeaf = false;
   /** How those that do not run any more ended. */
   readonly ended = new Map<AgentId, SandboxEnd>();
+  /** What the disk of a sandbox is said to take; nothing where it is not said. */
+  readonly diskBytes = new Map<AgentId, number>();
+  /** What keeps disks from being measured. */
+  measureFault: CaissonError | undefined;
+  /** What is said to be left on the disk of all. */
+  freeBytes = 1024 ** 4;
   /** Awaited in the middle of a stop. */
   beforeStop: () => Promise<void> = async () => undefined;
 
@@ -109,6 +118,19 @@ export class InProcessProvider implements SandboxProvider {
 
   async destroy(agentId: AgentId): Promise<void> {
     await this.stop(agentId);
+  }
+
+  async measureDisk(agentId: AgentId): Promise<DiskUse> {
+    if (this.measureFault !== undefined) throw this.measureFault;
+    return { method: 'made up', usedBytes: this.diskBytes.get(agentId) ?? 0 };
+  }
+
+  async diskSpace(): Promise<DiskSpace> {
+    return { freeBytes: this.freeBytes, totalBytes: 1024 ** 4 };
+  }
+
+  async load(agentId: AgentId): Promise<SandboxLoad | undefined> {
+    return this.running.has(agentId) ? { cpus: 0.5, memoryBytes: 1 << 20, pids: 3, startedAt: 0 } : undefined;
   }
 
   async connect(agentId: AgentId, channel: WireChannel): Promise<Socket> {

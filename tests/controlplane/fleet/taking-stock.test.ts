@@ -31,7 +31,7 @@ function slowProvider(listed: Promise<readonly Sandbox[]>): SandboxProvider {
   };
   return {
     name: 'none',
-    capabilities: { pause: false, limits: true, sealedNetwork: true },
+    capabilities: { pause: false, limits: true, sealedNetwork: true, disk: true },
     check: unused,
     ensureRunning: async () => {
       await listed;
@@ -43,6 +43,9 @@ function slowProvider(listed: Promise<readonly Sandbox[]>): SandboxProvider {
     pause: unused,
     resume: unused,
     destroy: unused,
+    measureDisk: unused,
+    diskSpace: async () => undefined,
+    load: async () => undefined,
     connect: unused,
     [Symbol.asyncDispose]: async () => undefined,
   };

@@ -47,7 +47,7 @@ async function serve(stallMs: number): Promise<void> {
       if (authorization === 'Bearer good') return { ...aPrincipal(), keyId };
       throw new CaissonError('UNAUTHORIZED', 'The request has no API key.');
     },
-    workspaces: { open: async () => client },
+    workspaces: { open: async () => client, openToWrite: async () => client },
   });
   await app.listen({ host: '127.0.0.1', port: 0 });
   const big = join(guest.roots[0], 'big');

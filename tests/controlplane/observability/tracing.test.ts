@@ -32,6 +32,7 @@ const connection: EgressRecord = {
   rule: 'example.com',
   outcome: 'closed',
   reason: null,
+  secretId: null,
   sentBytes: 1,
   receivedBytes: 2,
   startedAt: Date.now() - 50,

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import { expect, test } from 'vitest';
 import { createAgentStore } from '../../../src/controlplane/storage/agent-store.ts';
+import { createDiskStore } from '../../../src/controlplane/storage/disk-store.ts';
 import { createEgressLogStore } from '../../../src/controlplane/storage/egress-log-store.ts';
 import { createEgressPolicyStore } from '../../../src/controlplane/storage/egress-policy-store.ts';
 import { openSqlite } from '../../../src/controlplane/storage/open-sqlite.ts';
@@ -163,6 +164,13 @@ async function fullAgent(access: StorageAccess): Promise<string> {
   await createEgressLogStore(access).addToLog([anEgressEntry(agent.id)]);
   await createSecretStore(access).putSecret(aSecret({ kind: 'agent', agentId: agent.id }));
   await createSecretStore(access).putAuthority(anAuthority(agent.id));
+  await createDiskStore(access).saveDisk({
+    agentId: agent.id,
+    usedBytes: 1,
+    method: 'walk',
+    state: 'ok',
+    measuredAt: now,
+  });
   return agent.id;
 }
 

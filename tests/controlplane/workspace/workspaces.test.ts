@@ -18,7 +18,9 @@ test('an agent is created with its sandbox up, and a stranger does not see it', 
   });
 });
 
-test.each(['open', 'find', 'running'] as const)(
+const disks = { requireRoom: async () => undefined, requireNotOver: async () => undefined };
+
+test.each(['open', 'openToWrite', 'openToRun', 'find', 'running'] as const)(
   'whoever has left before the sandbox is there, has nothing done by %s',
   async (how) => {
     const caller = new AbortController();
@@ -28,7 +30,7 @@ test.each(['open', 'find', 'running'] as const)(
       return Promise.resolve('a guest' as never);
     };
     const grant = () => Promise.resolve({ agent: 'an agent' as never, level: 'own' } as const);
-    const workspaces = new Workspaces({ access: { grant }, guests: { ensureClient: start, findClient: start } });
+    const workspaces = new Workspaces({ access: { grant }, guests: { ensureClient: start, findClient: start }, disks });
     await expect(workspaces[how]({ principal: aPrincipal(), need: 'use' }, newAgentId(), caller.signal)).rejects.toBe(
       left,
     );

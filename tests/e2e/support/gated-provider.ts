@@ -2,10 +2,14 @@ import type { Duplex } from 'node:stream';
 import { orAbort } from '../../../src/kernel/deadline.ts';
 import type { AgentId } from '../../../src/kernel/ids.ts';
 import type {
+  DiskSpace,
+  DiskUse,
   ProviderCapabilities,
   Sandbox,
+  SandboxLoad,
   SandboxProvider,
   SandboxSpec,
+  StopOptions,
   WireChannel,
 } from '../../../src/sandbox-providers/contract/index.ts';
 
@@ -47,8 +51,8 @@ export class GatedProvider implements SandboxProvider {
     return this.#real.list();
   }
 
-  stop(agentId: AgentId): Promise<void> {
-    return this.#real.stop(agentId);
+  stop(agentId: AgentId, options?: StopOptions): Promise<void> {
+    return this.#real.stop(agentId, options);
   }
 
   pause(agentId: AgentId): Promise<void> {
@@ -61,6 +65,18 @@ export class GatedProvider implements SandboxProvider {
 
   destroy(agentId: AgentId): Promise<void> {
     return this.#real.destroy(agentId);
+  }
+
+  measureDisk(agentId: AgentId, signal?: AbortSignal): Promise<DiskUse> {
+    return this.#real.measureDisk(agentId, signal);
+  }
+
+  diskSpace(): Promise<DiskSpace | undefined> {
+    return this.#real.diskSpace();
+  }
+
+  load(agentId: AgentId, signal?: AbortSignal): Promise<SandboxLoad | undefined> {
+    return this.#real.load(agentId, signal);
   }
 
   connect(agentId: AgentId, channel: WireChannel, signal?: AbortSignal): Promise<Duplex> {

@@ -1,8 +1,9 @@
 import { z } from 'zod';
-import type { AgentLimits } from '../../../agents/agent.ts';
+import type { Agent, AgentLimits } from '../../../agents/agent.ts';
 import { anyOf, deadline } from '../../../kernel/deadline.ts';
 import { CaissonError, toCaissonError } from '../../../kernel/errors.ts';
 import { agentIdSchema, conversationIdSchema, type AgentId, messageIdSchema } from '../../../kernel/ids.ts';
+import type { DiskView } from '../../disk/disk-state.ts';
 import type { SharedWith } from '../../auth/sharing-service.ts';
 import { agentNameSchema, agentSchema } from '../schemas/agent.ts';
 import { conversationSchema, messageSchema } from '../schemas/conversation.ts';
@@ -30,6 +31,11 @@ const limitsInput = z.strictObject({
     .min(256 * 1_024 * 1_024)
     .optional(),
   pids: z.int().min(64).optional(),
+  /** Of workspace and home together. */
+  diskBytes: z
+    .int()
+    .min(16 * 1_024 * 1_024)
+    .optional(),
 });
 
 export const agentsRouter = router({
@@ -63,13 +69,13 @@ export const agentsRouter = router({
         provider: about.provider,
         limits: chooseLimits(ctx.services, input.limits ?? {}),
       });
-      if (!input.wait) return await access.shown(ctx.principal, agent);
+      if (!input.wait) return withDisk(ctx.services, await access.shown(ctx.principal, agent));
       using limit = deadline(readyTimeoutMs, `The start of agent ${agent.name}`, anyOf(signal, draining));
       const ready = await domain.agents.whenReady(agent.id, limit.signal).catch((thrown: unknown) => {
         signal?.throwIfAborted();
         throw namingAgent(thrown, agent.id);
       });
-      return await access.shown(ctx.principal, ready);
+      return withDisk(ctx.services, await access.shown(ctx.principal, ready));
     }),
 
   /** The caller's own and those that are shared with it, newest first; everyone's for administrators. */
@@ -80,7 +86,8 @@ export const agentsRouter = router({
     .query(async ({ ctx, input }) => {
       const { domain, access } = ctx.services;
       const { items, nextCursor } = await domain.agents.list(access.visible(ctx.demand), input);
-      return { items: await access.allShown(ctx.principal, items), nextCursor };
+      const shown = await access.allShown(ctx.principal, items);
+      return { items: shown.map((agent) => withDisk(ctx.services, agent)), nextCursor };
     }),
 
   /** By id, or by a name among the caller's own agents. */
@@ -90,12 +97,13 @@ export const agentsRouter = router({
     .output(agentSchema)
     .query(async ({ ctx, input }) => {
       const { domain, access } = ctx.services;
-      if ('agentId' in input) return await access.shown(ctx.principal, await access.agent(ctx.demand, input.agentId));
+      const shown = async (agent: Agent) => withDisk(ctx.services, await access.shown(ctx.principal, agent));
+      if ('agentId' in input) return await shown(await access.agent(ctx.demand, input.agentId));
       const agent = await domain.agents.findByName(ctx.principal.userId, input.name);
       if (agent === undefined || !(await access.sees(ctx.demand, agent.id))) {
         throw new CaissonError('AGENT_NOT_FOUND', `You have no agent called ${input.name}.`);
       }
-      return await access.shown(ctx.principal, agent);
+      return await shown(agent);
     }),
 
   /** Everything that is needed to show an agent; events after `seq` carry on from there. */
@@ -117,7 +125,7 @@ export const agentsRouter = router({
       const { domain, access } = ctx.services;
       await access.agent(ctx.demand, input.agentId);
       const snapshot = await domain.agents.snapshot(input.agentId);
-      return { ...snapshot, agent: await access.shown(ctx.principal, snapshot.agent) };
+      return { ...snapshot, agent: withDisk(ctx.services, await access.shown(ctx.principal, snapshot.agent)) };
     }),
 
   /**
@@ -226,6 +234,11 @@ export const agentsRouter = router({
     })),
 });
 
+/** With what it takes of the disk. */
+function withDisk<T extends Agent>({ quotas }: ApiServices, agent: T): T & { readonly disk: DiskView } {
+  return { ...agent, disk: quotas.disks.view(agent) };
+}
+
 function shareView({ share: { userId, ...share }, name }: SharedWith): z.input<typeof shareSchema> {
   return { ...share, user: { id: userId, name } };
 }
@@ -241,8 +254,8 @@ function chooseHarness({ about }: ApiServices, wanted: string | undefined): stri
 }
 
 function chooseLimits({ sandboxLimits }: ApiServices, wanted: z.infer<typeof limitsInput>): AgentLimits {
-  for (const field of ['cpus', 'memoryBytes', 'pids'] as const) {
-    const [asked, most] = [wanted[field], sandboxLimits[field]];
+  for (const field of ['cpus', 'memoryBytes', 'pids', 'diskBytes'] as const) {
+    const [asked, most] = [wanted[field], sandboxLimits[field] ?? Infinity];
     if (asked !== undefined && asked > most) {
       throw new CaissonError('BAD_REQUEST', `limits.${field} is ${asked}; at most ${most} can be given.`, {
         hint: 'Ask for less, or ask an administrator to raise the limits of sandboxes.',
@@ -254,6 +267,7 @@ function chooseLimits({ sandboxLimits }: ApiServices, wanted: z.infer<typeof lim
     cpus: wanted.cpus ?? sandboxLimits.cpus,
     memoryBytes: wanted.memoryBytes ?? sandboxLimits.memoryBytes,
     pids: wanted.pids ?? sandboxLimits.pids,
+    diskBytes: wanted.diskBytes ?? sandboxLimits.diskBytes ?? null,
   };
 }
 

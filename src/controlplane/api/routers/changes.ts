@@ -99,7 +99,7 @@ export const changesRouter = router({
         'runId' in input
           ? [(await access.run(ctx.demand, input.runId)).agentId, input.runId]
           : [input.agentId, input.checkpointId];
-      const guest = await workspaces.open(ctx.demand, agentId, signal);
+      const guest = await workspaces.openToRun(ctx.demand, agentId, signal);
       const report = await guest.changes.restore({ checkpoint, paths, force });
       const { undo, written, removed } = report;
       const restored = { by: ctx.principal.userId, checkpoint, paths, undo, written, removed };

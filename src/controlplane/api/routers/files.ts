@@ -143,7 +143,7 @@ export const filesRouter = router({
     .mutation(async ({ ctx, input, signal }) => {
       const { agentId, path, content, encoding, ...options } = input;
       const bytes = decodeContent(content, encoding);
-      const guest = await ctx.services.workspaces.open(ctx.demand, agentId, signal);
+      const guest = await ctx.services.workspaces.openToWrite(ctx.demand, agentId, signal, bytes.length);
       return await guest.files.write(bytesOf(path), bytes, { ...options, signal });
     }),
 
@@ -153,7 +153,7 @@ export const filesRouter = router({
     .input(z.strictObject({ ...fileIn, parents: z.boolean().default(false) }))
     .output(fileInfoSchema)
     .mutation(async ({ ctx, input: { agentId, ...request }, signal }) => {
-      const guest = await ctx.services.workspaces.open(ctx.demand, agentId, signal);
+      const guest = await ctx.services.workspaces.openToWrite(ctx.demand, agentId, signal);
       return await guest.files.makeFolder(request, signal);
     }),
 
@@ -173,7 +173,7 @@ export const filesRouter = router({
     .input(transferInput)
     .output(fileInfoSchema)
     .mutation(async ({ ctx, input: { agentId, ...request }, signal }) => {
-      const guest = await ctx.services.workspaces.open(ctx.demand, agentId, signal);
+      const guest = await ctx.services.workspaces.openToWrite(ctx.demand, agentId, signal);
       return await guest.files.copy(request, signal);
     }),
 

@@ -36,7 +36,7 @@ export const processesRouter = router({
     .mutation(async ({ ctx, input, signal }) => {
       const { agentId, encoding, input: given, ...request } = input;
       const read = given === undefined ? {} : { input: decodeBytes(given).toString('base64') };
-      const guest = await ctx.services.workspaces.open(ctx.demand, agentId, signal);
+      const guest = await ctx.services.workspaces.openToRun(ctx.demand, agentId, signal);
       const { stdout, stderr, ...end } = await guest.processes.exec({ ...request, ...read }, signal);
       const textOf = (base64: string): string =>
         encoding === 'base64' ? base64 : Buffer.from(base64, 'base64').toString('utf8');
@@ -66,7 +66,7 @@ export const processesRouter = router({
     .output(processSchema)
     .mutation(async ({ ctx, input, signal }) => {
       const { agentId, ...request } = input;
-      return await (await ctx.services.workspaces.open(ctx.demand, agentId, signal)).processes.start(request);
+      return await (await ctx.services.workspaces.openToRun(ctx.demand, agentId, signal)).processes.start(request);
     }),
 
   /**

@@ -20,7 +20,13 @@ export const systemRouter = router({
         harnesses: z.array(z.string()).readonly(),
         /** `demo`: no model service is configured, and a script answers instead. */
         model: z.object({ name: z.string(), demo: z.boolean() }),
-        sandboxLimits: z.object({ cpus: z.number(), memoryBytes: z.int(), pids: z.int() }),
+        sandboxLimits: z.object({
+          cpus: z.number(),
+          memoryBytes: z.int(),
+          pids: z.int(),
+          /** Of workspace and home together. Null: no limit. */
+          diskBytes: z.int().nullish(),
+        }),
         principal: z.object({ userId: userIdSchema, userName: z.string(), role: roleSchema }),
       }),
     )

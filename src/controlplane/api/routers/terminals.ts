@@ -17,7 +17,7 @@ export const terminalsRouter = router({
     .input(openTerminalSchema.extend(ofAgent))
     .output(terminalSchema)
     .mutation(async ({ ctx, input: { agentId, ...request }, signal }) => {
-      const guest = await ctx.services.workspaces.open(ctx.demand, agentId, signal);
+      const guest = await ctx.services.workspaces.openToRun(ctx.demand, agentId, signal);
       return await guest.terminals.open(request);
     }),
 

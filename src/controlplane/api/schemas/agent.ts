@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Agent } from '../../../agents/agent.ts';
 import { agentIdSchema, incarnationIdSchema, userIdSchema } from '../../../kernel/ids.ts';
+import { diskStates } from '../../disk/disk-state.ts';
 import { agentLevels } from '../../auth/needs.ts';
 
 /** Lower-case letters, digits and hyphens, so that it can stand in a host name; never mistaken for an id. */
@@ -12,7 +13,30 @@ export const agentNameSchema = z
   )
   .refine((name) => !name.startsWith('agt-'), 'must not start with agt-, as ids do');
 
-const limitsSchema = z.object({ cpus: z.number(), memoryBytes: z.int(), pids: z.int() });
+export const limitsSchema = z.object({
+  cpus: z.number(),
+  memoryBytes: z.int(),
+  pids: z.int(),
+  /** Null: no limit; undefined, of agents of earlier: the default of sandboxes. */
+  diskBytes: z.int().nullish(),
+});
+
+/** What workspace and home take of the disk. */
+export const diskSchema = z.object({
+  /**
+   * `full`: nothing more is written through the API, and no run starts. `over`: it went on beyond the grace, and was stopped;
+   * only files can be removed. `unmeasured`: it has too many files to be measured in time, and counts as full.
+   */
+  state: z.enum(diskStates),
+  /** Blocks that are allocated. Null: not measured yet. */
+  usedBytes: z.int().nullable(),
+  /** Null: no limit. */
+  limitBytes: z.int().nullable(),
+  /** How it was measured. */
+  method: z.string().nullable(),
+  /** Milliseconds since the epoch. */
+  measuredAt: z.int().nullable(),
+});
 
 export const agentSchema = z.object({
   id: agentIdSchema,
@@ -26,6 +50,7 @@ export const agentSchema = z.object({
   model: z.string().nullable(),
   provider: z.string(),
   limits: limitsSchema,
+  disk: diskSchema,
   createdAt: z.int(),
   deleting: z.boolean(),
   sandbox: z.discriminatedUnion('state', [

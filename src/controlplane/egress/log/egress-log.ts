@@ -65,6 +65,15 @@ export interface EgressLogStore {
     filter: { readonly agentId: AgentId } | { readonly ownerId: UserId | null },
     since: number,
   ): Promise<readonly EgressUsage[]>;
+  /** The same of everyone, by owner. */
+  sumUsage(since: number): Promise<readonly EgressSum[]>;
+}
+
+/** What all agents of a user have moved together, also those that are deleted since. */
+export interface EgressSum {
+  readonly ownerId: UserId;
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
 }
 
 /** Two entries of the same place as one. */

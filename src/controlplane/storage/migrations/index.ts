@@ -8,6 +8,7 @@ import { up as egress } from './0006-egress.ts';
 import { up as people } from './0007-people.ts';
 import { up as audit } from './0008-audit.ts';
 import { up as secrets } from './0010-secrets.ts';
+import { up as disks } from './0011-disks.ts';
 
 /** Every migration by its name, in the order in which they run. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -20,4 +21,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0007-people': { up: people },
   '0008-audit': { up: audit },
   '0010-secrets': { up: secrets },
+  '0011-disks': { up: disks },
 };
