@@ -10,6 +10,7 @@ import { openProvider } from '../sandbox-providers/registry.ts';
 import { guestEnvironment } from '../wire/contract/guest-api.ts';
 import { tellLapse } from './audit/egress-lapse.ts';
 import { openAudit } from './audit/open-audit.ts';
+import { auditedSecretUses } from './audit/secret-use.ts';
 import { Access } from './auth/access.ts';
 import { type AdminKey, ensureAdminKey } from './auth/admin-key.ts';
 import { KeyService } from './auth/key-service.ts';
@@ -121,6 +122,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
       dataDir: dataDir.path,
       keys: config.egress.secretKeys,
       extraAuthorities,
+      useLog: auditedSecretUses(audit.trail),
       clock: systemClock,
       logger,
     }),

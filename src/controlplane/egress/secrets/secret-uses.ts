@@ -4,7 +4,7 @@ import type { Logger } from '../../../kernel/logger.ts';
 import type { HostSecret, SecretStore } from './secret.ts';
 
 /** A secret that was used, by whose agent and where. Never its value. */
-interface SecretUse {
+export interface SecretUse {
   readonly agentId: AgentId;
   readonly secret: HostSecret;
   /** Milliseconds since the epoch. */
@@ -57,13 +57,4 @@ export class SecretUses implements AsyncDisposable {
     this.#told.clear();
     await Promise.all(this.#touching);
   }
-}
-
-/** To the log of the process. */
-export function loggedSecretUses(logger: Logger): SecretUseLog {
-  return {
-    used({ agentId, secret: { id: secretId, scope, host, port }, at }) {
-      logger.info({ agentId, secretId, of: scope.kind, host, port, at }, 'secret.used');
-    },
-  };
 }
