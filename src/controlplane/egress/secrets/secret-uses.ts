@@ -4,7 +4,7 @@ import type { Logger } from '../../../kernel/logger.ts';
 import type { HostSecret, SecretStore } from './secret.ts';
 
 /** A secret that was used, by whose agent and where. Never its value. */
-export interface SecretUse {
+interface SecretUse {
   readonly agentId: AgentId;
   readonly secret: HostSecret;
   /** Milliseconds since the epoch. */
