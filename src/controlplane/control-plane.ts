@@ -12,6 +12,7 @@ import { KnownSandboxes } from './admin/known-sandboxes.ts';
 import { SystemOverview } from './admin/overview.ts';
 import { tellLapse } from './audit/egress-lapse.ts';
 import { openAudit } from './audit/open-audit.ts';
+import { auditedSecretUses } from './audit/secret-use.ts';
 import { Access } from './auth/access.ts';
 import { type AdminKey, ensureAdminKey } from './auth/admin-key.ts';
 import { KeyService } from './auth/key-service.ts';
@@ -141,6 +142,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
       dataDir: dataDir.path,
       keys: config.egress.secretKeys,
       extraAuthorities,
+      useLog: auditedSecretUses(audit.trail),
       clock: systemClock,
       logger,
     }),

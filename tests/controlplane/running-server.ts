@@ -5,6 +5,7 @@ import { createDomain, type Domain } from '../../src/agents/domain.ts';
 import type { DomainSettings } from '../../src/agents/settings.ts';
 import { tellLapse } from '../../src/controlplane/audit/egress-lapse.ts';
 import { openAudit } from '../../src/controlplane/audit/open-audit.ts';
+import { auditedSecretUses } from '../../src/controlplane/audit/secret-use.ts';
 import { Access } from '../../src/controlplane/auth/access.ts';
 import type { Principal, Role } from '../../src/controlplane/auth/identity.ts';
 import { type KeyRequest, KeyService } from '../../src/controlplane/auth/key-service.ts';
@@ -159,6 +160,7 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
       dataDir: directory,
       keys: null,
       extraAuthorities: '',
+      useLog: auditedSecretUses(audit.trail),
       clock: systemClock,
       logger,
     }),

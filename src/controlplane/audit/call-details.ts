@@ -9,9 +9,9 @@ import type { AuditDetails } from './record.ts';
  */
 const recordedFields: ReadonlySet<string> = new Set(
   (
-    'access add agents answer as bytes cols command cpus cwd effect email env expiresIn from graceMs harness host keepInput ' +
-    'limit limits memoryBytes mode model name of optionId overwrite parents path paths pid pids plan port ports preset ' +
-    'recursive remove role rows scope scopes signal since timeZone timeoutMs title to ttlMs user version whenBusy why'
+    'access add agents answer as bytes cols command cpus cwd effect email env expiresIn form from graceMs harness header host keepInput ' +
+    'kind limit limits memoryBytes mode model name of optionId overwrite parents path paths pid pids plan port ports preset ' +
+    'recursive remove role rows scope scopes signal since timeZone timeoutMs title to ttlMs user username version whenBusy why'
   ).split(' '),
 );
 /** The same of answers: what a caller asked by an id, as a person knows it. */

@@ -122,6 +122,14 @@ test('quotas, plans, keys, shares and people are recorded with what was changed'
   expect([text.includes(secret), text.includes(invited.invitation)]).toEqual([false, false]);
 });
 
+test('a secret for a host is recorded by its place and form, never by its value', async () => {
+  const form = { kind: 'basic', username: 'git' };
+  await change('secrets.set', { agentId, host: 'git.example.com', form, value: 'hunter2-hunter2' }, server.alice);
+  const record = await lastOf('secrets.set');
+  expect(record).toMatchObject({ agentId, details: { host: 'git.example.com', form: ['kind=basic', 'username=git'] } });
+  expect(JSON.stringify(record)).not.toContain('hunter2');
+});
+
 test('what is about an agent by another id is found by the agent', async () => {
   const { id: conversationId } = (await change('conversations.open', { agentId }, server.alice)) as { id: string };
   await change('runs.start', { conversationId, message: 'hunter2' }, server.alice);

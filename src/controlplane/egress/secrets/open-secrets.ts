@@ -8,7 +8,7 @@ import { HostSecrets } from './host-secrets.ts';
 import type { SecretKeys } from './keyring.ts';
 import { openKeyring } from './open-keyring.ts';
 import type { SecretStore } from './secret.ts';
-import { loggedSecretUses, SecretUses } from './secret-uses.ts';
+import { type SecretUseLog, SecretUses } from './secret-uses.ts';
 import { outwardTrust } from './tls-sides.ts';
 
 interface SecretsOptions {
@@ -19,6 +19,7 @@ interface SecretsOptions {
   readonly keys: SecretKeys | null;
   /** Of the operator, as PEM; empty for none. */
   readonly extraAuthorities: string;
+  readonly useLog: SecretUseLog;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -34,12 +35,12 @@ export interface Secrets extends AsyncDisposable {
 
 /** Opens the keys, and stores anew what is under an older one. Errors: CONFIG_INVALID. */
 export async function openSecrets(options: SecretsOptions): Promise<Secrets> {
-  const { store, agents, dataDir, keys, extraAuthorities, clock, logger } = options;
+  const { store, agents, dataDir, keys, extraAuthorities, useLog, clock, logger } = options;
   const keyring = await openKeyring({ dataDir, keys, logger });
   const hostSecrets = new HostSecrets({ store, agents, keyring, clock, logger });
   await hostSecrets.reseal();
   const authorities = new AgentAuthorities({ store, keyring, clock, logger });
-  const uses = new SecretUses({ store, log: loggedSecretUses(logger), clock, logger });
+  const uses = new SecretUses({ store, log: useLog, clock, logger });
   let trust: SecureContext | undefined;
   return {
     hostSecrets,

@@ -58,12 +58,3 @@ export class SecretUses implements AsyncDisposable {
     await Promise.all(this.#touching);
   }
 }
-
-/** To the log of the process. */
-export function loggedSecretUses(logger: Logger): SecretUseLog {
-  return {
-    used({ agentId, secret: { id: secretId, scope, host, port }, at }) {
-      logger.info({ agentId, secretId, of: scope.kind, host, port, at }, 'secret.used');
-    },
-  };
-}

@@ -38,6 +38,7 @@ async function opened(): Promise<Opened> {
         dataDir: directory.path,
         keys,
         extraAuthorities: '',
+        useLog: { used: () => undefined },
         clock,
         logger: recordingLogger(log),
       }),

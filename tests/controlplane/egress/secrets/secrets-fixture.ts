@@ -4,6 +4,8 @@ import { createServer } from 'node:https';
 import type { Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { connect, type TLSSocket } from 'node:tls';
+import { type Audit, openAudit } from '../../../../src/controlplane/audit/open-audit.ts';
+import { auditedSecretUses } from '../../../../src/controlplane/audit/secret-use.ts';
 import { type KeyPair, newAuthority, newLeaf } from '../../../../src/controlplane/egress/secrets/authority.ts';
 import type { SecretKeys } from '../../../../src/controlplane/egress/secrets/keyring.ts';
 import { openSecrets, type Secrets } from '../../../../src/controlplane/egress/secrets/open-secrets.ts';
@@ -39,6 +41,7 @@ export interface SecretsFixture extends AsyncDisposable {
   readonly ownerId: UserId;
   /** All that was logged. */
   readonly log: readonly LoggedLine[];
+  readonly audit: Audit;
   /** Whom the gateway trusts to vouch for hosts. */
   readonly world: KeyPair;
   /** Sets a secret, of the agent where nothing else is said. */
@@ -79,6 +82,15 @@ export async function openSecretEgress({ keys, limits }: FixtureOptions = {}): P
   const agentId = agent.id;
   const log: LoggedLine[] = [];
   const world = await newAuthority('the world', Date.now());
+  const audit = undo.use(
+    await openAudit({
+      store: storage.audit,
+      flushed: () => storage.flushed(),
+      keepMs: 86_400_000,
+      clock: systemClock,
+      logger: recordingLogger(log),
+    }),
+  );
   const secrets = undo.use(
     await openSecrets({
       store: storage.secrets,
@@ -86,6 +98,7 @@ export async function openSecretEgress({ keys, limits }: FixtureOptions = {}): P
       dataDir: directory.path,
       keys: keys ?? null,
       extraAuthorities: world.certificate,
+      useLog: auditedSecretUses(audit.trail),
       clock: systemClock,
       logger: recordingLogger(log),
     }),
@@ -108,6 +121,7 @@ export async function openSecretEgress({ keys, limits }: FixtureOptions = {}): P
     agentId,
     ownerId,
     log,
+    audit,
     world,
     async give({
       host = hostName,

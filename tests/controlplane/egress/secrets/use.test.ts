@@ -220,8 +220,16 @@ test('a use is told once, with what is known of the secret, and noted', async ()
   const secretId = await world.give({ port: host.port });
   await world.ask(host.port);
   await world.ask(host.port);
-  const told = world.log.filter(({ message }) => message === 'secret.used');
-  expect(told).toMatchObject([{ fields: { agentId: world.agentId, secretId, host: hostName, of: 'agent' } }]);
+  const { items } = await world.audit.service.search({ action: 'secret.used' }, { limit: 10, cursor: null });
+  expect(items).toMatchObject([
+    {
+      agentId: world.agentId,
+      targets: [world.agentId, secretId],
+      details: { host: hostName, port: host.port, of: 'agent' },
+      count: 1,
+    },
+  ]);
+  expect(JSON.stringify(items)).not.toContain(token);
   const scope = { kind: 'agent', agentId: world.agentId } as const;
   const lastUsedAt = async () => (await world.secrets.hostSecrets.list(scope))[0]?.lastUsedAt;
   await until('the use was noted', async () => (await lastUsedAt()) != null);
