@@ -77,9 +77,11 @@ test('another sandbox is neither seen nor reached', async () => {
     'cat /etc/hosts; ls /run/caisson; ls /proc | grep -c "^[0-9]"',
   );
   expect(stdout).not.toContain(otherId);
-  await inside(caisson.provider, otherId, 'sleep 60 & echo marker-of-the-other > /workspace/marker');
-  const looked = await inside(caisson.provider, agentId, 'ls /workspace; pgrep -f marker-of-the-other');
-  expect(looked.stdout).not.toContain('marker');
+  await inside(caisson.provider, otherId, 'sleep 86441 >/dev/null 2>&1 & echo x > /workspace/marker');
+  // The search does not hold what it looks for, and it finds where that is.
+  const look = "ls /workspace; cat /proc/[0-9]*/cmdline | tr '\\0' ' '";
+  expect((await inside(caisson.provider, otherId, look)).stdout).toMatch(/^marker$[^]*sleep 86441 /m);
+  expect((await inside(caisson.provider, agentId, look)).stdout).not.toMatch(/marker|86441/);
 });
 
 test('the model endpoint serves the model and nothing else of the control plane', async () => {
