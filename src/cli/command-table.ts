@@ -104,6 +104,10 @@ export const commandTable: Readonly<Record<string, CommandRow>> = {
     summary: "open a terminal in an agent's sandbox, or come back to one",
     load: async () => (await import('./commands/shell.ts')).shellCommand(),
   },
+  sessions: {
+    summary: 'list the browsers that are signed in as you, and sign them out',
+    load: async () => (await import('./commands/sessions.ts')).sessionsCommand(),
+  },
   users: {
     summary: 'list, invite, disable and delete users',
     load: async () => (await import('./commands/users.ts')).usersCommand(),

@@ -28,6 +28,7 @@ export interface CaissonClient extends Pick<
   | 'egress'
   | 'secrets'
   | 'users'
+  | 'sessions'
   | 'keys'
   | 'quotas'
   | 'usage'
@@ -89,6 +90,7 @@ export function createCaissonClient(options: EndpointOptions): CaissonClient {
     egress,
     secrets,
     users,
+    sessions,
     keys,
     quotas,
     usage,
@@ -122,6 +124,7 @@ export function createCaissonClient(options: EndpointOptions): CaissonClient {
     egress,
     secrets,
     users,
+    sessions,
     keys,
     quotas,
     usage,

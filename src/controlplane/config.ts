@@ -105,6 +105,22 @@ export interface Config {
     readonly publicUrl: string | null;
     readonly maxTtlMs: number;
   };
+  readonly login: {
+    /** Null: the names of loopback. */
+    readonly publicUrl: string | null;
+    readonly sessionIdleMs: number;
+    readonly sessionLifeMs: number;
+    /** Null: passwords only. */
+    readonly oidc: {
+      readonly issuer: string;
+      readonly clientId: string;
+      readonly clientSecret: string | null;
+      /** Absolute. Null: none. */
+      readonly clientSecretFile: string | null;
+    } | null;
+    /** In lower case. */
+    readonly openDomains: readonly string[];
+  };
   /** Addresses and networks of proxies whose X-Forwarded-* headers are believed. */
   readonly trustedProxies: readonly string[];
 }
@@ -135,7 +151,7 @@ export function loadConfig(environment: Environment = process.env): Config {
       'CAISSON_MAX_BODY_BYTES is smaller than CAISSON_MAX_MESSAGE_BYTES; the largest message must fit into a body.',
     );
   }
-  problems.push(...previewProblems(settings));
+  problems.push(...previewProblems(settings), ...loginProblems(settings));
   if (problems.length > 0) throw invalid(problems);
   return toConfig(settings);
 }
@@ -146,7 +162,7 @@ function toConfig(settings: Settings): Config {
   return {
     host: settings.CAISSON_HOST,
     port: settings.CAISSON_PORT,
-    allowedHosts: settings.CAISSON_ALLOWED_HOSTS ?? [],
+    allowedHosts: [...(settings.CAISSON_ALLOWED_HOSTS ?? []), ...publicNames(settings)],
     dataDir: resolve(settings.CAISSON_DATA_DIR),
     instance: settings.CAISSON_INSTANCE ?? null,
     logLevel: settings.CAISSON_LOG_LEVEL,
@@ -213,6 +229,13 @@ function toConfig(settings: Settings): Config {
       publicUrl: settings.CAISSON_PREVIEW_URL ?? null,
       maxTtlMs: settings.CAISSON_PREVIEW_MAX_TTL,
     },
+    login: {
+      publicUrl: settings.CAISSON_PUBLIC_URL ?? null,
+      sessionIdleMs: settings.CAISSON_SESSION_IDLE,
+      sessionLifeMs: settings.CAISSON_SESSION_LIFE,
+      oidc: oidc(settings),
+      openDomains: (settings.CAISSON_OIDC_DOMAINS ?? []).map((domain) => domain.toLowerCase()),
+    },
     trustedProxies: settings.CAISSON_TRUSTED_PROXIES ?? [],
   };
 }
@@ -222,6 +245,45 @@ function tracingSettings(settings: Settings): TracingSettings | undefined {
   if (endpoint === undefined) return undefined;
   const url = endpoint.endsWith('/v1/traces') ? endpoint : `${endpoint}/v1/traces`;
   return { url, headers, share: settings.CAISSON_TRACE_SHARE };
+}
+
+/** A proxy may pass the name on that browsers asked for. */
+function publicNames({ CAISSON_PUBLIC_URL: url }: Settings): string[] {
+  return url === undefined ? [] : [new URL(url).hostname];
+}
+
+function oidc(settings: Settings): Config['login']['oidc'] {
+  const { CAISSON_OIDC_ISSUER: issuer, CAISSON_OIDC_CLIENT_ID: clientId } = settings;
+  if (issuer === undefined || clientId === undefined) return null;
+  const { CAISSON_OIDC_CLIENT_SECRET: secret, CAISSON_OIDC_CLIENT_SECRET_FILE: file } = settings;
+  return {
+    issuer,
+    clientId,
+    clientSecret: secret ?? null,
+    clientSecretFile: file === undefined ? null : resolve(file),
+  };
+}
+
+/** Half of a sign-in would be none, or one that nobody meant. */
+function loginProblems(settings: Settings): string[] {
+  const { CAISSON_OIDC_ISSUER: issuer, CAISSON_OIDC_CLIENT_ID: clientId, CAISSON_PUBLIC_URL: publicUrl } = settings;
+  const { CAISSON_OIDC_CLIENT_SECRET: secret, CAISSON_OIDC_CLIENT_SECRET_FILE: file } = settings;
+  const problems: string[] = [];
+  if ((issuer === undefined) !== (clientId === undefined)) {
+    problems.push('CAISSON_OIDC_ISSUER and CAISSON_OIDC_CLIENT_ID go together.');
+  }
+  if (issuer === undefined && (secret ?? file ?? settings.CAISSON_OIDC_DOMAINS) !== undefined) {
+    problems.push('CAISSON_OIDC_CLIENT_SECRET, its file and CAISSON_OIDC_DOMAINS need CAISSON_OIDC_ISSUER.');
+  }
+  if (secret !== undefined && file !== undefined) {
+    problems.push('Set CAISSON_OIDC_CLIENT_SECRET or CAISSON_OIDC_CLIENT_SECRET_FILE, not both.');
+  }
+  const host = publicUrl === undefined ? '' : new URL(publicUrl).hostname;
+  const domain = previewDomain(settings);
+  if (host === domain || host.endsWith(`.${domain}`)) {
+    problems.push(`CAISSON_PUBLIC_URL must not lie in the preview domain, ${domain}.`);
+  }
+  return problems;
 }
 
 function previewDomain({ CAISSON_PREVIEW_DOMAIN: domain, CAISSON_PREVIEW_URL: url }: Settings): string {

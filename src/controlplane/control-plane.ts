@@ -33,6 +33,8 @@ import { DiskWatch } from './disk/disk-watch.ts';
 import { HostDisk } from './disk/host-disk.ts';
 import { openSecrets } from './egress/secrets/open-secrets.ts';
 import { Fleet } from './fleet/fleet.ts';
+import { openLogin } from './login/open-login.ts';
+import { sessionLogOf } from './login/session-log.ts';
 import { LedgerBudget } from './model-gateway/ledger-budget.ts';
 import { createModelGateway } from './model-gateway/model-gateway.ts';
 import { createLogger } from './observability/logger.ts';
@@ -98,7 +100,8 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
       logger,
     }),
   );
-  const keys = opened.use(new KeyService({ store: storage.identities, clock: systemClock, logger }));
+  const { sessionIdleMs } = config.login;
+  const keys = opened.use(new KeyService({ store: storage.identities, clock: systemClock, logger, sessionIdleMs }));
   const adminKey = await ensureAdminKey({ keys, store: storage.identities, dataDir: dataDir.path, logger });
 
   // Loaded only where it is asked for: it takes memory.
@@ -114,8 +117,17 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
     );
 
   const model = await openModel(config, opened);
-  const { agents, identities, shares } = storage;
+  const { agents, identities, logins, shares } = storage;
   const access = new Access({ agents, identities, shares, clock: systemClock });
+  const login = await openLogin({
+    settings: config.login,
+    store: storage.logins,
+    keys,
+    log: sessionLogOf(logger, audit.trail),
+    flushed: () => storage.flushed(),
+    clock: systemClock,
+    logger,
+  });
   const sharing = new SharingService({ store: shares, identities, access, clock: systemClock });
   const plainProvider =
     options.provider ?? (await openProvider(config.sandbox.provider, { instance: dataDir.instance }));
@@ -303,7 +315,8 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
         previewHosts,
         modelUsage: storage.modelUsage,
         keys,
-        users: new UserService({ store: identities, keys, work: domain.userWork, clock: systemClock }),
+        users: new UserService({ store: identities, logins, keys, work: domain.userWork, clock: systemClock }),
+        ...login,
         sharing,
         quotas,
         egressRules,

@@ -15,6 +15,9 @@ import { acceptedHosts } from './http/accepted-hosts.ts';
 import { serveAudit } from './http/audit-route.ts';
 import { clientAddress, networkList } from './http/client-address.ts';
 import { serveFiles } from './http/file-routes.ts';
+import { callerOf } from './http/caller.ts';
+import type { BrowserRequest } from './login/same-origin.ts';
+import { serveLogin } from './http/login-routes.ts';
 import { boundBodyTime } from './http/body-time.ts';
 import { createHttpServer } from './http/http-server.ts';
 import { landingPage } from './http/landing-page.ts';
@@ -83,8 +86,8 @@ const healthTimeoutMs = 2_000;
 const defaultPulseMs = 30_000;
 
 /**
- * The HTTP server: the API under `/trpc`, `/healthz`, and a page that says what this is, by bearer keys only: no cookies, no
- * CORS. On the hosts of previews, and only there, the apps of sandboxes.
+ * The HTTP server: the API under `/trpc`, `/healthz`, and pages that say what this is and where people sign in, by bearer keys and
+ * the cookies of sessions: no CORS. On the hosts of previews, and only there, the apps of sandboxes.
  */
 export function createServer(options: ServerOptions): Server {
   const {
@@ -122,10 +125,9 @@ export function createServer(options: ServerOptions): Server {
   const forgetShares = services.sharing.onNarrowed(({ agentId, keyIds }) => {
     for (const open of kinds) for (const keyId of keyIds) open.cutAgent(keyId, agentId);
   });
-  const identify = async ({ headers }: IncomingMessage): Promise<Principal> =>
-    await services.keys.authenticate(headers.authorization);
-  const admit: Admit = async (authorization, calls = 1) => {
-    const principal = await services.keys.authenticate(authorization);
+  const identify = async (request: BrowserRequest): Promise<Principal> => await callerOf(request, services);
+  const admit: Admit = async (request, calls = 1) => {
+    const principal = await identify(request);
     await services.quotas.rates.take(principal, calls);
     return principal;
   };
@@ -221,6 +223,7 @@ export function createServer(options: ServerOptions): Server {
     }
   });
   serveMetrics(app, { ...services, admit, identify, metrics, addressOf });
+  serveLogin(app, { ...services, addressOf, logger });
   const observeCall = (call: ObservedCall): void => metrics.call(call);
   const apiServices = { ...services, subscriptions, observeCall, openCalls, draining: draining.signal };
   serveTrpc(app, { admit, services: apiServices, calls, held, addressOf, logger, stallMs, pulseMs });
@@ -247,7 +250,9 @@ export function createServer(options: ServerOptions): Server {
     async listen() {
       try {
         const url = await app.listen({ host: settings.host, port: settings.port });
-        services.previewHosts.listensOn(Number(new URL(url).port || 80));
+        const ownPort = Number(new URL(url).port || 80);
+        services.previewHosts.listensOn(ownPort);
+        services.webOrigin.listensOn(ownPort);
         return { url };
       } catch (cause) {
         throw new CaissonError('CONFIG_INVALID', listenRefusal(settings, cause), { cause });

@@ -81,6 +81,12 @@ export const errorTable = {
     retryable: false,
     hint: 'An invitation works once, until it expires. Ask an administrator for a new one.',
   },
+  LOGIN_UNAVAILABLE: {
+    trpc: 'SERVICE_UNAVAILABLE',
+    http: 503,
+    retryable: true,
+    hint: 'Try again in a minute. The log of the control plane says what the identity provider answered.',
+  },
   // Things that are not there, or not the caller's
   AGENT_NOT_FOUND: {
     trpc: 'NOT_FOUND',

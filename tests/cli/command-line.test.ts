@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { AgentId, ConversationId } from '../../src/kernel/ids.ts';
 import { commandTable } from '../../src/cli/command-table.ts';
+import { Browser } from '../controlplane/login/browser.ts';
 import { startServer, type RunningServer } from '../controlplane/running-server.ts';
 import { until } from '../until.ts';
 import { closedAddress } from './closed-address.ts';
@@ -509,6 +510,30 @@ describe('users', () => {
       'Deleted ida and 1 agents\n',
     );
     expect((await caisson(['users', 'disable', 'ida'], asAdmin)).stderr).toContain('There is no user ida.');
+  });
+});
+
+describe('browsers', () => {
+  test('are let in by links, listed and signed out', async () => {
+    const asAdmin = { ...environment, CAISSON_API_KEY: server.admin.secret };
+    const invited = await caisson(['users', 'invite', 'eva', '--email', 'eva@example.com'], asAdmin);
+    expect(invited.stdout).toMatch(/^http:\/\/localhost:\d+\/invitation#ci_[\w-]{43}\n$/);
+    expect(invited.stderr).toContain('They open this link');
+    expect((await caisson(['users', 'login-link', 'bob'], asAdmin)).stderr).toContain('has no email to sign in with');
+    const link = await caisson(['users', 'login-link', 'bob', '--email', 'bob@example.com'], asAdmin);
+    expect(link.stdout).toMatch(/^http:\/\/localhost:\d+\/invitation#ci_[\w-]{43}\n$/);
+    const asBob = { ...environment, CAISSON_API_KEY: server.bob.secret };
+    expect((await caisson(['sessions', 'list'], asBob)).stderr).toContain('No browser is signed in');
+    const browser = new Browser(server);
+    const invitation = link.stdout.trim().split('#')[1] ?? '';
+    const password = 'correct horse battery';
+    await browser.submit('/invitation', { invitation, password, repeated: password });
+    const { stdout: listed } = await caisson(['sessions', 'list', '--json'], asBob);
+    const [{ id } = { id: '' }] = JSON.parse(listed) as { id: string }[];
+    expect((await caisson(['sessions', 'end', id], asBob)).stdout).toBe(`Signed out ${id}\n`);
+    expect((await caisson(['sessions', 'end', id], asBob)).stderr).toContain(`You have no session ${id}`);
+    expect((await caisson(['sessions', 'end'], asBob)).stdout).toBe('Signed out 0\n');
+    expect((await browser.open('/account')).location).toBe('/login');
   });
 });
 

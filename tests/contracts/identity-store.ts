@@ -23,6 +23,7 @@ const aKey = (user: User): ApiKey => ({
   agents: null,
   mayIssue: false,
   expiresAt: null,
+  signedInBy: null,
 });
 
 /** What every `IdentityStore` does. Each test has an empty store. */
@@ -146,7 +147,7 @@ export function identityStoreContract(
       const { user, key } = await stored(aUser('ada'));
       const other = aKey(user);
       await store.insertKey(other, 'other');
-      await store.putInvitation({ userId: user.id, createdAt: now, expiresAt: now + 10 }, 'i');
+      await store.putInvitation({ userId: user.id, isReset: false, createdAt: now, expiresAt: now + 10 }, 'i');
       const ended = await store.disableUser(user.id, now + 1);
       expect(new Set(ended)).toEqual(new Set([key.id, other.id]));
       expect(await store.findUser(user.id)).toEqual({ ...user, disabledAt: now + 1 });
@@ -183,8 +184,8 @@ export function identityStoreContract(
           const key = aKey(of);
           return { key, secretHash: key.id };
         });
-      await store.putInvitation({ userId: user.id, createdAt: now, expiresAt: now + 10 }, 'first');
-      await store.putInvitation({ userId: user.id, createdAt: now, expiresAt: now + 20 }, 'second');
+      await store.putInvitation({ userId: user.id, isReset: false, createdAt: now, expiresAt: now + 10 }, 'first');
+      await store.putInvitation({ userId: user.id, isReset: false, createdAt: now, expiresAt: now + 20 }, 'second');
       expect(await accept('first', now)).toBeUndefined();
       expect(await accept('second', now + 20)).toBeUndefined();
       const accepted = await Promise.all([1, 2, 3].map(() => accept('second', now + 19)));

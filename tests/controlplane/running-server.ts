@@ -14,6 +14,9 @@ import { UserService } from '../../src/controlplane/auth/user-service.ts';
 import { KnownSandboxes } from '../../src/controlplane/admin/known-sandboxes.ts';
 import { SystemOverview } from '../../src/controlplane/admin/overview.ts';
 import { HostDisk } from '../../src/controlplane/disk/host-disk.ts';
+import type { Config } from '../../src/controlplane/config.ts';
+import { openLogin } from '../../src/controlplane/login/open-login.ts';
+import { sessionLogOf } from '../../src/controlplane/login/session-log.ts';
 import { EgressRules } from '../../src/controlplane/egress/policy/egress-rules.ts';
 import { RulePolicy } from '../../src/controlplane/egress/policy/rule-policy.ts';
 import { PreviewHosts } from '../../src/controlplane/previews/preview-hosts.ts';
@@ -79,6 +82,7 @@ interface Overrides extends Partial<Omit<ServerOptions, 'settings' | 'services' 
   readonly limits?: Partial<Limits>;
   readonly requestsPerKey?: number;
   readonly clock?: Clock;
+  readonly login?: Partial<Config['login']>;
 }
 
 /** An engine that has no sandbox at all. */
@@ -91,6 +95,14 @@ const noEngine = {
   destroy: async () => undefined,
   load: async () => undefined,
   diskSpace: async () => undefined,
+};
+
+const defaultLogin: Config['login'] = {
+  publicUrl: null,
+  sessionIdleMs: 3_600_000,
+  sessionLifeMs: 24 * 3_600_000,
+  oidc: null,
+  openDomains: [],
 };
 
 const noGuests = {
@@ -110,6 +122,7 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
     limits,
     requestsPerKey = null,
     clock = systemClock,
+    login: changedLogin,
     ...changed
   } = overrides;
   const directory = await mkdtemp(join(tmpdir(), 'caisson-server-'));
@@ -142,7 +155,18 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
     settings: { ...domainSettings, maxMessageBytes: 1_048_576, ...changedDomain },
   });
   undo.defer(() => domain.drain());
-  const keys = undo.use(new KeyService({ store: storage.identities, clock: systemClock, logger }));
+  const loginSettings = { ...defaultLogin, ...changedLogin };
+  const { sessionIdleMs } = loginSettings;
+  const keys = undo.use(new KeyService({ store: storage.identities, clock, logger, sessionIdleMs }));
+  const login = await openLogin({
+    settings: loginSettings,
+    store: storage.logins,
+    keys,
+    log: sessionLogOf(logger, audit.trail),
+    flushed: () => storage.flushed(),
+    clock,
+    logger,
+  });
   const egressRules = undo.use(
     new EgressRules({
       store: storage.egressPolicies,
@@ -219,7 +243,14 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
         previewHosts,
         modelUsage: storage.modelUsage,
         keys,
-        users: new UserService({ store: storage.identities, keys, work: domain.userWork, clock: systemClock }),
+        users: new UserService({
+          store: storage.identities,
+          logins: storage.logins,
+          keys,
+          work: domain.userWork,
+          clock: systemClock,
+        }),
+        ...login,
         sharing,
         quotas,
         egressRules,

@@ -7,7 +7,7 @@ import { stdout, writeJson } from '../output/sink.ts';
 export function usersDisableCommand(): Command {
   return new Command('disable')
     .description(
-      'End all that a user has, at once: keys, connections, previews, runs, and the sandboxes of its agents. Its agents and their files stay. For administrators.',
+      'End all that a user has, at once: keys, sessions and the password, connections, previews, runs, and the sandboxes of its agents. Its agents and their files stay. For administrators.',
     )
     .argument('<user>', 'id or name')
     .addOption(jsonOption('what ended'))

@@ -6,7 +6,9 @@ import { stdout, writeJson } from '../output/sink.ts';
 
 export function usersEnableCommand(): Command {
   return new Command('enable')
-    .description('Let a disabled user in again, by new keys: the old ones stay revoked. For administrators.')
+    .description(
+      'Let a disabled user in again, by new keys or a new password: the old ones stay void. For administrators.',
+    )
     .argument('<user>', 'id or name')
     .addOption(jsonOption('it'))
     .action(enable);
@@ -17,5 +19,8 @@ async function enable(nameOrId: string, { json = false }: { readonly json?: bool
   const { id: userId } = await findUser(client, nameOrId);
   const user = await client.users.enable.mutate({ userId });
   if (json) await writeJson(user);
-  else await stdout.write(`Enabled ${user.name}. It needs a new key: caisson keys create\n`);
+  else
+    await stdout.write(
+      `Enabled ${user.name}. It needs a new key (caisson keys create) or a new password (caisson users login-link)\n`,
+    );
 }

@@ -4,6 +4,7 @@ import { usersDeleteCommand } from './users-delete.ts';
 import { usersDisableCommand } from './users-disable.ts';
 import { usersEnableCommand } from './users-enable.ts';
 import { usersInviteCommand } from './users-invite.ts';
+import { usersLoginLinkCommand } from './users-login-link.ts';
 import { usersListCommand } from './users-list.ts';
 
 export function usersCommand(): Command {
@@ -12,6 +13,7 @@ export function usersCommand(): Command {
     .addCommand(usersListCommand())
     .addCommand(usersInviteCommand())
     .addCommand(usersAcceptCommand())
+    .addCommand(usersLoginLinkCommand())
     .addCommand(usersDisableCommand())
     .addCommand(usersEnableCommand())
     .addCommand(usersDeleteCommand());

@@ -14,6 +14,7 @@ import { previewsRouter } from './routers/previews.ts';
 import { quotasRouter } from './routers/quotas.ts';
 import { runsRouter } from './routers/runs.ts';
 import { secretsRouter } from './routers/secrets.ts';
+import { sessionsRouter } from './routers/sessions.ts';
 import { systemRouter } from './routers/system.ts';
 import { terminalsRouter } from './routers/terminals.ts';
 import { usersRouter } from './routers/users.ts';
@@ -36,6 +37,7 @@ export const appRouter = router({
   egress: egressRouter,
   secrets: secretsRouter,
   users: usersRouter,
+  sessions: sessionsRouter,
   keys: keysRouter,
   quotas: quotasRouter,
   usage: usageRouter,

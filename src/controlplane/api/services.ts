@@ -10,6 +10,9 @@ import type { KeyService } from '../auth/key-service.ts';
 import type { SharingService } from '../auth/sharing-service.ts';
 import type { UserService } from '../auth/user-service.ts';
 import type { DiskBook } from '../disk/disk-book.ts';
+import type { LoginService } from '../login/login-service.ts';
+import type { SessionService } from '../login/session-service.ts';
+import type { WebOrigin } from '../login/web-origin.ts';
 import type { ModelUsageStore } from '../model-gateway/model-usage.ts';
 import type { EgressLogStore } from '../egress/log/egress-log.ts';
 import type { EgressRules } from '../egress/policy/egress-rules.ts';
@@ -46,6 +49,11 @@ export interface ApiServices {
   readonly modelUsage: Pick<ModelUsageStore, 'totals' | 'listCalls'>;
   readonly keys: KeyService;
   readonly users: UserService;
+  readonly sessions: SessionService;
+  readonly logins: LoginService;
+  /** Resolves when all that is stored outlives a power cut: before who signs in or out is answered. */
+  readonly flushed: () => Promise<void>;
+  readonly webOrigin: WebOrigin;
   readonly sharing: SharingService;
   readonly quotas: { readonly desk: QuotaDesk; readonly rates: RequestRates; readonly disks: DiskBook };
   readonly egressRules: EgressRules;

@@ -27,20 +27,30 @@ export interface KeyLimits {
   readonly agents: readonly AgentId[] | null;
 }
 
-/** An API key. The secret itself is shown once, when it is made, and kept only as a SHA-256 hash: it has 256 bits of chance. */
+/** How somebody signed in with a browser. */
+export type SignIn = 'password' | 'oidc';
+
+/**
+ * An API key, or the session of a browser: that is a key which is made by signing in, lives in a cookie, and ends when it is
+ * not used. The secret itself is shown once, when it is made, and kept only as a
+ * SHA-256 hash: it has 256 bits of chance.
+ */
 export interface ApiKey extends KeyLimits {
   readonly id: KeyId;
   readonly userId: UserId;
+  /** Of a session: what the browser calls itself. */
   readonly name: string;
   /** The first characters of the secret, to tell keys apart. */
   readonly prefix: string;
-  /** Whether it can make other keys. Only the key that the control plane writes into its data directory can. */
+  /** Whether it can make other keys: only sessions can, and the key that the control plane writes into its data directory. */
   readonly mayIssue: boolean;
   readonly createdAt: number;
   /** Null: it does not expire. */
   readonly expiresAt: number | null;
   readonly lastUsedAt: number | null;
   readonly revokedAt: number | null;
+  /** Null: it is no session. */
+  readonly signedInBy: SignIn | null;
 }
 
 /** The authenticated caller. Always derived on the server. */
@@ -58,9 +68,11 @@ export interface KeyWithUser {
   readonly user: User;
 }
 
-/** A way in for somebody new: its secret is exchanged for a key, once. */
+/** A way in: its secret is exchanged for a key, or for a session and a password, once. */
 export interface Invitation {
   readonly userId: UserId;
+  /** For who has been in before, and is to sign in anew. */
+  readonly isReset: boolean;
   readonly createdAt: number;
   readonly expiresAt: number;
 }
@@ -68,7 +80,10 @@ export interface Invitation {
 /** Where users, keys and invitations are kept. */
 export interface IdentityStore {
   findUser(id: UserId): Promise<User | undefined>;
-  /** The role of a user who is not disabled and has a key that is neither revoked nor expired; undefined for anybody else. */
+  /**
+   * The role of a user who is not disabled and can come in: by a key that is neither revoked nor expired, by a password, or by
+   * an identity at the provider. Undefined for anybody else.
+   */
   liveRole(id: UserId, now: number): Promise<Role | undefined>;
   findUserByName(name: string): Promise<User | undefined>;
   /** Newest first; at most 1,000. */
@@ -76,7 +91,8 @@ export interface IdentityStore {
   /** Returns the user that has the name when there is one already. */
   insertUser(user: User): Promise<User>;
   /**
-   * Lets nobody in as this user any more: revokes its keys, and voids its invitation. Answers which keys it ended; doing it
+   * Lets nobody in as this user any more: revokes its keys and sessions, and voids its invitation and its password. Answers
+   * which keys it ended; doing it
    * twice is no error. `last_admin` where no other administrator would have a full key: nothing is changed then. Atomic.
    */
   disableUser(id: UserId, at: number): Promise<readonly KeyId[] | 'last_admin'>;
@@ -88,9 +104,9 @@ export interface IdentityStore {
   /** The key and its user, revoked or not. */
   findKeyByHash(secretHash: string): Promise<KeyWithUser | undefined>;
   findKey(id: KeyId): Promise<KeyWithUser | undefined>;
-  /** Of one user, or of everyone when null; newest first; at most 1,000. */
+  /** Of one user, or of everyone when null; without sessions; newest first; at most 1,000. */
   listKeys(userId: UserId | null): Promise<readonly KeyWithUser[]>;
-  /** Of one user: all that are not revoked. */
+  /** Of one user: all that are not revoked, sessions too. */
   listLiveKeyIds(userId: UserId): Promise<readonly KeyId[]>;
   /**
    * Revokes the key unless it is the last full key of an admin: one that nothing narrows and that does not expire. Says which

@@ -6,6 +6,8 @@ export interface CachedKey {
   touchedAt: number;
   /** Of the key; null: never. */
   readonly expiresAt: number | null;
+  /** After how long without use it is over; null: never. */
+  readonly idleMs: number | null;
 }
 
 /** Enough for every key that is in use at the same time; the ones used longest ago go first. */

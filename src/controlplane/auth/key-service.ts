@@ -3,9 +3,10 @@ import { CaissonError } from '../../kernel/errors.ts';
 import { type KeyId, newKeyId, newUserId, type UserId } from '../../kernel/ids.ts';
 import type { Logger } from '../../kernel/logger.ts';
 import type { ApiKey, IdentityStore, KeyLimits, KeyWithUser, Principal, Role, User } from './identity.ts';
-import { KeyCache } from './key-cache.ts';
+import { type CachedKey, KeyCache } from './key-cache.ts';
 import { hashKeySecret, isKeySecret, keyPrefix, newKeySecret } from './key-secret.ts';
 import { refusalOf } from './needs.ts';
+import { isSessionSecret } from './session-secret.ts';
 
 export interface NewKey extends KeyWithUser {
   /** Shown once: it is not stored. */
@@ -22,6 +23,8 @@ interface KeyServiceOptions {
   readonly store: IdentityStore;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** After how long without a request a session ends. Default: it does not. */
+  readonly sessionIdleMs?: number;
 }
 
 /** How long a live key is believed without asking the store. */
@@ -29,22 +32,24 @@ const cacheAgeMs = 5_000;
 /** `lastUsedAt` is written at most this often. */
 const touchIntervalMs = 60_000;
 
-/** API keys: who is calling, which keys there are, and when they end. */
+/** API keys and sessions: who is calling, which keys there are, and when both end. */
 export class KeyService implements AsyncDisposable {
   readonly #store: IdentityStore;
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #sessionIdleMs: number | null;
   readonly #cache = new KeyCache(cacheAgeMs);
   /** At most one for each cached key. */
   readonly #touches = new Set<Promise<void>>();
   readonly #endListeners = new Set<(keyId: KeyId) => void>();
-  /** One for each key that expires and was used. */
+  /** One for each key or session that expires and was used. */
   readonly #expiries = new Map<KeyId, () => void>();
 
-  constructor({ store, clock, logger }: KeyServiceOptions) {
+  constructor({ store, clock, logger, sessionIdleMs }: KeyServiceOptions) {
     this.#store = store;
     this.#clock = clock;
     this.#logger = logger;
+    this.#sessionIdleMs = sessionIdleMs ?? null;
   }
 
   /**
@@ -63,11 +68,21 @@ export class KeyService implements AsyncDisposable {
     return await this.authenticateSecret(secret);
   }
 
+  /**
+   * The caller, by what the cookie of a browser holds. Who calls has made sure that the request is one that may come with it.
+   *
+   * @throws CaissonError UNAUTHORIZED
+   */
+  async authenticateSession(secret: string): Promise<Principal> {
+    if (!isSessionSecret(secret)) throw new CaissonError('UNAUTHORIZED', 'The cookie does not hold a session.');
+    return await this.authenticateSecret(secret);
+  }
+
   async authenticateSecret(secret: string): Promise<Principal> {
     const hash = hashKeySecret(secret);
     const now = this.#clock.now();
     const cached = this.#cache.find(hash, now);
-    if (cached !== undefined && !isExpired(cached, now)) {
+    if (cached !== undefined && endOf(cached) > now) {
       this.#touch(cached, now);
       return cached.principal;
     }
@@ -76,12 +91,12 @@ export class KeyService implements AsyncDisposable {
     if (found === undefined) throw new CaissonError('UNAUTHORIZED', 'This API key is not known here.');
     const { key, user } = found;
     if (key.revokedAt !== null) throw new CaissonError('UNAUTHORIZED', `API key ${key.id} was revoked.`);
-    if (isExpired(key, now)) throw new CaissonError('UNAUTHORIZED', `API key ${key.id} has expired.`);
+    const entry = this.#entryOf(found);
+    if (endOf(entry) <= now) throw new CaissonError('UNAUTHORIZED', `API key ${key.id} has expired.`);
     if (user.disabledAt !== null) throw new CaissonError('UNAUTHORIZED', `User ${user.name} is disabled.`);
-    const entry = { principal: principalOf(found), touchedAt: key.lastUsedAt ?? 0, expiresAt: key.expiresAt };
     this.#cache.remember(hash, entry, { now, generation });
     this.#touch(entry, now);
-    this.#watchExpiry(key);
+    this.#watchEnd(entry);
     return entry.principal;
   }
 
@@ -140,12 +155,13 @@ export class KeyService implements AsyncDisposable {
    * Revokes a key: anyone's by who may change people, otherwise the caller's own; by a narrowed key only itself. From this
    * moment on no call gets in with it; those that listen (`onEnded`) end what it has open. Revoking twice is no error.
    *
-   * @throws CaissonError KEY_NOT_FOUND, also for someone else's key; LAST_ADMIN_KEY.
+   * @throws CaissonError KEY_NOT_FOUND, also for someone else's key and for sessions; LAST_ADMIN_KEY.
    */
   async revoke(by: Principal, keyId: KeyId): Promise<KeyWithUser> {
     const found = await this.#store.findKey(keyId);
-    if (found === undefined || !(isOwnToManage(by, found.key) || refusalOf(by, 'administer') === undefined)) {
-      if (found !== undefined && refusalOf(by, 'oversee') === undefined) {
+    const isKey = found !== undefined && found.key.signedInBy === null;
+    if (!isKey || !(isOwnToManage(by, found.key) || refusalOf(by, 'administer') === undefined)) {
+      if (isKey && refusalOf(by, 'oversee') === undefined) {
         throw new CaissonError('FORBIDDEN', 'Only administrators revoke the keys of others.');
       }
       throw new CaissonError('KEY_NOT_FOUND', `There is no API key ${keyId}.`);
@@ -181,11 +197,38 @@ export class KeyService implements AsyncDisposable {
     await Promise.all(this.#touches);
   }
 
+  #entryOf(found: KeyWithUser): CachedKey {
+    const { signedInBy, lastUsedAt, createdAt, expiresAt } = found.key;
+    const touched =
+      signedInBy === null
+        ? { touchedAt: lastUsedAt ?? 0, idleMs: null }
+        : { touchedAt: lastUsedAt ?? createdAt, idleMs: this.#sessionIdleMs };
+    return { principal: principalOf(found), expiresAt, ...touched };
+  }
+
   /** Ends what a key has open when its time is over. */
-  #watchExpiry({ id, expiresAt }: ApiKey): void {
-    if (expiresAt === null || this.#expiries.has(id)) return;
-    const cancel = this.#clock.schedule(expiresAt - this.#clock.now(), () => this.ended([id]));
-    this.#expiries.set(id, cancel);
+  #watchEnd(entry: CachedKey): void {
+    const { keyId } = entry.principal;
+    const end = endOf(entry);
+    if (end === Infinity || this.#expiries.has(keyId)) return;
+    const over = (): void => {
+      if (entry.idleMs === null) return this.ended([keyId]);
+      this.#expiries.delete(keyId);
+      this.#endUnlessUsed(keyId).catch((err: unknown) => {
+        this.#logger.warn({ err, keyId }, 'it is not known whether a session was used, so it is over here');
+        this.ended([keyId]);
+      });
+    };
+    this.#expiries.set(keyId, this.#clock.schedule(end - this.#clock.now(), over));
+  }
+
+  /** A session that was used meanwhile ends later. */
+  async #endUnlessUsed(keyId: KeyId): Promise<void> {
+    await Promise.all(this.#touches);
+    const found = await this.#store.findKey(keyId);
+    const entry = found && this.#entryOf(found);
+    if (entry === undefined || endOf(entry) <= this.#clock.now()) this.ended([keyId]);
+    else this.#watchEnd(entry);
   }
 
   #touch(entry: { readonly principal: Principal; touchedAt: number }, now: number): void {
@@ -220,6 +263,7 @@ export function newKey(
     expiresAt,
     lastUsedAt: null,
     revokedAt: null,
+    signedInBy: null,
   };
   return { key, secretHash: hashKeySecret(secret), secret };
 }
@@ -229,8 +273,9 @@ function principalOf({ key, user }: KeyWithUser): Principal {
   return { userId: user.id, userName: user.name, role: user.role, keyId, scopes, agents, mayIssue };
 }
 
-function isExpired({ expiresAt }: Pick<ApiKey, 'expiresAt'>, now: number): boolean {
-  return expiresAt !== null && expiresAt <= now;
+/** From when on nobody gets in with it, in milliseconds since the epoch. */
+function endOf({ expiresAt, touchedAt, idleMs }: CachedKey): number {
+  return Math.min(expiresAt ?? Infinity, touchedAt + (idleMs ?? Infinity));
 }
 
 /** Who stole a narrowed key must not be able to lock its user out. */

@@ -4,11 +4,14 @@ import { newUserId, type UserId } from '../../kernel/ids.ts';
 import type { IdentityStore, Role, User } from './identity.ts';
 import { hashInvitation, newInvitation } from './invitation-secret.ts';
 import { type KeyService, type NewKey, newKey } from './key-service.ts';
+import type { LoginStore } from '../login/login-store.ts';
 
 /** A user as people see it. `invited`: has an invitation that is not accepted. */
 export interface KnownUser {
   readonly user: User;
   readonly state: 'active' | 'invited' | 'disabled';
+  /** With which it can sign in; null: it has none, and comes by keys only. */
+  readonly email: string | null;
 }
 
 /** What users have under way and leave behind. */
@@ -21,9 +24,16 @@ interface UserWork {
 
 interface UserServiceOptions {
   readonly store: IdentityStore;
+  readonly logins: Pick<LoginStore, 'emails' | 'findByUser' | 'findByEmail' | 'putEmail'>;
   readonly keys: Pick<KeyService, 'ended'>;
   readonly work: UserWork;
   readonly clock: Pick<Clock, 'now'>;
+}
+
+/** A user with an invitation, which is shown this once. */
+export interface Invited extends KnownUser {
+  readonly invitation: string;
+  readonly expiresAt: number;
 }
 
 /** What ended with a user. */
@@ -44,27 +54,31 @@ export class UserService {
   /** Newest first; at most 1,000. */
   async list(): Promise<readonly KnownUser[]> {
     const users = await this.#options.store.listUsers();
-    const invited = await this.#invited();
-    return users.map((user) => ({ user, state: stateOf(user, invited) }));
+    const [invited, emails] = [await this.#invited(), await this.#options.logins.emails()];
+    return users.map((user) => ({ user, state: stateOf(user, invited), email: emails.get(user.id) ?? null }));
   }
 
   async get(id: UserId): Promise<KnownUser> {
     const user = await this.#options.store.findUser(id);
     if (user === undefined) throw new CaissonError('USER_NOT_FOUND', `There is no user ${id}.`);
-    return { user, state: stateOf(user, await this.#invited()) };
+    const login = await this.#options.logins.findByUser(id);
+    return { user, state: stateOf(user, await this.#invited()), email: login?.email ?? null };
   }
 
   /**
-   * Makes a user, and an invitation that is exchanged for its first key, once. For who is invited already, a new invitation
-   * takes the place of the old. Errors: NAME_TAKEN.
+   * Makes a user, and an invitation that is exchanged once: for its first key, or where it has an email for a password or an
+   * identity. For who is invited already, a new invitation takes the place of the old. Errors: NAME_TAKEN, also for an email.
    */
   async invite(request: {
     readonly name: string;
     readonly role: Role;
     readonly expiresInMs: number;
-  }): Promise<KnownUser & { readonly invitation: string; readonly expiresAt: number }> {
+    /** In lower case; null: none, or the one that it has. */
+    readonly email: string | null;
+  }): Promise<Invited> {
     const { store, clock } = this.#options;
-    const { name, role } = request;
+    const { name, role, email } = request;
+    if (email !== null) await this.#requireFree(email, name);
     const now = clock.now();
     const made: User = { id: newUserId(), name, role, createdAt: now, disabledAt: null };
     const user = await store.insertUser(made);
@@ -74,10 +88,24 @@ export class UserService {
         details: { user: name, role: user.role },
       });
     }
-    const invitation = newInvitation();
-    const expiresAt = now + request.expiresInMs;
-    await store.putInvitation({ userId: user.id, createdAt: now, expiresAt }, hashInvitation(invitation));
-    return { user, state: 'invited', invitation, expiresAt };
+    return await this.#invite(user, { ...request, isReset: false });
+  }
+
+  /**
+   * Makes an invitation for somebody who is there: to set a new password, which ends all its sessions, or to link an identity.
+   * Errors: USER_NOT_FOUND, USER_DISABLED, NAME_TAKEN for an email, BAD_REQUEST where it has none.
+   */
+  async resetLogin(
+    id: UserId,
+    request: { readonly expiresInMs: number; readonly email: string | null },
+  ): Promise<Invited> {
+    const { user, email: known, state } = await this.get(id);
+    if (state === 'disabled') throw new CaissonError('USER_DISABLED', `User ${user.name} is disabled.`);
+    if (request.email !== null) await this.#requireFree(request.email, user.name);
+    else if (known === null) {
+      throw new CaissonError('BAD_REQUEST', `User ${user.name} has no email to sign in with.`, { hint: 'Give one.' });
+    }
+    return await this.#invite(user, { ...request, isReset: state !== 'invited' });
   }
 
   /** Exchanges an invitation for a key. Errors: INVITATION_INVALID, also for one that was used. */
@@ -133,9 +161,35 @@ export class UserService {
     throw new CaissonError('USER_HAS_AGENTS', `${user.name} owns agents. The user is disabled, and not deleted.`);
   }
 
-  async #invited(): Promise<ReadonlySet<UserId>> {
-    return new Set((await this.#options.store.listInvitations()).map(({ userId }) => userId));
+  async #invite(
+    user: User,
+    request: { readonly expiresInMs: number; readonly email: string | null; readonly isReset: boolean },
+  ): Promise<Invited> {
+    const { store, logins, clock } = this.#options;
+    const { email, isReset } = request;
+    if (email !== null && !(await logins.putEmail(user.id, email))) throw emailTaken(email);
+    const now = clock.now();
+    const invitation = newInvitation();
+    const expiresAt = now + request.expiresInMs;
+    await store.putInvitation({ userId: user.id, isReset, createdAt: now, expiresAt }, hashInvitation(invitation));
+    return { ...(await this.get(user.id)), invitation, expiresAt };
   }
+
+  /** Before anything is stored; `putEmail` has the last word. */
+  async #requireFree(email: string, name: string): Promise<void> {
+    const holder = await this.#options.logins.findByEmail(email);
+    if (holder !== undefined && holder.user.name !== name) throw emailTaken(email);
+  }
+
+  /** Who has not been in yet. */
+  async #invited(): Promise<ReadonlySet<UserId>> {
+    const invitations = await this.#options.store.listInvitations();
+    return new Set(invitations.filter(({ isReset }) => !isReset).map(({ userId }) => userId));
+  }
+}
+
+function emailTaken(email: string): CaissonError {
+  return new CaissonError('NAME_TAKEN', `Another user has the email ${email}.`, { hint: 'Give another one.' });
 }
 
 function stateOf({ id, disabledAt }: User, invited: ReadonlySet<UserId>): KnownUser['state'] {

@@ -13,6 +13,7 @@ import {
   httpHeaders,
   httpOrigin,
   httpUrl,
+  issuerUrl,
   secret,
   size,
   sizeOrNone,
@@ -262,10 +263,40 @@ export const settingsSchema = z.object({
   CAISSON_PREVIEW_MAX_TTL: duration({ least: '1m', most: '30d' })
     .prefault('7d')
     .describe('The longest time that a preview link can be made for. Without a time it is made for 1 h.'),
+  CAISSON_PUBLIC_URL: httpOrigin()
+    .optional()
+    .describe(
+      'Where browsers reach Caisson, e.g. `https://caisson.example.com`: people sign in there, and nowhere else. Default: `localhost` and other names of loopback. Without TLS passwords go over the network in clear.',
+    ),
+  CAISSON_SESSION_IDLE: duration({ least: '5m', most: '90d' })
+    .prefault('12h')
+    .describe('After how long without a request the session of a browser ends, to the minute.'),
+  CAISSON_SESSION_LIFE: duration({ least: '5m', most: '90d' })
+    .prefault('7d')
+    .describe('When the session of a browser ends whatever happens: people sign in again.'),
+  CAISSON_OIDC_ISSUER: issuerUrl()
+    .optional()
+    .describe('The OpenID Connect provider that people sign in with, as it names itself. Default: passwords only.'),
+  CAISSON_OIDC_CLIENT_ID: z
+    .string()
+    .regex(/^[\x21-\x7e]{1,200}$/, 'printable ASCII without spaces')
+    .optional()
+    .describe('Who Caisson is there. Its redirect address is `<public URL>/login/oidc/callback`.'),
+  CAISSON_OIDC_CLIENT_SECRET: secret().optional().describe('The secret of that client. Default: it has none.'),
+  CAISSON_OIDC_CLIENT_SECRET_FILE: z
+    .string()
+    .regex(noControls, 'a file')
+    .optional()
+    .describe('A file that holds the secret, in the place of `CAISSON_OIDC_CLIENT_SECRET`.'),
+  CAISSON_OIDC_DOMAINS: nameList(domainName, 'domain names, separated by commas')
+    .optional()
+    .describe(
+      'Who comes from the provider with a verified email of these domains becomes a member without an invitation. Default: nobody does.',
+    ),
   CAISSON_TRUSTED_PROXIES: nameListOf(isNetwork, 'addresses or networks such as 10.0.0.0/8, separated by commas')
     .optional()
     .describe(
-      'Proxies whose `X-Forwarded-For` is believed: for the addresses in the audit, and when it is passed on to previewed apps.',
+      'Proxies whose `X-Forwarded-For` is believed: for the addresses in the audit, for how often an address may fail to sign in, and when it is passed on to previewed apps.',
     ),
 });
 export type Settings = z.output<typeof settingsSchema>;
@@ -275,6 +306,7 @@ type SettingName = keyof Settings;
 export const concealedSettings: ReadonlySet<string> = new Set<SettingName>([
   'CAISSON_MODEL_API_KEY',
   'OPENAI_API_KEY',
+  'CAISSON_OIDC_CLIENT_SECRET',
   'CAISSON_MODEL_BASE_URL',
   'CAISSON_MODEL_UPSTREAMS',
   'CAISSON_SECRETS_KEY',

@@ -69,6 +69,19 @@ export function httpUrl() {
   });
 }
 
+/** An address with TLS, or of loopback. It is kept to the letter: an issuer is compared so. */
+export function issuerUrl() {
+  const allowed = 'an https address (http on loopback only) without user name, query and fragment';
+  return z.string().transform((text, context) => {
+    const url = URL.parse(text);
+    const isPlain = url !== null && !url.username && !url.password && !url.search && !url.hash;
+    const isLoopback = url?.hostname === 'localhost' || url?.hostname === '127.0.0.1' || url?.hostname === '[::1]';
+    if (isPlain && (url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback))) return text;
+    context.addIssue(allowed);
+    return z.NEVER;
+  });
+}
+
 /** `http://` or `https://` with a host and perhaps a port, and nothing else. */
 export function httpOrigin() {
   const allowed = 'an http or https address with nothing after the host and port';

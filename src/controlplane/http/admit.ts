@@ -1,8 +1,9 @@
 import type { Principal } from '../auth/identity.ts';
+import type { BrowserRequest } from '../login/same-origin.ts';
 
 /**
- * Who calls, by an Authorization header, where they may call so often. `calls`: as many as the request holds; default 1.
+ * Who calls, where they may call so often: see `callerOf`. `calls`: as many as the request holds; default 1.
  *
- * @throws CaissonError UNAUTHORIZED, RATE_LIMITED.
+ * @throws CaissonError UNAUTHORIZED, FORBIDDEN for the cookie of another site's request, RATE_LIMITED.
  */
-export type Admit = (authorization: string | undefined, calls?: number) => Promise<Principal>;
+export type Admit = (request: BrowserRequest, calls?: number) => Promise<Principal>;

@@ -34,7 +34,7 @@ export function serveAudit(app: FastifyInstance, options: AuditRouteOptions): vo
   app.get('/v1/audit/export', async (request, reply) => {
     const asked = new URL(request.url, 'http://caisson').searchParams.get('after') ?? '0';
     const enter = async () => {
-      const principal = await admit(request.headers.authorization);
+      const principal = await admit(request.raw);
       access.permit({ principal, need: routeNeeds['GET /v1/audit/export'] });
       if (!/^\d{1,15}$/.test(asked)) throw new CaissonError('BAD_REQUEST', '`after` is the `seq` of a record.');
       const left = new AbortController();

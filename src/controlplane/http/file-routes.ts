@@ -81,7 +81,7 @@ export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): vo
       whileAudited(request, () => reach(request, reply));
     const reach = async (request: AgentRequest, reply: FastifyReply): Promise<Opened> => {
       const gone = leaving(reply);
-      const principal = await options.admit(request.headers.authorization);
+      const principal = await options.admit(request.raw);
       const place = options.transfers.enter(principal.keyId, gone);
       gone.addEventListener('abort', () => place[Symbol.dispose]());
       const need = needOfRoute(request.method, request.routeOptions.url);

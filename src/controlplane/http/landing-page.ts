@@ -1,4 +1,5 @@
 import type { About } from '../api/services.ts';
+import { escapeHtml } from './escape-html.ts';
 
 /** What a person sees who opens the address in a browser. It asks for nothing else: no script, no font, no image. */
 export function landingPage({ version, provider, harnesses, model }: About): string {
@@ -21,11 +22,12 @@ export function landingPage({ version, provider, harnesses, model }: About): str
 <dt>Model</dt><dd>${modelLine}</dd>
 <dt>Health</dt><dd><a href="/healthz">/healthz</a></dd>
 </dl>
+<p><a href="/login">Sign in</a></p>
 <h2>Talk to it</h2>
 <p>With the command line, in a clone of the repository or where the package is installed:</p>
 <pre><code>npm run -s caisson -- --help
 npx caisson --help</code></pre>
-<p>From TypeScript with the typed client of the package, from anything else over HTTP under <code>/trpc</code>. Every call takes
+<p>From TypeScript with the typed client of the package, from anything else over HTTP under <code>/trpc</code>. Programs send
 an API key as <code>Authorization: Bearer</code>; the first one is in <code>admin.key</code> of the data directory.</p>
 </main>
 </html>
@@ -45,7 +47,3 @@ a { color: light-dark(#0b5cad, #7db8f5); }
 code { font: .9em/1.6 ui-monospace, monospace; }
 pre { margin: 0; padding: .75rem 1rem; overflow-x: auto; border-radius: .375rem; background: light-dark(#f2f4f7, #1c232d); }
 `;
-
-function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
-}

@@ -32,7 +32,7 @@ export function serveMetrics(
 ): void {
   app.get('/metrics', async (request, reply) => {
     await auditedRequest({ identify, recorder, addressOf }, request, { input: {} }, async () => {
-      const principal = await admit(request.headers.authorization);
+      const principal = await admit(request.raw);
       access.permit({ principal, need: routeNeeds['GET /metrics'] });
     });
     const { contentType, body } = await metrics.text();

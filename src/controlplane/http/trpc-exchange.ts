@@ -117,12 +117,10 @@ export class TrpcExchange {
 
   async #enter(): Promise<Principal> {
     const { admit, calls, held } = this.#options;
-    const principal = await admit(this.#request.headers.authorization, Math.max(1, this.#size)).catch(
-      (thrown: unknown) => {
-        void this.#reply.headers(retryAfter(thrown));
-        throw thrown;
-      },
-    );
+    const principal = await admit(this.#request.raw, Math.max(1, this.#size)).catch((thrown: unknown) => {
+      void this.#reply.headers(retryAfter(thrown));
+      throw thrown;
+    });
     if (this.#taken.disposed) throw callerLeft(); // what is taken after the end is never given back
     for (let each = 0; each < this.#size; each++) {
       const place = this.#taken.use(calls.enter(principal.keyId, this.signal));

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { ErrorCode } from '../../kernel/error-table.ts';
@@ -63,7 +63,8 @@ interface WebSocketsOptions {
 
 /**
  * Serves WebSockets. The key comes as `Authorization: Bearer <key>`, or from browsers as a second subprotocol beside
- * `caisson.v1`: `base64url.bearer.authorization.caisson.<key as base64url>`, as Kubernetes has it. Sockets are closed with
+ * `caisson.v1`: `base64url.bearer.authorization.caisson.<key as base64url>`, as Kubernetes has it; or a page of our own origin has
+ * the cookie of a session. Sockets are closed with
  * 1008 when their key ends, with 1001 when the control plane shuts down or what their caller may do has changed, and those of browsers with 1013 when too many
  * are open.
  */
@@ -88,7 +89,7 @@ export function serveWebSockets(
     const { pathname, searchParams: query } = address;
     const [route, params] = findRoute(routes, pathname);
     await options.ready;
-    const authenticated = options.authenticate(authorizationOf(request));
+    const authenticated = options.authenticate({ method: request.method, headers: headersOf(request) });
     const by = { principal: await recognised(authenticated), address: options.addressOf(request), requestId: null };
     const call = auditCall({ ...by, action: `WS ${route.path}`, input: params });
     const begin: WebSocketCall['begin'] = (action, input) =>
@@ -149,6 +150,11 @@ export function serveWebSockets(
 
 function endOfHandshake({ serve }: { readonly serve: WebSocketService }): AuditEnd {
   return { outcome: serve.refusal ?? 'ok' };
+}
+
+/** With the key where it is for any other request. */
+function headersOf(request: IncomingMessage): IncomingHttpHeaders {
+  return { ...request.headers, authorization: authorizationOf(request) };
 }
 
 function authorizationOf({ headers }: IncomingMessage): string | undefined {

@@ -27,6 +27,7 @@ export async function insert(db: Kysely<Database>, key: ApiKey, secretHash: stri
       agents: key.agents && toJson(key.agents),
       may_issue: key.mayIssue ? 1 : 0,
       expires_at: key.expiresAt,
+      signed_in_by: key.signedInBy,
     })
     .execute();
 }
@@ -42,7 +43,10 @@ export async function find(db: Kysely<Database>, id: KeyId): Promise<KeyWithUser
 }
 
 export async function list(db: Kysely<Database>, userId: UserId | null): Promise<readonly KeyWithUser[]> {
-  const all = keysOfUsers(db).orderBy('api_keys.ordinal', 'desc').limit(maxListed);
+  const all = keysOfUsers(db)
+    .where('api_keys.signed_in_by', 'is', null)
+    .orderBy('api_keys.ordinal', 'desc')
+    .limit(maxListed);
   const wanted = userId === null ? all : all.where('api_keys.user_id', '=', userId);
   return (await wanted.execute()).map(toKeyOfUser);
 }
@@ -111,19 +115,21 @@ async function fullAdminKeys(db: Kysely<Database>) {
     .execute();
 }
 
-function keysOfUsers(db: Kysely<Database>) {
+/** Sessions too. */
+export function keysOfUsers(db: Kysely<Database>) {
   return db
     .selectFrom('api_keys')
     .innerJoin('users', 'users.id', 'api_keys.user_id')
     .select(['api_keys.id', 'api_keys.user_id', 'api_keys.name', 'api_keys.prefix', 'api_keys.created_at'])
     .select(['api_keys.last_used_at', 'api_keys.revoked_at', 'api_keys.scopes', 'api_keys.agents'])
-    .select(['api_keys.may_issue', 'api_keys.expires_at', 'users.disabled_at as user_disabled_at'])
+    .select(['api_keys.may_issue', 'api_keys.expires_at', 'api_keys.signed_in_by'])
+    .select('users.disabled_at as user_disabled_at')
     .select(['users.name as user_name', 'users.role as user_role', 'users.created_at as user_created_at']);
 }
 
 type KeyRow = Awaited<ReturnType<ReturnType<typeof keysOfUsers>['executeTakeFirstOrThrow']>>;
 
-function toKeyOfUser(row: KeyRow): KeyWithUser {
+export function toKeyOfUser(row: KeyRow): KeyWithUser {
   return {
     key: {
       id: row.id,
@@ -137,6 +143,7 @@ function toKeyOfUser(row: KeyRow): KeyWithUser {
       agents: row.agents && fromJson(row.agents),
       mayIssue: row.may_issue === 1,
       expiresAt: row.expires_at,
+      signedInBy: row.signed_in_by,
     },
     user: {
       id: row.user_id,

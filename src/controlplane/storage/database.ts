@@ -22,7 +22,7 @@ import type { PermissionOption, ToolContent } from '../../wire/contract/harness-
 import type { SessionOffer } from '../../wire/contract/session-offer.ts';
 import type { TurnUsage } from '../../wire/contract/turn.ts';
 import type { AuditCall, AuditRecord } from '../audit/record.ts';
-import type { Role } from '../auth/identity.ts';
+import type { Role, SignIn } from '../auth/identity.ts';
 import type { Scope } from '../auth/needs.ts';
 import type { ShareRole } from '../auth/sharing.ts';
 import type { ModelUsage } from '../model-gateway/model-usage.ts';
@@ -167,6 +167,7 @@ export interface UsersTable {
 }
 
 interface InvitationsTable {
+  readonly is_reset: Flag;
   readonly user_id: UserId;
   readonly secret_hash: string;
   readonly created_at: number;
@@ -197,6 +198,21 @@ interface ApiKeysTable extends Ordered {
   readonly agents: JsonText<readonly AgentId[]> | null;
   readonly may_issue: Flag;
   readonly expires_at: number | null;
+  /** Null: an API key; otherwise a browser's session. */
+  readonly signed_in_by: SignIn | null;
+}
+
+interface LoginsTable {
+  readonly user_id: UserId;
+  /** In lower case. */
+  readonly email: string;
+  readonly password_hash: string | null;
+}
+
+interface LoginIdentitiesTable {
+  readonly issuer: string;
+  readonly subject: string;
+  readonly user_id: UserId;
 }
 
 export interface PreviewsTable extends Ordered {
@@ -416,6 +432,8 @@ export interface Database {
   idempotency_keys: IdempotencyKeysTable;
   users: UsersTable;
   api_keys: ApiKeysTable;
+  logins: LoginsTable;
+  login_identities: LoginIdentitiesTable;
   invitations: InvitationsTable;
   agent_shares: AgentSharesTable;
   previews: PreviewsTable;

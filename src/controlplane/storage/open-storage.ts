@@ -5,6 +5,7 @@ import type { CaissonError } from '../../kernel/errors.ts';
 import type { AuditStore } from '../audit/audit-store.ts';
 import type { IdentityStore } from '../auth/identity.ts';
 import type { ShareStore } from '../auth/sharing.ts';
+import type { LoginStore } from '../login/login-store.ts';
 import type { ModelCallers } from '../model-gateway/callers.ts';
 import type { ModelUsageStore } from '../model-gateway/model-usage.ts';
 import type { DiskStore } from '../disk/disk-store.ts';
@@ -21,6 +22,7 @@ import { createEgressPolicyStore } from './egress-policy-store.ts';
 import { createAuditStore } from './audit-store.ts';
 import { createIdentityStore } from './identity-store.ts';
 import { createLedgerStore } from './ledger-store.ts';
+import { createLoginStore } from './login-store.ts';
 import { createModelCallers } from './model-callers.ts';
 import { createModelUsageStore } from './model-usage-store.ts';
 import { createPreviewStore } from './preview-store.ts';
@@ -35,6 +37,7 @@ import { StorageAccess } from './storage-access.ts';
 export interface Storage {
   readonly agents: AgentStore;
   readonly identities: IdentityStore;
+  readonly logins: LoginStore;
   readonly shares: ShareStore;
   readonly previews: PreviewStore;
   readonly ledger: LedgerStore;
@@ -73,6 +76,7 @@ export async function openStorage(directory: string): Promise<Storage> {
   return {
     agents: createAgentStore(access),
     identities: createIdentityStore(access),
+    logins: createLoginStore(access),
     shares: createShareStore(access),
     previews: createPreviewStore(access),
     ledger: createLedgerStore(access),

@@ -18,6 +18,19 @@ const keysOfUser = compiledQuery<{ id: UserId }, { readonly role: Role; readonly
       .where('users.disabled_at', 'is', null)
       .where('api_keys.revoked_at', 'is', null),
 );
+const signInsOfUser = compiledQuery<{ id: UserId }, { readonly role: Role }>((db, value) =>
+  db
+    .selectFrom('users')
+    .leftJoin('logins', 'logins.user_id', 'users.id')
+    .leftJoin('login_identities', 'login_identities.user_id', 'users.id')
+    .select('users.role')
+    .where('users.id', '=', value('id'))
+    .where('users.disabled_at', 'is', null)
+    .where((where) =>
+      where.or([where('logins.password_hash', 'is not', null), where('login_identities.subject', 'is not', null)]),
+    )
+    .limit(1),
+);
 const byId = compiledQuery<{ id: UserId }, Selectable<UsersTable>>((db, value) =>
   db.selectFrom('users').selectAll().where('id', '=', value('id')),
 );
@@ -29,7 +42,9 @@ export async function find(db: Kysely<Database>, id: UserId): Promise<User | und
 
 export async function liveRole(db: Kysely<Database>, id: UserId, now: number): Promise<Role | undefined> {
   const live = (await keysOfUser(db, { id })).find(({ expires_at: at }) => at === null || at > now);
-  return live?.role;
+  if (live !== undefined) return live.role;
+  const [signIn] = await signInsOfUser(db, { id });
+  return signIn?.role;
 }
 
 export async function findByName(db: Kysely<Database>, name: string): Promise<User | undefined> {
@@ -70,6 +85,7 @@ export async function disable(db: Kysely<Database>, id: UserId, at: number): Pro
     .where('disabled_at', 'is', null)
     .execute();
   await db.deleteFrom('invitations').where('user_id', '=', id).execute();
+  await db.updateTable('logins').set({ password_hash: null }).where('user_id', '=', id).execute();
   return await keys.revokeAll(db, id, at);
 }
 

@@ -67,7 +67,7 @@ describe('an invitation', () => {
     expect(await server.mutate(null, 'users.accept', { invitation: second.invitation })).toMatchObject(refused);
     const { store, secret } = { store: server.storage.identities, secret: 'hash' };
     const userId = server.bob.principal.userId;
-    await store.putInvitation({ userId, createdAt: 1, expiresAt: 5 }, secret);
+    await store.putInvitation({ userId, isReset: false, createdAt: 1, expiresAt: 5 }, secret);
     const unused = () => {
       throw new Error('not called here');
     };

@@ -229,3 +229,49 @@ describe('quotas', () => {
     );
   });
 });
+
+describe('signing in', () => {
+  const provider = { CAISSON_OIDC_ISSUER: 'https://login.example.com/', CAISSON_OIDC_CLIENT_ID: 'caisson' };
+
+  test('is at loopback with passwords where nothing is said', () => {
+    expect(loadConfig({}).login).toEqual({
+      publicUrl: null,
+      sessionIdleMs: 12 * 3_600_000,
+      sessionLifeMs: 7 * 86_400_000,
+      oidc: null,
+      openDomains: [],
+    });
+  });
+
+  test('at a provider takes its name to the letter, and the public name is answered to', () => {
+    const { login, allowedHosts } = loadConfig({
+      ...provider,
+      CAISSON_OIDC_CLIENT_SECRET_FILE: 'secret',
+      CAISSON_OIDC_DOMAINS: 'Example.com, example.org',
+      CAISSON_PUBLIC_URL: 'https://caisson.example.com',
+    });
+    expect(login).toMatchObject({
+      oidc: { issuer: 'https://login.example.com/', clientSecret: null, clientSecretFile: resolve('secret') },
+      openDomains: ['example.com', 'example.org'],
+    });
+    expect(allowedHosts).toEqual(['caisson.example.com']);
+  });
+
+  test.each([
+    [{ CAISSON_OIDC_ISSUER: 'https://login.example.com' }, 'go together'],
+    [{ CAISSON_OIDC_CLIENT_ID: 'caisson' }, 'go together'],
+    [{ CAISSON_OIDC_DOMAINS: 'example.com' }, 'need CAISSON_OIDC_ISSUER'],
+    [{ ...provider, CAISSON_OIDC_ISSUER: 'http://login.example.com' }, 'an https address'],
+    [{ ...provider, CAISSON_OIDC_ISSUER: 'https://user:pass@login.example.com' }, 'an https address'],
+    [{ ...provider, CAISSON_OIDC_CLIENT_SECRET: 'a', CAISSON_OIDC_CLIENT_SECRET_FILE: 'b' }, 'not both'],
+    [{ CAISSON_PUBLIC_URL: 'https://caisson.example.com/path' }, 'nothing after the host and port'],
+    [{ CAISSON_PUBLIC_URL: 'http://app.preview.localhost' }, 'must not lie in the preview domain'],
+    [{ CAISSON_SESSION_IDLE: '1m' }, 'from 5m to 90d'],
+  ])('with %j is refused', (environment, reason) => {
+    expect(refusal(environment).message).toContain(reason);
+  });
+
+  test('never shows the secret of the client', () => {
+    expect(refusal({ ...provider, CAISSON_OIDC_CLIENT_SECRET: 'the secret' }).message).not.toContain('the secret');
+  });
+});

@@ -43,7 +43,7 @@ async function serve(stallMs: number): Promise<void> {
     transfers,
     stallMs,
     logger: recordingLogger(log),
-    async admit(authorization) {
+    async admit({ headers: { authorization } }) {
       if (authorization === 'Bearer good') return { ...aPrincipal(), keyId };
       throw new CaissonError('UNAUTHORIZED', 'The request has no API key.');
     },

@@ -64,7 +64,7 @@ async function serve(options: { readonly pingEveryMs?: number; readonly ready?: 
       ...noAudit,
       routes: [echo, attach],
       isAcceptedHost: (host) => host?.startsWith('127.0.0.1') === true,
-      authenticate: async (authorization) => {
+      authenticate: async ({ headers: { authorization } }) => {
         if (authorization === `Bearer ${key}`) return alice;
         throw new CaissonError('UNAUTHORIZED', 'The API key is not valid.');
       },

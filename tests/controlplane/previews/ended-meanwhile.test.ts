@@ -223,6 +223,7 @@ describe('who made a preview', () => {
               prefix: 'ck_',
               createdAt: 0,
               lastUsedAt: null,
+              signedInBy: null,
               revokedAt: maker.revokedAt ?? null,
               expiresAt: maker.expiresAt ?? null,
               ...fullKey,

@@ -126,7 +126,7 @@ async function useAgentStore(
 
 async function useIdentityStore(store: IdentityStore): Promise<void> {
   const user: User = { id: newUserId(), name: 'ada', role: 'admin', createdAt: now, disabledAt: null };
-  const rest = { createdAt: now, lastUsedAt: null, revokedAt: null, expiresAt: null, ...fullKey };
+  const rest = { createdAt: now, lastUsedAt: null, revokedAt: null, expiresAt: null, signedInBy: null, ...fullKey };
   const key: ApiKey = { id: newKeyId(), userId: user.id, name: 'laptop', prefix: 'csn', ...rest };
   await store.insertUser(user);
   await store.findUser(user.id);
@@ -142,7 +142,7 @@ async function useIdentityStore(store: IdentityStore): Promise<void> {
   await store.touchKey(key.id, now);
   await store.revokeKey(key.id, now);
   await store.listUsers();
-  await store.putInvitation({ userId: user.id, createdAt: now, expiresAt: now + 1 }, 'c');
+  await store.putInvitation({ userId: user.id, isReset: false, createdAt: now, expiresAt: now + 1 }, 'c');
   await store.listInvitations();
   await store.acceptInvitation('c', now, () => ({ key: { ...key, id: newKeyId() }, secretHash: 'd' }));
   const another: User = { ...user, id: newUserId(), name: 'eve' };

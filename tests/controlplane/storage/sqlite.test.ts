@@ -185,6 +185,8 @@ test('deleting an agent empties every table of its rows, and of nothing else', a
     'invitations',
     'kysely_migration',
     'kysely_migration_lock',
+    'login_identities',
+    'logins',
     'quota_plans',
     'quota_reservations',
     'users',

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { userIdSchema } from '../../../kernel/ids.ts';
-import type { KnownUser } from '../../auth/user-service.ts';
+import type { Invited, KnownUser } from '../../auth/user-service.ts';
+import type { WebOrigin } from '../../login/web-origin.ts';
+import { emailSchema } from '../../login/email.ts';
 import { displayNameSchema } from '../schemas/display-name.ts';
 import { keySchema, roleSchema } from '../schemas/key.ts';
 import { userSchema } from '../schemas/user.ts';
@@ -9,6 +11,25 @@ import { keyView } from '../views/key-view.ts';
 
 const byId = z.strictObject({ userId: userIdSchema });
 const dayMs = 86_400_000;
+
+const invitationFields = {
+  /** With which the user signs in. An identity provider that has verified the same one is believed. */
+  email: emailSchema.optional(),
+  /** Milliseconds. */
+  expiresIn: z
+    .int()
+    .min(60_000)
+    .max(30 * dayMs)
+    .default(7 * dayMs),
+};
+
+const invitedSchema = z.object({
+  user: userSchema,
+  invitation: z.string(),
+  expiresAt: z.int(),
+  /** Where a browser accepts it; null where the user has no email to sign in with. */
+  url: z.string().nullable(),
+});
 
 export const usersRouter = router({
   /** Everyone, the newest first; at most 1,000. */
@@ -25,8 +46,8 @@ export const usersRouter = router({
     .query(async ({ ctx, input }) => userView(await ctx.services.users.get(input.userId))),
 
   /**
-   * Makes a user, with an invitation that `users.accept` exchanges for a key, once, until it expires. It is answered this
-   * once. Inviting again who has not accepted yet makes a new one, and voids the old.
+   * Makes a user, with an invitation that is accepted once, until it expires: by `users.accept` for a key, or where the user has an
+   * email with a browser, at `url`. It is answered this once. Inviting again who has not accepted yet makes a new one, and voids the old.
    */
   invite: procedure
     .meta({ needs: 'appoint' })
@@ -34,18 +55,26 @@ export const usersRouter = router({
       z.strictObject({
         name: displayNameSchema,
         role: roleSchema.default('member'),
-        /** Milliseconds. */
-        expiresIn: z
-          .int()
-          .min(60_000)
-          .max(30 * dayMs)
-          .default(7 * dayMs),
+        ...invitationFields,
       }),
     )
-    .output(z.object({ user: userSchema, invitation: z.string(), expiresAt: z.int() }))
-    .mutation(async ({ ctx, input: { expiresIn, ...request } }) => {
-      const invited = await ctx.services.users.invite({ ...request, expiresInMs: expiresIn });
-      return { user: userView(invited), invitation: invited.invitation, expiresAt: invited.expiresAt };
+    .output(invitedSchema)
+    .mutation(async ({ ctx, input: { expiresIn, email = null, ...request } }) => {
+      const { users, webOrigin } = ctx.services;
+      return invitedView(await users.invite({ ...request, email, expiresInMs: expiresIn }), webOrigin);
+    }),
+
+  /**
+   * Makes an invitation for a user that is there, to sign in with a browser for the first time or with a new password: that ends all
+   * its sessions. `email` is needed where it has none, and else takes the place of that one.
+   */
+  resetLogin: procedure
+    .meta({ needs: 'appoint' })
+    .input(byId.extend(invitationFields))
+    .output(invitedSchema)
+    .mutation(async ({ ctx, input: { userId, expiresIn, email = null } }) => {
+      const { users, webOrigin } = ctx.services;
+      return invitedView(await users.resetLogin(userId, { email, expiresInMs: expiresIn }), webOrigin);
     }),
 
   /** Exchanges an invitation for the first key of its user. INVITATION_INVALID for one that was used, or has expired. */
@@ -65,7 +94,7 @@ export const usersRouter = router({
     }),
 
   /**
-   * Ends all that a user has, at once: its keys (for good) with all that is open through them, its previews, the runs that it
+   * Ends all that a user has, at once: its keys, sessions and password (for good) with all that is open through them, its previews, the runs that it
    * started, and the runs, processes and terminals of its agents, whose sandboxes are stopped. The agents and their files stay;
    * those whom they are shared with can look at them, and no more. The last administrator stays: LAST_ADMIN_KEY.
    */
@@ -78,7 +107,7 @@ export const usersRouter = router({
       return { user: userView(disabled), ended: disabled.ended };
     }),
 
-  /** Lets a disabled user in again, by new keys. Doing it twice is no error. */
+  /** Lets a disabled user in again: by new keys, a new password (`resetLogin`), or its identity. Doing it twice is no error. */
   enable: procedure
     .meta({ needs: 'administer' })
     .input(byId)
@@ -99,6 +128,13 @@ export const usersRouter = router({
     }),
 });
 
-function userView({ user, state }: KnownUser): z.input<typeof userSchema> {
-  return { ...user, state };
+/** The secret comes behind the `#`, where no server and no proxy sees it. */
+function invitedView(invited: Invited, webOrigin: WebOrigin): z.input<typeof invitedSchema> {
+  const { invitation, expiresAt, email } = invited;
+  const url = email === null ? null : `${webOrigin.usual}/invitation#${invitation}`;
+  return { user: userView(invited), invitation, expiresAt, url };
+}
+
+function userView({ user, state, email }: KnownUser): z.input<typeof userSchema> {
+  return { ...user, state, email };
 }

@@ -7,6 +7,8 @@ export const userSchema = z.object({
   id: userIdSchema,
   name: z.string(),
   role: roleSchema,
+  /** With which it can sign in; null: it has none. */
+  email: z.string().nullable(),
   state: z.enum(['active', 'invited', 'disabled']),
   createdAt: z.int(),
   disabledAt: z.int().nullable(),

@@ -7,6 +7,7 @@ import { up as modelUsage } from './0005-model-usage.ts';
 import { up as egress } from './0006-egress.ts';
 import { up as people } from './0007-people.ts';
 import { up as audit } from './0008-audit.ts';
+import { up as login } from './0009-login.ts';
 import { up as secrets } from './0010-secrets.ts';
 import { up as disks } from './0011-disks.ts';
 
@@ -20,6 +21,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0006-egress': { up: egress },
   '0007-people': { up: people },
   '0008-audit': { up: audit },
+  '0009-login': { up: login },
   '0010-secrets': { up: secrets },
   '0011-disks': { up: disks },
 };
