@@ -36,12 +36,22 @@ export async function processes(context: BenchContext): Promise<readonly Row[]> 
 
 async function execRows(client: CaissonClient, agentId: string, plain: DockerExec): Promise<readonly Row[]> {
   const commandLine = await dockerCommandLine(agentId);
-  const samples = { exec: [] as number[], stream: [] as number[], dockerode: [] as number[], cli: [] as number[] };
+  const samples = {
+    exec: [] as number[],
+    call: [] as number[],
+    spawn: [] as number[],
+    stream: [] as number[],
+    dockerode: [] as number[],
+    cli: [] as number[],
+  };
   for (let block = 0; block < blocks; block++) {
     for (let round = -20; round < execsPerBlock; round++) {
       const execMs = await timed(() => client.processes.exec.mutate({ agentId, command: ['true'] }));
       if (round >= 0) samples.exec.push(execMs);
     }
+    for (let round = 0; round < peersPerBlock; round++)
+      samples.call.push(await timed(() => client.system.version.query()));
+    for (let round = 0; round < peersPerBlock; round++) samples.spawn.push(await timed(spawnHere));
     for (let round = 0; round < peersPerBlock; round++)
       samples.stream.push(await timed(() => spawnTrue(client, agentId)));
     for (let round = 0; round < peersPerBlock; round++) {
@@ -69,6 +79,12 @@ async function execRows(client: CaissonClient, agentId: string, plain: DockerExe
       ours: ms(median(samples.stream)),
       floor: `${ms(median(samples.dockerode))} (docker exec, dockerode)`,
       comparison: `${(median(samples.stream) / median(samples.dockerode)).toFixed(2)} ×`,
+    }),
+    explain({
+      what: 'for comparison: a call that does nothing, and Node that spawns `true` on this machine, p50',
+      ours: '',
+      floor: `${ms(median(samples.call))}, ${ms(median(samples.spawn))}`,
+      comparison: '',
     }),
   ];
 }
@@ -125,6 +141,14 @@ async function spawnTrue(client: CaissonClient, agentId: string): Promise<void> 
   const child = await client.processes.spawn({ agentId, command: ['true'] });
   const { exitCode } = await child.exit;
   if (exitCode !== 0) throw new Error(`true ended with ${String(exitCode)}`);
+}
+
+/** By this process, which is about as large as a guest: what a fork takes goes by that. */
+async function spawnHere(): Promise<void> {
+  const child = spawn('true', { stdio: ['pipe', 'pipe', 'pipe'] });
+  child.stdout.resume();
+  child.stderr.resume();
+  await once(child, 'close');
 }
 
 async function download(client: CaissonClient, agentId: string): Promise<void> {
