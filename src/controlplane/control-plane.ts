@@ -290,7 +290,6 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
     new PreviewService({
       store: storage.previews,
       agents: storage.agents,
-      identities: storage.identities,
       access,
       keys,
       sharing,
