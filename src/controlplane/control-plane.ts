@@ -10,7 +10,6 @@ import { openProvider } from '../sandbox-providers/registry.ts';
 import { guestEnvironment } from '../wire/contract/guest-api.ts';
 import { KnownSandboxes } from './admin/known-sandboxes.ts';
 import { SystemOverview } from './admin/overview.ts';
-import { tellLapse } from './audit/egress-lapse.ts';
 import { openAudit } from './audit/open-audit.ts';
 import { auditedSecretUses } from './audit/secret-use.ts';
 import { Access } from './auth/access.ts';
@@ -21,14 +20,9 @@ import { UserService } from './auth/user-service.ts';
 import { type Config, loadConfig } from './config.ts';
 import { openDataDir } from './data-dir.ts';
 import { createDemoModel } from './demo-model/demo-model.ts';
-import { ConnectionLog } from './egress/connection-log.ts';
-import { DecisionLog } from './egress/log/decision-log.ts';
-import { EgressRules } from './egress/policy/egress-rules.ts';
-import { RulePolicy } from './egress/policy/rule-policy.ts';
 import { readExtraAuthorities } from './egress/extra-authorities.ts';
-import { LedgerMeter } from './egress/ledger-meter.ts';
-import { createEgressGateway } from './egress/gateway.ts';
-import { resolveInternal, resolvePublic, type Resolve } from './egress/resolve.ts';
+import { openEgress } from './egress/open-egress.ts';
+import type { Resolve } from './egress/resolve.ts';
 import { DiskWatch } from './disk/disk-watch.ts';
 import { HostDisk } from './disk/host-disk.ts';
 import { openSecrets } from './egress/secrets/open-secrets.ts';
@@ -160,60 +154,19 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
     }),
   );
   const ownPorts = new Set<number>();
-  const egressRules = opened.use(
-    new EgressRules({
-      store: storage.egressPolicies,
-      agents: storage.agents,
-      defaults: config.egress,
-      clock: systemClock,
-      logger,
-    }),
-  );
-  egressRules.start();
-  const egressPolicy = opened.use(
-    new RulePolicy({
-      rules: egressRules,
-      holdMs: config.egress.askTimeoutMs,
-      clock: systemClock,
-      logger,
-      record: async (agentId, event) => {
-        tellLapse(audit.trail, agentId, event);
-        await domain.agents.recordEgress(agentId, event);
-      },
-    }),
-  );
-  const egressLog = opened.use(
-    new DecisionLog({
-      store: storage.egressLog,
-      clock: systemClock,
-      logger,
-      record: (agentId, event) => domain.agents.recordEgress(agentId, event),
-    }),
-  );
-  const connectionLog = opened.use(new ConnectionLog(logger, systemClock));
-  const egressMeter = opened.use(
-    new LedgerMeter({
-      ledger: quotas.ledger,
-      findAgent: (id) => storage.agents.findAgent(id),
-      clock: systemClock,
-      logger,
-    }),
-  );
   const egress = opened.use(
-    createEgressGateway({
-      policy: egressPolicy,
-      meter: egressMeter,
-      log: {
-        record(entry) {
-          connectionLog.record(entry);
-          egressLog.record(entry);
-          tracing?.connection(entry);
-        },
-      },
+    openEgress({
+      settings: config.egress,
+      storage,
+      ledger: quotas.ledger,
       secrets: secrets.ofGateway,
       ownPorts: () => ownPorts,
-      limits: { bytesPerSecond: config.egress.bytesPerSecond },
-      resolve: { public: resolvePublic, internal: options.resolveInternal ?? resolveInternal },
+      resolveInternal: options.resolveInternal,
+      record: async (agentId, event) => await domain.agents.recordEgress(agentId, event),
+      audit: audit.trail,
+      onConnection: tracing && ((record) => tracing.connection(record)),
+      clock: systemClock,
+      logger,
     }),
   );
   const gateway = opened.use(
@@ -245,7 +198,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
         observer,
         specOf: (agent) => sandboxSpec(agent, config),
         outwardFor: (agentId) => (stream, headers) => gateway.handle(agentId, stream, headers),
-        egressFor: (agentId) => (stream, headers) => egress.handle(agentId, stream, headers),
+        egressFor: (agentId) => (stream, headers) => egress.gateway.handle(agentId, stream, headers),
         authoritiesFor: async (agentId) => extraAuthorities + (await secrets.authorities.certificateOf(agentId)),
         clock: systemClock,
         logger,
@@ -290,7 +243,6 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
     new PreviewService({
       store: storage.previews,
       agents: storage.agents,
-      identities: storage.identities,
       access,
       keys,
       sharing,
@@ -319,8 +271,8 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
         ...login,
         sharing,
         quotas,
-        egressRules,
-        egressPolicy,
+        egressRules: egress.rules,
+        egressPolicy: egress.policy,
         egressLog: storage.egressLog,
         hostSecrets: secrets.hostSecrets,
         recorder: audit.trail,
@@ -339,7 +291,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
             hostDisk,
             disks: quotas.disks,
             agents: storage.agents,
-            pendingEgress: () => egressPolicy.pending(),
+            pendingEgress: () => egress.policy.pending(),
           }),
           usage: {
             agents: storage.agents,

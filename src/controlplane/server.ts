@@ -8,15 +8,13 @@ import type { Logger } from '../kernel/logger.ts';
 import type { ApiServices } from './api/services.ts';
 import { defaultStallMs } from './api/sse/send-subscription.ts';
 import { HeldBytes } from './api/held-bytes.ts';
-import type { Principal } from './auth/identity.ts';
 import { type OpenCallLimits, OpenCalls } from './api/open-calls.ts';
-import type { Admit } from './http/admit.ts';
+import type { Admit, Identify } from './http/admit.ts';
 import { acceptedHosts } from './http/accepted-hosts.ts';
 import { serveAudit } from './http/audit-route.ts';
 import { clientAddress, networkList } from './http/client-address.ts';
 import { serveFiles } from './http/file-routes.ts';
 import { callerOf } from './http/caller.ts';
-import type { BrowserRequest } from './login/same-origin.ts';
 import { serveLogin } from './http/login-routes.ts';
 import { boundBodyTime } from './http/body-time.ts';
 import { createHttpServer } from './http/http-server.ts';
@@ -125,7 +123,7 @@ export function createServer(options: ServerOptions): Server {
   const forgetShares = services.sharing.onNarrowed(({ agentId, keyIds }) => {
     for (const open of kinds) for (const keyId of keyIds) open.cutAgent(keyId, agentId);
   });
-  const identify = async (request: BrowserRequest): Promise<Principal> => await callerOf(request, services);
+  const identify: Identify = async (request) => await callerOf(request, services);
   const admit: Admit = async (request, calls = 1) => {
     const principal = await identify(request);
     await services.quotas.rates.take(principal, calls);
@@ -164,7 +162,8 @@ export function createServer(options: ServerOptions): Server {
   const upgradeSocket = serveWebSockets({
     routes: webSocketRoutes,
     isAcceptedHost,
-    authenticate: admit,
+    admit,
+    identify,
     ready,
     subscriptions,
     recorder: services.recorder,
@@ -226,7 +225,7 @@ export function createServer(options: ServerOptions): Server {
   serveLogin(app, { ...services, addressOf, logger });
   const observeCall = (call: ObservedCall): void => metrics.call(call);
   const apiServices = { ...services, subscriptions, observeCall, openCalls, draining: draining.signal };
-  serveTrpc(app, { admit, services: apiServices, calls, held, addressOf, logger, stallMs, pulseMs });
+  serveTrpc(app, { admit, identify, services: apiServices, calls, held, addressOf, logger, stallMs, pulseMs });
   serveFiles(app, { ...services, admit, identify, transfers, stallMs, addressOf, logger });
   serveAudit(app, { ...services, admit, identify, transfers, stallMs, addressOf, logger });
 

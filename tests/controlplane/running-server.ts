@@ -205,7 +205,6 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
   const previews = new PreviewService({
     store: storage.previews,
     agents: storage.agents,
-    identities: storage.identities,
     access,
     keys,
     sharing,

@@ -4,7 +4,7 @@ import type { ApiServices } from './services.ts';
 
 type ApiContextOptions = Pick<
   ApiContext,
-  'requestId' | 'services' | 'address' | 'keepResult' | 'about' | 'authenticate'
+  'requestId' | 'services' | 'address' | 'keepResult' | 'about' | 'identify' | 'authenticate'
 >;
 
 /** What every procedure gets. The caller is known only after `authenticate`. */
@@ -17,6 +17,8 @@ export class ApiContext implements RequestContext {
   readonly keepResult: (data: unknown) => void;
   /** Hears which agents the calls name, when the caller is known. */
   readonly about: (agentId: string) => void;
+  /** Who calls, for what is recorded of it: also of a caller who is not let in now. */
+  readonly identify: () => Promise<Principal>;
   readonly #authenticate: () => Promise<Principal>;
   #principal: Promise<Principal> | undefined;
 
@@ -26,6 +28,7 @@ export class ApiContext implements RequestContext {
     this.address = options.address;
     this.keepResult = options.keepResult;
     this.about = options.about;
+    this.identify = options.identify;
     this.#authenticate = options.authenticate;
   }
 

@@ -2,13 +2,14 @@ import type { TRPCError } from '@trpc/server';
 import { auditCall, audited, isLetIn, recognised } from '../audit/audited.ts';
 import { detailsOfAnswer, idsIn } from '../audit/call-details.ts';
 import type { AuditEnd } from '../audit/audit-trail.ts';
+import { isRefusal } from '../audit/tally.ts';
 import type { AgentId } from '../../kernel/ids.ts';
 import type { Demand } from '../auth/access.ts';
 import type { Need } from '../auth/needs.ts';
 import type { ApiContext } from './api-context.ts';
 import { errorBodyOf, toTrpcError } from './error-mapping.ts';
 
-type Caller = Pick<ApiContext, 'requestId' | 'address' | 'services' | 'authenticate'>;
+type Caller = Pick<ApiContext, 'requestId' | 'address' | 'services' | 'identify' | 'authenticate'>;
 
 interface Call {
   readonly path: string;
@@ -31,12 +32,16 @@ export async function auditedCall<R extends Result>(
   work: (onGranted?: Demand['onGranted']) => Promise<R>,
 ): Promise<R> {
   if (type === 'subscription' || need === undefined) return await work();
+  const notLetIn = async (thrown: unknown): Promise<never> => {
+    await refusedCall(context, { path, error: toTrpcError(thrown), isChange: true, readInput: getRawInput });
+    throw thrown;
+  };
   if (type === 'query') {
     const result = await work();
-    if (!result.ok) await refusedCall(context, { path, error: result.error, readInput: getRawInput });
+    if (!result.ok) await refusedCall(context, { path, error: result.error, isChange: false, readInput: getRawInput });
     return result;
   }
-  const principal = need === 'nothing' ? undefined : await recognised(context.authenticate());
+  const principal = need === 'nothing' ? undefined : await recognised(context.authenticate()).catch(notLetIn);
   const input = await getRawInput().catch(() => undefined); // the procedure refuses it
   const call = auditCall({
     action: path,
@@ -57,14 +62,17 @@ export async function auditedCall<R extends Result>(
 interface FailedCall {
   readonly path: string;
   readonly error: TRPCError;
+  /** Whether it would have changed something. */
+  readonly isChange: boolean;
   readonly readInput: () => unknown;
 }
 
-/** Notes a call that changes nothing, where it was refused. */
-export async function refusedCall(context: Caller, { path, error, readInput }: FailedCall): Promise<void> {
+/** Notes a call that was refused before it could change anything. */
+export async function refusedCall(context: Caller, { path, error, isChange, readInput }: FailedCall): Promise<void> {
   const { code } = errorBodyOf(toTrpcError(error));
-  if (code !== 'UNAUTHORIZED' && code !== 'FORBIDDEN') return;
-  const principal = await recognised(context.authenticate());
+  const isSeen = code === 'UNAUTHORIZED' || code === 'FORBIDDEN' || (isChange && isRefusal(code));
+  if (!isSeen) return;
+  const principal = await recognised(context.identify());
   const input = await Promise.resolve()
     .then(readInput)
     .catch(() => undefined); // it was refused before it was read

@@ -35,8 +35,8 @@ export const router = t.router;
 const observedProcedure = t.procedure.use(async ({ ctx, path, type, next }) => {
   if (!(ctx instanceof ApiContext)) throw new TypeError('The request has no context of the API.');
   const startedAt = performance.now();
-  const { requestId, address, services, keepResult, about } = ctx;
-  const known = { requestId, address, services, keepResult, about, authenticate: () => ctx.authenticate() };
+  const { requestId, address, services, keepResult, about, identify } = ctx;
+  const known = { requestId, address, services, keepResult, about, identify, authenticate: () => ctx.authenticate() };
   const result = await next({ ctx: known });
   const answer = result.ok ? result : { ...result, error: toTrpcError(result.error) };
   if (type !== 'subscription') {

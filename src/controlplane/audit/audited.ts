@@ -77,12 +77,13 @@ export async function audited<Result>(
   return result;
 }
 
-/** The caller, or undefined where it is not recognised; other errors are thrown. */
+/** The caller, or undefined where nobody is known, or a browser is not believed; other errors are thrown. */
 export async function recognised(principal: Promise<Principal>): Promise<Principal | undefined> {
   try {
     return await principal;
   } catch (thrown) {
-    if (thrown instanceof CaissonError && thrown.code === 'UNAUTHORIZED') return undefined;
+    if (thrown instanceof CaissonError && (thrown.code === 'UNAUTHORIZED' || thrown.code === 'FORBIDDEN'))
+      return undefined;
     throw thrown;
   }
 }

@@ -4,15 +4,19 @@ const mark = '‹concealed›';
 const secretName =
   /pass(word|wd|phrase)?|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credential|authorization|cookie|bearer/i;
 
-/** Secrets that show by themselves: keys of ours and of well-known services, tokens of three parts, private keys. */
+/**
+ * Secrets that show by themselves: keys, sessions and invitations of ours, keys of well-known services, tokens of three parts,
+ * private keys.
+ */
 const secretShapes =
-  /\b(ck_|csn_|sk-|sk_|rk_|pk_live_|gh[pousr]_|github_pat_|glpat-|xox[abprs]-|npm_|pypi-|AKIA|ASIA|AIza|ya29\.)[\w.-]{8,}|\beyJ[\w-]{8,}\.[\w-]{8,}(\.[\w-]*)?|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*/g;
-const urlSecret = /(\b[a-z][a-z\d+.-]*:\/\/)[^\s/@]+@/gi;
-const headerSecret = /\b(authorization|proxy-authorization|cookie|x-[\w-]*(?:key|token))(\s*[:=]\s*)[^\r\n'"]+/gi;
+  /\b(ck_|sk-|sk_|rk_|pk_live_|gh[pousr]_|github_pat_|glpat-|xox[abprs]-|npm_|pypi-|AKIA|ASIA|AIza|ya29\.)[\w.-]{8,}|\bc[is]_[\w-]{20,}|\beyJ[\w-]{8,}\.[\w-]{8,}(\.[\w-]*)?|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*/g;
+// What follows reads a text once, whatever is in it: names are bounded, or begin where a word does.
+const urlSecret = /(\b[a-z][a-z\d+.-]{0,20}:\/\/)[^\s/@]+@/gi;
+const headerSecret = /\b(authorization|proxy-authorization|cookie|x-[\w-]{0,30}(?:key|token))(\s*[:=]\s*)[^\r\n'"]+/gi;
 const bearerSecret = /\b(bearer|basic)\s+[\w.~+/=-]{6,}/gi;
 /** In a text with spaces, such as a script: the value ends with the word. */
-const assignment = /([\w-]+)(=|:\s*)("[^"]*"|'[^']*'|[^\s"';&|)]+)/g;
-const secretOption = /(--?[\w-]+)(\s+)("[^"]*"|'[^']*'|[^\s"';&|)-][^\s"';&|)]*)/g;
+const assignment = /(?<![\w-])([\w-]+)(=|:\s*)("[^"]*"|'[^']*'|[^\s"';&|)]+)/g;
+const secretOption = /(?<![\w-])(--?[\w-]+)(\s+)("[^"]*"|'[^']*'|[^\s"';&|)-][^\s"';&|)]*)/g;
 
 /**
  * A text without what looks like a secret in it. What people write into commands cannot all be recognised: this is a net, not

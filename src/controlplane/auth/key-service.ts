@@ -100,6 +100,13 @@ export class KeyService implements AsyncDisposable {
     return entry.principal;
   }
 
+  /** Whether its user may still come in with a key or a session: for what was made with it, and is over when it is. */
+  async isLive(keyId: KeyId): Promise<boolean> {
+    const found = await this.#store.findKey(keyId);
+    if (found === undefined || found.key.revokedAt !== null || found.user.disabledAt !== null) return false;
+    return endOf(this.#entryOf(found)) > this.#clock.now();
+  }
+
   /**
    * Makes a key, and its user if there is none of that name yet. Asks nobody: who calls it has. With `mayIssue` it can make
    * others.

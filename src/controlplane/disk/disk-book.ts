@@ -174,8 +174,8 @@ export class DiskBook {
       await this.#forget(agentId);
       return undefined;
     }
-    const before = this.#entries.get(agentId);
     const limitBytes = await this.#limitOf(agentId);
+    const before = this.#entries.get(agentId);
     const usedBytes = use?.usedBytes ?? before?.usedBytes ?? 0;
     const state = use === null && limitBytes !== null ? 'unmeasured' : stateOf(usedBytes, limitBytes);
     const { method } = use ?? before ?? { method: 'not in time' };
@@ -189,16 +189,26 @@ export class DiskBook {
     for (const agentId of this.#entries.keys()) if (!living.has(agentId)) await this.#forget(agentId);
   }
 
-  /** Where limits have changed. */
+  /** Where limits have changed. What throws is to be asked again. */
   async judgeAnew(): Promise<readonly DiskChange[]> {
     if (!this.#isStale) return [];
     this.#isStale = false;
+    try {
+      return await this.#judgeAll();
+    } catch (thrown) {
+      this.#isStale = true;
+      throw thrown;
+    }
+  }
+
+  async #judgeAll(): Promise<readonly DiskChange[]> {
     const changes: DiskChange[] = [];
-    for (const [agentId, before] of this.#entries) {
+    for (const agentId of this.#entries.keys()) {
       const limitBytes = await this.#limitOf(agentId);
+      const before = this.#entries.get(agentId); // it may have been measured, or forgotten, meanwhile
+      if (before === undefined) continue;
       const state = before.state === 'unmeasured' ? 'unmeasured' : stateOf(before.usedBytes, limitBytes);
-      const change = await this.#replace(agentId, before, { ...before, limitBytes, state });
-      changes.push(change);
+      changes.push(await this.#replace(agentId, before, { ...before, limitBytes, state }));
     }
     return changes;
   }

@@ -6,8 +6,7 @@ import type { OpenCalls } from '../api/open-calls.ts';
 import type { AuditService } from '../audit/audit-service.ts';
 import type { Recorder } from '../audit/audited.ts';
 import type { Access } from '../auth/access.ts';
-import type { Principal } from '../auth/identity.ts';
-import type { Admit } from './admit.ts';
+import type { Admit, Identify } from './admit.ts';
 import { auditedRequest } from './audited-request.ts';
 import { routeNeeds } from './route-needs.ts';
 import { sendStream } from './send-stream.ts';
@@ -16,7 +15,7 @@ interface AuditRouteOptions {
   readonly audit: Pick<AuditService, 'export'>;
   readonly recorder: Recorder;
   readonly admit: Admit;
-  readonly identify: (request: IncomingMessage) => Promise<Principal>;
+  readonly identify: Identify;
   readonly access: Pick<Access, 'permit'>;
   /** Each request takes a place. */
   readonly transfers: OpenCalls;

@@ -2,13 +2,12 @@ import type { IncomingMessage } from 'node:http';
 import type { FastifyRequest } from 'fastify';
 import { CaissonError } from '../../kernel/errors.ts';
 import { auditCall, audited, isLetIn, recognised, type Recorder } from '../audit/audited.ts';
-import type { Principal } from '../auth/identity.ts';
+import type { Identify } from './admit.ts';
 import { needOfRoute } from './route-needs.ts';
 
 interface AuditedRequestOptions {
   readonly recorder: Recorder;
-  /** Rejects with UNAUTHORIZED where it is nobody. */
-  readonly identify: (request: IncomingMessage) => Promise<Principal>;
+  readonly identify: Identify;
   readonly addressOf: (request: IncomingMessage) => string;
 }
 

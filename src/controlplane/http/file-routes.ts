@@ -11,9 +11,8 @@ import { type Upload, wholeOf } from '../../wire/files-client.ts';
 import type { GuestClient } from '../../wire/guest-client.ts';
 import type { OpenCalls } from '../api/open-calls.ts';
 import type { Recorder } from '../audit/audited.ts';
-import type { Principal } from '../auth/identity.ts';
 import type { Workspaces } from '../workspace/workspaces.ts';
-import type { Admit } from './admit.ts';
+import type { Admit, Identify } from './admit.ts';
 import { auditedRequest } from './audited-request.ts';
 import { safeContentHeaders } from './content-headers.ts';
 import { needOfRoute } from './route-needs.ts';
@@ -26,7 +25,7 @@ interface FileRoutesOptions {
   readonly transfers: OpenCalls;
   /** A body that brings nothing for this long is given up, and a reader who makes no room for `readerPatience` times as long. */
   readonly stallMs: number;
-  readonly identify: (request: IncomingMessage) => Promise<Principal>;
+  readonly identify: Identify;
   /** Each upload has a record, and each request that is refused. */
   readonly recorder: Recorder;
   /** Of who sent a request. */

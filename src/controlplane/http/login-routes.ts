@@ -130,6 +130,8 @@ export function serveLogin(app: FastifyInstance, options: LoginRoutesOptions): v
     });
 
     scope.get('/login/oidc', async (request, reply) => {
+      // It counts as an attempt, which another page could otherwise use up for its visitors.
+      if (!isVisit(request)) throw new CaissonError('FORBIDDEN', 'A sign-in is begun by a person who goes there.');
       const redirectUri = `${ownOrigin(request)}/login/oidc/callback`;
       const { url, ticket } = await logins.beginAtProvider(redirectUri, await callerOf(request));
       const { isSecure } = webOrigin;

@@ -2,9 +2,8 @@ import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import type { Recorder } from '../audit/audited.ts';
 import type { Access } from '../auth/access.ts';
-import type { Principal } from '../auth/identity.ts';
 import type { Metrics } from '../observability/metrics.ts';
-import type { Admit } from './admit.ts';
+import type { Admit, Identify } from './admit.ts';
 import { auditedRequest } from './audited-request.ts';
 import { routeNeeds } from './route-needs.ts';
 
@@ -23,7 +22,7 @@ export function serveMetrics(
     addressOf,
   }: {
     readonly admit: Admit;
-    readonly identify: (request: IncomingMessage) => Promise<Principal>;
+    readonly identify: Identify;
     readonly access: Pick<Access, 'permit'>;
     readonly metrics: Metrics;
     readonly recorder: Recorder;

@@ -6,12 +6,13 @@ import type { HeldBytes, Holding } from '../api/held-bytes.ts';
 import type { OpenCalls, Place } from '../api/open-calls.ts';
 import type { ApiServices } from '../api/services.ts';
 import type { Principal } from '../auth/identity.ts';
-import type { Admit } from './admit.ts';
+import type { Admit, Identify } from './admit.ts';
 import { retryAfter } from './refusals.ts';
 
 export interface TrpcExchangeOptions {
   readonly services: ApiServices;
   readonly admit: Admit;
+  readonly identify: Identify;
   /** Those under way; subscriptions count themselves. */
   readonly calls: OpenCalls;
   /** Bodies, and answers until they are taken. */
@@ -49,6 +50,7 @@ export class TrpcExchange {
       requestId: request.id,
       services: options.services,
       address: options.addressOf(request.raw),
+      identify: () => options.identify(request.raw),
       authenticate: () => this.#enter(),
       keepResult: (data) => this.#keepResult(data),
       about: (agentId) => this.#places[this.#named++]?.about(agentId),

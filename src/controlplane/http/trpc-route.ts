@@ -63,7 +63,7 @@ export function serveTrpc(app: FastifyInstance, options: TrpcRouteOptions): void
       if (!hasBody(request.raw) || isSmallAndKeyless(request)) return;
       await each.exchange.admitBody().catch(async (thrown: unknown) => {
         const failed = { path: request.params.path.slice(0, maxActionChars), error: toTrpcError(thrown) };
-        await refusedCall(each.exchange.context, { ...failed, readInput: () => undefined });
+        await refusedCall(each.exchange.context, { ...failed, isChange: true, readInput: () => undefined });
         throw thrown;
       });
     };
@@ -110,7 +110,7 @@ async function serve(
   };
   const noteRefusal = async (error: TRPCError, readInput: () => unknown): Promise<void> => {
     try {
-      await refusedCall(context, { path, error, readInput });
+      await refusedCall(context, { path, error, isChange: false, readInput });
     } catch (err) {
       logger.error({ requestId: request.id, path, err }, 'a refusal could not be recorded');
     }

@@ -10,7 +10,7 @@ import type { AuditEnd, SandboxEntry } from '../audit/audit-trail.ts';
 import { auditCall, audited, isLetIn, recognised, type Recorder } from '../audit/audited.ts';
 import type { Demand } from '../auth/access.ts';
 import type { Need } from '../auth/needs.ts';
-import type { Admit } from './admit.ts';
+import type { Admit, Identify } from './admit.ts';
 import { refusalOf, writeRefusal } from './refusals.ts';
 
 /** The protocol of every socket of ours, and the one that carries the key where a browser cannot set headers. */
@@ -47,7 +47,8 @@ export interface WebSocketRoute {
 interface WebSocketsOptions {
   readonly routes: readonly WebSocketRoute[];
   readonly isAcceptedHost: (header: string | undefined) => boolean;
-  readonly authenticate: Admit;
+  readonly admit: Admit;
+  readonly identify: Identify;
   /** Requests that come before it resolves wait for it. */
   readonly ready: Promise<void>;
   /** Each socket takes a place among the caller's subscriptions. */
@@ -89,8 +90,12 @@ export function serveWebSockets(
     const { pathname, searchParams: query } = address;
     const [route, params] = findRoute(routes, pathname);
     await options.ready;
-    const authenticated = options.authenticate({ method: request.method, headers: headersOf(request) });
-    const by = { principal: await recognised(authenticated), address: options.addressOf(request), requestId: null };
+    const asking = { method: request.method, headers: headersOf(request) };
+    const by = {
+      principal: await recognised(options.identify(asking)),
+      address: options.addressOf(request),
+      requestId: null,
+    };
     const call = auditCall({ ...by, action: `WS ${route.path}`, input: params });
     const begin: WebSocketCall['begin'] = (action, input) =>
       recorder.beginInSandbox(auditCall({ ...by, action, input: { ...params, ...input } }));
@@ -104,7 +109,7 @@ export function serveWebSockets(
       call,
       { isChange, isStored: false, endOf: endOfHandshake },
       async () => {
-        const principal = await authenticated;
+        const principal = await options.admit(asking);
         const { signal } = closed;
         signal.throwIfAborted();
         const entered = subscriptions.enter(principal.keyId, signal);

@@ -14,9 +14,11 @@ interface Window {
   readonly endsAt: number;
 }
 
-/** An attempt that counts as failed until it has succeeded. */
+/** An attempt that counts as failed until it is told otherwise. */
 export interface Attempt {
   succeeded(): void;
+  /** It could not be made, and nobody has tried anything. */
+  withdrawn(): void;
 }
 
 /**
@@ -42,13 +44,12 @@ export class LoginAttempts {
     if (account !== null) windows.push(this.#window(`account ${digest(account)}`, most.account));
     for (const window of windows) window.failures += 1;
     let isOpen = true;
-    return {
-      succeeded: () => {
-        if (!isOpen) return;
-        isOpen = false;
-        for (const window of windows) window.failures -= 1;
-      },
+    const giveBack = (): void => {
+      if (!isOpen) return;
+      isOpen = false;
+      for (const window of windows) window.failures -= 1;
     };
+    return { succeeded: giveBack, withdrawn: giveBack };
   }
 
   #window(key: string, limit: number): Window {

@@ -4,7 +4,7 @@ import { newUserId, type UserId } from '../../kernel/ids.ts';
 import type { Principal, SignIn, User } from '../auth/identity.ts';
 import { hashInvitation } from '../auth/invitation-secret.ts';
 import type { Arrival, IdentityProvider } from './identity-provider.ts';
-import type { LoginAttempts } from './login-attempts.ts';
+import type { Attempt, LoginAttempts } from './login-attempts.ts';
 import type { Login, LoginStore } from './login-store.ts';
 import type { Passwords } from './passwords.ts';
 import { PendingSignIns } from './pending-sign-ins.ts';
@@ -59,7 +59,7 @@ export class LoginService {
     const { store, passwords, sessions } = this.#options;
     const attempt = this.#attempt(email, 'password', caller);
     const login = await store.findByEmail(email);
-    const isRight = await passwords.verify(password, login?.passwordHash ?? null);
+    const isRight = await made(attempt, passwords.verify(password, login?.passwordHash ?? null));
     if (login !== undefined && isRight) {
       const { user, passwordHash } = login;
       const by = { signedInBy: 'password', passwordHash, visitor: caller.visitor, replaces: caller.current } as const;
@@ -106,7 +106,7 @@ export class LoginService {
     const login = await store.findByUser(userId);
     const attempt = this.#attempt(login?.email ?? userId, 'password', caller);
     const from = login?.passwordHash ?? null;
-    if (!(await passwords.verify(current, from)) || login === undefined || from === null) {
+    if (!(await made(attempt, passwords.verify(current, from))) || login === undefined || from === null) {
       throw this.#refused('wrong_credentials', 'password', caller, userId);
     }
     attempt.succeeded();
@@ -128,7 +128,7 @@ export class LoginService {
   ): Promise<{ readonly url: string; readonly ticket: string }> {
     const provider = this.#provider();
     const attempt = this.#attempt(null, 'oidc', caller);
-    const { url, pending } = await provider.begin(redirectUri);
+    const { url, pending } = await made(attempt, provider.begin(redirectUri));
     return { url, ticket: this.#pending.add({ ...pending, attempt }) };
   }
 
@@ -140,7 +140,7 @@ export class LoginService {
     const provider = this.#provider();
     const pending = ticket === undefined ? undefined : this.#pending.take(ticket);
     if (pending === undefined) throw this.#refused('provider_refused', 'oidc', caller);
-    const arrival = await provider.finish(query, pending).catch((thrown: unknown) => {
+    const arrival = await made(pending.attempt, provider.finish(query, pending)).catch((thrown: unknown) => {
       this.#tellRefused('provider_refused', 'oidc', caller);
       throw thrown;
     });
@@ -190,6 +190,16 @@ export class LoginService {
 
   #tellRefused(reason: RefusalReason, signIn: SignIn, { visitor }: Caller, userId?: UserId): void {
     this.#options.log.refused({ userId: userId ?? null, signIn, reason, visitor });
+  }
+}
+
+/** What could not be asked, as when nobody answers or too many wait, is no failure of who wanted in. */
+async function made<T>(attempt: Attempt, asking: Promise<T>): Promise<T> {
+  try {
+    return await asking;
+  } catch (thrown) {
+    if (!(thrown instanceof CaissonError && thrown.code === 'UNAUTHORIZED')) attempt.withdrawn();
+    throw thrown;
   }
 }
 

@@ -7,7 +7,6 @@ import { type AgentId, newPreviewId, type PreviewId } from '../../kernel/ids.ts'
 import type { Logger } from '../../kernel/logger.ts';
 import type { GuestClient } from '../../wire/guest-client.ts';
 import type { Access, Demand } from '../auth/access.ts';
-import type { IdentityStore } from '../auth/identity.ts';
 import type { KeyService } from '../auth/key-service.ts';
 import type { SharingService } from '../auth/sharing-service.ts';
 import type { LivePreview } from './live-preview.ts';
@@ -20,9 +19,8 @@ import { type Preview, type PreviewAccess, previewState, type PreviewStore } fro
 interface PreviewServiceOptions {
   readonly store: PreviewStore;
   readonly agents: Pick<AgentStore, 'findAgent'>;
-  readonly identities: Pick<IdentityStore, 'findKey'>;
   readonly access: Pick<Access, 'agent' | 'mayRun'>;
-  readonly keys: Pick<KeyService, 'onEnded'>;
+  readonly keys: Pick<KeyService, 'onEnded' | 'isLive'>;
   readonly sharing: Pick<SharingService, 'onNarrowed'>;
   readonly guests: { findClient(agent: Agent): Promise<GuestClient | undefined> };
   readonly hosts: PreviewHosts;
@@ -179,13 +177,11 @@ export class PreviewService implements Disposable {
   }
 
   async #load(id: PreviewId): Promise<{ preview: Preview; agent: Agent } | undefined> {
-    const { store, agents, identities, access, clock } = this.#options;
+    const { store, agents, keys, access, clock } = this.#options;
     const preview = await store.findPreview(id);
     if (preview === undefined || previewState(preview, clock.now()) !== 'active') return undefined;
-    const [agent, creator] = [await agents.findAgent(preview.agentId), await identities.findKey(preview.keyId)];
-    if (agent === undefined || agent.deleting || creator?.key.revokedAt !== null) return undefined;
-    const { expiresAt } = creator.key;
-    if (expiresAt !== null && expiresAt <= clock.now()) return undefined;
+    const agent = await agents.findAgent(preview.agentId);
+    if (agent === undefined || agent.deleting || !(await keys.isLive(preview.keyId))) return undefined;
     return (await access.mayRun(preview.createdBy, agent)) ? { preview, agent } : undefined;
   }
 }

@@ -212,12 +212,13 @@ export class StoredLedger implements Ledger, Disposable {
   }
 
   async #sweep(): Promise<void> {
+    // First, so that one that is under way at the end leaves nothing behind.
+    this.#cancelSweep = this.#clock.schedule(sweepEveryMs, () => void this.#sweep());
     try {
       await this.#store.removeExpired(this.#steadyNow());
     } catch (thrown) {
       this.#logger.warn({ err: thrown }, 'reservations that have expired could not be forgotten');
     }
-    this.#cancelSweep = this.#clock.schedule(sweepEveryMs, () => void this.#sweep());
   }
 }
 

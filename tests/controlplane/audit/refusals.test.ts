@@ -1,6 +1,9 @@
+import { once } from 'node:events';
 import { expect, test } from 'vitest';
+import { WebSocket } from 'ws';
 import type { AuditRecord } from '../../../src/controlplane/audit/record.ts';
 import { newAgentId } from '../../../src/kernel/ids.ts';
+import { signedIn } from '../login/people.ts';
 import { type RunningServer, startServer } from '../running-server.ts';
 
 async function search(server: RunningServer, filter: object): Promise<AuditRecord[]> {
@@ -38,6 +41,76 @@ test('a flood of refusals fills no disk, and its number is known', async () => {
   expect(others).toMatchObject({ outcome: 'BAD_REQUEST', count: 60 - 32, agentId: null });
   const listed = await search(server, { action: 'agents.list' });
   expect(listed.map(({ count }) => count)).toEqual([59, 1]);
+});
+
+test('what another site asks with the cookie of somebody is recorded, on every way in, and is no error of ours', async () => {
+  await using server = await startServer();
+  const { cookie } = await signedIn(server);
+  const agentId = newAgentId();
+  const headers = { cookie, origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' };
+  const json = { ...headers, 'content-type': 'application/json' };
+  const input = encodeURIComponent(JSON.stringify({ agentId }));
+  const asked: readonly (readonly [string, RequestInit])[] = [
+    ['/trpc/agents.create', { method: 'POST', headers: json, body: '{"name":"one"}' }],
+    ['/trpc/sessions.revokeAll', { method: 'POST', headers: json }],
+    [`/trpc/agents.get?input=${input}`, { headers }],
+    [`/trpc/events.subscribe?input=${input}`, { headers }],
+    [`/v1/agents/${agentId}/file?path=x`, { headers }],
+    [`/v1/agents/${agentId}/file?path=x`, { method: 'PUT', headers, body: 'x' }],
+    ['/v1/audit/export', { headers }],
+    ['/metrics', { headers }],
+  ];
+  for (const [path, init] of asked) await (await fetch(`${server.url}${path}`, init)).text();
+  const socket = new WebSocket(
+    `${server.url.replace('http', 'ws')}/v1/agents/${agentId}/ports/80/connect`,
+    'caisson.v1',
+    { headers },
+  );
+  socket.on('error', () => undefined);
+  await once(socket, 'unexpected-response');
+  const refused = (await search(server, {})).filter(({ outcome }) => outcome === 'FORBIDDEN');
+  expect(refused.map(({ action }) => action).toReversed()).toEqual([
+    'agents.create',
+    'sessions.revokeAll',
+    'agents.get',
+    'events.subscribe',
+    'GET /v1/agents/:agentId/file',
+    'PUT /v1/agents/:agentId/file',
+    'GET /v1/audit/export',
+    'GET /metrics',
+    'WS /v1/agents/:agentId/ports/:port/connect',
+  ]);
+  expect(refused.every(({ userId, address }) => userId === null && address === '127.0.0.1')).toBe(true);
+  expect(server.log.filter(({ level }) => level === 'error')).toEqual([]);
+});
+
+test('who calls too often is recorded with what was asked for, on every way in', async () => {
+  await using server = await startServer({ requestsPerKey: 1 });
+  const { alice } = server;
+  await server.query(alice, 'agents.list');
+  const headers = { authorization: `Bearer ${alice.secret}`, 'content-type': 'application/json' };
+  const agentId = newAgentId();
+  expect((await server.mutate(alice, 'agents.create', { name: 'one' })).status).toBe(429);
+  const ask = async (path: string, method: string, body: string | null) =>
+    (await fetch(`${server.url}${path}`, { method, headers, body })).status;
+  expect(await ask('/trpc/sessions.revokeAll', 'POST', null)).toBe(429);
+  expect(await ask(`/v1/agents/${agentId}/file?path=x`, 'PUT', 'x')).toBe(429);
+  const socket = new WebSocket(
+    `${server.url.replace('http', 'ws')}/v1/agents/${agentId}/ports/80/connect`,
+    'caisson.v1',
+    { headers },
+  );
+  socket.on('error', () => undefined);
+  await once(socket, 'unexpected-response');
+  const limited = (await search(server, { userId: alice.principal.userId })).filter(
+    ({ outcome }) => outcome === 'RATE_LIMITED',
+  );
+  expect(limited.map(({ action }) => action).toReversed()).toEqual([
+    'agents.create',
+    'sessions.revokeAll',
+    'PUT /v1/agents/:agentId/file',
+    'WS /v1/agents/:agentId/ports/:port/connect',
+  ]);
 });
 
 test('who is no auditor does not see the audit, and an auditor does', async () => {

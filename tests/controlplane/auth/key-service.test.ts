@@ -7,12 +7,12 @@ import { Access } from '../../../src/controlplane/auth/access.ts';
 import { ensureAdminKey } from '../../../src/controlplane/auth/admin-key.ts';
 import type { IdentityStore, Principal } from '../../../src/controlplane/auth/identity.ts';
 import { hashKeySecret, isKeySecret, newKeySecret } from '../../../src/controlplane/auth/key-secret.ts';
-import { KeyService } from '../../../src/controlplane/auth/key-service.ts';
+import { KeyService, newKey } from '../../../src/controlplane/auth/key-service.ts';
 import { openStorage, type Storage } from '../../../src/controlplane/storage/open-storage.ts';
 import { HandClock } from '../../acp/hand-clock.ts';
 import { fullKey } from '../principals.ts';
 import type { Clock } from '../../../src/kernel/clock.ts';
-import { newAgentId, newUserId } from '../../../src/kernel/ids.ts';
+import { newAgentId, newKeyId, newUserId } from '../../../src/kernel/ids.ts';
 import { silentLogger } from '../../../src/kernel/logger.ts';
 
 let directory: string;
@@ -168,6 +168,39 @@ describe('a key that expires', () => {
     await keys.authenticateSecret(secret);
     now += 1_000;
     await expect(keys.authenticateSecret(secret)).rejects.toMatchObject({ code: 'UNAUTHORIZED' });
+  });
+});
+
+describe('whether a key lives on, with what was made with it', () => {
+  test('it does until it is revoked, has expired, or its user is disabled', async () => {
+    const keys = service();
+    const by = { user: 'a', role: 'member', name: 'k' } as const;
+    const [{ key: revoked, user }, { key: expiring }] = [
+      await keys.issue(by),
+      await keys.issue({ ...by, expiresAt: now + 10 }),
+    ];
+    expect([await keys.isLive(revoked.id), await keys.isLive(expiring.id)]).toEqual([true, true]);
+    now += 10;
+    expect([await keys.isLive(revoked.id), await keys.isLive(expiring.id)]).toEqual([true, false]);
+    await storage.identities.revokeKey(revoked.id, now);
+    expect([await keys.isLive(revoked.id), await keys.isLive(newKeyId())]).toEqual([false, false]);
+    const { key: last } = await keys.issue(by);
+    await storage.identities.disableUser(user.id, now);
+    expect(await keys.isLive(last.id)).toBe(false);
+  });
+
+  test('a session does while it is used, also where this control plane was started after its last use', async () => {
+    const { user } = await service().issue({ user: 'a', role: 'member', name: 'k' });
+    const keys = new KeyService({ store: storage.identities, clock, logger: silentLogger, sessionIdleMs: 100 });
+    const { key, secretHash } = newKey(user, { name: 'Firefox', expiresAt: now + 1_000 }, now);
+    const session = { ...key, signedInBy: 'password' } as const;
+    await storage.logins.insertSession(session, secretHash, { most: 50, idleSince: 0, passwordHash: null });
+    now += 99;
+    expect(await keys.isLive(session.id)).toBe(true);
+    now += 1;
+    expect(await keys.isLive(session.id)).toBe(false);
+    await storage.identities.touchKey(session.id, now);
+    expect(await keys.isLive(session.id)).toBe(true);
   });
 });
 

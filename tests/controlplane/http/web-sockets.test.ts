@@ -8,6 +8,7 @@ import { createEndpoint } from '../../../src/client/endpoint.ts';
 import { spawn } from '../../../src/client/processes/spawn.ts';
 import { OpenCalls } from '../../../src/controlplane/api/open-calls.ts';
 import type { Principal } from '../../../src/controlplane/auth/identity.ts';
+import type { Identify } from '../../../src/controlplane/http/admit.ts';
 import { serveWebSockets, type WebSocketRoute } from '../../../src/controlplane/http/web-sockets.ts';
 import { CaissonError } from '../../../src/kernel/errors.ts';
 import { newAgentId } from '../../../src/kernel/ids.ts';
@@ -51,6 +52,11 @@ const echo: WebSocketRoute = {
   },
 };
 
+const identify: Identify = async ({ headers: { authorization } }) => {
+  if (authorization === `Bearer ${key}`) return alice;
+  throw new CaissonError('UNAUTHORIZED', 'The API key is not valid.');
+};
+
 async function serve(options: { readonly pingEveryMs?: number; readonly ready?: Promise<void> } = {}): Promise<void> {
   server = createServer();
   subscriptions = new OpenCalls({ what: 'subscriptions', limits: { perKey: 2, inAll: 10 } });
@@ -64,10 +70,8 @@ async function serve(options: { readonly pingEveryMs?: number; readonly ready?: 
       ...noAudit,
       routes: [echo, attach],
       isAcceptedHost: (host) => host?.startsWith('127.0.0.1') === true,
-      authenticate: async ({ headers: { authorization } }) => {
-        if (authorization === `Bearer ${key}`) return alice;
-        throw new CaissonError('UNAUTHORIZED', 'The API key is not valid.');
-      },
+      admit: identify,
+      identify,
       ready: Promise.resolve(),
       subscriptions,
       logger: silentLogger,

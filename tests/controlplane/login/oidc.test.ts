@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { Config } from '../../../src/controlplane/config.ts';
 import { type RunningServer, startServer } from '../running-server.ts';
 import { Browser } from './browser.ts';
-import { invite, password } from './people.ts';
+import { invite, password, signedIn } from './people.ts';
 import { type Account, type RunningProvider, startProvider } from './running-provider.ts';
 
 const accounts = new Map<string, Account>([
@@ -189,11 +189,26 @@ describe('what comes back', () => {
   });
 });
 
-test('a provider that is away is said to be, and found when it is back', async () => {
+test('a provider that is away is said to be, however often, and nobody is kept from the password by that', async () => {
   await server[Symbol.asyncDispose]();
   await serve({ oidc: { issuer: 'http://localhost:1', clientId: 'x', clientSecret: null, clientSecretFile: null } });
+  await signedIn(server);
   const away = await new Browser(server).open('/login/oidc');
   expect([away.status, away.text]).toEqual([503, expect.stringContaining('The identity provider does not answer')]);
+  for (let each = 0; each < 60; each++) expect((await new Browser(server).open('/login/oidc')).status).toBe(503);
+  const { location } = await new Browser(server).submit('/login', { email: 'ida@example.com', password });
+  expect(location).toBe('/account');
+});
+
+test('another page cannot use up the attempts of its visitors: it begins no sign-in', async () => {
+  await signedIn(server);
+  for (let each = 0; each < 60; each++) {
+    const image = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'no-cors', 'sec-fetch-dest': 'image' };
+    expect((await new Browser(server).open('/login/oidc', image)).status).toBe(403);
+  }
+  const { location } = await new Browser(server).submit('/login', { email: 'ida@example.com', password });
+  expect(location).toBe('/account');
+  await begin(new Browser(server));
 });
 
 test('a provider that names itself otherwise is none', async () => {

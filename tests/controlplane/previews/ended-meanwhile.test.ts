@@ -13,7 +13,6 @@ import { CookieSigner, hashPreviewToken, newPreviewToken } from '../../../src/co
 import { PreviewService } from '../../../src/controlplane/previews/preview-service.ts';
 import type { Preview } from '../../../src/controlplane/previews/preview.ts';
 import { Access } from '../../../src/controlplane/auth/access.ts';
-import { fullKey } from '../principals.ts';
 import type { Role } from '../../../src/controlplane/auth/identity.ts';
 import { newAgentId, newKeyId, newPreviewId, newUserId } from '../../../src/kernel/ids.ts';
 import { silentLogger } from '../../../src/kernel/logger.ts';
@@ -190,12 +189,7 @@ describe('one preview', () => {
 
 describe('who made a preview', () => {
   /** What a visitor with a link and with a cookie gets, when its maker is this user now. */
-  async function opened(maker: {
-    readonly isOwner: boolean;
-    readonly role: Role;
-    readonly revokedAt?: number;
-    readonly expiresAt?: number;
-  }) {
+  async function opened(maker: { readonly isOwner: boolean; readonly role: Role; readonly isKeyOver?: boolean }) {
     const clock = new HandClock();
     const userId = maker.isOwner ? ownerId : newUserId();
     const preview = previewOf(clock, userId);
@@ -213,31 +207,13 @@ describe('who made a preview', () => {
         revokePreviewsOfKey: unused,
       },
       agents: { findAgent: () => Promise.resolve(agent) },
-      identities: {
-        findKey: (id) =>
-          Promise.resolve({
-            key: {
-              id,
-              userId,
-              name: 'k',
-              prefix: 'ck_',
-              createdAt: 0,
-              lastUsedAt: null,
-              signedInBy: null,
-              revokedAt: maker.revokedAt ?? null,
-              expiresAt: maker.expiresAt ?? null,
-              ...fullKey,
-            },
-            user: { id: userId, name: 'maker', role: maker.role, createdAt: 0, disabledAt: null },
-          }),
-      },
       access: new Access({
         agents: { findAgent: unused, findConversation: unused, findRun: unused, findPermission: unused },
         identities: { findUser: unused, liveRole: () => Promise.resolve(maker.role) },
         shares: { findShare: () => Promise.resolve(undefined) },
         clock,
       }),
-      keys: { onEnded: () => () => undefined },
+      keys: { onEnded: () => () => undefined, isLive: async () => !maker.isKeyOver },
       sharing: { onNarrowed: () => () => undefined },
       guests: { findClient: () => Promise.resolve(undefined) },
       hosts: new PreviewHosts({ domain: 'preview.localhost', publicUrl: null }),
@@ -261,8 +237,8 @@ describe('who made a preview', () => {
     ['the owner of the agent', { isOwner: true, role: 'member' }, 'let in'],
     ['an administrator', { isOwner: false, role: 'admin' }, 'let in'],
     ['a member who is not the owner', { isOwner: false, role: 'member' }, 'PREVIEW_ENDED'],
-    ['the owner, with a key that is revoked', { isOwner: true, role: 'member', revokedAt: 1 }, 'PREVIEW_ENDED'],
-    ['an administrator, with a key that is revoked', { isOwner: false, role: 'admin', revokedAt: 1 }, 'PREVIEW_ENDED'],
+    ['the owner, with a key that is over', { isOwner: true, role: 'member', isKeyOver: true }, 'PREVIEW_ENDED'],
+    ['an administrator, with a key that is over', { isOwner: false, role: 'admin', isKeyOver: true }, 'PREVIEW_ENDED'],
   ] as const)('counts when it is used: %s', async (_who, maker, outcome) => {
     expect(await opened(maker)).toEqual([outcome, outcome]);
   });
