@@ -8,14 +8,15 @@ const restMs = 10_000;
 type BreakerState =
   | { readonly name: 'closed'; failures: number }
   | { readonly name: 'open'; readonly until: number }
-  /** One call is under way that decides; the others are refused. */
-  | { readonly name: 'half_open' };
+  /** A call is under way that may decide; the others are refused, until then. */
+  | { readonly name: 'half_open'; readonly until: number };
 
 /**
  * Keeps callers off a service that does not answer, so that they learn of it at once instead of waiting. Modes: closed
- * (calls pass), open (none passes, for 10 s after the tenth failure in a row), half open (one call is let through and
- * decides). Only what says that the service itself is down is a failure: nothing that one agent alone could bring about.
- * Goes by the clock that never jumps.
+ * (calls pass), open (none passes, for 10 s after the tenth failure in a row), half open (one call is let through each
+ * 10 s, and the first that tells something decides: one can hang for minutes, also because its guest wants it to). Only
+ * what says that the service itself is down is a failure: nothing that one agent alone could bring about. Goes by the
+ * clock that never jumps.
  */
 export class CircuitBreaker {
   readonly #clock: Clock;
@@ -31,11 +32,11 @@ export class CircuitBreaker {
       case 'closed':
         return null;
       case 'half_open':
-        return restMs;
       case 'open': {
-        const left = this.#state.until - this.#clock.elapsed();
+        const now = this.#clock.elapsed();
+        const left = this.#state.until - now;
         if (left > 0) return left;
-        this.#state = { name: 'half_open' };
+        this.#state = { name: 'half_open', until: now + restMs };
         return null;
       }
     }
