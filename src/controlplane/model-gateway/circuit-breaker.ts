@@ -20,10 +20,13 @@ type BreakerState =
  */
 export class CircuitBreaker {
   readonly #clock: Clock;
+  readonly #onTurn: (isDown: boolean) => void;
   #state: BreakerState = { name: 'closed', failures: 0 };
 
-  constructor(clock: Clock) {
+  /** `onTurn` is told when the service is taken for down, and when it answers again. */
+  constructor(clock: Clock, onTurn: (isDown: boolean) => void = () => undefined) {
     this.#clock = clock;
+    this.#onTurn = onTurn;
   }
 
   /** Null when a call may pass; else milliseconds until one may be tried. A call that passes must tell how it ended. */
@@ -46,6 +49,7 @@ export class CircuitBreaker {
   leave(outcome: 'worked' | 'failed' | 'unknown'): void {
     switch (outcome) {
       case 'worked':
+        if (this.#state.name !== 'closed') this.#onTurn(false);
         this.#state = { name: 'closed', failures: 0 };
         return;
       case 'unknown':
@@ -53,6 +57,7 @@ export class CircuitBreaker {
         return;
       case 'failed':
         if (this.#state.name === 'closed' && ++this.#state.failures < mostFailures) return;
+        if (this.#state.name === 'closed') this.#onTurn(true);
         if (this.#state.name !== 'open') this.#state = { name: 'open', until: this.#clock.elapsed() + restMs };
     }
   }

@@ -79,3 +79,20 @@ test('a call that is to decide and hangs keeps the others off for ten seconds, n
   breaker.leave('worked');
   expect(breaker.enter()).toBeNull();
 });
+
+test('that a service is taken for down, and that it answers again, is told once each', () => {
+  const clock = new HandClock();
+  const turns: boolean[] = [];
+  const breaker = new CircuitBreaker(clock, (isDown) => turns.push(isDown));
+  fail(breaker, 9);
+  expect(turns).toEqual([]);
+  fail(breaker, 1);
+  clock.advance(10_000);
+  fail(breaker, 1);
+  expect(turns).toEqual([true]);
+  clock.advance(10_000);
+  expect(breaker.enter()).toBeNull();
+  breaker.leave('worked');
+  breaker.leave('worked');
+  expect(turns).toEqual([true, false]);
+});
