@@ -169,6 +169,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
       logger,
     }),
   );
+  const modelBudget = opened.use(new LedgerBudget({ ledger: quotas.ledger, clock: systemClock, logger }));
   const gateway = opened.use(
     createModelGateway({
       routes: {
@@ -177,7 +178,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
         allowed: config.model.allowed,
       },
       callers: storage.modelCallers,
-      budget: new LedgerBudget({ ledger: quotas.ledger, clock: systemClock, logger }),
+      budget: modelBudget,
       usage: storage.modelUsage,
       clock: systemClock,
       logger,

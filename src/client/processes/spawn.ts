@@ -113,24 +113,27 @@ export function spawn(
     onEnd: ({ code, reason, wasOpen, silence }) => {
       if (isSettled) return;
       if (silence !== undefined) return settle(silence);
-      if (!wasOpen) return void whyRefused(calls, agentId, socketRefused(endpoint.url)).then(settle);
+      if (!wasOpen) return void whyRefused(endpoint, calls, agentId).then(settle);
       settle(socketClosed(code, reason) ?? unreachable(endpoint.url, 'the connection to the process broke off'));
     },
   });
   return started.promise;
 }
 
-/** Nobody is told why a WebSocket was refused; the same key on the same agent tells. */
-async function whyRefused(
-  calls: Pick<Calls, 'agents'>,
-  agentId: string,
-  otherwise: CaissonError,
-): Promise<CaissonError> {
+/** Nobody is told why a WebSocket was refused; the same key on the same agent tells, and so does a control plane that can store nothing. */
+async function whyRefused(endpoint: Endpoint, calls: Pick<Calls, 'agents'>, agentId: string): Promise<CaissonError> {
   try {
     await calls.agents.get.query({ agentId });
-    return otherwise;
+    const { status } = await endpoint.fetch(`${endpoint.url}/healthz`, {
+      signal: AbortSignal.timeout(endpoint.callMs),
+    });
+    if (status !== 503) return socketRefused(endpoint.url);
+    return new CaissonError(
+      'STORAGE_UNAVAILABLE',
+      'The control plane can store nothing at present, so it begins nothing.',
+    );
   } catch (thrown) {
-    return thrown instanceof CaissonError ? thrown : otherwise;
+    return thrown instanceof CaissonError ? thrown : socketRefused(endpoint.url);
   }
 }
 

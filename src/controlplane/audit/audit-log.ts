@@ -90,18 +90,17 @@ export class AuditLog implements AsyncDisposable {
 
   /** The same for a call that need not wait; it is found after a crash from `writeWithinMs` on. */
   async openLater(call: AuditCall): Promise<number> {
-    await this.checkOpen();
+    if (this.#failure !== undefined) return await this.#openAgain(call);
+    this.#checkRoom();
     const id = this.#addOpen(call, undefined);
     this.#writeLater();
     return id;
   }
 
-  /** @throws CaissonError AUDIT_UNAVAILABLE where nothing more can be recorded now. */
-  async checkOpen(): Promise<void> {
-    if (this.#failure !== undefined) await this.#write();
-    const cause = this.#failure;
-    if (cause !== undefined) throw new CaissonError('AUDIT_UNAVAILABLE', 'The audit cannot be written.', { cause });
-    this.#checkRoom();
+  /** @throws CaissonError AUDIT_UNAVAILABLE where nothing more can be recorded now, such as `call`, which will not be. */
+  async checkOpen(call: AuditCall): Promise<void> {
+    if (this.#failure === undefined) this.#checkRoom();
+    else this.close(await this.#openAgain(call));
   }
 
   /** Ends a call of which nothing is to be recorded. */
@@ -147,6 +146,15 @@ export class AuditLog implements AsyncDisposable {
     this.#cancelTimer = undefined;
     const lost = this.#records.length;
     if (lost > 0) this.#options.logger.error({ lost, err: this.#failure }, 'records of the audit could not be written');
+  }
+
+  /** Nothing may be left of what failed: only a note that is taken tells that there is room for records again. */
+  async #openAgain(call: AuditCall): Promise<number> {
+    try {
+      return await this.open(call);
+    } catch (cause) {
+      throw new CaissonError('AUDIT_UNAVAILABLE', 'The audit cannot be written.', { cause });
+    }
   }
 
   #checkRoom(): void {

@@ -116,7 +116,7 @@ export class AuditTrail implements AsyncDisposable {
     const call = eventCall(event);
     const outcome = event.outcome ?? 'ok';
     if (auditEvents[event.action] === 'counted') {
-      await log.checkOpen();
+      await log.checkOpen(call);
       this.#tally.event(call, outcome);
       return;
     }

@@ -32,7 +32,7 @@ export async function openAudit({ store, flushed, keepMs, clock, logger }: Audit
   const notes = new HeadNotes({ log, clock, logger });
   notes.start();
   const retention = new Retention({ log, store, keepMs, clock, logger });
-  void retention.start();
+  retention.start();
   return {
     trail,
     service: new AuditService({ log, store, retention }),

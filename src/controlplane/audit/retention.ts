@@ -30,7 +30,8 @@ const everyMs = 3_600_000;
 const mostTogether = 2_000;
 
 /**
- * Forgets records that are older than `keepMs`, oldest first, once an hour. Each time it leaves an anchor in the chain, which
+ * Forgets records that are older than `keepMs`, oldest first, once an hour, at first an hour after the start. What is forgotten
+ * does not come back, so a clock that is ahead is believed only when it was so an hour before as well. Each time it leaves an anchor in the chain, which
  * says up to which record the chain was forgotten, and with which hash the rest goes on: so what is left can be verified.
  * While somebody walks the chain (`hold`) nothing is forgotten.
  */
@@ -40,18 +41,32 @@ export class Retention implements AsyncDisposable {
   #cancel: (() => void) | undefined;
   #pruning: Promise<void> = Promise.resolve();
   #isOver = false;
+  /** What the clock was ahead of the one that does not jump, at the last look. */
+  #ahead: number;
 
   constructor(options: RetentionOptions) {
     this.#options = options;
+    this.#ahead = this.#readAhead();
   }
 
-  /** Prunes now, and from then on. Never rejects: what failed is in the log, and is tried again. */
-  start(): Promise<void> {
+  start(): void {
     this.#cancel?.();
+    if (this.#isOver) return;
+    this.#cancel = this.#options.clock.schedule(everyMs, () => {
+      void this.look();
+      this.start();
+    });
+  }
+
+  /** Prunes now. Never rejects: what failed is in the log, and is tried again. */
+  look(): Promise<void> {
     if (this.#isOver) return this.#pruning;
-    this.#cancel = this.#options.clock.schedule(everyMs, () => void this.start());
+    const { clock, keepMs } = this.#options;
+    const ahead = this.#readAhead();
+    const before = Math.floor(Math.min(ahead, this.#ahead) + clock.elapsed()) - keepMs;
+    this.#ahead = ahead;
     this.#pruning = this.#pruning
-      .then(() => this.#prune())
+      .then(() => this.#prune(before))
       .catch((err: unknown) => {
         this.#options.logger.error({ err }, 'the audit could not be pruned');
       });
@@ -77,9 +92,12 @@ export class Retention implements AsyncDisposable {
     await this.#pruning;
   }
 
-  async #prune(): Promise<void> {
-    const { log, store, clock, keepMs } = this.#options;
-    const before = clock.now() - keepMs;
+  #readAhead(): number {
+    return this.#options.clock.now() - this.#options.clock.elapsed();
+  }
+
+  async #prune(before: number): Promise<void> {
+    const { log, store } = this.#options;
     while (this.#held === 0 && !this.#isOver) {
       const last = await store.lastBefore(before, mostTogether);
       if (last === undefined) return;

@@ -8,21 +8,25 @@ const restMs = 10_000;
 type BreakerState =
   | { readonly name: 'closed'; failures: number }
   | { readonly name: 'open'; readonly until: number }
-  /** One call is under way that decides; the others are refused. */
-  | { readonly name: 'half_open' };
+  /** A call is under way that may decide; the others are refused, until then. */
+  | { readonly name: 'half_open'; readonly until: number };
 
 /**
  * Keeps callers off a service that does not answer, so that they learn of it at once instead of waiting. Modes: closed
- * (calls pass), open (none passes, for 10 s after the tenth failure in a row), half open (one call is let through and
- * decides). Only what says that the service itself is down is a failure: nothing that one agent alone could bring about.
- * Goes by the clock that never jumps.
+ * (calls pass), open (none passes, for 10 s after the tenth failure in a row), half open (one call is let through each
+ * 10 s, and the first that tells something decides: one can hang for minutes, also because its guest wants it to). Only
+ * what says that the service itself is down is a failure: nothing that one agent alone could bring about. Goes by the
+ * clock that never jumps.
  */
 export class CircuitBreaker {
   readonly #clock: Clock;
+  readonly #onTurn: (isDown: boolean) => void;
   #state: BreakerState = { name: 'closed', failures: 0 };
 
-  constructor(clock: Clock) {
+  /** `onTurn` is told when the service is taken for down, and when it answers again. */
+  constructor(clock: Clock, onTurn: (isDown: boolean) => void = () => undefined) {
     this.#clock = clock;
+    this.#onTurn = onTurn;
   }
 
   /** Null when a call may pass; else milliseconds until one may be tried. A call that passes must tell how it ended. */
@@ -31,11 +35,11 @@ export class CircuitBreaker {
       case 'closed':
         return null;
       case 'half_open':
-        return restMs;
       case 'open': {
-        const left = this.#state.until - this.#clock.elapsed();
+        const now = this.#clock.elapsed();
+        const left = this.#state.until - now;
         if (left > 0) return left;
-        this.#state = { name: 'half_open' };
+        this.#state = { name: 'half_open', until: now + restMs };
         return null;
       }
     }
@@ -45,6 +49,7 @@ export class CircuitBreaker {
   leave(outcome: 'worked' | 'failed' | 'unknown'): void {
     switch (outcome) {
       case 'worked':
+        if (this.#state.name !== 'closed') this.#onTurn(false);
         this.#state = { name: 'closed', failures: 0 };
         return;
       case 'unknown':
@@ -52,6 +57,7 @@ export class CircuitBreaker {
         return;
       case 'failed':
         if (this.#state.name === 'closed' && ++this.#state.failures < mostFailures) return;
+        if (this.#state.name === 'closed') this.#onTurn(true);
         if (this.#state.name !== 'open') this.#state = { name: 'open', until: this.#clock.elapsed() + restMs };
     }
   }

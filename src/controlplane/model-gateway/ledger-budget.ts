@@ -10,6 +10,7 @@ import type { ModelCaller } from './callers.ts';
 /** How long what a process that died had held is held. A call under way renews it long before. */
 const expiresInMs = 10 * 60_000;
 const renewEveryMs = 3 * 60_000;
+const retryEveryMs = 5_000;
 
 interface LedgerBudgetOptions {
   readonly ledger: Ledger;
@@ -17,9 +18,15 @@ interface LedgerBudgetOptions {
   readonly logger: Logger;
 }
 
-/** The budget of models kept by the ledger of quotas: tokens and cost, of the user, the agent and the conversation alike. */
-export class LedgerBudget implements ModelBudget {
+/**
+ * The budget of models kept by the ledger of quotas: tokens and cost, of the user, the agent and the conversation alike. What the
+ * ledger does not take at the end of a call, as on a full disk, is tried again every 5 s, and once more when it is disposed.
+ * No call begins meanwhile, so no more waits than was under way.
+ */
+export class LedgerBudget implements ModelBudget, AsyncDisposable {
   readonly #options: LedgerBudgetOptions;
+  readonly #unsettled = new Set<() => Promise<void>>();
+  #cancelRetry: (() => void) | undefined;
 
   constructor(options: LedgerBudgetOptions) {
     this.#options = options;
@@ -28,7 +35,39 @@ export class LedgerBudget implements ModelBudget {
   async hold(caller: ModelCaller, amount: ModelAmount): Promise<BudgetHold> {
     const accounts = accountsOf(caller);
     const reservation = await refusing(this.#options.ledger.reserve(charges(accounts, amount), { expiresInMs }));
-    return new LedgerHold({ ...this.#options, accounts, reservation });
+    return new LedgerHold({ ...this.#options, accounts, reservation, tryLater: (end) => this.#tryLater(end) });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#cancelRetry?.();
+    await this.#settleAll();
+    if (this.#unsettled.size > 0) {
+      this.#options.logger.error({ lost: this.#unsettled.size }, 'model calls were not counted in their budgets');
+    }
+  }
+
+  #tryLater(end: () => Promise<void>): void {
+    this.#unsettled.add(end);
+    this.#cancelRetry ??= this.#options.clock.schedule(retryEveryMs, () => {
+      void this.#settleAll().then(() => {
+        this.#cancelRetry = undefined;
+        for (const each of this.#unsettled) this.#tryLater(each);
+      });
+    });
+  }
+
+  /** Never rejects. */
+  async #settleAll(): Promise<void> {
+    for (const end of this.#unsettled) {
+      try {
+        await end();
+        this.#unsettled.delete(end);
+      } catch (thrown) {
+        if (isPassing(thrown)) return; // told when it failed first; the others would fare no better
+        this.#options.logger.error({ err: thrown }, 'a model call was not counted in its budget');
+        this.#unsettled.delete(end);
+      }
+    }
   }
 }
 
@@ -36,6 +75,8 @@ interface LedgerHoldOptions extends LedgerBudgetOptions {
   /** The user's first. */
   readonly accounts: readonly Account[];
   readonly reservation: Reservation;
+  /** Takes over what could not be ended. */
+  readonly tryLater: (end: () => Promise<void>) => void;
 }
 
 /** Does one thing after the other: a reservation is renewed, extended and settled by several at a time otherwise. */
@@ -77,7 +118,12 @@ class LedgerHold implements BudgetHold {
   async #end(work: () => Promise<void>): Promise<void> {
     this.#isOver = true;
     this.#cancelRenewal();
-    await this.#queue.run(work);
+    try {
+      await this.#queue.run(work);
+    } catch (thrown) {
+      if (isPassing(thrown)) this.#options.tryLater(work);
+      throw thrown;
+    }
   }
 
   #renewLater(): void {
@@ -106,6 +152,10 @@ function charges(accounts: readonly Account[], { tokens, costMicros }: ModelAmou
     { account, dimension: 'tokens' as const, amount: tokens },
     { account, dimension: 'cost' as const, amount: costMicros },
   ]);
+}
+
+function isPassing(thrown: unknown): boolean {
+  return thrown instanceof CaissonError && thrown.code === 'STORAGE_UNAVAILABLE';
 }
 
 function isGone(thrown: unknown): boolean {

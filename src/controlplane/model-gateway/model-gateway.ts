@@ -73,7 +73,7 @@ export function createModelGateway(options: ModelGatewayOptions): ModelGateway {
   const limits = { ...defaultGatewayLimits, ...options.limits };
   const log = new CallLog(logger, clock);
   const recorder = new UsageRecorder(options.usage, logger);
-  const modelRoutes = new ModelRoutes(options.routes, clock);
+  const modelRoutes = new ModelRoutes(options.routes, clock, logger);
   const room = new HeldRoom(limits.maxHeldBytes);
   const open = new Map<AgentId, Set<ModelCall>>();
   const running = new Set<Promise<void>>();

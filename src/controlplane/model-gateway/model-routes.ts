@@ -2,6 +2,7 @@ import { type ClientRequestArgs, Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { urlToHttpOptions } from 'node:url';
 import type { Clock } from '../../kernel/clock.ts';
+import type { Logger } from '../../kernel/logger.ts';
 import { CircuitBreaker } from './circuit-breaker.ts';
 import { GatewayError } from './gateway-error.ts';
 
@@ -54,13 +55,17 @@ export class ModelRoutes implements Disposable {
   readonly #settings: ModelRouteSettings;
   readonly #upstreams: readonly Upstream[];
 
-  constructor(settings: ModelRouteSettings, clock: Clock) {
+  constructor(settings: ModelRouteSettings, clock: Clock, logger: Logger) {
     this.#settings = settings;
     this.#upstreams = settings.upstreams.map((upstream) => ({
       ...upstream,
       target: targetOf(upstream.baseUrl),
       agent: new (upstream.baseUrl.startsWith('https:') ? HttpsAgent : HttpAgent)({ keepAlive: true, maxFreeSockets }),
-      breaker: new CircuitBreaker(clock),
+      breaker: new CircuitBreaker(clock, (isDown) => {
+        if (isDown)
+          logger.warn({ upstream: upstream.name }, 'a model service does not answer; it is left alone for a while');
+        else logger.info({ upstream: upstream.name }, 'a model service answers again');
+      }),
     }));
   }
 

@@ -1,9 +1,14 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Kysely, Transaction } from 'kysely';
+import { type Kysely, sql, type Transaction } from 'kysely';
 import { CaissonError } from '../../kernel/errors.ts';
 import type { Database } from './database.ts';
 import { GroupFlush } from './group-flush.ts';
 import { SharedTransactions } from './shared-transactions.ts';
+
+/** It needs room as any other write does, and changes nothing. */
+async function rewriteFirstPage(tx: Transaction<Database>): Promise<void> {
+  await sql`pragma user_version = 0`.execute(tx);
+}
 
 /**
  * The database as the stores reach it. Transactions run one at a time, in the order of asking; a read outside waits for
@@ -16,7 +21,7 @@ export class StorageAccess {
   readonly #shared = new SharedTransactions(this);
   readonly #current = new AsyncLocalStorage<{ open: boolean }>();
   #closed = false;
-  #refusal: CaissonError | undefined;
+  #isRefused = false;
 
   /** `sync` puts every commit so far onto the disk. Default: for a database whose commits are there already. */
   constructor(db: Kysely<Database>, sync: () => Promise<void> = async () => undefined) {
@@ -36,10 +41,10 @@ export class StorageAccess {
     const scope = { open: true };
     try {
       const result = await this.#db.transaction().execute((tx) => this.#current.run(scope, () => work(tx)));
-      this.#refusal = undefined;
+      this.#isRefused = false;
       return result;
     } catch (thrown) {
-      if (thrown instanceof CaissonError && thrown.code === 'STORAGE_UNAVAILABLE') this.#refusal = thrown;
+      if (thrown instanceof CaissonError && thrown.code === 'STORAGE_UNAVAILABLE') this.#isRefused = true;
       throw thrown;
     } finally {
       scope.open = false;
@@ -56,9 +61,9 @@ export class StorageAccess {
     return this.#disk.failed;
   }
 
-  /** Rejects while writes are refused: with what the last one was told, or when the disk has failed. */
+  /** Rejects while writes are refused, or when the disk has failed. After a refusal it finds out by a write of its own: nobody else may. */
   async checkHealth(): Promise<void> {
-    if (this.#refusal !== undefined) throw this.#refusal;
+    if (this.#isRefused) await this.transaction(rewriteFirstPage);
     await this.flushed();
   }
 

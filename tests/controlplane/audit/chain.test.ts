@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../../src/kernel/clock.ts';
+import { SteeredClock } from '../egress/policy/steered-clock.ts';
 import { aCall, AuditFixture, recordSome, year } from './audit-fixture.ts';
 
 let fixture: AuditFixture;
@@ -170,7 +171,7 @@ describe('retention', () => {
     await fixture.close();
 
     const { audit: third } = await fixture.open(at(t0 + 15 * day), 10 * day);
-    await third.retention.start();
+    await third.retention.look();
     const kept = await third.service.verify(head);
     expect(kept).toMatchObject({ broken: null, prunedThrough: 2_100, knownHeadFound: true });
     const { items } = await third.service.search({ action: 'audit.prune' }, { limit: 10, cursor: null });
@@ -178,7 +179,7 @@ describe('retention', () => {
     await fixture.close();
 
     const { audit: fourth } = await fixture.open(at(t0 + 40 * day), 10 * day);
-    await fourth.retention.start();
+    await fourth.retention.look();
     await recordSome(fourth, 1);
     expect(await fourth.service.verify(head)).toMatchObject({ broken: null, records: 2, knownHeadFound: null });
   });
@@ -189,7 +190,7 @@ describe('retention', () => {
     await fixture.close();
     await recordSome((await fixture.open(at(t0 + 10 * day))).audit, 3);
     await fixture.close();
-    await (await fixture.open(at(t0 + 15 * day), 10 * day)).audit.retention.start();
+    await (await fixture.open(at(t0 + 15 * day), 10 * day)).audit.retention.look();
     await fixture.tamper('delete from audit_records where seq = 4');
     const { audit } = await fixture.open(at(t0 + 15 * day), year);
     expect(await audit.service.verify()).toMatchObject({ broken: { seq: 4, reason: 'missing' }, prunedThrough: 3 });
@@ -202,10 +203,28 @@ describe('retention', () => {
     now += 20 * day;
     const walk = audit.service.export(0);
     await walk.next();
-    await audit.retention.start();
+    await audit.retention.look();
     expect(await audit.service.verify()).toMatchObject({ broken: null, records: 3, prunedThrough: 0 });
     await walk.return();
-    await audit.retention.start();
+    await audit.retention.look();
+    expect(await audit.service.verify()).toMatchObject({ broken: null, records: 1, prunedThrough: 3 });
+  });
+
+  test('a clock that is ahead, at the start or between, costs no record unless it stays so', async () => {
+    const hour = 3_600_000;
+    const clock = new SteeredClock();
+    await recordSome((await fixture.open(clock)).audit, 3);
+    await fixture.close();
+
+    clock.jump(year);
+    const { audit } = await fixture.open(clock, 10 * day);
+    clock.jump(-year);
+    for (const jump of [0, year, -year, year, 0]) {
+      expect(await audit.service.verify()).toMatchObject({ broken: null, records: 3, prunedThrough: 0 });
+      clock.jump(jump);
+      clock.advance(hour);
+    }
+    await audit.retention.look();
     expect(await audit.service.verify()).toMatchObject({ broken: null, records: 1, prunedThrough: 3 });
   });
 });

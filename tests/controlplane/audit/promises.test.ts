@@ -128,6 +128,22 @@ test('while the database takes nothing no call begins; what was done is kept in 
   expect(log.some(({ message }) => message === 'the audit is written again')).toBe(true);
 });
 
+test('where all that failed was refused, calls in sandboxes and events find by themselves that there is room again', async () => {
+  const recorded = {
+    'a call': async () => await audit.trail.beginInSandbox(aCall({ action: 'processes.exec' })),
+    'an event': async () => await audit.trail.record({ action: 'secret.used' }),
+  };
+  for (const record of Object.values(recorded)) {
+    await refuseWrites();
+    await expect(audit.trail.begin(aCall())).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE' });
+    await expect(record()).rejects.toMatchObject({ code: 'AUDIT_UNAVAILABLE' });
+    await takeWrites();
+    await record();
+  }
+  await audit[Symbol.asyncDispose]();
+  expect(await rows('audit_open')).toBe(1); // the call goes on
+});
+
 test('what is told and not waited for is kept where the database takes nothing', async () => {
   await refuseWrites();
   audit.trail.tell({ action: 'session.ended', details: { how: 'signed out' } });

@@ -240,3 +240,17 @@ test('a wire that is lost resets the connections that it carried', async () => {
   expect(socket.readableEnded).toBe(false);
   expect(await egress.recorded()).toMatchObject({ outcome: 'closed' });
 });
+
+test('plain HTTP that its wire or its program leaves in the middle has ended, and was not refused', async () => {
+  for (const leaves of ['wire', 'program'] as const) {
+    await using egress = await openEgress();
+    const server = createHttpServer((_request, response) => void response.write('the beginning'));
+    await using host = await listen(server);
+    const { socket } = await egress.tunnel(`some.host:${host.port}`);
+    socket.write(`GET / HTTP/1.1\r\nHost: some.host:${host.port}\r\n\r\n`);
+    await once(socket, 'data');
+    if (leaves === 'wire') egress.cutWire();
+    else socket.resetAndDestroy();
+    expect(await egress.recorded()).toMatchObject({ outcome: 'closed', reason: null });
+  }
+});

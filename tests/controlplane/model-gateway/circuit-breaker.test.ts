@@ -65,3 +65,34 @@ test('a call that decides and tells nothing leaves the decision to the next one'
   breaker.leave('unknown');
   expect(breaker.enter()).toBeNull();
 });
+
+test('a call that is to decide and hangs keeps the others off for ten seconds, not for as long as it hangs', () => {
+  const clock = new HandClock();
+  const breaker = new CircuitBreaker(clock);
+  fail(breaker, 10);
+  clock.advance(10_000);
+  expect(breaker.enter()).toBeNull(); // hangs
+  expect(breaker.enter()).toBe(10_000);
+  clock.advance(10_000);
+  expect(breaker.enter()).toBeNull();
+  expect(breaker.enter()).toBe(10_000);
+  breaker.leave('worked');
+  expect(breaker.enter()).toBeNull();
+});
+
+test('that a service is taken for down, and that it answers again, is told once each', () => {
+  const clock = new HandClock();
+  const turns: boolean[] = [];
+  const breaker = new CircuitBreaker(clock, (isDown) => turns.push(isDown));
+  fail(breaker, 9);
+  expect(turns).toEqual([]);
+  fail(breaker, 1);
+  clock.advance(10_000);
+  fail(breaker, 1);
+  expect(turns).toEqual([true]);
+  clock.advance(10_000);
+  expect(breaker.enter()).toBeNull();
+  breaker.leave('worked');
+  breaker.leave('worked');
+  expect(turns).toEqual([true, false]);
+});

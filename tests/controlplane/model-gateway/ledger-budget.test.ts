@@ -4,12 +4,15 @@ import type { ModelCaller } from '../../../src/controlplane/model-gateway/caller
 import { LedgerBudget } from '../../../src/controlplane/model-gateway/ledger-budget.ts';
 import { agentAccount, conversationAccount, userAccount } from '../../../src/controlplane/quotas/account.ts';
 import { QuotaBook } from '../../../src/controlplane/quotas/quota-book.ts';
+import type { Ledger } from '../../../src/controlplane/quotas/ledger.ts';
 import { StoredLedger } from '../../../src/controlplane/quotas/stored-ledger.ts';
 import { type Limits, noLimits } from '../../../src/controlplane/quotas/terms.ts';
 import { openStorage, type Storage } from '../../../src/controlplane/storage/open-storage.ts';
+import { CaissonError } from '../../../src/kernel/errors.ts';
 import { HandClock } from '../../acp/hand-clock.ts';
 import { storedAgent } from '../../contracts/store-records.ts';
 import { recordingLogger } from '../recording-logger.ts';
+import { until } from '../../until.ts';
 import { dataDirectory } from '../storage/data-directory.ts';
 
 interface Budget {
@@ -40,7 +43,8 @@ async function withBudget(limits: Partial<Limits>, work: (budget: Budget) => Pro
     runId: null,
   };
   try {
-    await work({ storage, ledger, budget: new LedgerBudget({ ledger, clock, logger }), clock, caller });
+    await using budget = new LedgerBudget({ ledger, clock, logger });
+    await work({ storage, ledger, budget, clock, caller });
   } finally {
     ledger[Symbol.dispose]();
     await storage.close();
@@ -117,4 +121,46 @@ test('an agent that is deleted while it asks does not spare its user what it too
     expect(await ledger.balance(account, 'tokens')).toMatchObject({ used: 700, reserved: 0 });
     expect(await ledger.balance(account, 'cost')).toMatchObject({ used: 7, reserved: 0 });
   });
+});
+
+test('what the ledger does not take at the end of a call is counted when it does', async () => {
+  for (const when of ['later', 'at the end'] as const) {
+    await withBudget({}, async ({ ledger, clock, caller }) => {
+      let isBroken = false;
+      const full = new CaissonError('STORAGE_UNAVAILABLE', 'The disk of the data directory is full.');
+      const breaking: Ledger = {
+        remaining: async (account, dimension) => await ledger.remaining(account, dimension),
+        reserve: async (charges, options) => {
+          const held = await ledger.reserve(charges, options);
+          const unlessBroken = async (end: () => Promise<void>): Promise<void> => {
+            if (isBroken) throw full;
+            await end();
+          };
+          return {
+            extend: async (more) => await held.extend(more),
+            settle: async (actual) => await unlessBroken(() => held.settle(actual)),
+            release: async () => await unlessBroken(() => held.release()),
+          };
+        },
+      };
+      const logger = recordingLogger([]);
+      const budget = new LedgerBudget({ ledger: breaking, clock, logger });
+      const [one, other] = [await budget.hold(caller, amount), await budget.hold(caller, amount)];
+      isBroken = true;
+      await expect(one.settle({ tokens: 700, costMicros: 7 })).rejects.toBe(full);
+      await expect(other.release()).rejects.toBe(full);
+      clock.advance(5_000);
+      isBroken = false;
+      const account = userAccount(caller.userId);
+      const counted = async () => await ledger.balance(account, 'tokens');
+      if (when === 'later') {
+        await until('it is counted', async () => {
+          clock.advance(5_000);
+          return (await counted()).used === 700 && (await counted()).reserved === 0;
+        });
+      }
+      await budget[Symbol.asyncDispose]();
+      expect(await counted()).toMatchObject({ used: 700, reserved: 0 });
+    });
+  }
 });

@@ -251,6 +251,22 @@ test('a full disk is an error with a sentence, and leaves nothing half-written',
   await db.destroy();
 });
 
+test('after a refused write the store is unhealthy until it takes one, which the check makes by itself', async () => {
+  using directory = dataDirectory();
+  const db = await openSqlite(join(directory.path, 'caisson.db'));
+  const access = new StorageAccess(db);
+  const store = createAgentStore(access);
+  await access.checkHealth();
+  await sql`pragma query_only = 1`.execute(db);
+  const refused = { code: 'STORAGE_UNAVAILABLE' };
+  await expect(storedAgent(store)).rejects.toMatchObject(refused);
+  await expect(access.checkHealth()).rejects.toMatchObject(refused);
+  await expect(access.checkHealth()).rejects.toMatchObject(refused);
+  await sql`pragma query_only = 0`.execute(db);
+  await access.checkHealth();
+  await db.destroy();
+});
+
 test('commits go to a write-ahead log that is brought onto the disk apart from them, and foreign keys are on', async () => {
   using directory = dataDirectory();
   const db = await openSqlite(join(directory.path, 'caisson.db'));

@@ -23,7 +23,7 @@ const mostGathered = 20_000;
 
 /**
  * Adds up the connections that are over, and stores the sums once a second: a program that connects a thousand times is one
- * entry. What a `kill -9` takes with it is the last second. What was blocked is an event as well, within `BlockedPlaces`.
+ * entry. What a `kill -9` takes with it is the last second, and the connections that are open. What was blocked is an event as well, within `BlockedPlaces`.
  */
 export class DecisionLog implements EgressLog, AsyncDisposable {
   readonly #options: DecisionLogOptions;

@@ -201,12 +201,10 @@ export class EgressQuestions implements Disposable {
     }
   }
 
-  /** Whoever waits is denied. */
+  /** Whoever waits is denied, and that nobody has answered is told. */
   [Symbol.dispose](): void {
-    for (const question of this.#open.values()) {
-      this.#remove(question);
-      for (const { settle } of question.waiters) settle(deny('The control plane is shutting down.'));
-    }
+    const decide = (): EgressDecision => deny('The control plane is shutting down.');
+    for (const question of this.#open.values()) this.#settle(question, { outcome: 'expired', by: null, decide });
   }
 
   #begin(

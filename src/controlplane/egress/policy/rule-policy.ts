@@ -23,10 +23,12 @@ interface RulePolicyOptions {
 }
 
 /** The gateway's policy: what the rules say, and where they ask, what people do. */
-export class RulePolicy implements EgressPolicy, Disposable {
+export class RulePolicy implements EgressPolicy, AsyncDisposable {
   readonly #options: RulePolicyOptions;
   readonly #questions: EgressQuestions;
   readonly #stopListening: () => void;
+  /** Events that are being recorded: each question makes two. */
+  readonly #recording = new Set<Promise<void>>();
   /** Of the rules, so far. */
   #changes = 0;
 
@@ -34,9 +36,13 @@ export class RulePolicy implements EgressPolicy, Disposable {
     const { rules, holdMs, clock, logger } = options;
     this.#options = options;
     const record = (agentId: AgentId, event: EgressEvent): void => {
-      options.record(agentId, event).catch((err: unknown) => {
-        logger.warn({ agentId, event: event.type, err }, 'an event of egress could not be recorded');
-      });
+      const recorded = options
+        .record(agentId, event)
+        .catch((err: unknown) => {
+          logger.warn({ agentId, event: event.type, err }, 'an event of egress could not be recorded');
+        })
+        .finally(() => this.#recording.delete(recorded));
+      this.#recording.add(recorded);
     };
     this.#questions = new EgressQuestions({
       holdMs,
@@ -118,10 +124,11 @@ export class RulePolicy implements EgressPolicy, Disposable {
     return claimed.question;
   }
 
-  /** Whoever waits is denied. */
-  [Symbol.dispose](): void {
+  /** Whoever waits is denied; resolves when that is recorded. */
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#stopListening();
     this.#questions[Symbol.dispose]();
+    await Promise.all(this.#recording);
   }
 
   async #addRule(

@@ -141,7 +141,7 @@ describe('one answer settles every connection that waits for the same host', () 
     );
     expect((await Promise.all(waiting.slice(0, 2))).map(({ verdict }) => verdict)).toEqual(['allow', 'allow']);
     expect(policy.pending()).toMatchObject([{ agentId: strange.id }]);
-    policy[Symbol.dispose]();
+    await policy[Symbol.asyncDispose]();
     expect((await waiting[2]).verdict).toBe('deny');
   });
 
@@ -229,8 +229,14 @@ describe('without an answer', () => {
     expect((await refused).verdict).toBe('deny');
     expect(policy.pending()).toMatchObject([{ host: 'other.example', waiting: 1 }]);
     expect(events.at(-1)).toMatchObject({ type: 'egress.resolved', host, outcome: 'ruled' });
-    policy[Symbol.dispose]();
+    await policy[Symbol.asyncDispose]();
     expect((await open).verdict).toBe('deny');
+    expect(events.at(-1)).toMatchObject({
+      type: 'egress.resolved',
+      host: 'other.example',
+      outcome: 'expired',
+      by: null,
+    });
   });
 });
 
