@@ -82,7 +82,10 @@ export async function refusedCall(context: Caller, { path, error, isChange, read
 }
 
 function endOf(result: Result, agents: readonly AgentId[]): AuditEnd {
-  if (!result.ok) return { outcome: errorBodyOf(toTrpcError(result.error)).code, targets: agents };
+  if (!result.ok) {
+    const outcome = errorBodyOf(toTrpcError(result.error)).code;
+    return { outcome, targets: agents, hasReachedSandbox: agents.length > 0 };
+  }
   const targets = [...agents, ...idsIn(result.data)];
   return { outcome: 'ok', targets, details: detailsOfAnswer(result.data) };
 }

@@ -23,6 +23,8 @@ export interface AuditEnd {
   /** Ids that are known only now, such as of what was made. */
   readonly targets?: readonly string[];
   readonly details?: AuditDetails;
+  /** It failed when a sandbox had been asked already, which may have done a part of it: then it is not merely counted. */
+  readonly hasReachedSandbox?: boolean;
 }
 
 /** A call that changes what is stored, and is under way. */
@@ -94,7 +96,7 @@ export class AuditTrail implements AsyncDisposable {
     return {
       end: (end) => {
         const draft = this.#draftOf(call, end, clock.elapsed() - began);
-        if (this.#isCounted(draft)) log.close(id);
+        if (end.hasReachedSandbox !== true && this.#isCounted(draft)) log.close(id);
         else log.appendLater(draft, { closes: id });
       },
     };

@@ -51,12 +51,15 @@ interface AuditedOptions<Result> {
   readonly endOf?: (result: Result) => AuditEnd;
 }
 
-/** Does the work, and resolves or rejects as it did, when what came of it is recorded. */
+/**
+ * Does the work, and resolves or rejects as it did, when what came of it is recorded. The work calls what it is given before it asks a
+ * sandbox for anything.
+ */
 export async function audited<Result>(
   recorder: Recorder,
   call: AuditCall,
   { isChange, isStored, endOf = () => ({ outcome: 'ok' }) }: AuditedOptions<Result>,
-  work: () => Promise<Result>,
+  work: (onSandbox: () => void) => Promise<Result>,
 ): Promise<Result> {
   const stored = isChange && isStored ? await recorder.begin(call) : undefined;
   const sandboxed = isChange && !isStored ? await recorder.beginInSandbox(call) : undefined;
@@ -66,11 +69,12 @@ export async function audited<Result>(
     if (isChange) return;
     if (end.outcome === 'UNAUTHORIZED' || end.outcome === 'FORBIDDEN') recorder.refused(call, end.outcome);
   };
+  let hasReachedSandbox = false;
   let result: Result;
   try {
-    result = await work();
+    result = await work(() => void (hasReachedSandbox = true));
   } catch (thrown) {
-    await conclude({ outcome: toCaissonError(thrown).code });
+    await conclude({ outcome: toCaissonError(thrown).code, hasReachedSandbox });
     throw thrown;
   }
   await conclude(endOf(result));

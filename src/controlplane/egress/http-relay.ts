@@ -1,4 +1,11 @@
-import { Agent, createServer, type IncomingMessage, request as startRequest, type ServerResponse } from 'node:http';
+import {
+  Agent,
+  type ClientRequest,
+  createServer,
+  type IncomingMessage,
+  request as startRequest,
+  type ServerResponse,
+} from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -27,10 +34,17 @@ interface Carries extends Credential {
 interface Session extends Exchange {
   readonly agent: Agent;
   readonly heads: HeadWatch;
+  /** Requests whose answer is not over. */
+  waiting: number;
+  /** What the host has not begun to answer. */
+  readonly unanswered: Set<ClientRequest>;
+  hasAnswered: boolean;
 }
 
 const maxHeaderBytes = 64 * 1024;
 const maxHeaders = 256;
+/** Requests of a program that wait for their answers (pipelining). apt sends 10; each takes far more memory here than it has bytes. */
+const mostWaiting = 16;
 const defaultPorts = { http: 80, https: 443 } as const;
 
 /**
@@ -74,8 +88,12 @@ export class HttpRelay {
     }
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     let isTaken = false;
-    agent.createConnection = () => {
-      if (isTaken) throw new Error('the host has closed the connection');
+    agent.createConnection = (_options, callback) => {
+      if (isTaken) {
+        // Not thrown: the agent asks again, for a request that waits, when the connection has closed.
+        callback?.(new Error('the host has closed the connection'), upstream);
+        return undefined;
+      }
       isTaken = true;
       return upstream;
     };
@@ -84,13 +102,17 @@ export class HttpRelay {
     const heads = new HeadWatch(program, this.#headTimeoutMs, () => {
       this.#hangUp(program, refusal('The head of a request has not come to its end in time.'));
     });
-    this.#sessions.set(program, { ...exchange, agent, heads });
+    const session: Session = { ...exchange, agent, heads, waiting: 0, unanswered: new Set(), hasAnswered: false };
+    this.#sessions.set(program, session);
     program.once('close', () => {
       agent.destroy();
       upstream.destroy();
     });
     // What the host closes while nothing is asked is closed to the program, which then asks on a new connection.
-    upstream.once('close', () => program.end());
+    upstream.once('close', () => {
+      for (const outgoing of session.unanswered) outgoing.destroy(); // in the agent they would wait for ever
+      if (session.waiting === 0) program.end();
+    });
     program.resume();
   }
 
@@ -103,10 +125,20 @@ export class HttpRelay {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const session = this.#sessions.get(request.socket);
-    if (session === undefined) {
+    if (session === undefined || request.socket.destroyed) {
       response.destroy();
       return;
     }
+    if (session.waiting === mostWaiting) {
+      session.onRefused(refusal(`More than ${mostWaiting} requests wait for their answers on one connection.`));
+      request.socket.destroy(); // without words: an answer may be under way
+      return;
+    }
+    session.waiting++;
+    response.once('close', () => {
+      session.waiting--;
+      if (session.waiting === 0 && session.upstream.closed) request.socket.end();
+    });
     session.heads.began(response);
     const wall = wallAgainst(request, session);
     if (wall !== undefined) {
@@ -119,12 +151,19 @@ export class HttpRelay {
     } catch {
       // The host broke off, or the program did: either hears of it as it would without us.
       if (response.headersSent || response.destroyed) response.destroy();
+      else if (session.hasAnswered && session.upstream.destroyed) endInTurn(response, request.socket);
       else {
         response.writeHead(502, { 'content-type': 'text/plain', connection: 'close' });
         response.end('The host gave no sound answer.\n');
       }
     }
   }
+}
+
+/** What the host did not answer before it closed the connection is asked again on a new one: it is not for us to answer. */
+function endInTurn(response: ServerResponse, program: Duplex): void {
+  if (response.socket === null) response.once('socket', () => program.end());
+  else program.end();
 }
 
 /** Node's own watch works only for a server that listens. */
@@ -199,6 +238,8 @@ async function forward(request: IncomingMessage, response: ServerResponse, sessi
       ...(isChunked && { 'transfer-encoding': 'chunked' }),
     },
   });
+  session.unanswered.add(outgoing);
+  outgoing.once('close', () => session.unanswered.delete(outgoing));
   carries?.onUsed();
   response.once('close', () => {
     if (!response.writableFinished) outgoing.destroy();
@@ -218,6 +259,8 @@ async function forward(request: IncomingMessage, response: ServerResponse, sessi
     outgoing.end();
   }
   const answer = await answered;
+  session.unanswered.delete(outgoing);
+  session.hasAnswered = true;
   outgoing.on('error', () => undefined); // told by the answer
   const headers = endToEndHeaders(answer.headers);
   const status = answer.statusCode ?? 502;

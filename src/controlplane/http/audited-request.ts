@@ -22,7 +22,7 @@ export async function auditedRequest<T>(
   { recorder, identify, addressOf }: AuditedRequestOptions,
   request: FastifyRequest,
   { input, isAlwaysRecorded = request.method !== 'GET' && request.method !== 'HEAD' }: AuditedRequest,
-  work: () => Promise<T>,
+  work: (onSandbox: () => void) => Promise<T>,
 ): Promise<T> {
   const { method, routeOptions, raw, id: requestId } = request;
   const need = needOfRoute(method, routeOptions.url);

@@ -74,7 +74,7 @@ export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): vo
     scope.addContentTypeParser('*', (_request, _body, done) => done(null));
 
     const { stallMs, logger } = options;
-    const whileAudited = <T>(request: AgentRequest, work: () => Promise<T>): Promise<T> =>
+    const whileAudited = <T>(request: AgentRequest, work: (onSandbox: () => void) => Promise<T>): Promise<T> =>
       auditedRequest(options, request, { input: { ...request.params, path: shownPath(request) } }, work);
     const open = (request: AgentRequest, reply: FastifyReply): Promise<Opened> =>
       whileAudited(request, () => reach(request, reply));
@@ -154,8 +154,9 @@ export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): vo
     });
 
     scope.put<{ Params: { agentId: string } }>('/v1/agents/:agentId/file', async (request, reply) => {
-      const written = await whileAudited(request, async () => {
+      const written = await whileAudited(request, async (onSandbox) => {
         const { guest, path, signal, onCut } = await reach(request, reply);
+        onSandbox();
         const query = new URL(request.url, 'http://caisson').searchParams;
         const upload = guest.files.put(path, {
           ifMatch: request.headers['if-match'],
@@ -186,8 +187,9 @@ export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): vo
     });
 
     scope.put<{ Params: { agentId: string } }>('/v1/agents/:agentId/archive', async (request, reply) => {
-      const unpacked = await whileAudited(request, async () => {
+      const unpacked = await whileAudited(request, async (onSandbox) => {
         const { guest, path, signal, onCut } = await reach(request, reply);
+        onSandbox();
         return await take(request, guest.files.unpack(path, signal), { stallMs, onCut });
       });
       return await reply.send(unpacked);

@@ -118,7 +118,7 @@ class ProcessSocket {
       record.end({ outcome: 'ok', targets: [process.info.id] });
       return process;
     } catch (thrown) {
-      record.end({ outcome: toCaissonError(thrown).code });
+      record.end({ outcome: toCaissonError(thrown).code, hasReachedSandbox: true });
       throw thrown;
     }
   }

@@ -1,7 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { CaissonError } from '../../kernel/errors.ts';
 
-/** Open files that are looked at. A sandbox that holds more open is not measured: it could hide behind them. */
+/** Open files of threads that are looked at. A sandbox that holds more is not measured: it could hide behind them. */
 const mostLooked = 100_000;
 
 interface Holders {
@@ -22,14 +22,15 @@ export async function deletedBytes({ containerId, pid, paths }: Holders, signal:
   const sizes = new Map<string, number>();
   let looked = 0;
   for (const each of await processesOf(containerId, pid)) {
-    const held = [...(await openFiles(each)), ...(await mappedFiles(each))];
-    looked += held.length;
-    if (looked > mostLooked) throw new CaissonError('LIMIT_REACHED', `More than ${mostLooked} files are open.`);
-    for (const path of held) {
-      signal.throwIfAborted();
-      const file = await unlessGone(stat(path));
-      if (file === undefined || file.nlink > 0 || !devices.has(file.dev)) continue;
-      sizes.set(`${file.dev}:${file.ino}`, file.blocks * 512);
+    for await (const held of heldFiles(each)) {
+      looked += held.length;
+      if (looked > mostLooked) throw new CaissonError('LIMIT_REACHED', `More than ${mostLooked} files are open.`);
+      for (const path of held) {
+        signal.throwIfAborted();
+        const file = await unlessGone(stat(path));
+        if (file === undefined || file.nlink > 0 || !devices.has(file.dev)) continue;
+        sizes.set(`${file.dev}:${file.ino}`, file.blocks * 512);
+      }
     }
   }
   return sizes.values().reduce((sum, size) => sum + size, 0);
@@ -47,15 +48,29 @@ async function processesOf(containerId: string, pid: number): Promise<readonly s
   return [];
 }
 
-async function openFiles(pid: string): Promise<string[]> {
-  const folder = `/proc/${pid}/fd`;
+/**
+ * Of each thread: it may have open files of its own. What is mapped is the same for all, and is asked of the first that lives: the
+ * first of the process has nothing any more once it has ended, while others go on.
+ */
+async function* heldFiles(pid: string): AsyncGenerator<readonly string[], void, undefined> {
+  const threads = (await unlessGone(readdir(`/proc/${pid}/task`))) ?? [];
+  let maps = '';
+  for (const thread of threads) {
+    yield await openFiles(thread);
+    if (maps !== '') continue;
+    maps = (await unlessGone(readFile(`/proc/${thread}/maps`, 'utf8'))) ?? '';
+    yield mappedFiles(thread, maps);
+  }
+}
+
+async function openFiles(thread: string): Promise<string[]> {
+  const folder = `/proc/${thread}/fd`;
   return ((await unlessGone(readdir(folder))) ?? []).map((name) => `${folder}/${name}`);
 }
 
-async function mappedFiles(pid: string): Promise<string[]> {
-  const maps = (await unlessGone(readFile(`/proc/${pid}/maps`, 'utf8'))) ?? '';
+function mappedFiles(thread: string, maps: string): string[] {
   const ranges = maps.matchAll(/^([0-9a-f]+-[0-9a-f]+) .* \(deleted\)$/gm);
-  return [...ranges].map(([, range = '']) => `/proc/${pid}/map_files/${range}`);
+  return [...ranges].map(([, range = '']) => `/proc/${thread}/map_files/${range}`);
 }
 
 /** Processes end, and close their files, while they are looked at. */

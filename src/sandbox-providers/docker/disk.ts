@@ -6,7 +6,7 @@ import type { AgentId } from '../../kernel/ids.ts';
 import type { DiskSpace, DiskUse } from '../contract/sandbox-provider.ts';
 import { deletedBytes } from './deleted-files.ts';
 import type { Engine } from './engine.ts';
-import { kibibytesOf, walkFromHost } from './host-walk.ts';
+import { bytesOf, walkFromHost, walks } from './host-walk.ts';
 import { label } from './labels.ts';
 
 const longestWalkMs = 60_000;
@@ -59,7 +59,7 @@ async function walkInContainer(
     {
       name: measurerName(agentId),
       Image: image,
-      Entrypoint: ['du', '-skx', '--'],
+      Entrypoint: ['sh', '-c', walks.map((options) => `du ${options.join(' ')} -- "$@"`).join('; '), 'du'],
       Cmd: places,
       User: '0:0',
       Labels: { [label.measurer]: engine.instance },
@@ -84,7 +84,7 @@ async function walkInContainer(
     },
     signal,
   );
-  const bytes = kibibytesOf(stdout, places.length);
+  const bytes = bytesOf(stdout, places.length);
   if (bytes !== undefined) return bytes;
   throw new CaissonError('PROVIDER_UNAVAILABLE', `The disk of ${agentId} could not be measured (exit ${exitCode}).`);
 }

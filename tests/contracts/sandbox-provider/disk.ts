@@ -20,6 +20,13 @@ export function diskContract(context: ContractContext): void {
     expect((await provider.measureDisk(agentId)).usedBytes).toBeLessThan(before + mebibyte);
   });
 
+  test('files without content count too, as they take what every file of the disk needs', async () => {
+    const { provider, subject } = context;
+    const agentId = await context.runningAgent();
+    await subject.run(agentId, 'mkdir many && cd many && seq 1 2000 | xargs touch');
+    expect((await provider.measureDisk(agentId)).usedBytes).toBeGreaterThanOrEqual(2_000 * 4_096);
+  });
+
   test('a closed folder hides nothing, and a link leads nowhere', async () => {
     const { provider, subject } = context;
     const agentId = await context.runningAgent();

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type AuditRecord, type CaissonClient, createCaissonClient } from '../../../src/client/index.ts';
+import { encodeTarHeader } from '../../../src/kernel/tar-encode.ts';
 import { type RunningWorkspace, startWorkspace } from '../workspace/running-workspace.ts';
 
 let workspace: RunningWorkspace;
@@ -17,6 +18,12 @@ beforeAll(async () => {
   auditor = createCaissonClient({ url: workspace.url, apiKey: secret });
 });
 afterAll(() => workspace[Symbol.asyncDispose]());
+
+/** In an archive. */
+function fileHead(name: string, size: number): Buffer {
+  const what = { name: Buffer.from(name), type: 'file', mode: 0o644, size, modifiedAt: 0, target: null } as const;
+  return encodeTarHeader(what);
+}
 
 async function records(action: string): Promise<readonly AuditRecord[]> {
   return (await auditor.audit.search.query({ action })).items;
@@ -84,6 +91,29 @@ test('an upload is recorded by its path, and not by its content', async () => {
   expect(record).toMatchObject({ agentId, details: { path: 'notes' }, outcome: 'ok', userName: 'alice' });
   const text = await new Response(await auditor.audit.export()).text();
   expect(text).not.toContain('hunter2');
+});
+
+test('what a sandbox has done in part, and then refused, is recorded each time, and not merely counted', async () => {
+  const { client } = workspace;
+  for (const path of ['one', 'two']) {
+    // Of the second file nothing is there.
+    const body = Buffer.concat([fileHead('first', 1), Buffer.alloc(512, 'x'), fileHead('second', 512)]);
+    await expect(client.files.uploadArchive({ agentId, path, body })).rejects.toMatchObject({ code: 'BAD_REQUEST' });
+    expect(await client.files.stat.query({ agentId, path: `${path}/first` })).toMatchObject({ size: 1 });
+    await expect(client.files.remove.mutate({ agentId, path: 'gone' })).rejects.toMatchObject({
+      code: 'FILE_NOT_FOUND',
+    });
+  }
+  const unpacked = (await records('PUT /v1/agents/:agentId/archive')).map(({ details, outcome, count }) => [
+    details['path'],
+    outcome,
+    count,
+  ]);
+  expect(unpacked).toEqual([
+    ['two', 'BAD_REQUEST', 1],
+    ['one', 'BAD_REQUEST', 1],
+  ]);
+  expect((await records('files.remove')).map(({ count }) => count)).toEqual([1, 1]);
 });
 
 test('who may not is recorded for uploads, downloads and sockets', async () => {

@@ -53,3 +53,51 @@ test('so does one that is only mapped', async () => {
   await subject.run(agentId, `kill ${pid}`);
   await until('it is free', async () => (await used()) - before < mebibyte);
 });
+
+/** Holds a file of 8 MiB in a thread of its own, whose open files are not those of its process. */
+const ownTable = `
+import ctypes, os, time
+libc = ctypes.CDLL(None)
+file = os.open('gone', os.O_RDWR | os.O_CREAT)
+os.write(file, bytes(8 << 20))
+os.unlink('gone')
+stack = ctypes.create_string_buffer(1 << 16)
+top = ctypes.c_void_p((ctypes.addressof(stack) + (1 << 16)) & ~15)
+CLONE_VM, CLONE_FS, CLONE_SIGHAND, CLONE_THREAD = 0x100, 0x200, 0x800, 0x10000
+libc.clone(libc.pause, top, CLONE_VM | CLONE_FS | CLONE_SIGHAND | CLONE_THREAD, None)
+os.close(file)
+open('ready', 'w').close()
+time.sleep(300)
+`;
+
+/** Holds one file of 4 MiB open and one mapped, in a process whose first thread has ended. */
+const firstThreadEnds = `
+import ctypes, mmap, os, platform, threading, time
+def hold():
+    file = os.open('gone', os.O_RDWR | os.O_CREAT)
+    os.write(file, bytes(4 << 20))
+    os.unlink('gone')
+    other = os.open('mapped', os.O_RDWR | os.O_CREAT)
+    os.write(other, bytes(4 << 20))
+    os.fsync(other)
+    kept = mmap.mmap(other, 4 << 20)
+    os.close(other)
+    os.unlink('mapped')
+    while open('/proc/self/stat').read().rsplit(')', 1)[1].split()[0] != 'Z': time.sleep(0.01)
+    open('ready', 'w').close()
+    time.sleep(300)
+threading.Thread(target=hold).start()
+ctypes.CDLL(None).syscall({'x86_64': 60, 'aarch64': 93}[platform.machine()], 0)
+`;
+
+test.each([
+  ['a thread that has its own open files', ownTable],
+  ['a process whose first thread has ended', firstThreadEnds],
+])('%s hides nothing', async (_who, program) => {
+  const before = await used();
+  const pid = (await subject.run(agentId, `rm -f ready; python3 -c "${program}" >/dev/null 2>&1 & echo $!`)).trim();
+  await until('it is held', async () => (await subject.run(agentId, 'ls')).includes('ready'));
+  expect((await used()) - before).toBeGreaterThanOrEqual(8 * mebibyte);
+  await subject.run(agentId, `kill -9 ${pid}`);
+  await until('it is free', async () => (await used()) - before < mebibyte);
+});

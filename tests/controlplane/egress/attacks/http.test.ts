@@ -85,6 +85,35 @@ test('a request that hides in the body of another stays in the body', async () =
   expect(guest.reached().toLowerCase()).toContain(`content-length: ${hidden.length}`);
 });
 
+test.each([
+  [
+    'after its first answer',
+    'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi',
+    /^HTTP\/1\.1 200 [^]*\r\n\r\nhi$/,
+  ],
+  ['before any answer', '', /^HTTP\/1\.1 502 [^]*The host gave no sound answer\./],
+])('requests that wait when the host closes the connection %s end with it', async (_when, answer, expected) => {
+  await using guest = await openHostileGuest({ host: (socket) => socket.once('data', () => socket.end(answer)) });
+  const attempt = await guest.ask(allowed, '80');
+  const back = await guest.say(attempt, get(`Host: ${allowed}`).repeat(3));
+  expect(back).toMatch(expected);
+  expect(back.match(/HTTP\/1\.1/g)).toHaveLength(1);
+});
+
+test('more requests than may wait for their answers on one connection', async () => {
+  await using guest = await openHostileGuest();
+  const attempt = await guest.ask(allowed, '80');
+  expect(await guest.say(attempt, get(`Host: ${allowed}`).repeat(17))).toBe('');
+  expect(await guest.recorded()).toMatchObject({ outcome: 'refused', reason: expect.stringContaining('More than 16') });
+});
+
+test('as many requests as may wait are answered, in their order', async () => {
+  await using guest = await openHostileGuest({ host: answerAll });
+  const attempt = await guest.ask(allowed, '80');
+  const requests = get(`Host: ${allowed}`).repeat(15) + get(`Host: ${allowed}\r\nConnection: close`);
+  expect((await guest.say(attempt, requests)).match(/HTTP\/1\.1 200/g)).toHaveLength(16);
+});
+
 test('a body without framing reaches nobody as a request of its own', async () => {
   await using guest = await openHostileGuest({ host: answerAll });
   const attempt = await guest.ask(allowed, '80');
