@@ -55,7 +55,9 @@ export class HttpRelay {
     server.maxHeadersCount = maxHeaders;
     server.on('request', (request, response) => void this.#answer(request, response));
     server.on('clientError', (error: NodeJS.ErrnoException, program: Duplex) => {
-      this.#hangUp(program, refusal(`What was sent is no sound HTTP request (${error.code ?? 'unknown'}).`));
+      // What is not the parser's is the connection's: a guest that has its answer lets go of it, which is no refusal.
+      if (error.code?.startsWith('HPE_') !== true) program.destroy();
+      else this.#hangUp(program, refusal(`What was sent is no sound HTTP request (${error.code}).`));
     });
     server.on('connect', (_request, program) => this.#hangUp(program, refusal('The request is for a proxy.')));
     this.#server = server;
