@@ -591,9 +591,14 @@ describe('quotas', () => {
     expect((await asAdmin('quotas', 'remove-plan', 'small')).stdout).toBe('Removed plan small\n');
   });
 
-  test('an agent gets a budget by its id', async () => {
+  test('an agent gets a budget, by its id and by its name', async () => {
     const agentId = await newAgent('thrifty');
     expect((await cli('quotas', 'set', agentId, 'tokens=100')).stdout).toMatch(/tokens +0 +100 +its own/);
+    expect((await cli('quotas', 'set', 'thrifty', 'disk=1g')).stdout).toMatch(/disk +.* +1\.0 GiB +its own/);
+    expect((await cli('quotas', 'show', 'thrifty')).stdout).toContain(agentId);
+    expect((await cli('quotas', 'show', 'nobody')).stderr).toBe(
+      'error: There is no user nobody, and no agent of that name.\nhint: List them with `caisson users list` and `caisson agents list`.\n',
+    );
   });
 
   test.each([['fame=1'], ['tokens=many'], ['tokens'], ['cost=-1'], ['memory=1q']])(
