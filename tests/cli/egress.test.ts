@@ -60,11 +60,14 @@ test('a policy is shown, chosen, added to and taken from', async () => {
 test('of everyone by administrators, of oneself by anybody, and of nobody by nobody', async () => {
   expect((await as('admin', 'allow', '@everyone', 'given.example')).exitCode).toBe(0);
   expect((await as('admin', 'permit', `@ceiling:${server.alice.principal.userId}`, 'npm')).stdout).toContain('permit');
+  expect((await as('admin', 'show', '@ceiling:alice')).stdout).toMatch(/permit +npm/);
+  expect((await as('admin', 'show', '@ceiling:nobody')).stderr).toContain('There is no user nobody.');
   expect((await alice('test', 'dev', 'given.example')).stdout).toContain('the policy of everyone');
   expect((await alice('allow', '@me', 'mine.example')).exitCode).toBe(0);
   expect((await alice('show', '@everyone')).stderr).toContain('The role member does not allow this');
   expect((await alice('show', '@nobody')).stderr).toContain('hint: Say @me, @everyone');
   expect((await alice('mode', 'dev', 'wide')).exitCode).toBe(2);
+  expect((await alice('allow', 'dev', 'https://example.com/path')).stderr).toContain('Name a host as example.com,');
   expect((await alice('presets')).stdout).toMatch(/npm +packages of npm and Yarn/);
 });
 
