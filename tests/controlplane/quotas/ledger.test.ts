@@ -34,7 +34,14 @@ test('a refusal names the limit, what is used, and when that is over', async () 
     code: 'QUOTA_EXCEEDED',
     message: 'The cost quota of this user has no room: $0.4999 of $0.50 are used.',
     hint: expect.stringContaining('2026-03-11T00:00:00.000Z'),
-    details: { dimension: 'cost', limit: 500_000, used: 499_900, reserved: 0, asked: 200, resetsAt: Date.parse('2026-03-11') },
+    details: {
+      dimension: 'cost',
+      limit: 500_000,
+      used: 499_900,
+      reserved: 0,
+      asked: 200,
+      resetsAt: Date.parse('2026-03-11'),
+    },
   });
 });
 
