@@ -76,7 +76,7 @@ test('what waits is listed and decided', async () => {
   const signal = new AbortController().signal;
   const held = server.egressPolicy.decide(agentId, { host: 'wanted.example', port: 443 }, signal);
   const { id } = await until('the question', () => server.egressPolicy.pending()[0]);
-  expect((await alice('pending', 'dev')).stdout).toMatch(new RegExp(`${id} .* wanted\\.example +443\n`));
+  expect((await alice('pending', 'dev')).stdout).toMatch(new RegExp(`${id} +dev .* wanted\\.example +443\n`));
   expect((await alice('decide', id, 'once')).stdout).toBe('Allowed (once): wanted.example at 443\n');
   expect((await held).verdict).toBe('allow');
   expect((await alice('decide', id, 'deny')).stderr).toContain('hint: It was answered, or its time is over.');
@@ -102,5 +102,5 @@ test('the log and the usage are shown', async () => {
   expect(stdout).toMatch(/2 +denied +bad\.example:443 .*No\.\n/);
   expect(stdout).toMatch(/2 +closed +example\.com:443 +\*\.com +used +100 B +9\.3 GiB\n/);
   expect((await alice('log', 'dev', '--host', 'bad.example')).stdout).not.toContain('closed');
-  expect((await alice('usage')).stdout).toMatch(/\d{4}-\d\d-\d\d +agt-\w+ +4 +2 +200 B +19 GiB\n/);
+  expect((await alice('usage')).stdout).toMatch(/\d{4}-\d\d-\d\d +dev +4 +2 +200 B +19 GiB\n/);
 });
