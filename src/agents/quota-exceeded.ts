@@ -19,14 +19,20 @@ interface Refusal {
 /** The one QUOTA_EXCEEDED: which limit, how much of it is used, and when that is over. */
 export function quotaExceeded(refusal: Refusal): CaissonError {
   const { dimension, of = 'user', limit, used, reserved = 0, asked, resetsAt = null } = refusal;
-  const inUse = reserved === 0 ? `${used} of ${limit} are used` : `${used} of ${limit} are used, and ${reserved} held`;
+  const text = dimension === 'cost' ? dollars : String;
+  const inUse = `${text(used)} of ${text(limit)} are used${reserved === 0 ? '' : `, and ${text(reserved)} held`}`;
   const hint =
     refusal.hint ??
     (resetsAt === null
       ? 'Free some of it, or ask an administrator for more. `caisson quotas show` shows all of them.'
-      : `It resets at ${new Date(resetsAt).toISOString()}. An administrator can give more.`);
+      : `It resets at ${new Date(resetsAt).toISOString()}. ${of === 'user' ? 'An administrator' : 'Whoever owns the agent'} can give more.`);
   return new CaissonError('QUOTA_EXCEEDED', `The ${dimension} quota of this ${of} has no room: ${inUse}.`, {
     hint,
     details: { dimension, of, limit, used, reserved, asked, resetsAt },
   });
+}
+
+/** Of millionths; to the cent, or further where there is more, as budgets of less than a cent are in use. */
+function dollars(micros: number): string {
+  return `$${(micros / 1e6).toFixed(6).replace(/0{1,4}$/, '')}`;
 }

@@ -500,11 +500,14 @@ describe('users', () => {
     expect((await caisson(['users', 'list'], asIda)).exitCode).toBe(1);
     expect((await caisson(['users', 'list'], asAdmin)).stdout).toMatch(/ida\s+usr-\w{26}\s+member\s+active/);
     expect((await caisson(['users', 'disable', 'ida'], asAdmin)).stdout).toBe(
-      'Disabled ida: 1 keys, 0 runs and 1 sandboxes ended\n',
+      'Disabled ida: 1 keys and sessions, 0 runs and 1 sandboxes ended\n',
     );
     expect((await caisson(['agents', 'list'], asIda)).exitCode).toBe(1);
     expect((await caisson(['users', 'enable', 'ida'], asAdmin)).stdout).toContain('Enabled ida.');
     expect((await caisson(['users', 'delete', 'ida'], asAdmin)).stderr).toContain('needs --yes');
+    expect((await caisson(['users', 'delete', 'ida', '--with-agents'], asAdmin)).stderr).toContain(
+      '--with-agents --yes',
+    );
     expect((await caisson(['users', 'delete', 'ida', '--yes'], asAdmin)).stderr).toContain('ida owns agents');
     expect((await caisson(['users', 'delete', 'ida', '--yes', '--with-agents'], asAdmin)).stdout).toBe(
       'Deleted ida and 1 agents\n',
@@ -591,9 +594,14 @@ describe('quotas', () => {
     expect((await asAdmin('quotas', 'remove-plan', 'small')).stdout).toBe('Removed plan small\n');
   });
 
-  test('an agent gets a budget by its id', async () => {
+  test('an agent gets a budget, by its id and by its name', async () => {
     const agentId = await newAgent('thrifty');
     expect((await cli('quotas', 'set', agentId, 'tokens=100')).stdout).toMatch(/tokens +0 +100 +its own/);
+    expect((await cli('quotas', 'set', 'thrifty', 'disk=1g')).stdout).toMatch(/disk +.* +1\.0 GiB +its own/);
+    expect((await cli('quotas', 'show', 'thrifty')).stdout).toContain(agentId);
+    expect((await cli('quotas', 'show', 'nobody')).stderr).toBe(
+      'error: There is no user nobody, and no agent of that name.\nhint: List them with `caisson users list` and `caisson agents list`.\n',
+    );
   });
 
   test.each([['fame=1'], ['tokens=many'], ['tokens'], ['cost=-1'], ['memory=1q']])(
@@ -805,6 +813,9 @@ describe('usage', () => {
     expect(lines[2]).toMatch(/^my-own +1 +12,345 .* \$0\.01 +1 estimated, 1 at the default price$/);
     const json = await cli('usage', '--agent', 'metered', '--json', '--by', 'day,agent');
     expect(JSON.parse(json.stdout)).toMatchObject([{ agentId, model: null, calls: 3, costMicros: 2_470_000 }]);
+    expect((await cli('usage', '--agent', 'metered', '--by', 'agent')).stdout).toMatch(/\nmetered +3 /);
+    const all = await caisson(['usage', '--by', 'user'], { ...environment, CAISSON_API_KEY: server.admin.secret });
+    expect(all.stdout).toMatch(/\nalice +3 /);
     expect((await cli('usage', '--by', 'colour')).stderr).toContain('some of day, user, agent, model');
   });
 });

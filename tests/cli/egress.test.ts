@@ -60,11 +60,14 @@ test('a policy is shown, chosen, added to and taken from', async () => {
 test('of everyone by administrators, of oneself by anybody, and of nobody by nobody', async () => {
   expect((await as('admin', 'allow', '@everyone', 'given.example')).exitCode).toBe(0);
   expect((await as('admin', 'permit', `@ceiling:${server.alice.principal.userId}`, 'npm')).stdout).toContain('permit');
+  expect((await as('admin', 'show', '@ceiling:alice')).stdout).toMatch(/permit +npm/);
+  expect((await as('admin', 'show', '@ceiling:nobody')).stderr).toContain('There is no user nobody.');
   expect((await alice('test', 'dev', 'given.example')).stdout).toContain('the policy of everyone');
   expect((await alice('allow', '@me', 'mine.example')).exitCode).toBe(0);
   expect((await alice('show', '@everyone')).stderr).toContain('The role member does not allow this');
   expect((await alice('show', '@nobody')).stderr).toContain('hint: Say @me, @everyone');
   expect((await alice('mode', 'dev', 'wide')).exitCode).toBe(2);
+  expect((await alice('allow', 'dev', 'https://example.com/path')).stderr).toContain('Name a host as example.com,');
   expect((await alice('presets')).stdout).toMatch(/npm +packages of npm and Yarn/);
 });
 
@@ -73,7 +76,7 @@ test('what waits is listed and decided', async () => {
   const signal = new AbortController().signal;
   const held = server.egressPolicy.decide(agentId, { host: 'wanted.example', port: 443 }, signal);
   const { id } = await until('the question', () => server.egressPolicy.pending()[0]);
-  expect((await alice('pending', 'dev')).stdout).toMatch(new RegExp(`${id} .* wanted\\.example +443\n`));
+  expect((await alice('pending', 'dev')).stdout).toMatch(new RegExp(`${id} +dev .* wanted\\.example +443\n`));
   expect((await alice('decide', id, 'once')).stdout).toBe('Allowed (once): wanted.example at 443\n');
   expect((await held).verdict).toBe('allow');
   expect((await alice('decide', id, 'deny')).stderr).toContain('hint: It was answered, or its time is over.');
@@ -99,5 +102,5 @@ test('the log and the usage are shown', async () => {
   expect(stdout).toMatch(/2 +denied +bad\.example:443 .*No\.\n/);
   expect(stdout).toMatch(/2 +closed +example\.com:443 +\*\.com +used +100 B +9\.3 GiB\n/);
   expect((await alice('log', 'dev', '--host', 'bad.example')).stdout).not.toContain('closed');
-  expect((await alice('usage')).stdout).toMatch(/\d{4}-\d\d-\d\d +agt-\w+ +4 +2 +200 B +19 GiB\n/);
+  expect((await alice('usage')).stdout).toMatch(/\d{4}-\d\d-\d\d +dev +4 +2 +200 B +19 GiB\n/);
 });

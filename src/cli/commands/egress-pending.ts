@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { jsonOption } from '../arguments.ts';
+import { agentsCalled } from '../called.ts';
 import { connect } from '../connection.ts';
 import { findAgent } from '../find-agent.ts';
 import { printListing } from '../output/listing.ts';
@@ -18,11 +19,12 @@ async function pending(nameOrId: string | undefined, { json = false }: { readonl
   const filter = nameOrId === undefined ? {} : { agentId: (await findAgent(client, nameOrId)).id };
   const { items } = await client.egress.pending.query(filter);
   const now = Date.now();
+  const called = json || items.length === 0 ? String : await agentsCalled(client);
   await printListing({
     rows: items,
     columns: [
       { title: 'request', value: ({ id }) => id },
-      { title: 'agent', value: ({ agentId }) => agentId, whenNarrow: 'leave-out' },
+      { title: 'agent', value: ({ agentId }) => called(agentId), whenNarrow: 'shorten' },
       { title: 'expires', value: ({ expiresAt }) => relativeTime(expiresAt, now) },
       { title: 'waiting', value: ({ waiting }) => String(waiting), align: 'right' },
       { title: 'host', value: ({ host }) => host },

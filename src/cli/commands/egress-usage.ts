@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { jsonOption, wholeNumber } from '../arguments.ts';
+import { agentsCalled } from '../called.ts';
 import { connect } from '../connection.ts';
 import { findAgent } from '../find-agent.ts';
 import { byteSize } from '../output/byte-size.ts';
@@ -24,11 +25,12 @@ async function usage(nameOrId: string | undefined, { days, json = false }: Optio
   const client = await connect();
   const filter = nameOrId === undefined ? {} : { agentId: (await findAgent(client, nameOrId)).id };
   const { items } = await client.egress.usage.query({ days, ...filter });
+  const called = json || items.length === 0 ? String : await agentsCalled(client);
   await printListing({
     rows: items,
     columns: [
       { title: 'day', value: ({ day }) => isoTime(day)?.slice(0, 10) ?? '' },
-      { title: 'agent', value: ({ agentId }) => agentId },
+      { title: 'agent', value: ({ agentId }) => called(agentId) },
       { title: 'connections', value: ({ connections }) => String(connections), align: 'right' },
       { title: 'denied', value: ({ denied }) => (denied === 0 ? '' : String(denied)), align: 'right' },
       { title: 'sent', value: ({ sentBytes }) => byteSize(sentBytes), align: 'right' },

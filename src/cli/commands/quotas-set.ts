@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { jsonOption } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { printStatement } from '../output/print-statement.ts';
-import { quotaHolder } from '../quota-holder.ts';
+import { quotaHolder, quotaHolderWords } from '../quota-holder.ts';
 import { type LimitsChange, quotaLimit } from '../quota-limit.ts';
 
 interface Options {
@@ -14,9 +14,9 @@ interface Options {
 export function quotasSetCommand(): Command {
   return new Command('set')
     .description(
-      'Change what somebody may use, at once. Users are changed by administrators; whoever may use an agent gives it, and its conversations, a budget.',
+      'Change what somebody may use, at once. Users are changed by administrators; who owns an agent gives it, and its conversations, a budget.',
     )
-    .argument('<whose>', 'a user, or the id of an agent or a conversation')
+    .argument('<whose>', quotaHolderWords)
     .argument(
       '[limits...]',
       'such as tokens=5m, cost=12.50, memory=8g, agents=none; =default takes one back',
@@ -30,7 +30,7 @@ export function quotasSetCommand(): Command {
 
 async function set(whose: string, limits: LimitsChange | [], { plan, timeZone, json = false }: Options): Promise<void> {
   const client = await connect();
-  const of = quotaHolder(whose);
+  const of = await quotaHolder(client, whose);
   const { version } = await client.quotas.get.query({ of });
   const statement = await client.quotas.set.mutate({
     of,

@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { ApiInputs, UsageTotal } from '../../client/index.ts';
 import { jsonOption, wholeNumber } from '../arguments.ts';
+import { agentsCalled, usersCalled } from '../called.ts';
 import { connect } from '../connection.ts';
 import { findAgent } from '../find-agent.ts';
 import { printListing } from '../output/listing.ts';
@@ -43,13 +44,23 @@ async function usage({ days, by, agent, json = false }: Options): Promise<void> 
     groupBy: [...by],
     ...(agentId === undefined ? {} : { agentId }),
   });
+  const isTable = !json && items.length > 0;
+  const columns = columnsOf({
+    user: isTable && by.includes('user') ? await usersCalled(client) : String,
+    agent: isTable && by.includes('agent') ? await agentsCalled(client) : String,
+  });
   await printListing({ rows: items, columns, json, empty: 'Nothing was used.' });
 }
 
-const columns: readonly Column<UsageTotal>[] = [
+interface Called {
+  readonly user: (id: string) => string;
+  readonly agent: (id: string) => string;
+}
+
+const columnsOf = ({ user, agent }: Called): readonly Column<UsageTotal>[] => [
   { title: 'day', value: ({ day }) => day ?? '' },
-  { title: 'user', value: ({ userId }) => userId ?? '' },
-  { title: 'agent', value: ({ agentId }) => agentId ?? '' },
+  { title: 'user', value: ({ userId }) => (userId === null ? '' : user(userId)) },
+  { title: 'agent', value: ({ agentId }) => (agentId === null ? '' : agent(agentId)) },
   { title: 'model', value: ({ model }) => model ?? '', whenNarrow: 'shorten' },
   { title: 'calls', value: ({ calls }) => count(calls), align: 'right' },
   { title: 'input', value: ({ inputTokens }) => count(inputTokens), align: 'right' },

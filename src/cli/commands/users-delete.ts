@@ -26,7 +26,7 @@ async function remove(nameOrId: string, { withAgents = false, yes = false }: Opt
   if (!yes) {
     await confirm(`Delete ${name}${withAgents ? ' with all agents and their files' : ''}? [y/N] `, {
       refusal: 'Deleting a user needs --yes where nobody can be asked.',
-      hint: `caisson users delete ${name} --yes`,
+      hint: `caisson users delete ${name}${withAgents ? ' --with-agents' : ''} --yes`,
       unchanged: 'Nothing was deleted.',
     });
   }

@@ -20,5 +20,7 @@ async function disable(nameOrId: string, { json = false }: { readonly json?: boo
   const disabled = await client.users.disable.mutate({ userId });
   if (json) return await writeJson(disabled);
   const { keys, runs, sandboxes } = disabled.ended;
-  await stdout.write(`Disabled ${disabled.user.name}: ${keys} keys, ${runs} runs and ${sandboxes} sandboxes ended\n`);
+  await stdout.write(
+    `Disabled ${disabled.user.name}: ${keys} keys and sessions, ${runs} runs and ${sandboxes} sandboxes ended\n`,
+  );
 }

@@ -88,7 +88,9 @@ function partsOf(parent: string, value: Readonly<Record<string, unknown>>): stri
     const each = value[name];
     if (!isKnown) return [];
     if (each === null || isNumberOrTruth(each)) return `${name}=${each}`;
-    if (typeof each === 'string') return shownText(`${name}=${each}`);
+    // The name of a limit tells of no secret, though there is one called tokens.
+    if (typeof each === 'string')
+      return parent === 'limits' ? `${name}=${shownText(each)}` : shownText(`${name}=${each}`);
     if (!Array.isArray(each)) return [];
     const scalars = each.slice(0, mostWords).filter((item) => typeof item === 'string' || isNumberOrTruth(item));
     return shownText(`${name}=${scalars.map((item) => String(item).slice(0, longestText)).join(',')}`);

@@ -69,7 +69,7 @@ export class HttpRelay {
     server.maxHeadersCount = maxHeaders;
     server.on('request', (request, response) => void this.#answer(request, response));
     server.on('clientError', (error: NodeJS.ErrnoException, program: Duplex) => {
-      // Of the parser, or of a connection that broke off: a program that was ended, or the wire that it came by.
+      // Of the parser; else of the connection: the program has its answer, or was ended, or the wire broke. That is no refusal.
       if (error.code?.startsWith('HPE_') !== true) program.destroy();
       else this.#hangUp(program, refusal(`What was sent is no sound HTTP request (${error.code}).`));
     });

@@ -18,6 +18,7 @@ export class AmountRefused extends Error {
 export function readLimit(text: string): readonly [Dimension, number | null] {
   const [name = '', amount = ''] = text.split('=', 2).map((part) => part.trim());
   const dimension = dimensionNames.find((each) => each === name);
+  if (!text.includes('=')) throw new AmountRefused('each has an amount, such as tokens=5m');
   if (dimension === undefined) {
     throw new AmountRefused(`${JSON.stringify(name)} is no quota; there are ${dimensionNames.join(', ')}`);
   }

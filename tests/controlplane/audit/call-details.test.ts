@@ -62,10 +62,12 @@ test('of objects, and of lists of them, the same fields are recorded', () => {
     { effect: 'allow', host: '*.example.com', ports: [443, 8443], why: 'the mirror', secret: 'x' },
     { preset: 'npm', expiresIn: 1_000 },
   ];
-  expect(detailsOf({ add, of: { user: 'ida', other: 'x' }, limits: { tokens: 5, cost: null, deep: {} } })).toEqual({
+  expect(
+    detailsOf({ add, of: { user: 'ida', other: 'x' }, limits: { tokens: 'default', cost: null, disk: 5, deep: {} } }),
+  ).toEqual({
     add: ['effect=allow host=*.example.com ports=443,8443 why=the mirror', 'preset=npm expiresIn=1000'],
     of: ['user=ida'],
-    limits: ['tokens=5', 'cost=null'],
+    limits: ['tokens=default', 'cost=null', 'disk=5'],
   });
 });
 

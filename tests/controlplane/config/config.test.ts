@@ -202,6 +202,8 @@ test('every setting is described, and takes its own default', () => {
 
 test('docs/configuration.md is made from the schema (npx vitest run tests/controlplane/config --update writes it)', async () => {
   await expect(describeConfig()).toMatchFileSnapshot('../../../docs/configuration.md');
+  // What is asked for a value that nothing allows is not told of.
+  expect(describeConfig()).not.toContain('u0000');
 });
 
 describe('quotas', () => {

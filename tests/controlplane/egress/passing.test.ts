@@ -50,6 +50,8 @@ test('plain HTTP goes through in absolute form, by CONNECT, and by SOCKS5', asyn
   expect(await curl(['-p', '-x', http, '-d', 'body', url])).toBe(wanted);
   expect(await curl(['-x', `socks5h://127.0.0.1:${egress.socksProxyPort}`, '-d', 'body', url])).toBe(wanted);
   expect(await curl(['-x', http, '-H', 'Transfer-Encoding: chunked', '-d', 'body', url])).toBe(wanted);
+  expect(await egress.recorded(4)).toMatchObject({ outcome: 'closed', reason: null });
+  expect(egress.records.map(({ outcome }) => outcome)).toEqual(Array.from({ length: 4 }, () => 'closed'));
 });
 
 test('several requests of one connection go through one after the other', async () => {

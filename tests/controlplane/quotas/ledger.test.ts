@@ -27,14 +27,21 @@ test('200 parallel reservations against a limit of 10 leave exactly 10', async (
 
 test('a refusal names the limit, what is used, and when that is over', async () => {
   await using test = await TestLedger.open('2026-03-10T12:00:00Z');
-  test.limits.set(user, { cost: 5 });
-  const spent = await test.ledger.reserve([{ account: user, dimension: 'cost', amount: 4 }], minute);
-  await spent.settle([{ account: user, dimension: 'cost', amount: 4 }]);
-  await expect(test.ledger.reserve([{ account: user, dimension: 'cost', amount: 2 }], minute)).rejects.toMatchObject({
+  test.limits.set(user, { cost: 500_000 });
+  const spent = await test.ledger.reserve([{ account: user, dimension: 'cost', amount: 499_900 }], minute);
+  await spent.settle([{ account: user, dimension: 'cost', amount: 499_900 }]);
+  await expect(test.ledger.reserve([{ account: user, dimension: 'cost', amount: 200 }], minute)).rejects.toMatchObject({
     code: 'QUOTA_EXCEEDED',
-    message: 'The cost quota of this user has no room: 4 of 5 are used.',
+    message: 'The cost quota of this user has no room: $0.4999 of $0.50 are used.',
     hint: expect.stringContaining('2026-03-11T00:00:00.000Z'),
-    details: { dimension: 'cost', limit: 5, used: 4, reserved: 0, asked: 2, resetsAt: Date.parse('2026-03-11') },
+    details: {
+      dimension: 'cost',
+      limit: 500_000,
+      used: 499_900,
+      reserved: 0,
+      asked: 200,
+      resetsAt: Date.parse('2026-03-11'),
+    },
   });
 });
 

@@ -1,5 +1,6 @@
+import { CaissonError } from '../../../kernel/errors.ts';
 import type { EgressTarget } from '../ports.ts';
-import { canonicalHost, parseTarget } from '../target.ts';
+import { canonicalHost, isAddress, parseTarget } from '../target.ts';
 
 /** One host, or all names under one, and the ports at it. */
 export interface HostRule {
@@ -16,7 +17,14 @@ export interface HostRule {
  * @throws CaissonError BAD_REQUEST for what is none of these.
  */
 export function parseHostPattern(text: string): { readonly host: string; readonly port: number | undefined } {
-  const [, wildcard = '', name = text, port] = /^(\*\.)?(\[[^\]]*\]|[^:*]+)(?::(\d+))?$/.exec(text) ?? [];
+  const parts = /^(\*\.)?(\[[^\]]*\]|[^:*/]+)(?::(\d+))?$/.exec(text);
+  if (parts === null && !isAddress(text)) {
+    throw new CaissonError(
+      'BAD_REQUEST',
+      'Name a host as example.com, *.example.com or example.com:22, without https:// and a path.',
+    );
+  }
+  const [, wildcard = '', name = text, port] = parts ?? [];
   if (port === undefined) return { host: wildcard + canonicalHost(name), port: undefined };
   const target = parseTarget(name, port);
   return { host: wildcard + target.host, port: target.port };
