@@ -139,6 +139,8 @@ export function serveLogin(app: FastifyInstance, options: LoginRoutesOptions): v
       await goTo(reply, url);
     });
     scope.get('/login/oidc/callback', async (request, reply) => {
+      // A page of the same site, such as a preview, could otherwise take the ticket of a visitor who is at the provider.
+      if (!isVisit(request)) throw new CaissonError('FORBIDDEN', 'A sign-in is ended by a person who comes back.');
       const { isSecure } = webOrigin;
       const ticket = readCookie(request.headers.cookie, 'ticket', webOrigin);
       void reply.header('set-cookie', clearCookie('ticket', isSecure));

@@ -180,6 +180,14 @@ describe('what comes back', () => {
     expect((await comeBack(browser, await atProvider(url.href, 'ida-at-work'))).status).toBe(401);
   });
 
+  test('in a picture of another page, such as a preview, takes no ticket', async () => {
+    const browser = new Browser(server);
+    const back = await atProvider(await begin(browser), 'ida-at-work');
+    const picture = { 'sec-fetch-site': 'same-site', 'sec-fetch-mode': 'no-cors', 'sec-fetch-dest': 'image' };
+    expect((await browser.open('/login/oidc/callback?state=x', picture)).status).toBe(403);
+    expect((await comeBack(browser, back)).location).toBe('/account');
+  });
+
   test('never shows the client secret or a token in the log', async () => {
     await signIn('ida-at-work');
     await signIn('eve');
