@@ -37,3 +37,12 @@ test('what is left open when the control plane is closed is named, and does not 
   expect(exitCode).toBe(0);
   expect(stderr).toMatch(/The control plane is closed; still open: .*\bTimeout\b/);
 });
+
+test('the process is left past the teardown of Node, with the exit code that it has', async () => {
+  const watch =
+    'const { reallyExit } = process; process.reallyExit = (code) => { process._rawDebug(`left with ${code}`); reallyExit.call(process, code); };';
+  const leave = `--import=data:text/javascript,${encodeURIComponent(watch)}`;
+  const { exitCode, stderr } = await startAndStop({ NODE_OPTIONS: leave });
+  expect(stderr).toContain('left with 0');
+  expect(exitCode).toBe(0);
+});
