@@ -1,4 +1,3 @@
-// oxlint-disable-next-line import/no-unassigned-import -- it has to come before dockerode
-import './seldom-parts.ts';
+import './seldom-parts.ts'; // before dockerode: it stands in for parts of it
 
 export { default as Docker } from 'dockerode';

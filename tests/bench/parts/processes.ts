@@ -143,7 +143,7 @@ async function spawnTrue(client: CaissonClient, agentId: string): Promise<void> 
   if (exitCode !== 0) throw new Error(`true ended with ${String(exitCode)}`);
 }
 
-/** By this process, which is about as large as a guest: what a fork takes goes by that. */
+/** By this process. What a fork takes goes by the memory of who forks. */
 async function spawnHere(): Promise<void> {
   const child = spawn('true', { stdio: ['pipe', 'pipe', 'pipe'] });
   child.stdout.resume();
