@@ -13,6 +13,9 @@ const slotMs = 4;
 /** How often a terminal that is not read is asked whether its program has ended. node-pty gives up its output 200 ms later. */
 const lookMs = 50;
 
+/** How soon it is asked whether a program has ended that has closed its terminal: doubling, up to `lookMs`. */
+const firstLookMs = 1;
+
 export interface PtyExit {
   /** Null when a signal ended it. */
   readonly exitCode: number | null;
@@ -43,6 +46,7 @@ export class Pty {
   #isHeld = false;
   #isPacing = false;
   #hasEnded = false;
+  #isHungUp = false;
 
   private constructor(options: PtyOptions, spawn: typeof spawnPty) {
     const { file, args, cwd, env, size, clock, onOutput, onExit } = options;
@@ -59,6 +63,7 @@ export class Pty {
     this.#socket = socket;
     this.#clock = clock;
     this.#input = new PtyInput(fd, clock, () => !socket.destroyed);
+    this.#closeAfterProgram(socket);
     socket.on('data', (chunk: Buffer) => {
       this.#count(chunk.length);
       onOutput(chunk);
@@ -110,7 +115,23 @@ export class Pty {
 
   /** Closes the terminal: what is still connected to it gets SIGHUP, as when a line goes dead. */
   hangUp(): void {
+    this.#isHungUp = true;
     this.#socket.destroy();
+  }
+
+  /**
+   * A program closes its terminal a moment before it ends (each does that has looked for errors of its last writes), which is
+   * an error to whoever reads. To close the other end in that moment would be to kill it by SIGHUP: that waits for its end.
+   */
+  #closeAfterProgram(socket: Socket): void {
+    const close = socket._destroy.bind(socket);
+    socket._destroy = (error, done) => {
+      const look = (delayMs: number): void => {
+        if (error === null || this.#isHungUp || !isAlive(this.pid)) return close(error, done);
+        this.#clock.schedule(delayMs, () => look(Math.min(lookMs, 2 * delayMs)));
+      };
+      look(firstLookMs);
+    };
   }
 
   #count(bytes: number): void {

@@ -74,6 +74,20 @@ describe('a new terminal', () => {
     });
   });
 
+  test('tells the exit code of a program that closed its terminal a while before', async () => {
+    const { text, exit } = await printed({
+      command: ['bash', '-c', 'echo last; exec 0<&- 1>&- 2>&-; sleep 0.2; exit 7'],
+    });
+    expect(text).toBe('last\r\n');
+    expect(exit).toEqual({ exitCode: 7, signal: null });
+  });
+
+  test('ends a program that has closed its terminal and goes on', async () => {
+    const terminal = await openShell('exec 0<&- 1>&- 2>&-; exec sleep 985');
+    const { exit } = await guest.terminals.close(terminal.id);
+    expect(exit).toMatchObject({ exitCode: null, signal: 'SIGHUP' });
+  });
+
   test.each([
     ['a program that is not there', { command: ['no-such-program'] }, 'There is no program "no-such-program"'],
     ['a file that cannot be run', { command: ['/etc/passwd'] }, 'There is no program "/etc/passwd"'],
