@@ -1,7 +1,8 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { CaissonError } from '../../kernel/errors.ts';
+import { createServer } from '../../kernel/node-http.ts';
 import { parseModelRequest, type ModelRequest } from './responses-request.ts';
 import { refuse, type Exchange } from './responses-answer.ts';
 

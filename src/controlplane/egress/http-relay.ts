@@ -1,14 +1,8 @@
-import {
-  Agent,
-  type ClientRequest,
-  createServer,
-  type IncomingMessage,
-  request as startRequest,
-  type ServerResponse,
-} from 'node:http';
+import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { Agent, createServer, request as startRequest } from '../../kernel/node-http.ts';
 import { endToEndHeaders } from '../../wire/end-to-end-headers.ts';
 import { type Ending, refusal } from './ending.ts';
 import type { EgressTarget } from './ports.ts';
@@ -32,7 +26,7 @@ interface Carries extends Credential {
 }
 
 interface Session extends Exchange {
-  readonly agent: Agent;
+  readonly agent: InstanceType<typeof Agent>;
   readonly heads: HeadWatch;
   /** Requests whose answer is not over. */
   waiting: number;

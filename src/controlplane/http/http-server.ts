@@ -1,4 +1,5 @@
-import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
+import type { IncomingMessage, RequestListener, Server } from 'node:http';
+import { createServer } from '../../kernel/node-http.ts';
 import type { PreviewGateway } from '../previews/preview-gateway.ts';
 import type { OpenConnections } from './open-connections.ts';
 

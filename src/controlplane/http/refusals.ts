@@ -1,10 +1,11 @@
-import { type IncomingMessage, STATUS_CODES } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getErrorShape } from '@trpc/server/shared';
 import type { FastifyReply } from 'fastify';
 import { errorTable } from '../../kernel/error-table.ts';
 import { CaissonError } from '../../kernel/errors.ts';
+import { STATUS_CODES } from '../../kernel/node-http.ts';
 import { appRouter } from '../api/app-router.ts';
 import { toTrpcError } from '../api/error-mapping.ts';
 import { hijack } from './hijack.ts';

@@ -1,10 +1,11 @@
-import { type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { request as httpsRequest } from 'node:https';
 import { TLSSocket } from 'node:tls';
 import { errorText } from '../../kernel/errors.ts';
 import type { AgentId } from '../../kernel/ids.ts';
 import type { Logger } from '../../kernel/logger.ts';
+import { request as httpRequest } from '../../kernel/node-http.ts';
 import type { ModelApi } from './apis/model-api.ts';
 import { BudgetSpent, type ModelBudget } from './budget.ts';
 import { CallMeter } from './call-meter.ts';

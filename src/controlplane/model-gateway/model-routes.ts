@@ -1,8 +1,9 @@
-import { type ClientRequestArgs, Agent as HttpAgent } from 'node:http';
+import type { ClientRequestArgs } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { urlToHttpOptions } from 'node:url';
 import type { Clock } from '../../kernel/clock.ts';
 import type { Logger } from '../../kernel/logger.ts';
+import { Agent as HttpAgent } from '../../kernel/node-http.ts';
 import { CircuitBreaker } from './circuit-breaker.ts';
 import { GatewayError } from './gateway-error.ts';
 
@@ -37,7 +38,7 @@ export interface ModelRouteSettings {
 export interface Upstream extends UpstreamSettings {
   /** `baseUrl`, parsed once, as Node takes it. */
   readonly target: ClientRequestArgs;
-  readonly agent: HttpAgent;
+  readonly agent: InstanceType<typeof HttpAgent>;
   readonly breaker: CircuitBreaker;
 }
 

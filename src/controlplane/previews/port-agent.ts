@@ -1,7 +1,8 @@
-import { Agent, type ClientRequest, type ClientRequestArgs } from 'node:http';
+import type { ClientRequest, ClientRequestArgs } from 'node:http';
 import { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { errorText } from '../../kernel/errors.ts';
+import { Agent } from '../../kernel/node-http.ts';
 
 /** Half of what a sandbox takes, so that one preview does not use up all. Further requests wait for one that is done. */
 const mostConnections = 64;

@@ -7,7 +7,7 @@ import { isAllowedInitiator } from './initiator.ts';
 import type { LivePreview } from './live-preview.ts';
 import { previewCookie, previewCookies } from './preview-cookies.ts';
 import type { PreviewHosts, PreviewPlace } from './preview-hosts.ts';
-import { createPreviewProxy } from './preview-proxy.ts';
+import type { PreviewProxy } from './preview-proxy.ts';
 import { answerRefusal, previewRefusal, writeRefusal } from './preview-refusals.ts';
 import type { PreviewService } from './preview-service.ts';
 import { splitUrl } from './preview-url.ts';
@@ -57,7 +57,12 @@ export function createPreviewGateway(options: PreviewGatewayOptions): PreviewGat
       .catch(() => undefined)
       .then((ports) => answerRefusal(request, response, previewRefusal(reason, port, ports)));
   };
-  const proxy = createPreviewProxy({ onError: answerFor });
+  let proxy: Promise<PreviewProxy> | undefined;
+  /** Loaded by the first who needs it: the library brings the fetch client of Node with it (`kernel/node-http.ts`). */
+  const openProxy = async (): Promise<PreviewProxy> => {
+    proxy ??= import('./preview-proxy.ts').then(({ createPreviewProxy }) => createPreviewProxy({ onError: answerFor }));
+    return await proxy;
+  };
 
   /** Lets a request in: the preview is the one that its cookie is for. */
   const admit = async (request: IncomingMessage): Promise<{ live: LivePreview; clean: string }> => {
@@ -86,6 +91,7 @@ export function createPreviewGateway(options: PreviewGatewayOptions): PreviewGat
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     await ready;
     if (await exchange(request, response)) return;
+    const proxy = await openProxy();
     const { live, clean } = await admit(request);
     const visit = live.enter('request', () => request.socket.destroy());
     response.once('close', () => visit[Symbol.dispose]());
@@ -126,6 +132,7 @@ export function createPreviewGateway(options: PreviewGatewayOptions): PreviewGat
 
   const serveSocket = async (request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> => {
     await ready;
+    const proxy = await openProxy();
     const { live, clean } = await admit(request);
     const visit = live.enter('socket', () => socket.destroy());
     socket.once('close', () => visit[Symbol.dispose]());

@@ -1,8 +1,9 @@
-import { type ClientRequest, type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { createProxyServer } from 'httpxy';
 import { CaissonError, errorText } from '../../kernel/errors.ts';
+import { STATUS_CODES } from '../../kernel/node-http.ts';
 import type { LivePreview } from './live-preview.ts';
 import { appResponseHeaders } from './response-headers.ts';
 

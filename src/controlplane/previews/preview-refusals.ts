@@ -1,8 +1,8 @@
-import { STATUS_CODES } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { CaissonError, errorText } from '../../kernel/errors.ts';
 import { errorTable } from '../../kernel/error-table.ts';
+import { STATUS_CODES } from '../../kernel/node-http.ts';
 import { pageHeader, pagePolicy, type PreviewPage, renderPage } from './preview-page.ts';
 
 /** An answer of ours, in place of the app's. */
