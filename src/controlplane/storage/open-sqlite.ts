@@ -3,6 +3,7 @@ import { Kysely, type LogEvent } from 'kysely';
 import type { Database } from './database.ts';
 import { migrate } from './migrator.ts';
 import { makePrivateFile } from './private-file.ts';
+import { SqliteCheckpoints } from './sqlite-checkpoints.ts';
 import { SqliteConnection } from './sqlite-connection.ts';
 import { NodeSqliteDialect } from './sqlite-dialect.ts';
 import { translateSqliteError } from './sqlite-errors.ts';
@@ -11,10 +12,10 @@ import { translateSqliteError } from './sqlite-errors.ts';
 const busyTimeoutMs = 5_000;
 
 /**
- * A checkpoint holds the process up while the disk works. A turn writes some 80 pages of 4 KiB, most of them again and
- * again, so that a rare checkpoint moves little more than a frequent one. Of the log, this is 32 MiB.
+ * How long the log becomes, 128 MiB, before SQLite moves it by itself and holds the process up for it. `SqliteCheckpoints` moves it
+ * long before.
  */
-const pagesPerCheckpoint = 8_000;
+const longestLogPages = 32_000;
 
 /**
  * The database in `file`, made if need be, mode 600, with its schema up to date. A commit survives the death of this
@@ -30,9 +31,9 @@ export async function openSqlite(file: string, log?: (event: LogEvent) => void):
       database.exec(`
         pragma journal_mode = wal;
         pragma synchronous = normal;
-        pragma wal_autocheckpoint = ${pagesPerCheckpoint}`),
+        pragma wal_autocheckpoint = ${longestLogPages}`),
     );
-    const dialect = new NodeSqliteDialect(new SqliteConnection(database));
+    const dialect = new NodeSqliteDialect(new SqliteConnection(database), new SqliteCheckpoints(file, database));
     const db = new Kysely<Database>(log === undefined ? { dialect } : { dialect, log });
     await migrate(db);
     return db;

@@ -1,18 +1,21 @@
 import { type DatabaseConnection, SqliteAdapter, SqliteDialect, SqliteDriver } from 'kysely';
 import { FifoLock } from './fifo-lock.ts';
+import type { SqliteCheckpoints } from './sqlite-checkpoints.ts';
 import type { SqliteConnection } from './sqlite-connection.ts';
 
 /** Kysely's SQLite dialect over one `SqliteConnection`. */
 export class NodeSqliteDialect extends SqliteDialect {
   readonly #connection: SqliteConnection;
+  readonly #checkpoints: SqliteCheckpoints;
 
-  constructor(connection: SqliteConnection) {
+  constructor(connection: SqliteConnection, checkpoints: SqliteCheckpoints) {
     super({ database: connection });
     this.#connection = connection;
+    this.#checkpoints = checkpoints;
   }
 
   override createDriver(): SqliteDriver {
-    return new NodeSqliteDriver(this.#connection);
+    return new NodeSqliteDriver(this.#connection, this.#checkpoints);
   }
 
   override createAdapter(): SqliteAdapter {
@@ -23,11 +26,13 @@ export class NodeSqliteDialect extends SqliteDialect {
 /** Lends its one connection to one transaction or query at a time, in the order of asking. */
 class NodeSqliteDriver extends SqliteDriver {
   readonly #connection: SqliteConnection;
+  readonly #checkpoints: SqliteCheckpoints;
   readonly #lock = new FifoLock();
 
-  constructor(connection: SqliteConnection) {
+  constructor(connection: SqliteConnection, checkpoints: SqliteCheckpoints) {
     super({ database: connection });
     this.#connection = connection;
+    this.#checkpoints = checkpoints;
   }
 
   override async acquireConnection(): Promise<DatabaseConnection> {
@@ -45,10 +50,16 @@ class NodeSqliteDriver extends SqliteDriver {
 
   override async commitTransaction(): Promise<void> {
     this.#connection.commit();
+    this.#checkpoints.committed();
   }
 
   override async rollbackTransaction(): Promise<void> {
     this.#connection.rollback();
+  }
+
+  override async destroy(): Promise<void> {
+    await this.#checkpoints.close();
+    await super.destroy();
   }
 }
 

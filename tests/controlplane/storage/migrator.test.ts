@@ -6,6 +6,7 @@ import type { Database } from '../../../src/controlplane/storage/database.ts';
 import { migrations } from '../../../src/controlplane/storage/migrations/index.ts';
 import { migrate } from '../../../src/controlplane/storage/migrator.ts';
 import { openStorage } from '../../../src/controlplane/storage/open-storage.ts';
+import { SqliteCheckpoints } from '../../../src/controlplane/storage/sqlite-checkpoints.ts';
 import { SqliteConnection } from '../../../src/controlplane/storage/sqlite-connection.ts';
 import { NodeSqliteDialect } from '../../../src/controlplane/storage/sqlite-dialect.ts';
 import { storedAgent } from '../../contracts/store-records.ts';
@@ -13,7 +14,8 @@ import { dataDirectory } from './data-directory.ts';
 
 function inMemory(): { database: DatabaseSync; db: Kysely<Database> } {
   const database = new DatabaseSync(':memory:');
-  return { database, db: new Kysely<Database>({ dialect: new NodeSqliteDialect(new SqliteConnection(database)) }) };
+  const dialect = new NodeSqliteDialect(new SqliteConnection(database), new SqliteCheckpoints(':memory:', database));
+  return { database, db: new Kysely<Database>({ dialect }) };
 }
 
 const tablesOf = (database: DatabaseSync): readonly unknown[] =>
