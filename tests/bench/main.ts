@@ -1,41 +1,11 @@
 import { parseArgs } from 'node:util';
-import { changes } from './parts/changes.ts';
-import { cold } from './parts/cold.ts';
-import { egress } from './parts/egress.ts';
-import { files } from './parts/files.ts';
-import { late } from './parts/late.ts';
-import { memory } from './parts/memory.ts';
-import { models } from './parts/models.ts';
-import { processes } from './parts/processes.ts';
-import { previews } from './parts/previews.ts';
-import { prompt } from './parts/prompt.ts';
-import { quotas } from './parts/quotas.ts';
-import { stream } from './parts/stream.ts';
-import { terminals } from './parts/terminals.ts';
-import { wire } from './parts/wire.ts';
+import Docker from 'dockerode';
+import { isPart, type PartName, parts } from './parts/index.ts';
 import { writeDocument } from './report/document.ts';
 import { describeMachine, loadPerCore } from './report/machine.ts';
 import { markdownTable } from './report/markdown.ts';
 import type { Row } from './report/row.ts';
-import { type BenchContext, openBenchContext } from './rig/bench-context.ts';
-
-const parts = {
-  prompt,
-  stream,
-  wire,
-  files,
-  processes,
-  terminals,
-  changes,
-  previews,
-  quotas,
-  models,
-  egress,
-  cold,
-  late,
-  memory,
-} as const satisfies Record<string, (context: BenchContext) => Promise<readonly Row[]>>;
-type PartName = keyof typeof parts;
+import { runPart } from './run-part.ts';
 
 const usage = `usage: npm run bench -- [--only <part>]… [--write]
 
@@ -56,15 +26,14 @@ async function main(args: readonly string[]): Promise<number> {
     process.stderr.write(`bench ${((performance.now() - started) / 1000).toFixed(0).padStart(3)} s: ${line}\n`);
   };
   const rows: Row[] = [];
-  await using context = await openBenchContext(log);
   const load = loadPerCore();
   for (const name of options.names) {
     log(name);
-    rows.push(...(await parts[name](context)));
+    rows.push(...(await runPart(name, log)));
   }
   const table = markdownTable(rows);
   const command = ['npm run bench', ...(args.length > 0 ? ['--', ...args] : [])].join(' ');
-  const run = `\`${command}\` on ${await describeMachine(context.docker)}, whose load before it was ${load.toFixed(1)} a core:\n\n${table}`;
+  const run = `\`${command}\` on ${await describeMachine(new Docker())}, whose load before it was ${load.toFixed(1)} a core:\n\n${table}`;
   process.stdout.write(`\n${run}\n`);
   if (options.write) log(`written to ${await writeDocument(run)}`);
   return 0;
@@ -84,8 +53,4 @@ function readArguments(
   } catch {
     return undefined; // the usage says what is
   }
-}
-
-function isPart(name: string): name is PartName {
-  return Object.hasOwn(parts, name);
 }

@@ -14,8 +14,8 @@ const timesSchema = z.array(z.number());
 
 /**
  * The time to the first byte of a model's answer through the gateway, beside the same requests straight to the service. The
- * service, the gateway and the load are a process each; the gateway has a store on the disk, and counts every call. Calls
- * come at random moments, and answers last two seconds, so that about as many are under way as are named.
+ * service, the gateway and the load are a process each; the gateway has a store on the disk, and counts every call. Beside it, a
+ * process of bare Node that only passes on. Calls come at random moments, and answers last two seconds, so that about as many are under way as are named.
  */
 export async function models(context: BenchContext): Promise<readonly Row[]> {
   await using undo = new AsyncDisposableStack();
@@ -28,33 +28,38 @@ export async function models(context: BenchContext): Promise<readonly Row[]> {
   const directory = await context.directory('gateway');
   await start('gateway-main.ts', [directory, modelUrl]);
   const gateway = join(directory, 'outward.sock');
+  const bareDirectory = await context.directory('bare');
+  await start('bare-gateway-main.ts', [bareDirectory, modelUrl]);
+  const bare = join(bareDirectory, 'outward.sock');
   return [
-    ...(await compare({ modelUrl, gateway, streams: 20, rounds: 1 })),
-    ...(await compare({ modelUrl, gateway, streams: 200, rounds: 2 })),
+    ...(await compare({ modelUrl, gateway, bare, streams: 20, rounds: 1 })),
+    ...(await compare({ modelUrl, gateway, bare, streams: 200, rounds: 2 })),
   ];
 }
 
 interface Comparison {
   readonly modelUrl: string;
   readonly gateway: string;
+  readonly bare: string;
   readonly streams: number;
   readonly rounds: number;
 }
 
-async function compare({ modelUrl, gateway, streams, rounds }: Comparison): Promise<readonly Row[]> {
-  const [ours, direct]: [number[], number[]] = [[], []];
+async function compare({ modelUrl, gateway, bare, streams, rounds }: Comparison): Promise<readonly Row[]> {
+  const [ours, direct, through]: [number[], number[], number[]] = [[], [], []];
   // In turn, so that what else the machine does falls on both alike.
   for (let round = 0; round < rounds; round++) {
     direct.push(...(await load(streams, modelUrl)));
+    through.push(...(await load(streams, bare)));
     ours.push(...(await load(streams, gateway)));
   }
   const row = (share: number, target: number): Row => {
-    const [a, b] = [quantile(ours, share), quantile(direct, share)];
+    const [a, b, c] = [quantile(ours, share), quantile(direct, share), quantile(through, share)];
     const figures = {
       what: `first byte through the model gateway, ${streams} streams at a time, p${100 * share}`,
       ours: ms(a),
-      floor: `${ms(b)} (straight to the service)`,
-      comparison: difference(a - b),
+      floor: `${ms(b)} (straight to the service), ${ms(c)} (through bare Node)`,
+      comparison: `${difference(a - b)}, ${difference(a - c)}`,
     };
     if (streams < 200) return explain(figures);
     return { ...figures, target: `≤ +${target} ms`, met: a - b <= target };
