@@ -1,8 +1,33 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { access, readFile, stat } from 'node:fs/promises';
 import { CaissonError } from '../../kernel/errors.ts';
+import { outputOf } from './host-script.ts';
 
-/** Open files of threads that are looked at. A sandbox that holds more is not measured: it could hide behind them. */
-const mostLooked = 100_000;
+/**
+ * What is listed: a byte for each file that a thread has open or mapped, and some 30 for each without a name. A sandbox that holds more
+ * is not measured: it could hide behind them.
+ */
+const mostBytes = 1_000_000;
+
+/**
+ * Of each process in the list `$1`: what its threads have open, since each may have a table of its own, and what is mapped, which is the
+ * same for all, so it is asked of the first that lives. Prints a dot for each, device, inode and blocks of 512 bytes of those without
+ * a name, and a last line.
+ */
+const script = `
+for process in $(cat "$1"); do
+  isMapped=
+  for thread in /proc/$process/task/*; do
+    set -- "$@" "$thread/fd"
+    [ -z "$isMapped" ] && read -r _ < "/proc/\${thread##*/}/maps" || continue
+    set -- "$@" "/proc/\${thread##*/}/map_files"
+    isMapped=yes
+  done
+done
+shift
+command -v find >/dev/null || exit
+[ $# -eq 0 ] || find -L "$@" -mindepth 1 -maxdepth 1 -printf . -type f -links 0 -printf '\\n%D %i %b\\n'
+echo; echo end
+`;
 
 interface Holders {
   readonly containerId: string;
@@ -18,68 +43,33 @@ interface Holders {
  * seen here either. 0 where the container does not run on this machine.
  */
 export async function deletedBytes({ containerId, pid, paths }: Holders, signal: AbortSignal): Promise<number> {
-  const devices = new Set(await Promise.all(paths.map(async (path) => (await stat(path)).dev)));
+  const processes = await processList(containerId, pid);
+  if (processes === undefined) return 0;
+  const devices = new Set(await Promise.all(paths.map(async (path) => String((await stat(path)).dev))));
+  const output = await outputOf(script, { args: [processes], signal, mostBytes });
+  if (!output.endsWith('\nend\n')) throw new CaissonError('PROVIDER_UNAVAILABLE', 'Open files could not be looked at.');
   const sizes = new Map<string, number>();
-  let looked = 0;
-  for (const each of await processesOf(containerId, pid)) {
-    for await (const held of heldFiles(each)) {
-      looked += held.length;
-      if (looked > mostLooked) throw new CaissonError('LIMIT_REACHED', `More than ${mostLooked} files are open.`);
-      for (const path of held) {
-        signal.throwIfAborted();
-        const file = await unlessGone(stat(path));
-        if (file === undefined || file.nlink > 0 || !devices.has(file.dev)) continue;
-        sizes.set(`${file.dev}:${file.ino}`, file.blocks * 512);
-      }
-    }
+  for (const [, device = '', inode = '', blocks = ''] of output.matchAll(/^(\d+) (\d+) (\d+)$/gm)) {
+    if (devices.has(device)) sizes.set(`${device}:${inode}`, Number(blocks) * 512);
   }
   return sizes.values().reduce((sum, size) => sum + size, 0);
 }
 
 /** The engine puts every process of a container into a control group of its own, which nothing in it can leave. */
-async function processesOf(containerId: string, pid: number): Promise<readonly string[]> {
-  const groups = (await unlessGone(readFile(`/proc/${pid}/cgroup`, 'utf8'))) ?? '';
+async function processList(containerId: string, pid: number): Promise<string | undefined> {
+  const groups = (await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(unlessGone)) ?? '';
   for (const line of groups.split('\n')) {
     const [, controllers = '', path = ''] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
+    const list = `/sys/fs/cgroup/${controllers}${path}/cgroup.procs`;
     if (!path.includes(containerId)) continue;
-    const list = await unlessGone(readFile(`/sys/fs/cgroup/${controllers}${path}/cgroup.procs`, 'utf8'));
-    if (list !== undefined) return list.split('\n').filter((each) => each !== '');
+    const found = await access(list).then(() => list, unlessGone);
+    if (found !== undefined) return found;
   }
-  return [];
+  return undefined;
 }
 
-/**
- * Of each thread: it may have open files of its own. What is mapped is the same for all, and is asked of the first that lives: the
- * first of the process has nothing any more once it has ended, while others go on.
- */
-async function* heldFiles(pid: string): AsyncGenerator<readonly string[], void, undefined> {
-  const threads = (await unlessGone(readdir(`/proc/${pid}/task`))) ?? [];
-  let maps = '';
-  for (const thread of threads) {
-    yield await openFiles(thread);
-    if (maps !== '') continue;
-    maps = (await unlessGone(readFile(`/proc/${thread}/maps`, 'utf8'))) ?? '';
-    yield mappedFiles(thread, maps);
-  }
-}
-
-async function openFiles(thread: string): Promise<string[]> {
-  const folder = `/proc/${thread}/fd`;
-  return ((await unlessGone(readdir(folder))) ?? []).map((name) => `${folder}/${name}`);
-}
-
-function mappedFiles(thread: string, maps: string): string[] {
-  const ranges = maps.matchAll(/^([0-9a-f]+-[0-9a-f]+) .* \(deleted\)$/gm);
-  return [...ranges].map(([, range = '']) => `/proc/${thread}/map_files/${range}`);
-}
-
-/** Processes end, and close their files, while they are looked at. */
-async function unlessGone<T>(look: Promise<T>): Promise<T | undefined> {
-  try {
-    return await look;
-  } catch (thrown) {
-    const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined;
-    if (code === 'ENOENT' || code === 'ESRCH' || code === 'EACCES' || code === 'EPERM') return undefined;
-    throw thrown;
-  }
+function unlessGone(thrown: unknown): undefined {
+  const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined;
+  if (code === 'ENOENT' || code === 'ESRCH' || code === 'EACCES' || code === 'EPERM') return undefined;
+  throw thrown;
 }

@@ -6,7 +6,7 @@ import type { AgentId } from '../../kernel/ids.ts';
 import type { DiskSpace, DiskUse } from '../contract/sandbox-provider.ts';
 import { deletedBytes } from './deleted-files.ts';
 import type { Engine } from './engine.ts';
-import { bytesOf, walkFromHost, walks } from './host-walk.ts';
+import { bytesOf, walk, walkFromHost } from './host-walk.ts';
 import { label } from './labels.ts';
 
 const longestWalkMs = 60_000;
@@ -59,7 +59,7 @@ async function walkInContainer(
     {
       name: measurerName(agentId),
       Image: image,
-      Entrypoint: ['sh', '-c', walks.map((options) => `du ${options.join(' ')} -- "$@"`).join('; '), 'du'],
+      Entrypoint: ['sh', '-c', walk, 'sh'],
       Cmd: places,
       User: '0:0',
       Labels: { [label.measurer]: engine.instance },

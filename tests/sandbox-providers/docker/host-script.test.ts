@@ -1,0 +1,32 @@
+import { afterEach, expect, test, vi } from 'vitest';
+import { outputOf } from '../../../src/sandbox-providers/docker/host-script.ts';
+import { until } from '../../until.ts';
+
+afterEach(() => void vi.unstubAllEnvs());
+
+const run = async (script: string, signal = new AbortController().signal): Promise<string> =>
+  await outputOf(script, { args: ['one', 'two words'], signal, mostBytes: 1_000 });
+
+test('what a script prints, whatever it complains of and however it ends', async () => {
+  expect(await run('echo "$2"; echo no >&2; exit 3')).toBe('two words\n');
+});
+
+test('a script that prints too much is ended', async () => {
+  await expect(run('yes')).rejects.toMatchObject({ code: 'LIMIT_REACHED' });
+});
+
+test('one that nobody waits for any more is ended with all that it has started', async () => {
+  const leaving = new AbortController();
+  const mark = `3${process.pid}`;
+  const running = async (): Promise<boolean> => (await run(`pgrep -f '^sleep ${mark}'`)) !== '';
+  const waiting = run(`sleep ${mark}; echo`, leaving.signal);
+  await until('it runs', running);
+  leaving.abort(new Error('left'));
+  await expect(waiting).rejects.toThrow('left');
+  await until('it is gone', async () => !(await running()));
+});
+
+test('where nothing can be run nothing is printed', async () => {
+  vi.stubEnv('PATH', '/nonexistent');
+  expect(await run('echo here')).toBe('');
+});
