@@ -1,3 +1,6 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
 import { outputOf } from '../../../src/sandbox-providers/docker/host-script.ts';
 import { until } from '../../until.ts';
@@ -17,13 +20,21 @@ test('a script that prints too much is ended', async () => {
 
 test('one that nobody waits for any more is ended with all that it has started', async () => {
   const leaving = new AbortController();
-  const mark = `3${process.pid}`;
-  const running = async (): Promise<boolean> => (await run(`pgrep -f '^sleep ${mark}'`)) !== '';
-  const waiting = run(`sleep ${mark}; echo`, leaving.signal);
-  await until('it runs', running);
+  const folder = await mkdtemp(join(tmpdir(), 'caisson-script-'));
+  const waiting = run(
+    `sleep 300 & echo $! > ${folder}/new; mv ${folder}/new ${folder}/pid; wait; echo`,
+    leaving.signal,
+  );
+  const pid = Number(
+    await until('it runs', async () => await readFile(join(folder, 'pid'), 'utf8').catch(() => undefined)),
+  );
   leaving.abort(new Error('left'));
   await expect(waiting).rejects.toThrow('left');
-  await until('it is gone', async () => !(await running()));
+  await until('it is gone', async () => {
+    const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => 'State:\tZ');
+    return /^State:\tZ/m.test(status);
+  });
+  await rm(folder, { recursive: true });
 });
 
 test('where nothing can be run nothing is printed', async () => {
