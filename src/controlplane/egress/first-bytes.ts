@@ -21,6 +21,9 @@ interface Listening {
 /** More pieces than this has a hello only from a program that means to keep somebody busy. */
 const maxPieces = 256;
 const sshGreeting = 'SSH-';
+/** The first line of SSH, and its longest (RFC 4253, 4.2). */
+const sshLine = /^SSH-(2\.0|1\.99)-[\x21-\x7e]+( [\x20-\x7e]*)?\r?\n/;
+const longestSshLine = 255;
 const requestLine = /^[A-Za-z]{1,32} [^ \r\n]+ HTTP\/\d/;
 
 /**
@@ -79,9 +82,14 @@ export function listenToProgram(program: Duplex, options: Listening): Promise<Pr
 /** Undefined while it cannot be told yet. */
 function protocolOf(bytes: Buffer, target: EgressTarget, internal: boolean): Protocol | undefined {
   if (looksLikeTls(bytes)) return readTls(bytes, target);
-  const start = bytes.toString('latin1', 0, sshGreeting.length);
-  if (start === sshGreeting) return 'ssh';
+  const start = bytes.toString('latin1', 0, longestSshLine);
   if (sshGreeting.startsWith(start)) return undefined;
+  if (start.startsWith(sshGreeting)) {
+    if (!start.includes('\n') && start.length < longestSshLine) return undefined;
+    const [line] = sshLine.exec(start) ?? [];
+    // `SSH-2.0-x / HTTP/1.1` is a request as well, to a server that takes any method.
+    if (line !== undefined && !/http\//i.test(line)) return 'ssh';
+  }
   return internal && !requestLine.test(bytes.toString('latin1', 0, 4_096)) ? 'opaque' : 'http';
 }
 

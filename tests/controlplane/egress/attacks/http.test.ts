@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { expect, test } from 'vitest';
+import { until } from '../../../until.ts';
 import { internal } from '../egress-fixture.ts';
 import { openHostileGuest } from './hostile-guest.ts';
 
@@ -54,6 +55,10 @@ const refused: readonly (readonly [name: string, request: string])[] = [
   ['a version that there is not', get(`Host: ${allowed}`, 'GET / HTTP/9.9')],
   ['headers of 100 KiB', get(`Host: ${allowed}\r\nX: ${'x'.repeat(100_000)}`)],
   ['a method that is none', get(`Host: ${allowed}`, 'G(T / HTTP/1.1')],
+  ['a method that begins like SSH', get('Host: evil.example', 'SSH-X / HTTP/1.1')],
+  ['a method that is a version of SSH', get('Host: evil.example', 'SSH-2.0-x / HTTP/1.1')],
+  ['a method that is a version of SSH, with bare line feeds', 'SSH-2.0-x / HTTP/1.1\nHost: evil.example\n\n'],
+  ['a request behind what begins like SSH', `SSH-${'x'.repeat(300)}${get('Host: evil.example')}`],
 ];
 
 test.each(refused)('%s', async (_name, request) => {
@@ -64,6 +69,14 @@ test.each(refused)('%s', async (_name, request) => {
   expect(back === '' || /^HTTP\/1\.1 4\d\d /.test(back)).toBe(true);
   expect(guest.reached()).toBe('');
   expect(await guest.recorded()).toMatchObject({ host: allowed, port: 80, outcome: 'refused' });
+});
+
+test('SSH passes as it is, also when its first line comes in pieces', async () => {
+  await using guest = await openHostileGuest();
+  const { stream } = await guest.ask(allowed, '22');
+  const [line, key] = ['SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n', '\0\0\x05'];
+  for (const piece of [line.slice(0, 12), line.slice(12), key]) stream.write(Buffer.from(piece, 'latin1'));
+  await until('all of it came', () => guest.reached() === line + key);
 });
 
 test('a second request of the connection that names another host', async () => {
