@@ -5,6 +5,7 @@ import { errorTable } from '../../kernel/error-table.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import { keyIdSchema } from '../../kernel/ids.ts';
 import type { Logger } from '../../kernel/logger.ts';
+import { auditCall, type Recorder } from '../audit/audited.ts';
 import type { Principal } from '../auth/identity.ts';
 import type { KeyService } from '../auth/key-service.ts';
 import { emailSchema } from '../login/email.ts';
@@ -29,6 +30,8 @@ interface LoginRoutesOptions {
   readonly flushed: () => Promise<void>;
   /** Of the browser, where the proxies before us are trusted. */
   readonly addressOf: (request: IncomingMessage) => string;
+  /** What comes from other sites is recorded; who signs in and out, by whom it is done. */
+  readonly recorder: Pick<Recorder, 'refused'>;
   readonly logger: Logger;
 }
 
@@ -47,7 +50,7 @@ const sessionForm = z.object({ sessionId: keyIdSchema });
  * somebody is signed in: nobody else's page can sign a browser in or out.
  */
 export function serveLogin(app: FastifyInstance, options: LoginRoutesOptions): void {
-  const { sessions, logins, webOrigin, flushed, addressOf, logger } = options;
+  const { sessions, logins, webOrigin, flushed, addressOf, recorder, logger } = options;
 
   const ownOrigin = (request: FastifyRequest): string => {
     const own = webOrigin.of(request.headers.host);
@@ -101,8 +104,17 @@ export function serveLogin(app: FastifyInstance, options: LoginRoutesOptions): v
       (_request, body, done) => done(null, Object.fromEntries(new URLSearchParams(body))),
     );
     scope.addHook('onRequest', async (request) => {
-      const own = ownOrigin(request);
-      if (request.method !== 'GET') requireSameOrigin(request.raw, own);
+      try {
+        const own = ownOrigin(request);
+        if (request.method !== 'GET') requireSameOrigin(request.raw, own);
+        if (request.routeOptions.url?.startsWith('/login/oidc')) requireVisit(request);
+      } catch (thrown) {
+        const { method, routeOptions, raw, id: requestId } = request;
+        const action = `${method} ${routeOptions.url}`;
+        const call = auditCall({ action, principal: undefined, address: addressOf(raw), requestId, input: {} });
+        recorder.refused(call, 'FORBIDDEN');
+        throw thrown;
+      }
     });
     // What a form did not do is said on a page.
     scope.setErrorHandler(async (thrown: unknown, request: FastifyRequest, reply: FastifyReply) => {
@@ -130,8 +142,6 @@ export function serveLogin(app: FastifyInstance, options: LoginRoutesOptions): v
     });
 
     scope.get('/login/oidc', async (request, reply) => {
-      // It counts as an attempt, which another page could otherwise use up for its visitors.
-      if (!isVisit(request)) throw new CaissonError('FORBIDDEN', 'A sign-in is begun by a person who goes there.');
       const redirectUri = `${ownOrigin(request)}/login/oidc/callback`;
       const { url, ticket } = await logins.beginAtProvider(redirectUri, await callerOf(request));
       const { isSecure } = webOrigin;
@@ -139,8 +149,6 @@ export function serveLogin(app: FastifyInstance, options: LoginRoutesOptions): v
       await goTo(reply, url);
     });
     scope.get('/login/oidc/callback', async (request, reply) => {
-      // A page of the same site, such as a preview, could otherwise take the ticket of a visitor who is at the provider.
-      if (!isVisit(request)) throw new CaissonError('FORBIDDEN', 'A sign-in is ended by a person who comes back.');
       const { isSecure } = webOrigin;
       const ticket = readCookie(request.headers.cookie, 'ticket', webOrigin);
       void reply.header('set-cookie', clearCookie('ticket', isSecure));
@@ -209,6 +217,12 @@ export function serveLogin(app: FastifyInstance, options: LoginRoutesOptions): v
       await leave(reply);
     });
   });
+}
+
+/** The pages of a sign-in at the provider: another one could otherwise take the ticket of its visitor, or give it another. */
+function requireVisit(request: FastifyRequest): void {
+  if (!isVisit(request))
+    throw new CaissonError('FORBIDDEN', 'A sign-in is begun and ended by a person who goes there.');
 }
 
 /** What the person did wrong, for the page that it came from; all else is thrown on. */

@@ -49,6 +49,7 @@ test('what another site asks with the cookie of somebody is recorded, on every w
   const agentId = newAgentId();
   const headers = { cookie, origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' };
   const json = { ...headers, 'content-type': 'application/json' };
+  const form = new URLSearchParams({ email: 'ida@example.com', password: 'of another site' });
   const input = encodeURIComponent(JSON.stringify({ agentId }));
   const asked: readonly (readonly [string, RequestInit])[] = [
     ['/trpc/agents.create', { method: 'POST', headers: json, body: '{"name":"one"}' }],
@@ -59,6 +60,9 @@ test('what another site asks with the cookie of somebody is recorded, on every w
     [`/v1/agents/${agentId}/file?path=x`, { method: 'PUT', headers, body: 'x' }],
     ['/v1/audit/export', { headers }],
     ['/metrics', { headers }],
+    ['/login', { method: 'POST', headers, body: form }],
+    ['/logout', { method: 'POST', headers, body: form }],
+    ['/login/oidc', { headers }],
   ];
   for (const [path, init] of asked) await (await fetch(`${server.url}${path}`, init)).text();
   const socket = new WebSocket(
@@ -78,6 +82,9 @@ test('what another site asks with the cookie of somebody is recorded, on every w
     'PUT /v1/agents/:agentId/file',
     'GET /v1/audit/export',
     'GET /metrics',
+    'POST /login',
+    'POST /logout',
+    'GET /login/oidc',
     'WS /v1/agents/:agentId/ports/:port/connect',
   ]);
   expect(refused.every(({ userId, address }) => userId === null && address === '127.0.0.1')).toBe(true);
