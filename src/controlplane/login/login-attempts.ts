@@ -77,7 +77,7 @@ function digest(text: string): string {
 }
 
 /** Who has one IPv6 address has 2^64 of them. */
-function networkOf(address: string): string {
+export function networkOf(address: string): string {
   if (!isIPv6(address) || address.includes('.')) return address;
   const [head = '', tail] = address.split('::');
   const left = head.split(':').filter((group) => group !== '');

@@ -127,9 +127,9 @@ export class LoginService {
     caller: Caller,
   ): Promise<{ readonly url: string; readonly ticket: string }> {
     const provider = this.#provider();
-    const attempt = this.#attempt(null, 'oidc', caller);
-    const { url, pending } = await made(attempt, provider.begin(redirectUri));
-    return { url, ticket: this.#pending.add({ ...pending, attempt }) };
+    this.#attempt(null, 'oidc', caller).withdrawn(); // who has failed too often is not sent there; to begin is no failure
+    const { url, pending } = await provider.begin(redirectUri);
+    return { url, ticket: this.#pending.add(pending, caller.visitor.address) };
   }
 
   /** Errors: UNAUTHORIZED; FORBIDDEN for who is not invited; LOGIN_UNAVAILABLE. */
@@ -140,7 +140,11 @@ export class LoginService {
     const provider = this.#provider();
     const pending = ticket === undefined ? undefined : this.#pending.take(ticket);
     if (pending === undefined) throw this.#refused('provider_refused', 'oidc', caller);
-    const arrival = await made(pending.attempt, provider.finish(query, pending)).catch((thrown: unknown) => {
+    const attempt = this.#attempt(null, 'oidc', caller);
+    const said = new URLSearchParams(query);
+    // Any page can send its visitors here, and a person may change their mind there: neither has tried anything.
+    if (said.get('state') !== pending.state || !said.has('code')) attempt.withdrawn();
+    const arrival = await made(attempt, provider.finish(query, pending)).catch((thrown: unknown) => {
       this.#tellRefused('provider_refused', 'oidc', caller);
       throw thrown;
     });
@@ -149,7 +153,7 @@ export class LoginService {
     const begun =
       user && (await this.#options.sessions.begin(user, { signedInBy: 'oidc', passwordHash: null, visitor, replaces }));
     if (begun === undefined) throw this.#refused('not_invited', 'oidc', caller, user?.id);
-    pending.attempt.succeeded();
+    attempt.succeeded();
     return begun;
   }
 

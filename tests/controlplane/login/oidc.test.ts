@@ -208,6 +208,44 @@ test('a provider that is away is said to be, however often, and nobody is kept f
   expect(location).toBe('/account');
 });
 
+/** As a page of another site sends a window that it has opened. */
+const sentThere = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' };
+
+test('sign-ins that are begun and left, or come back with nothing that was asked for, are no failures', async () => {
+  await signedIn(server);
+  const waiting = new Browser(server);
+  const back = await atProvider(await begin(waiting), 'ida-at-work');
+  for (let each = 0; each < 49; each++) {
+    const browser = new Browser(server);
+    expect((await browser.open('/login/oidc', sentThere)).status).toBe(303);
+    if (each < 10) expect((await browser.open('/login/oidc/callback?code=x&state=x', sentThere)).status).toBe(401);
+  }
+  const refusal = new Browser(server);
+  const state = new URL(await begin(refusal)).searchParams.get('state');
+  expect((await refusal.open(`/login/oidc/callback?error=access_denied&state=${state}`)).status).toBe(401);
+  const { location } = await new Browser(server).submit('/login', { email: 'ida@example.com', password });
+  expect(location).toBe('/account');
+  await begin(new Browser(server));
+  expect((await comeBack(waiting, back)).status).toBe(403); // it is known, and not invited
+});
+
+test('one address has so many sign-ins at the provider; the one begun first is forgotten then', async () => {
+  const [first, second] = [new Browser(server), new Browser(server)];
+  const backs = [await atProvider(await begin(first), 'sam'), await atProvider(await begin(second), 'sam')] as const;
+  for (let each = 0; each < 49; each++) await begin(new Browser(server));
+  expect((await comeBack(first, backs[0])).status).toBe(401);
+  expect((await comeBack(second, backs[1])).status).toBe(403);
+});
+
+test('codes that the provider does not know are failures of their address', async () => {
+  for (let each = 0; each < 50; each++) {
+    const browser = new Browser(server);
+    const state = new URL(await begin(browser)).searchParams.get('state');
+    expect((await browser.open(`/login/oidc/callback?code=x&state=${state}`)).status).toBe(401);
+  }
+  expect((await new Browser(server).open('/login/oidc')).status).toBe(429);
+});
+
 test('another page cannot use up the attempts of its visitors: it begins no sign-in', async () => {
   await signedIn(server);
   for (let each = 0; each < 60; each++) {
