@@ -285,6 +285,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
             identities,
             disks: quotas.disks,
             stop: async (agentId, reason) => await sandboxes.stop(agentId, reason),
+            remove: async (agentId, reason) => await sandboxes.remove(agentId, reason),
           }),
           overview: new SystemOverview({
             version: options.version,

@@ -259,7 +259,12 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
         recorder: audit.trail,
         audit: audit.service,
         admin: {
-          sandboxes: new KnownSandboxes({ ...everything, provider: noEngine, stop: async () => undefined }),
+          sandboxes: new KnownSandboxes({
+            ...everything,
+            provider: noEngine,
+            stop: async () => undefined,
+            remove: async () => undefined,
+          }),
           overview: new SystemOverview({
             ...everything,
             version: '0.0.0-test',

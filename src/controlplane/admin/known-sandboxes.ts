@@ -36,6 +36,8 @@ interface KnownSandboxesOptions {
   readonly disks: Pick<DiskBook, 'view' | 'measureAgain'>;
   /** Stops the sandbox of an agent, for a reason that its log tells. */
   readonly stop: (agentId: AgentId, reason: string) => Promise<void>;
+  /** The same, and removes it: nothing starts it in between. */
+  readonly remove: (agentId: AgentId, reason: string) => Promise<void>;
 }
 
 /** Sandboxes whose load is asked for at the same time: each takes the engine a second. */
@@ -80,13 +82,15 @@ export class KnownSandboxes {
    * needed. False where there is none. Errors: AGENT_DELETING.
    */
   async destroy(agentId: AgentId, by: string): Promise<boolean> {
-    const { provider, agents, disks, stop } = this.#options;
+    const { provider, agents, disks, remove } = this.#options;
     if ((await provider.find(agentId)) === undefined) return false;
     const agent = await agents.findAgent(agentId);
     if (agent?.deleting === true) throw new CaissonError('AGENT_DELETING', `Agent ${agent.name} is being deleted.`);
-    if (agent !== undefined) await stop(agentId, `It was removed, with its files, by the administrator ${by}.`);
-    await provider.destroy(agentId);
-    if (agent !== undefined) await disks.measureAgain(agentId);
+    if (agent === undefined) await provider.destroy(agentId);
+    else {
+      await remove(agentId, `It was removed, with its files, by the administrator ${by}.`);
+      await disks.measureAgain(agentId);
+    }
     return true;
   }
 

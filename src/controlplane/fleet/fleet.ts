@@ -81,6 +81,11 @@ export class Fleet implements Sandboxes, AsyncDisposable {
     await this.#tether(agentId).stop(reason, options);
   }
 
+  /** Removes the sandbox of an agent that stays, with its files; a message that comes meanwhile gets a new one afterwards. */
+  async remove(agentId: AgentId, reason: string): Promise<void> {
+    await this.#tether(agentId).remove(reason);
+  }
+
   async destroy(agent: Agent): Promise<void> {
     await this.#tethers.get(agent.id)?.close();
     await this.#options.provider.destroy(agent.id);

@@ -54,7 +54,7 @@ type Mode =
  * - `detached`: nothing is attached and nothing is tried.
  * - `working`: a sandbox is brought up, or one that should be running is looked for. Everyone who asks joins in.
  * - `attached`: the guest can be driven. When the wire breaks, `working` follows by itself.
- * - `stopping`: the sandbox is being stopped. Whoever needs one waits, and then brings up a new one.
+ * - `stopping`: the sandbox is being stopped, or removed. Whoever needs one waits, and then brings up a new one.
  * - `closed`: the agent or the control plane is going. Final.
  */
 export class Tether {
@@ -143,15 +143,15 @@ export class Tether {
 
   /** Ends the sandbox's processes. What was under way is over, even when the provider cannot be reached to confirm it. */
   stop(reason: string, options?: StopOptions): Promise<void> {
-    const before = this.#mode;
-    if (before.name === 'stopping') return before.done;
-    if (before.name === 'closed') return Promise.resolve();
-    const done = this.#stopSandbox(before, reason, options).finally(() => {
-      if (this.#mode === stopping) this.#mode = { name: 'detached' };
-    });
-    const stopping = { name: 'stopping', done } as const;
-    this.#mode = stopping;
-    return done;
+    if (this.#mode.name === 'stopping') return this.#mode.done;
+    return this.#end(reason, () => this.#options.provider.stop(this.#agentId, options));
+  }
+
+  /** As `stop`, and removes the sandbox with its files. Whoever needs one waits, and then gets a new and empty one. */
+  async remove(reason: string): Promise<void> {
+    // Whoever asked for the stop has the error.
+    while (this.#mode.name === 'stopping') await this.#mode.done.catch(() => undefined);
+    await this.#end(reason, () => this.#options.provider.destroy(this.#agentId));
   }
 
   /** Lets go of the sandbox, which goes on. Nothing can be asked of this tether any more. */
@@ -161,11 +161,22 @@ export class Tether {
     await this.#letGo(before);
   }
 
-  async #stopSandbox(before: Mode, reason: string, options?: StopOptions): Promise<void> {
-    const { provider, observer } = this.#options;
+  #end(reason: string, work: () => Promise<void>): Promise<void> {
+    const before = this.#mode;
+    if (before.name === 'closed') return Promise.resolve();
+    const done = this.#endSandbox(before, reason, work).finally(() => {
+      if (this.#mode === stopping) this.#mode = { name: 'detached' };
+    });
+    const stopping = { name: 'stopping', done } as const;
+    this.#mode = stopping;
+    return done;
+  }
+
+  async #endSandbox(before: Mode, reason: string, work: () => Promise<void>): Promise<void> {
+    const { observer } = this.#options;
     await this.#letGo(before);
     try {
-      await provider.stop(this.#agentId, options);
+      await work();
     } finally {
       await observer.sandboxLost(this.#agentId, reason);
     }

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { SandboxObserver } from '../../../src/agents/ports.ts';
+import { KnownSandboxes } from '../../../src/controlplane/admin/known-sandboxes.ts';
 import { systemClock } from '../../../src/kernel/clock.ts';
 import { CaissonError } from '../../../src/kernel/errors.ts';
 import { newMessageId } from '../../../src/kernel/ids.ts';
@@ -45,6 +46,48 @@ test('a message that comes while the sandbox is being stopped gets the next one'
   goOn.resolve();
   await stopped;
   await until('the new guest has it', async () => (await fixture.domain.runs.get(runId)).state === 'running');
+  expect(fixture.harness(agent).turns.has(runId)).toBe(true);
+});
+
+test('a message that comes while the sandbox is being removed with its files gets a new one', async () => {
+  await using fixture = await openFleet();
+  const { fleet, provider, storage } = fixture;
+  const { agent, conversation } = await fixture.newTalk();
+  const known = new KnownSandboxes({
+    provider,
+    agents: storage.agents,
+    identities: storage.identities,
+    disks: {
+      view: () => ({ state: 'unknown', usedBytes: null, limitBytes: null, method: null, measuredAt: null }),
+      measureAgain: async () => undefined,
+    },
+    stop: (agentId, reason) => fleet.stop(agentId, reason),
+    remove: (agentId, reason) => fleet.remove(agentId, reason),
+  });
+  const order: string[] = [];
+  const [destroy, bringUp] = [provider.destroy.bind(provider), provider.ensureRunning.bind(provider)];
+  const removing = Promise.withResolvers<void>();
+  const goOn = Promise.withResolvers<void>();
+  provider.destroy = async (agentId) => {
+    removing.resolve();
+    await goOn.promise;
+    await destroy(agentId);
+    order.push('removed');
+  };
+  provider.ensureRunning = async (spec) => {
+    order.push('brought up');
+    goOn.resolve(); // in the middle of the removal: the new one would go with the old
+    return await bringUp(spec);
+  };
+  const removed = known.destroy(agent.id, 'ada');
+  await removing.promise;
+  const runId = await fixture.start(conversation);
+  await until('the run waits', async () => (await fixture.domain.runs.get(runId)).state === 'starting');
+  for (let turn = 0; turn < 100; turn++) await new Promise((next) => setImmediate(next));
+  goOn.resolve();
+  expect(await removed).toBe(true);
+  await until('the new guest has it', async () => (await fixture.domain.runs.get(runId)).state === 'running');
+  expect(order).toEqual(['removed', 'brought up']);
   expect(fixture.harness(agent).turns.has(runId)).toBe(true);
 });
 
