@@ -80,9 +80,9 @@ export class CallMeter {
     return this.#wanted > this.#held ? this.#extending : undefined;
   }
 
-  /** The service told its usage. `charge` is known at once; resolves when the budget has it. */
-  async settle(counts: TokenCounts): Promise<void> {
-    await this.#settle(counts, false);
+  /** The service told its usage; `isEstimated`: not all of it. `charge` is known at once; resolves when the budget has it. */
+  async settle(counts: TokenCounts, { isEstimated = false } = {}): Promise<void> {
+    await this.#settle(counts, isEstimated);
   }
 
   /** The service took the call and did not tell its usage. `output` null: nothing of the answer was seen either. */

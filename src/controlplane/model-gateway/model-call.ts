@@ -404,7 +404,7 @@ export class ModelCall {
         // The service may have been at work for a guest that would not wait for it; whoever breaks off pays for that.
         if (outcome === 'guest_left' && this.#body.isWhole) return await meter.settleByEstimate(null);
       } else if (this.#status < 400) {
-        if (usage.tokens !== null) return await meter.settle(usage.tokens);
+        if (usage.tokens !== null) return await meter.settle(usage.tokens, { isEstimated: !usage.isToldWhole });
         const seen = usage.outputEstimate || Math.ceil(this.#responseBytes / 4);
         if (usage.ending !== 'failed' || usage.outputEstimate > 0) return await meter.settleByEstimate(seen);
       }

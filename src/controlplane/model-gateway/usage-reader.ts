@@ -20,6 +20,8 @@ export class UsageReader {
   #tokens: TokenCounts | null = null;
   #ending: 'whole' | 'failed' | undefined;
   #outputEstimate = 0;
+  /** What of it had been written when the service told its usage last. */
+  #estimateAtTelling = 0;
   #eventEnd = -1;
   #isBetweenEvents = true;
   #event = '';
@@ -39,9 +41,18 @@ export class UsageReader {
     return this.#model;
   }
 
-  /** Null as long as none were told. */
+  /**
+   * Null as long as none were told. What was told at the beginning, as Anthropic does, or in the middle, is no more than that: what
+   * the model has written since is added, by its size (`isToldWhole`).
+   */
   get tokens(): TokenCounts | null {
-    return this.#tokens;
+    if (this.#tokens === null || this.isToldWhole) return this.#tokens;
+    return { ...this.#tokens, output: this.#tokens.output + this.#outputEstimate - this.#estimateAtTelling };
+  }
+
+  /** Whether the model has written nothing since its tokens were told. */
+  get isToldWhole(): boolean {
+    return this.#outputEstimate === this.#estimateAtTelling;
   }
 
   /** Undefined while the answer goes on: its last event has not been seen. */
@@ -49,9 +60,9 @@ export class UsageReader {
     return this.#ending;
   }
 
-  /** What the model has written so far, in tokens, by the size of its deltas: at least one each. */
+  /** What the model has written so far, in tokens, by the size of its deltas: at least one each; or what the service tells meanwhile. */
   get outputEstimate(): number {
-    return this.#outputEstimate;
+    return Math.max(this.#outputEstimate, this.tokens?.output ?? 0);
   }
 
   /** Where in the chunk that was read last its last whole event ends; -1 where none ends in it. */
@@ -128,6 +139,7 @@ export class UsageReader {
     if (report === undefined) return;
     this.#model ??= report.model;
     this.#tokens = mergeCounts(this.#tokens, report.tokens);
+    if (report.tokens !== null) this.#estimateAtTelling = this.#outputEstimate;
   }
 
   #keep(part: Buffer): void {

@@ -98,6 +98,15 @@ describe('a stream', () => {
     expect(await lastKept(gateway)).toMatchObject({ outcome: 'guest_left', outputTokens: 1, isEstimated: true });
   });
 
+  test('whose usage so far was told at its beginning is counted by what had passed since, too', async () => {
+    const start = event('message_start', { message: { model: 'm', usage: { input_tokens: 500, output_tokens: 1 } } });
+    const word = event('content_block_delta', { delta: { type: 'text_delta', text: 'word' } });
+    await using gateway = await openGateway({ upstream: streaming([start, word, word, word], { cut: true }) });
+    await expect(gateway.ask(aRequest, { ':path': '/model/v1/messages' })).rejects.toThrow('reset');
+    expect(await lastKept(gateway)).toMatchObject({ inputTokens: 500, outputTokens: 4, isEstimated: true });
+    expect(gateway.budget).toMatchObject({ spent: 504, held: 0, endings: ['settled'] });
+  });
+
   test('that fails by its own word before the model said anything costs nothing', async () => {
     const failed = event('response.failed', { response: { error: { code: 'server_error' } } });
     await using gateway = await openGateway({ upstream: streaming([failed]) });

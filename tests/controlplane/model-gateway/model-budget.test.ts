@@ -8,6 +8,13 @@ const delta = 'event: response.output_text.delta\ndata: {"type":"response.output
 const completed =
   'data: {"type":"response.completed","response":{"usage":{"input_tokens":500,"output_tokens":100}}}\n\n';
 
+const chunk = (usage: object): string =>
+  `data: ${JSON.stringify({ choices: [{ delta: { content: 'word' } }], usage })}\n\n`;
+const messageStart =
+  'event: message_start\ndata: {"type":"message_start","message":{"usage":{"input_tokens":5,"output_tokens":1}}}\n\n';
+const messageWord =
+  'event: content_block_delta\ndata: {"type":"content_block_delta","delta":{"type":"text_delta","text":"word"}}\n\n';
+
 describe('a call without room', () => {
   test.each([
     ['/model/v1/responses', { error: { type: 'insufficient_quota', code: 'insufficient_quota', param: null } }],
@@ -122,6 +129,43 @@ describe('a stream that passes its limit', () => {
     });
     const answer = await gateway.ask(aRequest, { ':path': path });
     expect(answer.text.split('\n\n').at(-2)).toContain(error);
+  });
+
+  test.each([
+    [
+      'that tells its usage with every piece',
+      '/model/v1/chat/completions',
+      (output: number) => chunk({ prompt_tokens: 1, completion_tokens: output }),
+    ],
+    [
+      'whose beginning tells its usage',
+      '/model/v1/messages',
+      (output: number) => (output === 1 ? messageStart : messageWord),
+    ],
+    [
+      'whose words are those of its end',
+      '/model/v1/responses',
+      () => delta.replace('"word"', JSON.stringify('"type":"response.completed"')),
+    ],
+  ])('%s ends there, and is counted for what it has said', async (_, path, piece) => {
+    const budget = new MemoryBudget(1_500);
+    await using gateway = await openGateway({
+      budget,
+      upstream: (_request, response) => {
+        sse(response);
+        let output = 0;
+        const more = (): void => {
+          output += 1;
+          if (output > 5_000) response.end();
+          else if (!response.destroyed) response.write(piece(output), () => setImmediate(more));
+        };
+        more();
+      },
+    });
+    await gateway.ask(aRequest, { ':path': path });
+    await until('the settlement', () => gateway.kept.length === 1 && budget.held === 0);
+    expect(gateway.kept).toMatchObject([{ outcome: 'budget_spent' }]);
+    expect(budget.spent).toBeGreaterThan(1_000);
   });
 
   test('but has said all meanwhile is left whole', async () => {

@@ -23,6 +23,8 @@ const endings: Readonly<Record<string, 'whole' | 'failed'>> = {
   'response.failed': 'failed',
 };
 const endingNames = Object.keys(endings);
+/** In quotes that are none of a text, which could say the same. */
+const endingType = /"type":\s?"response\.(completed|incomplete|failed)"/;
 
 /** OpenAI's Responses API: what Codex speaks. */
 export const responsesApi: ModelApi = {
@@ -40,7 +42,7 @@ export const responsesApi: ModelApi = {
   },
   peekBytes: 256,
   lineKind(line, event) {
-    if (endingNames.includes(event) || endingNames.some((name) => line.includes(name))) return 'report';
+    if (endingNames.includes(event) || endingType.test(line)) return 'report';
     return event.endsWith('.delta') || line.includes('.delta"') ? 'delta' : 'other';
   },
   report(data) {
