@@ -82,6 +82,7 @@ describe('a policy', () => {
     [{ host: 'a.example', ports: [] }],
     [{ host: 'a.example', effect: 'permit' }],
     [{ host: 'a.example', why: 'x'.repeat(501) }],
+    [{ host: 'a.example', expiresIn: Number.MAX_SAFE_INTEGER }],
   ])('with the rule %j is refused', async (rule) => {
     const other = await newAgent(`refused-${Math.random().toString(36).slice(2)}`);
     const refused = await server.mutate(server.alice, 'egress.policy.set', { agentId: other, add: [rule] });

@@ -10,6 +10,8 @@ export const egressModeSchema = z.enum(egressModes);
 /** Why something is allowed or denied, for whoever reads it later. */
 export const whySchema = shownAsItIs(z.string().trim().min(1).max(500));
 
+const longestLifeMs = 3_650 * 86_400_000;
+
 const portsSchema = z.union([z.literal('any'), z.array(portSchema).min(1).max(32).readonly()]);
 
 /** A rule as it is added: of a host, or of a preset. */
@@ -20,8 +22,8 @@ export const newEgressRuleSchema = z.strictObject({
   /** Default: 80 and 443; every port where it denies. */
   ports: portsSchema.optional(),
   preset: z.enum(presetNames).optional(),
-  /** Milliseconds from now. Default: for ever. */
-  expiresIn: z.int().min(1_000).optional(),
+  /** Milliseconds from now, at most ten years. Default: for ever. */
+  expiresIn: z.int().min(1_000).max(longestLifeMs).optional(),
   why: whySchema.optional(),
 });
 
