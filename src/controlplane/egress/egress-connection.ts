@@ -15,7 +15,14 @@ import { Ending, endingOf } from './ending.ts';
 import { listenToProgram } from './first-bytes.ts';
 import type { HttpRelay } from './http-relay.ts';
 import { type Admit, type Direction, MeteredTunnel } from './metered-tunnel.ts';
-import type { EgressDecision, EgressPolicy, EgressRecord, EgressSecrets, EgressTarget } from './ports.ts';
+import type {
+  EgressAllowance,
+  EgressDecision,
+  EgressPolicy,
+  EgressRecord,
+  EgressSecrets,
+  EgressTarget,
+} from './ports.ts';
 import { addressesOf, type Resolve } from './resolve.ts';
 import { tlsToHost, tlsToProgram } from './secrets/tls-sides.ts';
 
@@ -36,7 +43,6 @@ export interface EgressConnectionOptions {
   readonly clock: Clock;
 }
 
-type Allowed = Extract<EgressDecision, { readonly verdict: 'allow' }>;
 type Carried = NonNullable<Awaited<ReturnType<EgressSecrets['find']>>>;
 
 /** What both sides have in common. */
@@ -55,7 +61,7 @@ interface Passing {
 export class EgressConnection {
   readonly #options: EgressConnectionOptions;
   readonly #end = new AbortController();
-  #allowed: Allowed | undefined;
+  #allowed: EgressAllowance | undefined;
   /** The rules have changed since the policy was asked. */
   #isStale = false;
   #rule: string | null = null;
@@ -94,7 +100,8 @@ export class EgressConnection {
       return;
     }
     try {
-      this.#requireAllowed(await this.#options.policy.allows(this.agentId, this.#options.target), allowed);
+      const { policy, target } = this.#options;
+      this.#requireAllowed(await policy.allows(this.agentId, target, allowed), allowed);
     } catch {
       this.cut(new Ending('revoked', new CaissonError('EGRESS_DENIED', 'The rules no longer allow this connection.')));
     }
@@ -213,7 +220,7 @@ export class EgressConnection {
     }
   }
 
-  async #decide(): Promise<Allowed> {
+  async #decide(): Promise<EgressAllowance> {
     const { policy, target, limits } = this.#options;
     using limit = deadline(limits.decisionTimeoutMs, 'The decision', this.#end.signal);
     let decision: EgressDecision;
@@ -231,7 +238,7 @@ export class EgressConnection {
   }
 
   /** Where it was allowed before, it must still be allowed to as much. */
-  #requireAllowed(decision: EgressDecision, before?: Allowed): Allowed {
+  #requireAllowed(decision: EgressDecision, before?: EgressAllowance): EgressAllowance {
     this.#rule = decision.rule;
     if (decision.verdict === 'allow' && (decision.internal || before?.internal !== true)) return decision;
     const reason = decision.verdict === 'deny' ? decision.reason : 'The host is no longer an internal one.';

@@ -14,6 +14,8 @@ export interface EgressTarget {
 export type EgressDecision =
   | {
       readonly verdict: 'allow';
+      /** True: a person has allowed this connection, and none that comes later. */
+      readonly isOnce?: true;
       /** What allows it, in words that a person knows it by: the rule's host, or the preset's name. */
       readonly rule: string;
       /** True: an operator has named this host as an internal one, so its addresses need not be public. */
@@ -27,6 +29,8 @@ export type EgressDecision =
       readonly rule: string | null;
     };
 
+export type EgressAllowance = Extract<EgressDecision, { readonly verdict: 'allow' }>;
+
 /** Who may go where. Decides on names and ports alone; what a name leads to is checked by the gateway. */
 export interface EgressPolicy {
   /**
@@ -34,8 +38,10 @@ export interface EgressPolicy {
    * with the signal's reason. Any rejection denies.
    */
   decide(agentId: AgentId, target: EgressTarget, signal: AbortSignal): Promise<EgressDecision>;
-  /** The same for a connection that is open already: never holds, asks nobody. A rejection denies. */
-  allows(agentId: AgentId, target: EgressTarget): Promise<EgressDecision>;
+  /**
+   * The same for a connection that is open already, and was let out by `before`: never holds, asks nobody. A rejection denies.
+   */
+  allows(agentId: AgentId, target: EgressTarget, before: EgressAllowance): Promise<EgressDecision>;
   /**
    * Calls `listener` when the rules that an agent stands under may have changed (null: those of any), so that open
    * connections are decided again with `allows`. What it returns ends that.

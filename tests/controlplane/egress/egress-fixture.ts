@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createEgressGateway } from '../../../src/controlplane/egress/gateway.ts';
 import type { EgressLimits } from '../../../src/controlplane/egress/egress-limits.ts';
 import type {
+  EgressAllowance,
   EgressDecision,
   EgressMeter,
   EgressPolicy,
@@ -21,7 +22,7 @@ export class PlayedPolicy implements EgressPolicy {
   readonly asked: EgressTarget[] = [];
   readonly #listeners = new Set<(agentId: AgentId | null) => void>();
   rule: (target: EgressTarget, signal: AbortSignal) => EgressDecision | Promise<EgressDecision> = () => internal;
-  again: (target: EgressTarget) => EgressDecision | Promise<EgressDecision> = (target) =>
+  again: (target: EgressTarget, before: EgressAllowance) => EgressDecision | Promise<EgressDecision> = (target) =>
     this.rule(target, new AbortController().signal);
 
   async decide(_agentId: AgentId, target: EgressTarget, signal: AbortSignal): Promise<EgressDecision> {
@@ -29,8 +30,8 @@ export class PlayedPolicy implements EgressPolicy {
     return await this.rule(target, signal);
   }
 
-  async allows(_agentId: AgentId, target: EgressTarget): Promise<EgressDecision> {
-    return await this.again(target);
+  async allows(_agentId: AgentId, target: EgressTarget, before: EgressAllowance): Promise<EgressDecision> {
+    return await this.again(target, before);
   }
 
   onChanged(listener: (agentId: AgentId | null) => void): () => void {

@@ -35,8 +35,10 @@ export const mostQuestions = 1_024;
 export const mostWaitingForHost = 64;
 /** How long a host that somebody has denied is denied to the agent without a question. */
 const deniedForMs = 5 * 60_000;
-/** Hosts that are remembered as denied, and connections as allowed once; the oldest are forgotten first. */
+/** Hosts that are remembered as denied, and those of which one more may pass; the oldest are forgotten first. */
 const mostRemembered = 10_000;
+
+const allowedOnce: EgressDecision = { verdict: 'allow', rule: 'allowed once', internal: false, isOnce: true };
 
 interface Waiter {
   readonly target: EgressTarget;
@@ -82,8 +84,6 @@ export class EgressQuestions implements Disposable {
   readonly #denied = new Map<string, number>();
   /** By agent and host: until when one connection may pass. */
   readonly #passes = new Map<string, number>();
-  /** Connections, by agent, host and port, that were allowed once: while they are open they stay so. */
-  readonly #allowedOnce = new Set<string>();
 
   constructor(options: QuestionsOptions) {
     this.#options = options;
@@ -101,7 +101,7 @@ export class EgressQuestions implements Disposable {
     if ((this.#denied.get(key) ?? 0) > now) return deny(`Somebody has denied ${target.host} a short while ago.`);
     if ((this.#passes.get(key) ?? 0) > now) {
       this.#passes.delete(key);
-      return this.#once(agentId, target);
+      return allowedOnce;
     }
     const question = this.#byHost.get(key) ?? this.#begin(asked, key, now);
     if (question === undefined || question.waiters.size >= mostWaitingForHost) {
@@ -119,11 +119,6 @@ export class EgressQuestions implements Disposable {
       signal.removeEventListener('abort', leave);
       question.waiters.delete(waiter);
     }
-  }
-
-  /** Whether an open connection is one that somebody has allowed once. */
-  wasAllowedOnce(agentId: AgentId, target: EgressTarget): boolean {
-    return this.#allowedOnce.has(connectionKey(agentId, target));
   }
 
   /** The oldest first. */
@@ -150,7 +145,7 @@ export class EgressQuestions implements Disposable {
       question,
       allowOnce: (by) => {
         if (waiters.size === 0) remember(this.#passes, key, expiresAt);
-        this.#settle(claimed, { outcome: 'once', by, decide: (target) => this.#once(agentId, target) });
+        this.#settle(claimed, { outcome: 'once', by, decide: () => allowedOnce });
       },
       allowByRule: (outcome, by) => {
         const decide = (target: EgressTarget): EgressDecision =>
@@ -262,13 +257,6 @@ export class EgressQuestions implements Disposable {
     for (const { target, settle } of question.waiters) settle(decide(target));
     this.#options.onSettled(told, outcome, by);
   }
-
-  #once(agentId: AgentId, target: EgressTarget): EgressDecision {
-    this.#allowedOnce.add(connectionKey(agentId, target));
-    const oldest = this.#allowedOnce.values().next();
-    if (this.#allowedOnce.size > mostRemembered && oldest.done !== true) this.#allowedOnce.delete(oldest.value);
-    return { verdict: 'allow', rule: 'allowed once', internal: false };
-  }
 }
 
 function view({ id, agentId, ownerId, host, ports, askedAt, expiresAt, waiters }: Open): EgressQuestion {
@@ -285,10 +273,6 @@ function remember(places: Map<string, number>, key: string, until: number): void
 
 function hostKey(agentId: AgentId, host: string): string {
   return `${agentId} ${host}`;
-}
-
-function connectionKey(agentId: AgentId, target: EgressTarget): string {
-  return `${agentId} ${targetText(target)}`;
 }
 
 function deny(reason: string): EgressDecision {

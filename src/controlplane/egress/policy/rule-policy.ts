@@ -2,7 +2,7 @@ import type { EgressEvent } from '../../../agents/agent-service.ts';
 import type { Clock } from '../../../kernel/clock.ts';
 import type { AgentId, EgressRequestId, UserId } from '../../../kernel/ids.ts';
 import type { Logger } from '../../../kernel/logger.ts';
-import type { EgressDecision, EgressPolicy, EgressTarget } from '../ports.ts';
+import type { EgressAllowance, EgressDecision, EgressPolicy, EgressTarget } from '../ports.ts';
 import { targetText } from '../target.ts';
 import type { EgressRules, JudgedConnection } from './egress-rules.ts';
 import type { EgressScope } from './policy.ts';
@@ -72,12 +72,10 @@ export class RulePolicy implements EgressPolicy, AsyncDisposable {
     return decisionOf(judged) ?? (await this.#questions.ask({ agentId, ownerId, target }, signal));
   }
 
-  async allows(agentId: AgentId, target: EgressTarget): Promise<EgressDecision> {
+  async allows(agentId: AgentId, target: EgressTarget, before: EgressAllowance): Promise<EgressDecision> {
     const decision = decisionOf(await this.#judge(agentId, target));
     if (decision !== undefined) return decision;
-    if (this.#questions.wasAllowedOnce(agentId, target)) {
-      return { verdict: 'allow', rule: 'allowed once', internal: false };
-    }
+    if (before.isOnce === true) return before; // the rules still ask, and it was asked about
     return { verdict: 'deny', rule: null, reason: `Nobody has allowed ${targetText(target)}.` };
   }
 

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Agent } from '../../../../src/agents/agent.ts';
 import type { EgressEvent } from '../../../../src/agents/agent-service.ts';
@@ -105,9 +106,11 @@ describe('one answer settles every connection that waits for the same host', () 
   test('`once` holds for these, and is asked again for the next', async () => {
     const first = connect();
     await answer(await asked(1), 'once');
-    expect(await first).toEqual({ verdict: 'allow', rule: 'allowed once', internal: false });
-    expect((await policy.allows(agent.id, { host, port: 443 })).verdict).toBe('allow');
-    expect((await policy.allows(agent.id, { host, port: 22 })).verdict).toBe('deny');
+    const once = { verdict: 'allow', rule: 'allowed once', internal: false, isOnce: true } as const;
+    expect(await first).toEqual(once);
+    expect((await policy.allows(agent.id, { host, port: 443 }, once)).verdict).toBe('allow');
+    const ruled = { verdict: 'allow', rule: host, internal: false } as const;
+    expect((await policy.allows(agent.id, { host, port: 443 }, ruled)).verdict).toBe('deny');
     const next = connect();
     await answer(await asked(1), 'deny');
     expect((await next).verdict).toBe('deny');
@@ -270,7 +273,7 @@ describe('bounds', () => {
 test('through the gateway a held connection goes on when it is allowed, and stays while the rules still ask', async () => {
   const guest = undo.use(await openHostileGuest());
   guest.policy.rule = (target, signal) => policy.decide(agent.id, target, signal);
-  guest.policy.again = (target) => policy.allows(agent.id, target);
+  guest.policy.again = (target, before) => policy.allows(agent.id, target, before);
   rules.onChanged(() => guest.policy.change());
   const asking = guest.ask(host);
   await answer(await asked(1), 'once');
@@ -285,4 +288,31 @@ test('through the gateway a held connection goes on when it is allowed, and stay
   await rules.change({ kind: 'agent', agentId: agent.id }, { by: agent.ownerId, mode: 'allowlist' });
   await guest.say(attempt, '');
   expect(await guest.recorded()).toMatchObject({ outcome: 'revoked', rule: null });
+});
+
+test('through the gateway what a rule let out is cut with the rule, though somebody has allowed another connection once', async () => {
+  const answered = 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n';
+  const host200 = (socket: Socket): void => void socket.on('data', () => socket.write(answered));
+  const guest = undo.use(await openHostileGuest({ host: host200 }));
+  guest.policy.rule = (target, signal) => policy.decide(agent.id, target, signal);
+  guest.policy.again = (target, before) => policy.allows(agent.id, target, before);
+  rules.onChanged(() => guest.policy.change());
+  const asking = guest.ask(host);
+  await answer(await asked(1), 'once');
+  const once = await asking;
+  const request = `GET / HTTP/1.1\r\nHost: ${host}:443\r\n\r\n`;
+  const requests = (): number => guest.reached().split('GET').length - 1;
+  once.stream.write(request);
+  const scope = { kind: 'agent', agentId: agent.id } as const;
+  const add = [{ effect: 'allow', subject: { host, ports: [443] }, expiresAt: null, why: null }] as const;
+  const { rules: given } = await rules.change(scope, { by: agent.ownerId, add });
+  const ruled = await guest.ask(host);
+  expect(ruled.status).toBe(200);
+  ruled.stream.write(request);
+  await until('both are through', () => requests() === 2);
+  await rules.change(scope, { by: agent.ownerId, remove: given.map(({ id }) => id) });
+  await guest.say(ruled, '');
+  expect(await guest.recorded()).toMatchObject({ outcome: 'revoked' });
+  once.stream.write(request);
+  await until('the other is still open', () => requests() === 3);
 });

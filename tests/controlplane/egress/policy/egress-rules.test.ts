@@ -163,7 +163,7 @@ describe('an open connection', () => {
       new RulePolicy({ rules, holdMs: 1_000, clock, logger: silentLogger, record: async () => undefined }),
     );
     guest.policy.rule = (asked, signal) => policy.decide(agent.id, asked, signal);
-    guest.policy.again = (asked) => policy.allows(agent.id, asked);
+    guest.policy.again = (asked, before) => policy.allows(agent.id, asked, before);
     policy.onChanged(() => guest.policy.change());
     const expiresAt = clock.now() + 30_000;
     const { rules: added } = await rules.change(scope(), {
