@@ -32,7 +32,11 @@ const timeoutSeconds = 10;
 /** How long what the provider says of itself is believed. */
 const configurationAgeMs = 3_600_000;
 
-const claimsSchema = z.object({ email: emailSchema.optional(), email_verified: z.boolean().optional() });
+/** What is no email is none: who is known by the identity comes in whatever has become of it. */
+const claimsSchema = z.object({
+  email: emailSchema.optional().catch(undefined),
+  email_verified: z.boolean().optional().catch(undefined),
+});
 
 /**
  * An OpenID Connect provider, by `openid-client`: discovery, code flow with PKCE (S256), state and nonce; issuer, audience, times and
