@@ -405,6 +405,8 @@ export class ModelCall {
         if (outcome === 'guest_left' && this.#body.isWhole) return await meter.settleByEstimate(null);
       } else if (this.#status < 400) {
         if (usage.tokens !== null) return await meter.settle(usage.tokens, { isEstimated: !usage.isToldWhole });
+        // It may be reasoning unseen: whoever breaks off then pays as before its first byte.
+        if (outcome === 'guest_left' && usage.outputEstimate === 0) return await meter.settleByEstimate(null);
         const seen = usage.outputEstimate || Math.ceil(this.#responseBytes / 4);
         if (usage.ending !== 'failed' || usage.outputEstimate > 0) return await meter.settleByEstimate(seen);
       }

@@ -98,6 +98,16 @@ describe('a stream', () => {
     expect(await lastKept(gateway)).toMatchObject({ outcome: 'guest_left', outputTokens: 1, isEstimated: true });
   });
 
+  test('whose guest leaves before the model has said anything, as while it reasons unseen, is counted by what was held', async () => {
+    const created = event('response.created', { response: { model: 'gpt-5.5-2026' } });
+    await using gateway = await openGateway({ upstream: (_, response) => void sse(response).write(created) });
+    const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses' });
+    stream.end(aRequest);
+    await new Promise((resolve) => stream.once('data', resolve));
+    stream.destroy();
+    expect(await lastKept(gateway)).toMatchObject({ outcome: 'guest_left', outputTokens: 1_000, isEstimated: true });
+  });
+
   test('whose usage so far was told at its beginning is counted by what had passed since, too', async () => {
     const start = event('message_start', { message: { model: 'm', usage: { input_tokens: 500, output_tokens: 1 } } });
     const word = event('content_block_delta', { delta: { type: 'text_delta', text: 'word' } });
