@@ -193,6 +193,10 @@ export function identityStoreContract(
       expect([made?.user, more]).toEqual([user, []]);
       expect(await store.listKeys(user.id)).toEqual([made]);
       expect(await store.listInvitations()).toEqual([]);
+      const reset = { userId: user.id, isReset: true, createdAt: now, expiresAt: now + 20 };
+      await store.putInvitation(reset, 'reset');
+      expect(await accept('reset', now)).toBeUndefined(); // a browser is to sign in with it, which ends the others
+      expect(await store.listInvitations()).toEqual([reset]);
     });
 
     test('admins who revoke each other at once leave one key', async () => {

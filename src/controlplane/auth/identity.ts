@@ -120,8 +120,8 @@ export interface IdentityStore {
   /** Expired ones too. */
   listInvitations(): Promise<readonly Invitation[]>;
   /**
-   * Spends an invitation that is not expired, and stores the key for its user; undefined where there is no such invitation.
-   * `key` makes the key from its user. Atomic.
+   * Spends an invitation that is not expired and no reset, and stores the key for its user; undefined where there is no such
+   * invitation. `key` makes the key from its user. Atomic.
    */
   acceptInvitation(
     secretHash: string,

@@ -33,13 +33,13 @@ export async function list(db: Kysely<Database>): Promise<readonly Invitation[]>
   }));
 }
 
-/** Needs a transaction. */
+/** Needs a transaction. One to sign in anew is for a browser, and stays. */
 export async function accept(
   db: Kysely<Database>,
   { secretHash, now }: { readonly secretHash: string; readonly now: number },
   makeKey: (user: User) => { readonly key: ApiKey; readonly secretHash: string },
 ): Promise<KeyWithUser | undefined> {
-  const user = await invited(db, { secretHash, now });
+  const user = await invited(db, { secretHash, now }, { isReset: false });
   if (user === undefined) return undefined;
   await spend(db, user.id);
   const made = makeKey(user);
@@ -47,17 +47,19 @@ export async function accept(
   return { key: made.key, user };
 }
 
-/** Whose invitation this is, while it may be accepted. */
+/** Whose invitation this is, while it may be accepted. `isReset`: only such a one; default: either. */
 export async function invited(
   db: Kysely<Database>,
   { secretHash, now }: { readonly secretHash: string; readonly now: number },
+  { isReset }: { readonly isReset?: boolean } = {},
 ): Promise<User | undefined> {
   const found = await db
     .selectFrom('invitations')
-    .select(['user_id', 'expires_at'])
+    .select(['user_id', 'expires_at', 'is_reset'])
     .where('secret_hash', '=', secretHash)
     .executeTakeFirst();
   if (found === undefined || found.expires_at <= now) return undefined;
+  if (isReset !== undefined && isReset !== (found.is_reset === 1)) return undefined;
   const user = await users.find(db, found.user_id);
   return user === undefined || user.disabledAt !== null ? undefined : user;
 }
