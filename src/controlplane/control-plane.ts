@@ -155,7 +155,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
   );
   const ownPorts = new Set<number>();
   const egress = opened.use(
-    openEgress({
+    await openEgress({
       settings: config.egress,
       storage,
       ledger: quotas.ledger,

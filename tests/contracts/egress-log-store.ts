@@ -129,6 +129,27 @@ export function egressLogStoreContract(
       expect(await store.listUsage({ ownerId: newUserId() }, 0)).toEqual([]);
     });
 
+    test('what was noted as open when a process was killed is added once, by the last note, and in the sums', async () => {
+      const [one, two] = [await storedAgent(opened.agents), await storedAgent(opened.agents)];
+      const interrupted = { outcome: 'interrupted', reason: 'It was killed.', connections: 1, withSecret: 0 } as const;
+      const ours = anEgressEntry(one.agent.id, interrupted);
+      const gone = newAgentId();
+      const open = new Map([
+        [one.agent.id, [anEgressEntry(one.agent.id, { ...interrupted, sentBytes: 1 }), { ...ours, port: 80 }]],
+        [two.agent.id, [anEgressEntry(two.agent.id, interrupted)]],
+        [gone, [anEgressEntry(gone, interrupted)]],
+      ]);
+      await store.addToLog([], open);
+      await store.addToLog([anEgressEntry(one.agent.id, { port: 80 })], new Map([[one.agent.id, [ours]]]));
+      await store.addToLog([anEgressEntry(two.agent.id)], new Map([[two.agent.id, []]]));
+      expect(await store.addLeftOpen()).toBe(1);
+      expect(await store.addLeftOpen()).toBe(0);
+      const { items } = await store.listLog(one.agent.id, { host: null }, page);
+      expect(items).toEqual([ours, anEgressEntry(one.agent.id, { port: 80 })]);
+      expect((await store.listLog(two.agent.id, { host: null }, page)).items).toEqual([anEgressEntry(two.agent.id)]);
+      expect(await store.listUsage({ agentId: one.agent.id }, 0)).toMatchObject([{ connections: 3, sentBytes: 200 }]);
+    });
+
     test('of an agent that is gone nothing is added, and all else is', async () => {
       const { agent } = await storedAgent(opened.agents);
       const gone = newAgentId();

@@ -15,7 +15,7 @@ interface Interval {
  * One log line for each connection of an agent, up to 20 a second; of those above only how many they were. Keeps one count for
  * each agent that connected in the last second.
  */
-export class ConnectionLog implements EgressLog, Disposable {
+export class ConnectionLog implements Pick<EgressLog, 'record'>, Disposable {
   readonly #logger: Logger;
   readonly #clock: Clock;
   readonly #intervals = new Map<AgentId, Interval>();

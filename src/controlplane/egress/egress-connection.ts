@@ -22,6 +22,7 @@ import type {
   EgressRecord,
   EgressSecrets,
   EgressTarget,
+  OpenConnection,
 } from './ports.ts';
 import { addressesOf, type Resolve } from './resolve.ts';
 import { tlsToHost, tlsToProgram } from './secrets/tls-sides.ts';
@@ -58,7 +59,7 @@ interface Passing {
  * is a secret for the host, TLS ends here on both sides, and every request is read and written anew. Whatever fails on the way
  * ends it.
  */
-export class EgressConnection {
+export class EgressConnection implements OpenConnection {
   readonly #options: EgressConnectionOptions;
   readonly #end = new AbortController();
   #allowed: EgressAllowance | undefined;
@@ -72,11 +73,16 @@ export class EgressConnection {
   #isUsed = false;
   #sent = 0;
   #received = 0;
+  #isOver = false;
+  readonly #startedAt: number;
+  readonly #began: number;
   #activeAt: number;
 
   constructor(options: EgressConnectionOptions) {
     this.#options = options;
-    this.#activeAt = options.clock.elapsed();
+    this.#startedAt = options.clock.now();
+    this.#began = options.clock.elapsed();
+    this.#activeAt = this.#began;
   }
 
   get agentId(): AgentId {
@@ -86,6 +92,16 @@ export class EgressConnection {
   /** Since the last byte, in milliseconds; 0 before the first may pass. */
   get idleMs(): number {
     return this.#allowed === undefined ? 0 : this.#options.clock.elapsed() - this.#activeAt;
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  soFar(): EgressRecord | undefined {
+    if (this.#allowed === undefined) return undefined;
+    const reason = 'The control plane was killed while it was open.';
+    return this.#record({ outcome: 'interrupted', reason, until: this.#activeAt });
   }
 
   cut(ending: Ending): void {
@@ -125,9 +141,7 @@ export class EgressConnection {
 
   /** Resolves, never rejects, with its record when it is over. */
   async run(): Promise<EgressRecord> {
-    const { agentId, target, stream, clock } = this.#options;
-    const startedAt = clock.now();
-    const began = clock.elapsed();
+    const { stream, clock } = this.#options;
     const gone = (): void =>
       this.cut(new Ending('closed', new CaissonError('ABORTED', 'The program gave the connection up.')));
     stream.once('close', gone).once('aborted', gone);
@@ -140,7 +154,18 @@ export class EgressConnection {
     } finally {
       this.#end.abort();
     }
+    this.#isOver = true;
     const outcome = ending?.outcome ?? 'closed';
+    const reason = outcome === 'closed' ? null : (ending?.error.message ?? null);
+    return this.#record({ outcome, reason, until: clock.elapsed() });
+  }
+
+  #record({
+    outcome,
+    reason,
+    until,
+  }: Pick<EgressRecord, 'outcome' | 'reason'> & { readonly until: number }): EgressRecord {
+    const { agentId, target } = this.#options;
     return {
       agentId,
       host: target.host,
@@ -148,12 +173,12 @@ export class EgressConnection {
       decision: this.#allowed === undefined || outcome === 'revoked' ? 'deny' : 'allow',
       rule: this.#rule,
       outcome,
-      reason: outcome === 'closed' ? null : (ending?.error.message ?? null),
+      reason,
       secretId: this.#isUsed ? (this.#carried?.secret.id ?? null) : null,
       sentBytes: this.#sent,
       receivedBytes: this.#received,
-      startedAt,
-      durationMs: Math.round(clock.elapsed() - began),
+      startedAt: this.#startedAt,
+      durationMs: Math.round(until - this.#began),
     };
   }
 

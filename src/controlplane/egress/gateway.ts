@@ -148,6 +148,7 @@ export function createEgressGateway(options: EgressGatewayOptions): EgressGatewa
         });
         return;
       }
+      log.follow(connection);
       const over = connection.run();
       own.open.add(connection);
       underWay.add(over);

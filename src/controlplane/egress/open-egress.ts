@@ -46,9 +46,13 @@ export interface Egress extends AsyncDisposable {
   readonly gateway: EgressGateway;
 }
 
-export function openEgress(options: EgressOptions): Egress {
+/** Opens it, and puts what an earlier control plane had open when it was killed into the log. */
+export async function openEgress(options: EgressOptions): Promise<Egress> {
   const { settings, storage, ledger, secrets, ownPorts, record, audit, onConnection, clock, logger } = options;
   const { agents, egressPolicies, egressLog } = storage;
+  const left = await egressLog.addLeftOpen();
+  if (left > 0)
+    logger.warn({ connections: left }, 'an earlier control plane was killed with connections of sandboxes open');
   const opened = new AsyncDisposableStack();
   const rules = opened.use(new EgressRules({ store: egressPolicies, agents, defaults: settings, clock, logger }));
   rules.start();
@@ -72,6 +76,7 @@ export function openEgress(options: EgressOptions): Egress {
       policy,
       meter,
       log: {
+        follow: (connection) => decisions.follow(connection),
         record(entry) {
           connections.record(entry);
           decisions.record(entry);

@@ -73,7 +73,9 @@ export type EgressOutcome =
   /** The quota was used up while it was open, or before. */
   | 'over_quota'
   /** Too many connections at once, or too slow a beginning. */
-  | 'over_limit';
+  | 'over_limit'
+  /** The control plane was killed while it was open. */
+  | 'interrupted';
 
 /** One connection, once it is over. */
 export interface EgressRecord {
@@ -96,8 +98,20 @@ export interface EgressRecord {
   readonly durationMs: number;
 }
 
-/** Hears of every connection once, when it is over. Must not throw, and must bound what it keeps. */
+/** A connection that has begun. */
+export interface OpenConnection {
+  readonly agentId: AgentId;
+  /** It has a record, or gets it in this turn. */
+  readonly isOver: boolean;
+  /** What is to be recorded where nobody hears of its end: `interrupted`, up to its last byte. Undefined until it is allowed. */
+  soFar(): EgressRecord | undefined;
+}
+
+/** Must not throw, and must bound what it keeps. */
 export interface EgressLog {
+  /** Hears of every connection that begins. */
+  follow(connection: OpenConnection): void;
+  /** Hears of every connection once, when it is over. */
   record(entry: EgressRecord): void;
 }
 

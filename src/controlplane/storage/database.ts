@@ -26,6 +26,7 @@ import type { Role, SignIn } from '../auth/identity.ts';
 import type { Scope } from '../auth/needs.ts';
 import type { ShareRole } from '../auth/sharing.ts';
 import type { ModelUsage } from '../model-gateway/model-usage.ts';
+import type { EgressLogEntry } from '../egress/log/egress-log.ts';
 import type { EgressMode, RuleEffect, RuleSubject } from '../egress/policy/policy.ts';
 import type { EgressOutcome } from '../egress/ports.ts';
 import type { SecretForm } from '../egress/secrets/secret.ts';
@@ -348,6 +349,12 @@ export interface EgressLogTable extends Ordered {
   readonly last_at: number;
 }
 
+/** What an agent has open: what is to be added to its log where nobody hears of the end. */
+interface EgressOpenTable {
+  readonly agent_id: AgentId;
+  readonly entries: JsonText<readonly EgressLogEntry[]>;
+}
+
 /** What an agent has moved on one day, in UTC. Outlives the agent. */
 export interface EgressUsageTable {
   readonly agent_id: AgentId;
@@ -446,6 +453,7 @@ export interface Database {
   egress_policies: EgressPoliciesTable;
   egress_rules: EgressRulesTable;
   egress_log: EgressLogTable;
+  egress_open: EgressOpenTable;
   egress_usage: EgressUsageTable;
   secrets: SecretsTable;
   agent_authorities: AgentAuthoritiesTable;

@@ -10,14 +10,17 @@ import {
   mostEntries,
   mostEntriesAnHour,
   mostUsageRows,
+  type OpenEntries,
   withoutPlace,
 } from '../egress/log/egress-log.ts';
 import type { Database, EgressLogTable, EgressUsageTable } from './database.ts';
+import { fromJson, toJson } from './json-text.ts';
 import { nextOrdinal } from './ordinals.ts';
 import { startPage, toPage } from './pages.ts';
 
 /** Needs a transaction. */
 export async function add(db: Kysely<Database>, entries: readonly EgressLogEntry[]): Promise<void> {
+  if (entries.length === 0) return;
   const byAgent = Map.groupBy(entries, ({ agentId }) => agentId);
   for (const [agentId, own] of byAgent) {
     const agent = await db.selectFrom('agents').select('owner_id').where('id', '=', agentId).executeTakeFirst();
@@ -33,6 +36,28 @@ export async function add(db: Kysely<Database>, entries: readonly EgressLogEntry
     .deleteFrom('egress_usage')
     .where('day', '<', newest - keepUsageMs)
     .execute();
+}
+
+/** Needs a transaction. */
+export async function note(db: Kysely<Database>, open: OpenEntries): Promise<void> {
+  for (const [agentId, entries] of open) {
+    await db.deleteFrom('egress_open').where('agent_id', '=', agentId).execute();
+    if (entries.length === 0) continue;
+    const agent = await db.selectFrom('agents').select('id').where('id', '=', agentId).executeTakeFirst();
+    if (agent === undefined) continue; // deleted meanwhile
+    await db
+      .insertInto('egress_open')
+      .values({ agent_id: agentId, entries: toJson(entries) })
+      .execute();
+  }
+}
+
+/** Needs a transaction. */
+export async function addLeftOpen(db: Kysely<Database>): Promise<number> {
+  const rows = await db.deleteFrom('egress_open').returning('entries').execute();
+  const left = rows.flatMap(({ entries }) => fromJson(entries));
+  await add(db, left);
+  return left.reduce((sum, { connections }) => sum + connections, 0);
 }
 
 export async function list(

@@ -10,6 +10,7 @@ import type {
   EgressRecord,
   EgressSecrets,
   EgressTarget,
+  OpenConnection,
 } from '../../../src/controlplane/egress/ports.ts';
 import type { Clock } from '../../../src/kernel/clock.ts';
 import { type AgentId, newAgentId } from '../../../src/kernel/ids.ts';
@@ -53,6 +54,8 @@ export interface EgressFixture extends AsyncDisposable {
   readonly running: RunningGuest;
   readonly policy: PlayedPolicy;
   readonly records: EgressRecord[];
+  /** Every connection that has begun, in that order. */
+  readonly open: OpenConnection[];
   readonly meter: { take: EgressMeter['take'] };
   readonly ownPorts: Set<number>;
   readonly httpProxyPort: number;
@@ -84,6 +87,7 @@ export async function openEgress(options: FixtureOptions = {}): Promise<EgressFi
   const running = undo.use(await runGuest());
   const policy = new PlayedPolicy();
   const records: EgressRecord[] = [];
+  const open: OpenConnection[] = [];
   const ownPorts = new Set<number>();
   const meter: EgressFixture['meter'] = { take: () => undefined };
   const resolve = async (host: string): Promise<readonly string[]> => await addresses(host);
@@ -91,7 +95,7 @@ export async function openEgress(options: FixtureOptions = {}): Promise<EgressFi
     createEgressGateway({
       policy,
       meter: { take: (agentId, bytes) => meter.take(agentId, bytes) },
-      log: { record: (entry) => void records.push(entry) },
+      log: { follow: (connection) => void open.push(connection), record: (entry) => void records.push(entry) },
       ownPorts: () => ownPorts,
       limits,
       resolve: { public: resolve, internal: resolve },
@@ -125,6 +129,7 @@ export async function openEgress(options: FixtureOptions = {}): Promise<EgressFi
     running,
     policy,
     records,
+    open,
     meter,
     ownPorts,
     httpProxyPort,

@@ -7,13 +7,14 @@ import { createServer, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
+import type { EgressDecision } from '../../../src/controlplane/egress/ports.ts';
 import { CaissonError } from '../../../src/kernel/errors.ts';
 import { mostEgressConnections } from '../../../src/wire/contract/egress.ts';
 import { serveOutward } from '../../../src/wire/serve-outward.ts';
 import { runGuest } from '../../guest/running-guest.ts';
 import { until } from '../../until.ts';
 import { localhostCertificate } from '../model-gateway/localhost-certificate.ts';
-import { denied, listen, openEgress } from './egress-fixture.ts';
+import { denied, internal, listen, openEgress } from './egress-fixture.ts';
 
 const run = promisify(execFile);
 const closed = (socket: Socket): Promise<void> => new Promise((resolve) => socket.once('close', () => resolve()));
@@ -35,6 +36,31 @@ test('TLS goes through by CONNECT to the host that it names', async () => {
     reason: null,
   });
   expect(egress.records[0]?.receivedBytes).toBeGreaterThan(500);
+});
+
+test('of a connection that is open it is known what it has moved so far, once it is allowed', async () => {
+  const asked = Promise.withResolvers<EgressDecision>();
+  await using egress = await openEgress();
+  egress.policy.rule = async () => await asked.promise;
+  const server = createServer((socket) =>
+    socket.on('error', () => undefined).once('data', () => socket.write('hello')),
+  );
+  await using host = await listen(server);
+  const tunnel = egress.tunnel(`some.host:${host.port}`);
+  const [connection] = await until('it begins', () => egress.open.length === 1 && egress.open);
+  expect(connection?.soFar()).toBeUndefined();
+  asked.resolve(internal);
+  const { socket } = await tunnel;
+  socket.write('SSH-2.0-test\r\n');
+  const soFar = await until('the answer passes', () => {
+    const record = connection?.soFar();
+    return (record?.receivedBytes ?? 0) > 0 && record;
+  });
+  expect(soFar).toMatchObject({ host: 'some.host', decision: 'allow', outcome: 'interrupted', receivedBytes: 5 });
+  expect(connection?.isOver).toBe(false);
+  socket.destroy();
+  expect(await egress.recorded()).toMatchObject({ outcome: 'closed', receivedBytes: 5 });
+  expect(connection?.isOver).toBe(true);
 });
 
 test('plain HTTP goes through in absolute form, by CONNECT, and by SOCKS5', async () => {

@@ -161,7 +161,10 @@ async function fullAgent(access: StorageAccess): Promise<string> {
       why: null,
     },
   );
-  await createEgressLogStore(access).addToLog([anEgressEntry(agent.id)]);
+  await createEgressLogStore(access).addToLog(
+    [anEgressEntry(agent.id)],
+    new Map([[agent.id, [anEgressEntry(agent.id)]]]),
+  );
   await createSecretStore(access).putSecret(aSecret({ kind: 'agent', agentId: agent.id }));
   await createSecretStore(access).putAuthority(anAuthority(agent.id));
   await createDiskStore(access).saveDisk({

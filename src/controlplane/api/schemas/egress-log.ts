@@ -23,7 +23,7 @@ export const egressLogEntrySchema = z.object({
   host: z.string(),
   port: z.int(),
   decision: z.enum(['allow', 'deny']),
-  outcome: z.enum(['closed', 'denied', 'refused', 'unreachable', 'revoked', 'over_quota', 'over_limit']),
+  outcome: z.enum(['closed', 'denied', 'refused', 'unreachable', 'revoked', 'over_quota', 'over_limit', 'interrupted']),
   rule: z.string().nullable(),
   /** Of the last one. */
   reason: z.string().nullable(),

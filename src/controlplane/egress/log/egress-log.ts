@@ -55,9 +55,11 @@ export const mostUsageRows = 1_000;
 export interface EgressLogStore {
   /**
    * Adds to the entries and the usage that there are, all or none; of agents that are gone nothing. Within `mostEntriesAnHour`
-   * and `mostEntries`.
+   * and `mostEntries`. `open`: notes what these agents have open, in the place of what was noted of them before.
    */
-  addToLog(entries: readonly EgressLogEntry[]): Promise<void>;
+  addToLog(entries: readonly EgressLogEntry[], open?: OpenEntries): Promise<void>;
+  /** Adds what is still noted as open, which is what a process that was killed had open, and forgets the note; answers how many connections. */
+  addLeftOpen(): Promise<number>;
   /** Newest hour first. `host`: of this one alone. */
   listLog(agentId: AgentId, filter: { readonly host: string | null }, page: PageRequest): Promise<Page<EgressLogEntry>>;
   /** Since the beginning of a day, newest first, at most `mostUsageRows`: of an agent, or of a user's agents (everyone's: null). */
@@ -68,6 +70,9 @@ export interface EgressLogStore {
   /** The same of everyone, by owner. */
   sumUsage(since: number): Promise<readonly EgressSum[]>;
 }
+
+/** What agents have open, as entries that are added where nobody hears of the end. */
+export type OpenEntries = ReadonlyMap<AgentId, readonly EgressLogEntry[]>;
 
 /** What all agents of a user have moved together, also those that are deleted since. */
 export interface EgressSum {

@@ -10,6 +10,7 @@ import { up as audit } from './0008-audit.ts';
 import { up as login } from './0009-login.ts';
 import { up as secrets } from './0010-secrets.ts';
 import { up as disks } from './0011-disks.ts';
+import { up as openConnections } from './0012-open-connections.ts';
 
 /** Every migration by its name, in the order in which they run. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -24,4 +25,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0009-login': { up: login },
   '0010-secrets': { up: secrets },
   '0011-disks': { up: disks },
+  '0012-open-connections': { up: openConnections },
 };

@@ -85,7 +85,7 @@ export async function openHostileGuest(options: Options = {}): Promise<HostileGu
     createEgressGateway({
       policy,
       meter: { take: (_agentId, bytes) => meter.take(bytes) },
-      log: { record: (entry) => void records.push(entry) },
+      log: { follow: () => undefined, record: (entry) => void records.push(entry) },
       ownPorts: () => ownPorts,
       limits: { helloTimeoutMs: 2_000, ...limits },
       resolve: { public: resolve, internal: resolve },
