@@ -28,6 +28,7 @@ import { HostDisk } from './disk/host-disk.ts';
 import { openSecrets } from './egress/secrets/open-secrets.ts';
 import { Fleet } from './fleet/fleet.ts';
 import { openLogin } from './login/open-login.ts';
+import { SessionEnds } from './login/session-ends.ts';
 import { sessionLogOf } from './login/session-log.ts';
 import { LedgerBudget } from './model-gateway/ledger-budget.ts';
 import { createModelGateway } from './model-gateway/model-gateway.ts';
@@ -122,6 +123,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
     clock: systemClock,
     logger,
   });
+  opened.use(new SessionEnds({ sessions: login.sessions, clock: systemClock, logger }));
   const sharing = new SharingService({ store: shares, identities, access, clock: systemClock });
   const plainProvider =
     options.provider ?? (await openProvider(config.sandbox.provider, { instance: dataDir.instance }));

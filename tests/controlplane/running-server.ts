@@ -16,6 +16,7 @@ import { SystemOverview } from '../../src/controlplane/admin/overview.ts';
 import { HostDisk } from '../../src/controlplane/disk/host-disk.ts';
 import type { Config } from '../../src/controlplane/config.ts';
 import { openLogin } from '../../src/controlplane/login/open-login.ts';
+import { SessionEnds } from '../../src/controlplane/login/session-ends.ts';
 import { sessionLogOf } from '../../src/controlplane/login/session-log.ts';
 import { EgressRules } from '../../src/controlplane/egress/policy/egress-rules.ts';
 import { RulePolicy } from '../../src/controlplane/egress/policy/rule-policy.ts';
@@ -167,6 +168,7 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
     clock,
     logger,
   });
+  undo.use(new SessionEnds({ sessions: login.sessions, clock, logger }));
   const egressRules = undo.use(
     new EgressRules({
       store: storage.egressPolicies,

@@ -11,7 +11,7 @@ export const auditEvents = {
   'session.created': 'each',
   /** Somebody was not let in. */
   'session.refused': 'counted',
-  /** By what its user did. Not by its time; where its user is disabled or deleted, that call says so. */
+  /** By what its user did, or by its time. Where its user is disabled or deleted, that call says so. */
   'session.ended': 'each',
   /** A secret was used for an agent, which did not see it. */
   'secret.used': 'counted',

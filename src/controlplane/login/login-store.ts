@@ -16,6 +16,14 @@ export interface ExternalIdentity {
   readonly subject: string;
 }
 
+/** A session whose time is over. */
+export interface SessionEnd {
+  readonly id: KeyId;
+  readonly userId: UserId;
+  /** What came first: it was not used for too long, or its life was over. */
+  readonly reason: 'idle' | 'expired';
+}
+
 /** Where emails, password hashes, identities and sessions are kept. */
 export interface LoginStore {
   findByEmail(email: string): Promise<Login | undefined>;
@@ -50,17 +58,18 @@ export interface LoginStore {
   insertLinked(login: Pick<Login, 'user' | 'email'>, identity: ExternalIdentity): Promise<boolean>;
 
   /**
-   * Stores a session, forgets those of everyone that are over, and ends the oldest ones of its user above `most`: answers
-   * which. `idleSince`: those that were not used since then are over. Undefined, and nothing is changed, where its user is
-   * disabled by now, or has not the password any more that was asked for (`passwordHash`; null: none was). Atomic.
+   * Stores a session, forgets those of everyone that have ended, and ends the oldest ones of its user above `most`: answers
+   * which. Undefined, and nothing is changed, where its user is disabled by now, or has not the password any more that was asked for (`passwordHash`; null: none was). Atomic.
    */
   insertSession(
     session: ApiKey,
     secretHash: string,
-    options: { readonly most: number; readonly idleSince: number; readonly passwordHash: string | null },
+    options: { readonly most: number; readonly passwordHash: string | null },
   ): Promise<readonly KeyId[] | undefined>;
   /** Those that are not revoked; newest first. */
   listSessions(userId: UserId): Promise<readonly ApiKey[]>;
+  /** Ends everyone's that were not used for `idleMs`, and whose life is over; answers which. */
+  endSessionsByTime(when: { readonly now: number; readonly idleMs: number }): Promise<readonly SessionEnd[]>;
   /** Ends those of one user that are not over, or one of them; answers which. */
   endSessions(userId: UserId, options: { readonly only?: KeyId; readonly at: number }): Promise<readonly KeyId[]>;
 }

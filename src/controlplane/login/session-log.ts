@@ -14,9 +14,10 @@ export interface Visitor {
 export type RefusalReason =
   'wrong_credentials' | 'too_many_attempts' | 'not_invited' | 'invitation_invalid' | 'provider_refused';
 
-export type EndReason = 'signed_out' | 'revoked' | 'signed_in_again' | 'password_changed' | 'too_many_sessions';
+export type EndReason =
+  'signed_out' | 'revoked' | 'signed_in_again' | 'password_changed' | 'too_many_sessions' | 'idle' | 'expired';
 
-/** Is told of everybody who signs in, is refused, and whose session ends by what somebody did. Must not throw. */
+/** Is told of everybody who signs in, is refused, and whose session ends. Must not throw. */
 export interface SessionLog {
   created(entry: {
     readonly userId: UserId;

@@ -9,7 +9,7 @@ import type { LoginStore } from './login-store.ts';
 import type { EndReason, SessionLog, Visitor } from './session-log.ts';
 
 interface SessionServiceOptions {
-  readonly store: Pick<LoginStore, 'insertSession' | 'listSessions' | 'endSessions'>;
+  readonly store: Pick<LoginStore, 'insertSession' | 'listSessions' | 'endSessions' | 'endSessionsByTime'>;
   readonly keys: Pick<KeyService, 'ended'>;
   readonly log: SessionLog;
   readonly clock: Pick<Clock, 'now'>;
@@ -53,7 +53,7 @@ export class SessionService {
    * disabled meanwhile, or has not the password any more that it came in with.
    */
   async begin(user: Pick<User, 'id'>, by: Beginning): Promise<NewSession | undefined> {
-    const { store, clock, log, idleMs, lifeMs } = this.#options;
+    const { store, clock, log, lifeMs } = this.#options;
     const now = clock.now();
     const secret = newSessionSecret();
     const session: ApiKey = {
@@ -70,7 +70,7 @@ export class SessionService {
       revokedAt: null,
       signedInBy: by.signedInBy,
     };
-    const options = { most: mostSessions, idleSince: now - idleMs, passwordHash: by.passwordHash };
+    const options = { most: mostSessions, passwordHash: by.passwordHash };
     const beyond = await store.insertSession(session, hashKeySecret(secret), options);
     if (beyond === undefined) return undefined;
     log.created({ userId: user.id, sessionId: session.id, signedInBy: by.signedInBy, visitor: by.visitor });
@@ -110,6 +110,14 @@ export class SessionService {
     const ended = await this.#options.store.endSessions(by.userId, { at });
     this.ended(by.userId, ended, 'signed_out');
     return ended.length;
+  }
+
+  /** Ends everyone's whose time is over. */
+  async endByTime(): Promise<void> {
+    const { store, clock, idleMs } = this.#options;
+    for (const { userId, id, reason } of await store.endSessionsByTime({ now: clock.now(), idleMs })) {
+      this.ended(userId, [id], reason);
+    }
   }
 
   /** These sessions of a user are over, and the store knows it. */

@@ -46,6 +46,7 @@ export function createLoginStore(access: StorageAccess): LoginStore {
     insertSession: async (session, secretHash, options) =>
       await access.transaction(async (tx) => await sessions.insert(tx, session, secretHash, options)),
     listSessions: async (userId) => await sessions.list(access.db, userId),
+    endSessionsByTime: async (when) => await sessions.endByTime(access.db, when),
     endSessions: async (userId, options) => await sessions.end(access.db, userId, options),
   };
 }

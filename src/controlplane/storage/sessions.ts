@@ -1,6 +1,7 @@
 import type { Kysely } from 'kysely';
 import type { KeyId, UserId } from '../../kernel/ids.ts';
 import type { ApiKey } from '../auth/identity.ts';
+import type { SessionEnd } from '../login/login-store.ts';
 import * as keys from './api-keys.ts';
 import type { Database } from './database.ts';
 import * as logins from './logins.ts';
@@ -8,7 +9,6 @@ import * as users from './users.ts';
 
 interface Options {
   readonly most: number;
-  readonly idleSince: number;
   readonly passwordHash: string | null;
 }
 
@@ -17,12 +17,12 @@ export async function insert(
   db: Kysely<Database>,
   session: ApiKey,
   secretHash: string,
-  { most, idleSince, passwordHash }: Options,
+  { most, passwordHash }: Options,
 ): Promise<readonly KeyId[] | undefined> {
   const user = await users.find(db, session.userId);
   if (user === undefined || user.disabledAt !== null) return undefined;
   if (passwordHash !== null && (await logins.findByUser(db, user.id))?.passwordHash !== passwordHash) return undefined;
-  await forgetOver(db, { now: session.createdAt, idleSince });
+  await forgetEnded(db);
   const live = await list(db, session.userId);
   const beyond = live.slice(most - 1).map(({ id }) => id);
   for (const id of beyond) await keys.revoke(db, id, session.createdAt);
@@ -58,20 +58,30 @@ export async function end(
   return rows.map(({ id }) => id);
 }
 
-/** Sessions are many, and nobody looks at those that are over. */
-async function forgetOver(
+export async function endByTime(
   db: Kysely<Database>,
-  { now, idleSince }: { readonly now: number; readonly idleSince: number },
-): Promise<void> {
-  await db
-    .deleteFrom('api_keys')
+  { now, idleMs }: { readonly now: number; readonly idleMs: number },
+): Promise<readonly SessionEnd[]> {
+  const rows = await db
+    .updateTable('api_keys')
+    .set({ revoked_at: now })
     .where('signed_in_by', 'is not', null)
+    .where('revoked_at', 'is', null)
     .where((where) =>
       where.or([
-        where('revoked_at', 'is not', null),
         where('expires_at', '<=', now),
-        where((each) => each.fn.coalesce('last_used_at', 'created_at'), '<=', idleSince),
+        where((each) => each.fn.coalesce('last_used_at', 'created_at'), '<=', now - idleMs),
       ]),
     )
+    .returning(['id', 'user_id', 'expires_at', 'last_used_at', 'created_at'])
     .execute();
+  return rows.map((row) => {
+    const idleAt = (row.last_used_at ?? row.created_at) + idleMs;
+    return { id: row.id, userId: row.user_id, reason: (row.expires_at ?? Infinity) <= idleAt ? 'expired' : 'idle' };
+  });
+}
+
+/** Sessions are many, and nobody looks at those that have ended. */
+async function forgetEnded(db: Kysely<Database>): Promise<void> {
+  await db.deleteFrom('api_keys').where('signed_in_by', 'is not', null).where('revoked_at', 'is not', null).execute();
 }

@@ -194,7 +194,7 @@ describe('whether a key lives on, with what was made with it', () => {
     const keys = new KeyService({ store: storage.identities, clock, logger: silentLogger, sessionIdleMs: 100 });
     const { key, secretHash } = newKey(user, { name: 'Firefox', expiresAt: now + 1_000 }, now);
     const session = { ...key, signedInBy: 'password' } as const;
-    await storage.logins.insertSession(session, secretHash, { most: 50, idleSince: 0, passwordHash: null });
+    await storage.logins.insertSession(session, secretHash, { most: 50, passwordHash: null });
     now += 99;
     expect(await keys.isLive(session.id)).toBe(true);
     now += 1;

@@ -32,7 +32,7 @@ function aSession(createdAt = now, lifeMs = 1_000): ApiKey {
 }
 
 const begin = async (session: ApiKey, passwordHash: string | null = null, most = 50) =>
-  await logins.insertSession(session, `hash of ${session.id}`, { most, idleSince: 0, passwordHash });
+  await logins.insertSession(session, `hash of ${session.id}`, { most, passwordHash });
 
 async function invited(passwordHash: string | null = null): Promise<void> {
   await identities.insertUser(user);
@@ -101,16 +101,22 @@ describe('a session', () => {
     expect((await logins.listSessions(user.id)).map(({ id }) => id)).toEqual([sessions[2]?.id, sessions[1]?.id]);
   });
 
-  test('that is over is forgotten when the next begins; keys stay', async () => {
+  test('whose time is over ends once, with what came first, and is forgotten when the next begins; keys stay', async () => {
     await invited('p');
-    const key: ApiKey = { ...aSession(), signedInBy: null, revokedAt: now };
+    const key: ApiKey = { ...aSession(), signedInBy: null, expiresAt: now + 5 };
     await identities.insertKey(key, 'k');
     const [revoked, expired, idle, live] = [aSession(), aSession(now, 5), aSession(now), aSession(now)];
     for (const each of [revoked, expired, idle, live]) await begin(each);
     await logins.endSessions(user.id, { only: revoked.id, at: now });
     await identities.touchKey(live.id, now + 50);
+    const ended = await logins.endSessionsByTime({ now: now + 60, idleMs: 50 });
+    expect(ended.toSorted((a, b) => (a.reason < b.reason ? -1 : 1))).toEqual([
+      { id: expired.id, userId: user.id, reason: 'expired' },
+      { id: idle.id, userId: user.id, reason: 'idle' },
+    ]);
+    expect(await logins.endSessionsByTime({ now: now + 60, idleMs: 50 })).toEqual([]);
     const next = aSession(now + 60);
-    await logins.insertSession(next, 'next', { most: 50, idleSince: now + 10, passwordHash: null });
+    await begin(next);
     const kept = [];
     for (const { id } of [key, revoked, expired, idle, live, next])
       if ((await identities.findKey(id)) !== undefined) kept.push(id);
