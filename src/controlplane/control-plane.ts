@@ -317,6 +317,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
         attachedSandboxes: () => sandboxes.attached,
         disks: () => quotas.disks.census(),
         freeBytes: async () => await hostDisk.freeBytes(),
+        freeInodes: async () => await hostDisk.freeInodes(),
         activeRuns: () => storage.agents.listActiveRuns(),
       },
       checkHealth: async () => {

@@ -226,6 +226,7 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
         activeRuns: () => storage.agents.listActiveRuns(),
         disks: () => quotas.disks.census(),
         freeBytes: async () => ({}),
+        freeInodes: async () => ({}),
       },
       ...changed,
       settings: {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { access, constants, mkdir, open, readdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises';
+import { access, constants, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { CaissonError } from '../../src/kernel/errors.ts';
 import { type AgentId, agentIdSchema } from '../../src/kernel/ids.ts';
 import { KeyedQueue } from '../../src/kernel/keyed-queue.ts';
+import { diskSpaceAt } from '../../src/sandbox-providers/contract/disk-space.ts';
 import type {
   DiskSpace,
   DiskUse,
@@ -120,8 +121,7 @@ export class ProcessProvider implements SandboxProvider {
 
   async diskSpace(): Promise<DiskSpace> {
     await this.#assertRoot();
-    const { bavail, blocks, bsize } = await statfs(this.#options.root);
-    return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
+    return await diskSpaceAt(this.#options.root);
   }
 
   async load(agentId: AgentId): Promise<SandboxLoad | undefined> {

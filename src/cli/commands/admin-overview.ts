@@ -32,9 +32,11 @@ function entriesOf(shown: SystemOverview, style: Style): (readonly [string, stri
   const { freeBytes, totalBytes } = machine.memory;
   const [load = 0] = machine.load;
   const loadText = `${machine.load.map((each) => each.toFixed(2)).join(', ')} on ${machine.cpus} CPUs`;
-  const diskText = ({ freeBytes: free, totalBytes: total }: SystemOverview['disk']['data']): string => {
-    const text = `${byteSize(free)} free of ${byteSize(total)}`;
-    if (free < disk.reserveBytes) return style('red', `${text}: less than the reserve, no sandbox starts`);
+  const diskText = ({ freeBytes: free, totalBytes: total, inodes }: SystemOverview['disk']['data']): string => {
+    const isOutOfInodes = inodes !== null && inodes.free * total < disk.reserveBytes * inodes.total;
+    const text = `${byteSize(free)} free of ${byteSize(total)}${isOutOfInodes ? `, ${inodes.free} inodes of ${inodes.total}` : ''}`;
+    if (free < disk.reserveBytes || isOutOfInodes)
+      return style('red', `${text}: less than the reserve, no sandbox starts`);
     return free < total * (1 - nearShare) ? style('yellow', text) : text;
   };
   const spent = ['full', 'over', 'unmeasured'].reduce((sum, state) => sum + (disk.states[state] ?? 0), 0);

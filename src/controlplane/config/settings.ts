@@ -103,7 +103,7 @@ export const settingsSchema = z.object({
   CAISSON_DISK_RESERVE: size({ least: '0', most: '1048576g' })
     .prefault('1g')
     .describe(
-      'What stays free on the disks of the data directory and of the sandboxes: with less, no sandbox is started (`HOST_DISK_FULL`). `0` looks at neither.',
+      'What stays free on the disks of the data directory and of the sandboxes: with less, or with less than that share of the inodes, no sandbox is started (`HOST_DISK_FULL`). `0` looks at neither.',
     ),
   CAISSON_HARNESSES: nameList(simpleName, 'names of harnesses, separated by commas')
     .prefault('codex')

@@ -1,7 +1,6 @@
-import { statfs } from 'node:fs/promises';
 import { CaissonError } from '../../kernel/errors.ts';
 import type { Logger } from '../../kernel/logger.ts';
-import type { DiskSpace, SandboxProvider } from '../../sandbox-providers/contract/index.ts';
+import { type DiskSpace, diskSpaceAt, type SandboxProvider } from '../../sandbox-providers/contract/index.ts';
 
 /** What is left on the disks of this machine. */
 export interface HostSpace {
@@ -30,14 +29,21 @@ export class HostDisk {
   }
 
   async space(): Promise<HostSpace> {
-    const { bavail, blocks, bsize } = await statfs(this.#options.dataDir);
-    return { data: { freeBytes: bavail * bsize, totalBytes: blocks * bsize }, sandboxes: await this.#ofSandboxes() };
+    return { data: await diskSpaceAt(this.#options.dataDir), sandboxes: await this.#ofSandboxes() };
   }
 
   /** What is left, by what the disks hold. */
   async freeBytes(): Promise<Readonly<Record<string, number>>> {
     const { data, sandboxes } = await this.space();
     return { data: data.freeBytes, ...(sandboxes === null ? {} : { sandboxes: sandboxes.freeBytes }) };
+  }
+
+  /** The same of files that can still be made, of disks that bound them. */
+  async freeInodes(): Promise<Readonly<Record<string, number>>> {
+    const spaces = Object.entries(await this.space());
+    return Object.fromEntries(
+      spaces.flatMap(([disk, space]: [string, DiskSpace | null]) => (space?.inodes ? [[disk, space.inodes.free]] : [])),
+    );
   }
 
   /** What a start is refused with; undefined where there is room. */
@@ -49,13 +55,20 @@ export class HostDisk {
       { disk: 'sandboxes', what: 'the sandboxes', space: sandboxes },
     ];
     for (const { disk, what, space } of disks) {
-      if (space === null || space.freeBytes >= this.reserveBytes) continue;
-      const details = { disk, freeBytes: space.freeBytes, reserveBytes: this.reserveBytes };
-      return new CaissonError('HOST_DISK_FULL', `The disk of ${what} is nearly full: no sandbox starts now.`, {
-        details,
-      });
+      if (space === null) continue;
+      const { freeBytes, inodes } = space;
+      const isShort = freeBytes < this.reserveBytes;
+      if (!isShort && this.#hasInodes(space)) continue;
+      const full = isShort ? 'is nearly full' : 'has nearly no inodes left: it holds too many files';
+      const details = { disk, freeBytes, reserveBytes: this.reserveBytes, ...(inodes && { freeInodes: inodes.free }) };
+      return new CaissonError('HOST_DISK_FULL', `The disk of ${what} ${full}. No sandbox starts now.`, { details });
     }
     return undefined;
+  }
+
+  /** The share of them that the reserve is of the bytes. */
+  #hasInodes({ inodes, totalBytes }: DiskSpace): boolean {
+    return inodes === null || inodes.free * totalBytes >= this.reserveBytes * inodes.total;
   }
 
   async #ofSandboxes(): Promise<DiskSpace | null> {

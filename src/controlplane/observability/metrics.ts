@@ -32,6 +32,8 @@ export interface Census {
   readonly disks: () => { readonly usedBytes: number; readonly states: Readonly<Record<string, number>> };
   /** What is left on the disks of the machine, by what they hold. */
   readonly freeBytes: () => Promise<Readonly<Record<string, number>>>;
+  /** The same of inodes, of disks that have a number of them. */
+  readonly freeInodes: () => Promise<Readonly<Record<string, number>>>;
 }
 
 /** Runs whose begin is remembered until their end. The oldest are forgotten, and their duration is not told. */
@@ -105,6 +107,13 @@ export class Metrics {
     }));
     gauge(this.#registry, 'caisson_host_disk_free_bytes', 'What is left on the disks of the machine.', ['disk'], () =>
       census.freeBytes(),
+    );
+    gauge(
+      this.#registry,
+      'caisson_host_disk_free_inodes',
+      'Inodes that are left on the disks of the machine.',
+      ['disk'],
+      () => census.freeInodes(),
     );
   }
 

@@ -1,3 +1,4 @@
+export { diskSpaceAt } from './disk-space.ts';
 export type {
   DiskSpace,
   DiskUse,

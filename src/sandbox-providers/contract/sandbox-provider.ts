@@ -69,6 +69,8 @@ export interface DiskSpace {
   /** What is left to those who are not root. */
   readonly freeBytes: number;
   readonly totalBytes: number;
+  /** Without one that is free no file can be made, whatever its size. Null where they have no number of their own. */
+  readonly inodes: { readonly free: number; readonly total: number } | null;
 }
 
 export interface StopOptions {

@@ -1,8 +1,8 @@
-import { statfs } from 'node:fs/promises';
 import type { VolumeInspectInfo } from 'dockerode';
 import { deadline } from '../../kernel/deadline.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import type { AgentId } from '../../kernel/ids.ts';
+import { diskSpaceAt } from '../contract/disk-space.ts';
 import type { DiskSpace, DiskUse } from '../contract/sandbox-provider.ts';
 import { deletedBytes } from './deleted-files.ts';
 import type { Engine } from './engine.ts';
@@ -94,8 +94,7 @@ export async function engineSpace(engine: Engine): Promise<DiskSpace | undefined
   const root = await engine.rootDirectory();
   if (root === '') return undefined;
   try {
-    const { bavail, blocks, bsize } = await statfs(root);
-    return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
+    return await diskSpaceAt(root);
   } catch {
     return undefined; // it is on another machine, or not for us to see
   }

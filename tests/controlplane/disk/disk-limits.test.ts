@@ -142,10 +142,21 @@ test('with less than the reserve on the machine no sandbox starts, and it is no 
     sandboxes: { freeBytes: mebibyte },
   });
   provider.freeBytes = 1024 ** 4;
+  // The reserve is a thousandth of the disk: that share of its inodes stays free, too.
+  provider.inodes = { free: 999, total: 1_024_000 };
+  const without = {
+    ...refusal,
+    message: expect.stringContaining('inodes'),
+    details: { disk: 'sandboxes', freeInodes: 999 },
+  };
+  await expect(client.processes.exec.mutate({ agentId: worker, command: ['true'] })).rejects.toMatchObject(without);
+  expect((await admin.admin.overview.query()).disk.sandboxes?.inodes).toEqual(provider.inodes);
+  provider.inodes = { free: 1_000, total: 1_024_000 };
   expect(await client.processes.exec.mutate({ agentId: worker, command: ['true'] })).toMatchObject({ exitCode: 0 });
 });
 
 test('the metrics tell what is taken and what is left', async () => {
+  workspace.provider.inodes = { free: 5, total: 10 };
   await taken(worker, 70);
   const { url, adminKey } = workspace;
   const answer = await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${adminKey}` } });
@@ -154,4 +165,5 @@ test('the metrics tell what is taken and what is left', async () => {
   expect(text).toContain(`caisson_agent_disk_bytes ${70 * mebibyte}`);
   expect(text).toContain(`caisson_host_disk_free_bytes{disk="sandboxes"} ${1024 ** 4}`);
   expect(text).toMatch(/caisson_host_disk_free_bytes\{disk="data"\} \d+/);
+  expect(text).toContain('caisson_host_disk_free_inodes{disk="sandboxes"} 5');
 });

@@ -56,6 +56,7 @@ export class InProcessProvider implements SandboxProvider {
   measureFault: CaissonError | undefined;
   /** What is said to be left on the disk of all. */
   freeBytes = 1024 ** 4;
+  inodes: DiskSpace['inodes'] = null;
   /** Awaited in the middle of a stop. */
   beforeStop: () => Promise<void> = async () => undefined;
 
@@ -126,7 +127,7 @@ export class InProcessProvider implements SandboxProvider {
   }
 
   async diskSpace(): Promise<DiskSpace> {
-    return { freeBytes: this.freeBytes, totalBytes: 1024 ** 4 };
+    return { freeBytes: this.freeBytes, totalBytes: 1024 ** 4, inodes: this.inodes };
   }
 
   async load(agentId: AgentId): Promise<SandboxLoad | undefined> {

@@ -5,6 +5,10 @@ import { diskSchema, limitsSchema } from './agent.ts';
 
 const count = z.int().min(0);
 const spaceSchema = z.object({ freeBytes: count, totalBytes: count });
+const diskSpaceSchema = spaceSchema.extend({
+  /** Null where the disk does not bound how many files it holds. */
+  inodes: z.object({ free: count, total: count }).nullable(),
+});
 
 /** A sandbox as its provider has it, with whose it is. */
 export const knownSandboxSchema = z.object({
@@ -57,9 +61,9 @@ export const overviewSchema = z.object({
   }),
   disk: z.object({
     /** Of the data directory. */
-    data: spaceSchema,
+    data: diskSpaceSchema,
     /** Of the sandboxes; null where that cannot be told. */
-    sandboxes: spaceSchema.nullable(),
+    sandboxes: diskSpaceSchema.nullable(),
     /** With less, no sandbox is started. */
     reserveBytes: count,
     /** Of all agents together, as it was measured last. */
