@@ -33,6 +33,7 @@ import { sessionLogOf } from './login/session-log.ts';
 import { LedgerBudget } from './model-gateway/ledger-budget.ts';
 import { createModelGateway } from './model-gateway/model-gateway.ts';
 import { createLogger } from './observability/logger.ts';
+import { Metrics } from './observability/metrics.ts';
 import { PreviewHosts } from './previews/preview-hosts.ts';
 import { openCookieSigner } from './previews/preview-secrets.ts';
 import { PreviewService } from './previews/preview-service.ts';
@@ -111,6 +112,17 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
       }),
     );
 
+  // Asked when there is a server, and by then there is all of it.
+  const metrics = new Metrics({
+    attachedSandboxes: () => sandboxes.attached,
+    disks: () => quotas.disks.census(),
+    freeBytes: async () => await hostDisk.freeBytes(),
+    freeInodes: async () => await hostDisk.freeInodes(),
+    activeRuns: () => storage.agents.listActiveRuns(),
+    modelServices: () => gateway.breakers,
+    audit: () => audit.health,
+  });
+
   const model = await openModel(config, opened);
   const { agents, identities, logins, shares } = storage;
   const access = new Access({ agents, identities, shares, clock: systemClock });
@@ -166,7 +178,10 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
       resolveInternal: options.resolveInternal,
       record: async (agentId, event) => await domain.agents.recordEgress(agentId, event),
       audit: audit.trail,
-      onConnection: tracing && ((record) => tracing.connection(record)),
+      onConnection: (record) => {
+        metrics.connection(record);
+        tracing?.connection(record);
+      },
       clock: systemClock,
       logger,
     }),
@@ -189,7 +204,10 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
         firstByteTimeoutMs: config.model.timeoutMs,
         idleTimeoutMs: config.model.timeoutMs,
       },
-      onCall: tracing && ((record) => tracing.modelCall(record)),
+      onCall: (record) => {
+        metrics.modelCall(record);
+        tracing?.modelCall(record);
+      },
     }),
   );
   let fleet: Fleet | undefined;
@@ -313,13 +331,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
         },
         sandboxLimits,
       },
-      census: {
-        attachedSandboxes: () => sandboxes.attached,
-        disks: () => quotas.disks.census(),
-        freeBytes: async () => await hostDisk.freeBytes(),
-        freeInodes: async () => await hostDisk.freeInodes(),
-        activeRuns: () => storage.agents.listActiveRuns(),
-      },
+      metrics,
       checkHealth: async () => {
         await storage.identities.findUserByName('admin');
         await storage.checkHealth();

@@ -23,7 +23,7 @@ import { OpenConnections } from './http/open-connections.ts';
 import { portSocketRoute } from './http/port-socket.ts';
 import { refusalOf, sendRefusal, writeRawRefusal } from './http/refusals.ts';
 import { createPreviewGateway } from './previews/preview-gateway.ts';
-import { type Census, Metrics, type ObservedCall } from './observability/metrics.ts';
+import type { Metrics, ObservedCall } from './observability/metrics.ts';
 import type { Tracing } from './observability/tracing/tracing.ts';
 import { serveMetrics } from './http/metrics-route.ts';
 import { serveTrpc } from './http/trpc-route.ts';
@@ -41,8 +41,7 @@ export interface ServerOptions {
     readonly trustedProxies: readonly string[];
   };
   readonly services: Omit<ApiServices, 'subscriptions' | 'draining' | 'observeCall' | 'openCalls'>;
-  /** What only the whole control plane can count. */
-  readonly census: Omit<Census, 'openCalls'>;
+  readonly metrics: Metrics;
   /** Rejects when requests cannot be served, e.g. because the store does not answer. */
   readonly checkHealth: () => Promise<void>;
   /** Requests that come before it resolves wait for it. Default: none waits. */
@@ -92,7 +91,7 @@ export function createServer(options: ServerOptions): Server {
     settings,
     logger,
     services,
-    census,
+    metrics,
     checkHealth,
     ready = Promise.resolve(),
     stallMs = defaultStallMs,
@@ -114,7 +113,7 @@ export function createServer(options: ServerOptions): Server {
   // One answer may be that of 50 of the largest reads, of 1.4 MB each.
   const held = new HeldBytes(options.byteLimits ?? { perKey: 96 * 1_024 ** 2, inAll: 256 * 1_024 ** 2 });
   const openCalls = () => ({ calls: calls.count, subscriptions: subscriptions.count, transfers: transfers.count });
-  const metrics = new Metrics({ ...census, openCalls });
+  metrics.countOpenCalls(openCalls);
   services.domain.events.onStored((event) => metrics.event(event));
   const kinds = [subscriptions, transfers, calls];
   const forgetKeys = services.keys.onEnded((keyId) => {

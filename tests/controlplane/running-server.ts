@@ -18,6 +18,7 @@ import type { Config } from '../../src/controlplane/config.ts';
 import { openLogin } from '../../src/controlplane/login/open-login.ts';
 import { SessionEnds } from '../../src/controlplane/login/session-ends.ts';
 import { sessionLogOf } from '../../src/controlplane/login/session-log.ts';
+import { Metrics } from '../../src/controlplane/observability/metrics.ts';
 import { EgressRules } from '../../src/controlplane/egress/policy/egress-rules.ts';
 import { RulePolicy } from '../../src/controlplane/egress/policy/rule-policy.ts';
 import { PreviewHosts } from '../../src/controlplane/previews/preview-hosts.ts';
@@ -58,6 +59,7 @@ export interface RunningServer extends AsyncDisposable {
   /** A key of a user, made by hand. */
   caller(user: string, role: Role, limits?: Partial<KeyRequest>): Promise<Caller>;
   readonly quotas: OpenQuotas;
+  readonly metrics: Metrics;
   readonly egressPolicy: RulePolicy;
   readonly admin: Caller;
   readonly alice: Caller;
@@ -217,17 +219,20 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
     clock: systemClock,
     logger,
   });
+  const metrics = new Metrics({
+    attachedSandboxes: () => 0,
+    activeRuns: () => storage.agents.listActiveRuns(),
+    disks: () => quotas.disks.census(),
+    freeBytes: async () => ({}),
+    freeInodes: async () => ({}),
+    modelServices: () => ({ main: 'closed', other: 'open', third: 'half_open' }),
+    audit: () => audit.health,
+  });
   const everything = { ...storage, disks: quotas.disks };
   const server = undo.use(
     createServer({
       checkHealth: async () => void (await storage.agents.countAgents(admin.principal.userId)),
-      census: {
-        attachedSandboxes: () => 0,
-        activeRuns: () => storage.agents.listActiveRuns(),
-        disks: () => quotas.disks.census(),
-        freeBytes: async () => ({}),
-        freeInodes: async () => ({}),
-      },
+      metrics,
       ...changed,
       settings: {
         host: '127.0.0.1',
@@ -306,6 +311,7 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
     storage,
     sandboxes,
     keys,
+    metrics,
     caller,
     quotas,
     egressPolicy,

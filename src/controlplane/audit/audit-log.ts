@@ -35,6 +35,14 @@ interface Taken {
   readonly closes: readonly number[];
 }
 
+/** How it stands with what is to be recorded. */
+export interface AuditHealth {
+  /** What was written last could not be: until something can, calls that change something are refused. */
+  readonly isFailing: boolean;
+  /** Calls under way, and records that are not written yet; `mostWaiting` are too many. */
+  readonly waiting: number;
+}
+
 interface AuditLogOptions {
   readonly store: Pick<AuditStore, 'append' | 'head'>;
   /** Resolves when all that is stored outlives a power cut. */
@@ -76,6 +84,10 @@ export class AuditLog implements AsyncDisposable {
   /** The last record that was written. */
   get head(): ChainHead {
     return this.#head;
+  }
+
+  get health(): AuditHealth {
+    return { isFailing: this.#failure !== undefined, waiting: this.#underWay + this.#records.length };
   }
 
   /** Notes a call that begins, and resolves with its number when that is written: so it is found after a crash. */

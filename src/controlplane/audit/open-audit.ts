@@ -1,6 +1,6 @@
 import type { Clock } from '../../kernel/clock.ts';
 import type { Logger } from '../../kernel/logger.ts';
-import { AuditLog } from './audit-log.ts';
+import { type AuditHealth, AuditLog } from './audit-log.ts';
 import { AuditService } from './audit-service.ts';
 import type { AuditStore } from './audit-store.ts';
 import { AuditTrail } from './audit-trail.ts';
@@ -22,6 +22,7 @@ export interface Audit extends AsyncDisposable {
   readonly trail: AuditTrail;
   readonly service: AuditService;
   readonly retention: Retention;
+  readonly health: AuditHealth;
 }
 
 /** Opens the audit, and records what an earlier control plane left under way. */
@@ -37,6 +38,9 @@ export async function openAudit({ store, flushed, keepMs, clock, logger }: Audit
     trail,
     service: new AuditService({ log, store, retention }),
     retention,
+    get health() {
+      return log.health;
+    },
     [Symbol.asyncDispose]: async () => {
       await retention[Symbol.asyncDispose]();
       await trail[Symbol.asyncDispose]();

@@ -11,6 +11,8 @@ type BreakerState =
   /** A call is under way that may decide; the others are refused, until then. */
   | { readonly name: 'half_open'; readonly until: number };
 
+export type BreakerMode = BreakerState['name'];
+
 /**
  * Keeps callers off a service that does not answer, so that they learn of it at once instead of waiting. Modes: closed
  * (calls pass), open (none passes, for 10 s after the tenth failure in a row), half open (one call is let through each
@@ -27,6 +29,10 @@ export class CircuitBreaker {
   constructor(clock: Clock, onTurn: (isDown: boolean) => void = () => undefined) {
     this.#clock = clock;
     this.#onTurn = onTurn;
+  }
+
+  get mode(): BreakerMode {
+    return this.#state.name;
   }
 
   /** Null when a call may pass; else milliseconds until one may be tried. A call that passes must tell how it ended. */

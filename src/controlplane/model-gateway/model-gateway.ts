@@ -11,6 +11,7 @@ import type { ModelBudget } from './budget.ts';
 import { CallLog } from './call-log.ts';
 import type { CallRecord } from './call-record.ts';
 import type { ModelCallers } from './callers.ts';
+import type { BreakerMode } from './circuit-breaker.ts';
 import { GatewayError } from './gateway-error.ts';
 import { defaultGatewayLimits, type GatewayLimits } from './gateway-limits.ts';
 import { HeldRoom } from './held-room.ts';
@@ -39,6 +40,8 @@ export interface ModelGateway extends AsyncDisposable {
    * Resolves when the answer is over, in whatever way, and counted; never rejects.
    */
   handle(agentId: AgentId, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Promise<void>;
+  /** How the breaker of each service stands. */
+  readonly breakers: Readonly<Record<string, BreakerMode>>;
 }
 
 interface Route {
@@ -87,6 +90,9 @@ export function createModelGateway(options: ModelGatewayOptions): ModelGateway {
   };
 
   return {
+    get breakers() {
+      return modelRoutes.breakers;
+    },
     async handle(agentId, stream, headers) {
       stream.on('error', () => undefined); // also emits 'close', which the call watches
       const [path = '', query] = (headers[':path'] ?? '').split('#', 1).join().split('?', 2);

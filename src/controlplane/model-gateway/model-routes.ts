@@ -4,7 +4,7 @@ import { urlToHttpOptions } from 'node:url';
 import type { Clock } from '../../kernel/clock.ts';
 import type { Logger } from '../../kernel/logger.ts';
 import { Agent as HttpAgent } from '../../kernel/node-http.ts';
-import { CircuitBreaker } from './circuit-breaker.ts';
+import { type BreakerMode, CircuitBreaker } from './circuit-breaker.ts';
 import { GatewayError } from './gateway-error.ts';
 
 /** How a service wants its key: `Authorization: Bearer`, or `x-api-key` as Anthropic does. */
@@ -75,6 +75,11 @@ export class ModelRoutes implements Disposable {
     const [first] = this.#upstreams;
     if (first === undefined) throw new TypeError('There is no model service.');
     return first;
+  }
+
+  /** By the names of the services. */
+  get breakers(): Readonly<Record<string, BreakerMode>> {
+    return Object.fromEntries(this.#upstreams.map(({ name, breaker }) => [name, breaker.mode]));
   }
 
   /** Throws `model_not_found`, which says the same of a model that the user may not use and of one that no service has. */

@@ -2,6 +2,10 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from '@pro
 import type { AgentEvent } from '../../agents/event.ts';
 import { endsRun } from '../../agents/run-ending.ts';
 import type { RunId } from '../../kernel/ids.ts';
+import type { AuditHealth } from '../audit/audit-log.ts';
+import type { EgressRecord } from '../egress/ports.ts';
+import type { CallRecord } from '../model-gateway/call-record.ts';
+import type { BreakerMode } from '../model-gateway/circuit-breaker.ts';
 
 /** One call of a procedure that is over, each of a batch. */
 export interface ObservedCall {
@@ -22,8 +26,6 @@ export interface ObservedRequest {
 
 /** What is counted when it is asked for. */
 export interface Census {
-  /** Open calls by their kind: `calls`, `subscriptions`, `transfers`. */
-  readonly openCalls: () => Readonly<Record<string, number>>;
   /** Runs that are not over. */
   readonly activeRuns: () => Promise<readonly { readonly state: string }[]>;
   /** Sandboxes that the control plane holds a wire to. */
@@ -34,16 +36,20 @@ export interface Census {
   readonly freeBytes: () => Promise<Readonly<Record<string, number>>>;
   /** The same of inodes, of disks that have a number of them. */
   readonly freeInodes: () => Promise<Readonly<Record<string, number>>>;
+  /** How the breaker of each model service stands, by the service's name in the settings. */
+  readonly modelServices: () => Readonly<Record<string, BreakerMode>>;
+  readonly audit: () => AuditHealth;
 }
 
 /** Runs whose begin is remembered until their end. The oldest are forgotten, and their duration is not told. */
 const knownRuns = 4_096;
 const callSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 120];
+const breakerValue = { closed: 0, half_open: 1, open: 2 } as const satisfies Readonly<Record<BreakerMode, number>>;
 const runSeconds = [1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600];
 
 /**
- * What Prometheus is told. Labels come from closed sets only (procedures, routes, states, error codes), so that the number of
- * series does not depend on what callers send. Names stand in docs/operations.md.
+ * What Prometheus is told. Labels come from closed sets only (procedures, routes, states, error codes, names in the settings), so
+ * that the number of series does not depend on what callers send. Names stand in docs/operations.md.
  */
 export class Metrics {
   readonly #registry = new Registry();
@@ -52,6 +58,8 @@ export class Metrics {
   readonly #runs: Counter<'state' | 'reason'>;
   readonly #runSeconds: Histogram;
   readonly #sandboxes: Counter<'state'>;
+  readonly #modelCalls: Counter<'upstream' | 'outcome' | 'status'>;
+  readonly #connections: Counter<'outcome'>;
   readonly #begun = new Map<RunId, number>();
 
   constructor(census: Census) {
@@ -88,7 +96,32 @@ export class Metrics {
       labelNames: ['state'],
       registers,
     });
-    gauge(this.#registry, 'caisson_open_calls', 'Calls that are open.', ['kind'], () => census.openCalls());
+    this.#modelCalls = new Counter({
+      name: 'caisson_model_calls_total',
+      help: 'Model calls that are over, by how they ended.',
+      labelNames: ['upstream', 'outcome', 'status'],
+      registers,
+    });
+    this.#connections = new Counter({
+      name: 'caisson_egress_connections_total',
+      help: 'Connections out of sandboxes that are over, by how they ended.',
+      labelNames: ['outcome'],
+      registers,
+    });
+    gauge(
+      this.#registry,
+      'caisson_model_breaker_state',
+      'Whether a model service is asked: 0 it is, 1 one call is tried, 2 it is left alone.',
+      ['upstream'],
+      () =>
+        Object.fromEntries(Object.entries(census.modelServices()).map(([name, mode]) => [name, breakerValue[mode]])),
+    );
+    gauge(this.#registry, 'caisson_audit_up', 'Whether the audit took what was written to it last.', [], () => ({
+      '': census.audit().isFailing ? 0 : 1,
+    }));
+    gauge(this.#registry, 'caisson_audit_waiting', 'Calls under way and records that the audit holds.', [], () => ({
+      '': census.audit().waiting,
+    }));
     gauge(this.#registry, 'caisson_active_runs', 'Runs that are not over.', ['state'], async () =>
       numbers(await census.activeRuns()),
     );
@@ -117,12 +150,25 @@ export class Metrics {
     );
   }
 
+  /** Also tells open calls, by their kind: `calls`, `subscriptions`, `transfers`. Call it once. */
+  countOpenCalls(openCalls: () => Readonly<Record<string, number>>): void {
+    gauge(this.#registry, 'caisson_open_calls', 'Calls that are open.', ['kind'], openCalls);
+  }
+
   call({ procedure, outcome, durationMs }: ObservedCall): void {
     this.#calls.observe({ procedure, outcome }, durationMs / 1_000);
   }
 
   request({ route, method, status }: ObservedRequest): void {
     this.#requests.inc({ route, method, status });
+  }
+
+  modelCall({ upstream, outcome, status }: CallRecord): void {
+    this.#modelCalls.inc({ upstream: upstream ?? '', outcome, status: status ?? '' });
+  }
+
+  connection({ outcome }: EgressRecord): void {
+    this.#connections.inc({ outcome });
   }
 
   /** A stored event. */

@@ -106,6 +106,7 @@ test('whatever fails and in whatever order: what has ended is written once, in i
       }
       expect(log.head).toEqual({ seq: records.length, hash });
       expect([...store.open]).toEqual([]);
+      expect(log.health.waiting).toBe(0);
       expect(clock.timers).toBe(0);
     }),
     { numRuns: 300 },

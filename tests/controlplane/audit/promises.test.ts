@@ -116,6 +116,7 @@ test('while the database takes nothing no call begins; what was done is kept in 
   await expect(audit.trail.beginInSandbox(aCall())).rejects.toMatchObject(refused);
   await expect(audit.trail.record({ action: 'secret.used' })).rejects.toMatchObject(refused);
   expect(await rows('audit_records')).toBe(0);
+  expect(audit.health).toEqual({ isFailing: true, waiting: 5 });
   const told = log.filter(({ level }) => level === 'error').map(({ message }) => message);
   expect(told).toEqual(['the audit cannot be written']);
 
@@ -126,6 +127,7 @@ test('while the database takes nothing no call begins; what was done is kept in 
   expect(await audit.service.verify()).toMatchObject({ broken: null });
   expect(await rows('audit_open')).toBe(0);
   expect(log.some(({ message }) => message === 'the audit is written again')).toBe(true);
+  expect(audit.health).toEqual({ isFailing: false, waiting: 0 });
 });
 
 test('where all that failed was refused, calls in sandboxes and events find by themselves that there is room again', async () => {

@@ -166,4 +166,6 @@ test('the metrics tell what is taken and what is left', async () => {
   expect(text).toContain(`caisson_host_disk_free_bytes{disk="sandboxes"} ${1024 ** 4}`);
   expect(text).toMatch(/caisson_host_disk_free_bytes\{disk="data"\} \d+/);
   expect(text).toContain('caisson_host_disk_free_inodes{disk="sandboxes"} 5');
+  expect(text).toContain('caisson_model_breaker_state{upstream="main"} 0');
+  expect(text).toContain('caisson_audit_up 1');
 });

@@ -21,7 +21,9 @@ function fail(breaker: CircuitBreaker, times: number): void {
 test('ten failures in a row open it for ten seconds, whatever the wall clock does', () => {
   const clock = new JumpingClock();
   const breaker = new CircuitBreaker(clock);
+  expect(breaker.mode).toBe('closed');
   fail(breaker, 10);
+  expect(breaker.mode).toBe('open');
   expect(breaker.enter()).toBe(10_000);
   clock.jump = 365 * 24 * 3_600_000;
   expect(breaker.enter()).toBe(10_000);
@@ -30,6 +32,7 @@ test('ten failures in a row open it for ten seconds, whatever the wall clock doe
   expect(breaker.enter()).toBe(1);
   clock.advance(1);
   expect(breaker.enter()).toBeNull();
+  expect(breaker.mode).toBe('half_open');
 });
 
 test('one success in between is enough to keep it closed', () => {

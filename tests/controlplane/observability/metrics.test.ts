@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { AgentId, ConversationId, RunId } from '../../../src/kernel/ids.ts';
+import { type AgentId, type ConversationId, newAgentId, type RunId } from '../../../src/kernel/ids.ts';
 import { until } from '../../until.ts';
 import { type RunningServer, startServer } from '../running-server.ts';
 
@@ -57,4 +57,55 @@ test('runs are counted as they end, and those under way as they are', async () =
   );
   expect(await metrics()).not.toContain('caisson_active_runs{');
   expect(await metrics()).toContain('caisson_run_duration_seconds_count 1');
+});
+
+test('model calls and connections of sandboxes are counted by how they ended, and by nothing that they name', async () => {
+  const call = {
+    outcome: 'answered',
+    api: 'responses',
+    status: 429,
+    caller: null,
+    upstream: 'main',
+    model: 'a-model',
+    priceVersion: null,
+    answeredBy: null,
+    charge: null,
+    requestBytes: 1,
+    responseBytes: 1,
+    firstByteMs: 1,
+    ms: 1,
+  } as const;
+  for (let n = 0; n < 2; n++) server.metrics.modelCall({ ...call, model: `model-${n}` });
+  server.metrics.modelCall({ ...call, outcome: 'request_refused', upstream: null, status: null });
+  const connection = {
+    agentId: newAgentId(),
+    port: 443,
+    decision: 'deny',
+    rule: null,
+    outcome: 'denied',
+    reason: null,
+    secretId: null,
+    sentBytes: 0,
+    receivedBytes: 0,
+    startedAt: 1,
+    durationMs: 1,
+  } as const;
+  for (let n = 0; n < 3; n++) server.metrics.connection({ ...connection, host: `host-${n}.example` });
+  const text = await metrics();
+  expect(text).toContain('caisson_model_calls_total{upstream="main",outcome="answered",status="429"} 2');
+  expect(text).toContain('caisson_model_calls_total{upstream="",outcome="request_refused",status=""} 1');
+  expect(text).toContain('caisson_egress_connections_total{outcome="denied"} 3');
+  expect(text).not.toMatch(/model-0|host-0|agt-/);
+});
+
+test('the breaker of each model service and the health of the audit can be read', async () => {
+  const text = await metrics();
+  for (const [upstream, state] of [
+    ['main', 0],
+    ['third', 1],
+    ['other', 2],
+  ] as const)
+    expect(text).toContain(`caisson_model_breaker_state{upstream="${upstream}"} ${state}`);
+  expect(text).toContain('caisson_audit_up 1');
+  expect(text).toMatch(/caisson_audit_waiting \d+/);
 });
