@@ -40,6 +40,12 @@ export interface AuditBatch {
   readonly pruneThrough: number | null;
 }
 
+/** What is known of the clock, over all processes: what it said once, and for how long one has run since. Milliseconds. */
+export interface ClockWatch {
+  readonly at: number;
+  readonly ranMs: number;
+}
+
 /** Where the audit is kept. Records can be added, and pruned from the oldest on; nothing changes one. */
 export interface AuditStore {
   /**
@@ -61,4 +67,7 @@ export interface AuditStore {
    * of them. Undefined where there is none.
    */
   lastBefore(time: number, limit: number): Promise<ChainHead | undefined>;
+  /** As it was noted last. */
+  clockWatch(): Promise<ClockWatch | undefined>;
+  noteClockWatch(watch: ClockWatch): Promise<void>;
 }

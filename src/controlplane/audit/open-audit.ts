@@ -32,7 +32,7 @@ export async function openAudit({ store, flushed, keepMs, clock, logger }: Audit
   await trail.recover();
   const notes = new HeadNotes({ log, clock, logger });
   notes.start();
-  const retention = new Retention({ log, store, keepMs, clock, logger });
+  const retention = await Retention.open({ log, store, keepMs, clock, logger });
   retention.start();
   return {
     trail,

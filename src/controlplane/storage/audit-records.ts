@@ -1,5 +1,5 @@
 import type { Insertable, Kysely } from 'kysely';
-import type { AuditBatch, StoredLink } from '../audit/audit-store.ts';
+import type { AuditBatch, ClockWatch, StoredLink } from '../audit/audit-store.ts';
 import { canonicalJson } from '../audit/canonical-json.ts';
 import { type ChainHead, genesis } from '../audit/chain.ts';
 import * as calls from './audit-calls.ts';
@@ -92,4 +92,18 @@ export async function lastBefore(db: Kysely<Database>, time: number, limit: numb
   const kept = rows.findIndex(({ at }) => at >= time);
   const last = rows[(kept === -1 ? rows.length : kept) - 1];
   return last && { seq: last.seq, hash: last.hash };
+}
+
+export async function clockWatch(db: Kysely<Database>): Promise<ClockWatch | undefined> {
+  const row = await db.selectFrom('audit_clock').select(['at', 'ran_ms']).where('id', '=', 1).executeTakeFirst();
+  return row && { at: row.at, ranMs: row.ran_ms };
+}
+
+export async function noteClockWatch(db: Kysely<Database>, { at, ranMs }: ClockWatch): Promise<void> {
+  const row = { at, ran_ms: ranMs };
+  await db
+    .insertInto('audit_clock')
+    .values({ id: 1, ...row })
+    .onConflict((conflict) => conflict.column('id').doUpdateSet(row))
+    .execute();
 }

@@ -13,6 +13,9 @@ export function createAuditStore(access: StorageAccess): AuditStore {
     lastBefore: async (time, limit) => await records.lastBefore(access.db, time, limit),
     search: async (filter, page) => await access.transaction(async (tx) => await search.search(tx, filter, page)),
 
+    clockWatch: async () => await records.clockWatch(access.db),
+    noteClockWatch: async (watch) => await records.noteClockWatch(access.db, watch),
+
     listOpen: async () => await calls.list(access.db),
   };
 }

@@ -411,6 +411,13 @@ interface AuditHeadTable {
   readonly pruned_through: number;
 }
 
+interface AuditClockTable {
+  /** 1: it has one row. */
+  readonly id: number;
+  readonly at: number;
+  readonly ran_ms: number;
+}
+
 interface AuditOpenTable {
   readonly id: number;
   readonly at: number;
@@ -460,5 +467,6 @@ export interface Database {
   audit_records: AuditRecordsTable;
   audit_head: AuditHeadTable;
   audit_open: AuditOpenTable;
+  audit_clock: AuditClockTable;
   agent_disks: AgentDisksTable;
 }

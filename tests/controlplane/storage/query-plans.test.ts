@@ -210,6 +210,8 @@ async function useAuditStore(store: AuditStore): Promise<void> {
   await store.readLinks(0, 10);
   await store.findLastBody(action);
   await store.lastBefore(now, 10);
+  await store.noteClockWatch({ at: now, ranMs: 1 });
+  await store.clockWatch();
   const page = { limit: 10, cursor: null };
   for (const filter of [{}, { action }, { agentId, action }, { since: 1, until: now + 1 }])
     await store.search(filter, page);

@@ -199,6 +199,7 @@ test('deleting an agent empties every table of its rows, and of nothing else', a
     // These outlive what they are about.
     'audit_head',
     'audit_open',
+    'audit_clock',
     'audit_records',
   ];
   const tables = (await db.introspection.getTables({ withInternalKyselyTables: true }))

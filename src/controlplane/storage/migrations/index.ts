@@ -11,6 +11,7 @@ import { up as login } from './0009-login.ts';
 import { up as secrets } from './0010-secrets.ts';
 import { up as disks } from './0011-disks.ts';
 import { up as openConnections } from './0012-open-connections.ts';
+import { up as auditClock } from './0013-audit-clock.ts';
 
 /** Every migration by its name, in the order in which they run. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -26,4 +27,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0010-secrets': { up: secrets },
   '0011-disks': { up: disks },
   '0012-open-connections': { up: openConnections },
+  '0013-audit-clock': { up: auditClock },
 };
