@@ -191,7 +191,7 @@ export class EgressConnection implements OpenConnection {
     signal.throwIfAborted();
     stream.respond({ ':status': 200 }, { waitForTrailers: true });
     using program = new Held(
-      new MeteredTunnel(new Tunnel(stream), (bytes, direction) => this.#admit(bytes, direction), overQuotaWords),
+      new MeteredTunnel(new Tunnel(stream), (bytes, direction) => this.#admit(bytes, direction), uncountedWords),
     );
     let refused: Ending | undefined;
     try {
@@ -302,8 +302,9 @@ class Held<Side extends Duplex> implements Disposable {
 }
 
 /** To a program that speaks plain HTTP: others would take it for what the host said. */
-function overQuotaWords(error: Error, first: Buffer): Buffer | undefined {
-  const isTold = error instanceof Ending && error.outcome === 'over_quota';
+function uncountedWords(error: Error, first: Buffer): Buffer | undefined {
+  const isTold =
+    error instanceof Ending && (error.outcome === 'over_quota' || error.error.code === 'STORAGE_UNAVAILABLE');
   return isTold && /^[A-Z]{3,10} [/*]/.test(first.toString('latin1')) ? httpRefusal(error.error) : undefined;
 }
 

@@ -184,7 +184,9 @@ function admit(
 
 function metered(agentId: AgentId, meter: EgressMeter, bytes: number): Promise<void> | void {
   const spent = (thrown: unknown): never => {
-    throw new Ending('over_quota', toCaissonError(thrown));
+    const error = toCaissonError(thrown);
+    // What cannot be counted does not go on either, and is nobody's quota.
+    throw new Ending(error.code === 'QUOTA_EXCEEDED' ? 'over_quota' : 'refused', error);
   };
   try {
     const taken = meter.take(agentId, bytes);

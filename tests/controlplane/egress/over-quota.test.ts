@@ -70,3 +70,14 @@ test('an answer that has begun is cut, and never looks whole', async () => {
   expect(outcome).toMatch(/curl: \(\d+\)/);
   expect(await egress.recorded()).toMatchObject({ outcome: 'over_quota' });
 });
+
+test('what cannot be counted, as on a full disk, does not go on, and is no quota that is used up', async () => {
+  await using egress = await openEgress();
+  await using host = await listen(createHttpServer((_request, response) => response.end('x')));
+  egress.meter.take = async () => {
+    throw new CaissonError('STORAGE_UNAVAILABLE', 'The disk is full.');
+  };
+  const told = await curl(['-x', `http://127.0.0.1:${egress.httpProxyPort}`, `http://some.host:${host.port}/`]);
+  expect(told).toMatch(/^STORAGE_UNAVAILABLE: The disk is full\. .*\n 503$/);
+  expect(await egress.recorded()).toMatchObject({ outcome: 'refused', reason: 'The disk is full.' });
+});

@@ -2,6 +2,7 @@ import type { EgressEvent } from '../../../agents/agent-service.ts';
 import type { Clock } from '../../../kernel/clock.ts';
 import type { AgentId } from '../../../kernel/ids.ts';
 import type { Logger } from '../../../kernel/logger.ts';
+import { NowAndThen } from '../../fleet/now-and-then.ts';
 import type { EgressLog, EgressRecord, OpenConnection } from '../ports.ts';
 import { BlockedPlaces } from './blocked-places.ts';
 import {
@@ -24,6 +25,8 @@ interface DecisionLogOptions {
 
 /** How often what has gathered is stored. */
 const intervalMs = 1_000;
+/** A disk that is full is full for long. */
+const warnEveryMs = 60_000;
 /** Entries of one agent that gather between two times; further places are one together. */
 const mostOfAgent = 200;
 /** In all; what has no room even so is lost, and told in the log of the process. */
@@ -37,6 +40,7 @@ const mostGathered = 20_000;
 export class DecisionLog implements EgressLog, AsyncDisposable {
   readonly #options: DecisionLogOptions;
   readonly #blocked: BlockedPlaces;
+  readonly #warnings: NowAndThen;
   #gathered = new Map<string, EgressLogEntry>();
   #counts = new Map<AgentId, number>();
   /** As many as the gateway lets in. */
@@ -50,6 +54,7 @@ export class DecisionLog implements EgressLog, AsyncDisposable {
   constructor(options: DecisionLogOptions) {
     this.#options = options;
     this.#blocked = new BlockedPlaces(options.clock);
+    this.#warnings = new NowAndThen(options.clock, warnEveryMs);
   }
 
   follow(connection: OpenConnection): void {
@@ -131,7 +136,10 @@ export class DecisionLog implements EgressLog, AsyncDisposable {
       this.#storing = store.addToLog(entries, open).then(
         () => this.#remember(open),
         (err: unknown) => {
-          logger.warn({ err }, 'the egress log could not be stored; it is tried again');
+          logger[this.#warnings.isDue() ? 'warn' : 'debug'](
+            { err },
+            'the egress log could not be stored; it is tried again',
+          );
           for (const entry of entries) this.#gather(entry);
         },
       );

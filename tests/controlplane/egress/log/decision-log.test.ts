@@ -5,8 +5,8 @@ import { type EgressLogEntry, hourMs, type OpenEntries } from '../../../../src/c
 import type { EgressRecord, OpenConnection } from '../../../../src/controlplane/egress/ports.ts';
 import { CaissonError } from '../../../../src/kernel/errors.ts';
 import { newAgentId } from '../../../../src/kernel/ids.ts';
-import { silentLogger } from '../../../../src/kernel/logger.ts';
 import { until } from '../../../until.ts';
+import { type LoggedLine, recordingLogger } from '../../recording-logger.ts';
 import { SteeredClock } from '../policy/steered-clock.ts';
 
 const agentId = newAgentId();
@@ -35,6 +35,7 @@ function opened() {
   const stored: (readonly EgressLogEntry[])[] = [];
   const noted: OpenEntries[] = [];
   const events: EgressEvent[] = [];
+  const lines: LoggedLine[] = [];
   const failing = { with: undefined as CaissonError | undefined };
   const log = new DecisionLog({
     store: {
@@ -45,10 +46,10 @@ function opened() {
       },
     },
     clock,
-    logger: silentLogger,
+    logger: recordingLogger(lines),
     record: async (_agentId, event) => void events.push(event),
   });
-  return { log, clock, stored, noted, events, failing };
+  return { log, clock, stored, noted, events, failing, lines };
 }
 
 test('a thousand connections to one place are one entry, stored once a second', async () => {
@@ -151,11 +152,14 @@ test('what is open is noted within a second, again where something has moved, an
 });
 
 test('what is open beyond the bound of places is one entry, and what could not be noted is noted later', async () => {
-  const { log, clock, noted, failing } = opened();
+  const { log, clock, noted, failing, lines } = opened();
   failing.with = new CaissonError('STORAGE_UNAVAILABLE', 'The disk is full.');
   for (let port = 1; port <= 300; port++) log.follow(new PlayedConnection(port));
   clock.advance(1_000);
   await until('it is tried again', () => clock.timers === 1);
+  clock.advance(1_000);
+  await until('and again', () => clock.timers === 1);
+  expect(lines.map(({ level }) => level)).toEqual(['warn', 'debug']);
   failing.with = undefined;
   clock.advance(1_000);
   const entries = noted[0]?.get(agentId) ?? [];

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
+import { CaissonError } from '../../../../src/kernel/errors.ts';
 import { newAgentId } from '../../../../src/kernel/ids.ts';
 import { until } from '../../../until.ts';
 import { hostName, openSecretEgress, startHost, token } from './secrets-fixture.ts';
@@ -248,7 +249,7 @@ test('bytes are metered both ways, and cut at the quota', async () => {
   let left = 100_000;
   world.egress.meter.take = (_agentId, bytes) => {
     left -= bytes;
-    if (left < 0) throw new Error('spent');
+    if (left < 0) throw new CaissonError('QUOTA_EXCEEDED', 'spent');
   };
   await expect(world.ask(host.port)).rejects.toThrow();
   expect(await world.egress.recorded(2)).toMatchObject({ outcome: 'over_quota' });
