@@ -5,7 +5,7 @@ import {
   type EgressLogEntry,
   type EgressLogStore,
   hourMs,
-  keepUsageMs,
+  keepUsageDays,
   mostEntries,
   mostEntriesAnHour,
 } from '../../src/controlplane/egress/log/egress-log.ts';
@@ -109,11 +109,25 @@ export function egressLogStoreContract(
       expect(oldest).toBe(hour + hourMs);
     });
 
-    test('usage is by agent and day, of an agent, of a user or of everyone, and for as long as it is kept', async () => {
+    test('usage of so many days is kept, and a clock that is ahead for a while takes none with it', async () => {
+      const { agent } = await storedAgent(opened.agents);
+      const day = Math.floor(hour / dayMs) * dayMs;
+      const far = anEgressEntry(agent.id, { hour: day + 10 * keepUsageDays * dayMs });
+      await store.addToLog([anEgressEntry(agent.id), far]);
+      await store.addToLog([anEgressEntry(agent.id)]);
+      expect(await store.listUsage({ agentId: agent.id }, 0)).toMatchObject([
+        { connections: 2 },
+        { day, connections: 4 },
+      ]);
+      const days = Array.from({ length: keepUsageDays }, (_, n) => day + (n + 1) * dayMs);
+      await store.addToLog(days.map((each) => anEgressEntry(agent.id, { hour: each })));
+      const kept = await store.listUsage({ agentId: agent.id }, 0);
+      expect([kept.length, kept.at(-1)?.day]).toEqual([keepUsageDays, day + 2 * dayMs]);
+    });
+
+    test('usage is by agent and day, of an agent, of a user or of everyone', async () => {
       const [one, two] = [await storedAgent(opened.agents), await storedAgent(opened.agents)];
       const day = Math.floor(hour / dayMs) * dayMs;
-      const old = anEgressEntry(one.agent.id, { hour: day - keepUsageMs - dayMs });
-      await store.addToLog([old]);
       const denied = anEgressEntry(one.agent.id, { decision: 'deny', outcome: 'denied', receivedBytes: 0 });
       await store.addToLog([anEgressEntry(one.agent.id), denied, anEgressEntry(two.agent.id)]);
       await store.addToLog([anEgressEntry(one.agent.id, { hour: hour + dayMs })]);

@@ -6,7 +6,7 @@ import {
   type EgressLogEntry,
   type EgressSum,
   type EgressUsage,
-  keepUsageMs,
+  keepUsageDays,
   mostEntries,
   mostEntriesAnHour,
   mostUsageRows,
@@ -31,11 +31,6 @@ export async function add(db: Kysely<Database>, entries: readonly EgressLogEntry
     }
     await prune(db, agentId);
   }
-  const newest = Math.max(...entries.map(({ lastAt }) => lastAt));
-  await db
-    .deleteFrom('egress_usage')
-    .where('day', '<', newest - keepUsageMs)
-    .execute();
 }
 
 /** Needs a transaction. */
@@ -172,26 +167,44 @@ async function addToPresent(db: Kysely<Database>, entry: EgressLogEntry): Promis
 
 async function addUsage(db: Kysely<Database>, entry: EgressLogEntry, ownerId: UserId): Promise<void> {
   const denied = entry.decision === 'deny' ? entry.connections : 0;
+  const day = Math.floor(entry.hour / dayMs) * dayMs;
+  const { numUpdatedRows } = await db
+    .updateTable('egress_usage')
+    .set((eb) => ({
+      connections: eb('connections', '+', entry.connections),
+      denied: eb('denied', '+', denied),
+      sent_bytes: eb('sent_bytes', '+', entry.sentBytes),
+      received_bytes: eb('received_bytes', '+', entry.receivedBytes),
+    }))
+    .where('agent_id', '=', entry.agentId)
+    .where('day', '=', day)
+    .executeTakeFirst();
+  if (numUpdatedRows > 0n) return;
   await db
     .insertInto('egress_usage')
     .values({
       agent_id: entry.agentId,
       owner_id: ownerId,
-      day: Math.floor(entry.hour / dayMs) * dayMs,
+      day,
       connections: entry.connections,
       denied,
       sent_bytes: entry.sentBytes,
       received_bytes: entry.receivedBytes,
     })
-    .onConflict((conflict) =>
-      conflict.columns(['agent_id', 'day']).doUpdateSet((eb) => ({
-        connections: eb('egress_usage.connections', '+', entry.connections),
-        denied: eb('egress_usage.denied', '+', denied),
-        sent_bytes: eb('egress_usage.sent_bytes', '+', entry.sentBytes),
-        received_bytes: eb('egress_usage.received_bytes', '+', entry.receivedBytes),
-      })),
-    )
     .execute();
+  await forgetUsage(db);
+}
+
+async function forgetUsage(db: Kysely<Database>): Promise<void> {
+  const over = await db
+    .selectFrom('egress_usage')
+    .select('day')
+    .distinct()
+    .orderBy('day', 'desc')
+    .offset(keepUsageDays)
+    .limit(1)
+    .executeTakeFirst();
+  if (over !== undefined) await db.deleteFrom('egress_usage').where('day', '<=', over.day).execute();
 }
 
 async function prune(db: Kysely<Database>, agentId: AgentId): Promise<void> {

@@ -46,8 +46,8 @@ export const dayMs = 86_400_000;
 export const mostEntriesAnHour = 200;
 /** Entries that are kept of one agent; the oldest go first. */
 export const mostEntries = 5_000;
-/** How long the usage of a day is kept. */
-export const keepUsageMs = 400 * dayMs;
+/** Days whose usage is kept, of those that have any: a clock that jumps ahead takes none with it. */
+export const keepUsageDays = 400;
 /** Rows that usage is told in. */
 export const mostUsageRows = 1_000;
 
