@@ -16,7 +16,7 @@ import { EgressRules } from './policy/egress-rules.ts';
 import type { EgressPolicyStore } from './policy/policy.ts';
 import { RulePolicy } from './policy/rule-policy.ts';
 import type { EgressRecord, EgressSecrets } from './ports.ts';
-import { type Resolve, resolveInternal, resolvePublic } from './resolve.ts';
+import { internalResolver, type Resolve, resolvePublic } from './resolve.ts';
 
 interface EgressOptions {
   readonly settings: Config['egress'];
@@ -86,7 +86,7 @@ export async function openEgress(options: EgressOptions): Promise<Egress> {
       secrets,
       ownPorts,
       limits: { bytesPerSecond: settings.bytesPerSecond },
-      resolve: { public: resolvePublic, internal: options.resolveInternal ?? resolveInternal },
+      resolve: { public: resolvePublic, internal: options.resolveInternal ?? internalResolver() },
     }),
   );
   return { rules, policy, gateway, [Symbol.asyncDispose]: () => opened.disposeAsync() };

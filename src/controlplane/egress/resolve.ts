@@ -1,6 +1,7 @@
 import { lookup, Resolver } from 'node:dns/promises';
 import { orAbort } from '../../kernel/deadline.ts';
 import { CaissonError } from '../../kernel/errors.ts';
+import { SerialQueue } from '../../kernel/serial-queue.ts';
 import type { EgressTarget } from './ports.ts';
 import { isAddress, targetText } from './target.ts';
 
@@ -38,9 +39,48 @@ export const resolvePublic: Resolve = async (host, signal) => {
   }
 };
 
-/** As any program of this machine finds names, its own files included: for the hosts that an operator has named. */
-export const resolveInternal: Resolve = async (host, signal) =>
-  (await orAbort(lookup(host, { all: true, order: 'ipv4first' }), signal)).map(({ address }) => address);
+type Ask = (host: string) => Promise<readonly string[]>;
+
+/** A name that is being asked for, or is to be. */
+interface Question {
+  waiting: number;
+  readonly answer: Promise<readonly string[]>;
+}
+
+const lookUp: Ask = async (host) =>
+  (await lookup(host, { all: true, order: 'ipv4first' })).map(({ address }) => address);
+
+/**
+ * As any program of this machine finds names, its own files included: for the hosts that an operator has named. A question that
+ * nobody answers cannot be taken back and keeps one of Node's threads for many seconds; two are all that there are for names,
+ * those of model services too. So one name is asked at a time, once for all who wait for it, and none for which nobody waits.
+ */
+export function internalResolver(ask: Ask = lookUp): Resolve {
+  const queue = new SerialQueue();
+  const questions = new Map<string, Question>();
+  const begin = (host: string): Question => {
+    const answer: Promise<readonly string[]> = queue.run(async () => {
+      try {
+        return question.waiting === 0 ? [] : await ask(host);
+      } finally {
+        questions.delete(host);
+      }
+    });
+    answer.catch(() => undefined); // whoever still waits hears of it
+    const question: Question = { waiting: 0, answer };
+    questions.set(host, question);
+    return question;
+  };
+  return async (host, signal) => {
+    const question = questions.get(host) ?? begin(host);
+    question.waiting += 1;
+    try {
+      return await orAbort(question.answer, signal);
+    } finally {
+      question.waiting -= 1;
+    }
+  };
+}
 
 /** The addresses that a target leads to: itself where it is one. @throws CaissonError EGRESS_UNREACHABLE. */
 export async function addressesOf(
