@@ -54,6 +54,8 @@ export interface EndedCall {
 
 /** How long the event that is under way when the budget is spent may take to end. Milliseconds. */
 const lastEventMs = 200;
+/** How often it is looked whether a guest that has been sent all has left. */
+const lookEveryMs = 250;
 
 /** What a service answers that is down, or that stands behind something that cannot reach it. */
 const downStatuses: readonly number[] = [502, 503, 504];
@@ -288,8 +290,24 @@ export class ModelCall {
     const { stream, limits } = this.#options;
     this.#ending = outcome;
     stream.end(rest);
-    this.#arm(limits.idleTimeoutMs, () => this.#finish('guest_stalled'));
+    this.#awaitTaken(outcome, limits.idleTimeoutMs);
     stream.once('finish', () => this.#finish(outcome));
+  }
+
+  /**
+   * Node tells nothing of a stream that the guest closes while its last bytes leave, as one does that knows their number:
+   * neither 'finish' nor 'close'. So it is looked at.
+   */
+  #awaitTaken(outcome: CallOutcome, leftMs: number): void {
+    const stepMs = Math.min(leftMs, lookEveryMs);
+    this.#arm(stepMs, () => {
+      const { stream } = this.#options;
+      if (stream.closed && (stream.rstCode ?? 0) === 0) {
+        this.#finish(outcome);
+        stream.destroy();
+      } else if (leftMs <= stepMs) this.#finish('guest_stalled');
+      else this.#awaitTaken(outcome, leftMs - stepMs);
+    });
   }
 
   #waitForGuest(response: IncomingMessage): void {
@@ -314,7 +332,7 @@ export class ModelCall {
   }
 
   #awaitMore(): void {
-    if (this.#spent !== undefined) return; // the time of its last event runs
+    if (this.#spent !== undefined || this.#ending !== undefined) return; // the time of its last event runs
     this.#arm(this.#options.limits.idleTimeoutMs, () => this.#fail('upstream_timeout', 'idle'));
   }
 

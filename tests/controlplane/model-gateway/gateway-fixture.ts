@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
-import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
+import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
@@ -61,6 +61,8 @@ interface FixtureOptions {
   readonly userName?: string;
   /** The agent is deleted. */
   readonly isDeleted?: boolean;
+  /** Gets the gateway's end of a call before the gateway does. */
+  readonly onStream?: (stream: ServerHttp2Stream) => void;
   /** Why calls cannot be kept. */
   readonly sinkFails?: Error;
 }
@@ -115,9 +117,14 @@ export async function openGateway(options: FixtureOptions): Promise<GatewayFixtu
   );
   const handlerErrors: unknown[] = [];
   const [near, far] = await socketPair();
-  const control = serveOutward(near, (stream, headers) => gateway.handle(agentId, stream, headers), {
-    onHandlerError: (thrown) => handlerErrors.push(thrown),
-  });
+  const control = serveOutward(
+    near,
+    (stream, headers) => {
+      options.onStream?.(stream);
+      return gateway.handle(agentId, stream, headers);
+    },
+    { onHandlerError: (thrown) => handlerErrors.push(thrown) },
+  );
   const guest = connectHttp2(far);
   undo.defer(async () => {
     await Promise.all([guest.close(), control.close()]);

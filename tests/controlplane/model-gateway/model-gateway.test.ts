@@ -296,6 +296,20 @@ describe('what breaks', () => {
     expect(gateway.log).toMatchObject([{ outcome: 'guest_left' }]);
   });
 
+  test('a call whose guest leaves while its last bytes leave, of which Node tells nothing, is over', async () => {
+    await using gateway = await openGateway({
+      upstream: (_, response) => response.end('{}'),
+      // As Node does where the stream is closed from the other side at that moment: no 'finish', and no 'close'.
+      onStream: (stream) => {
+        stream.end = () => Object.defineProperty(stream, 'closed', { value: true });
+      },
+    });
+    const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses' });
+    stream.on('error', () => undefined).end(aRequest);
+    await until('the call is over', () => gateway.log.some(({ outcome }) => outcome === 'answered'));
+    expect(gateway.budget.held).toBe(0);
+  });
+
   test('the service is told when the wire breaks before it has answered', async () => {
     let isGone = false;
     let isAsked = false;
