@@ -71,6 +71,21 @@ test('of everyone by administrators, of oneself by anybody, and of nobody by nob
   expect((await alice('presets')).stdout).toMatch(/npm +packages of npm and Yarn/);
 });
 
+test('what has no mode says so, and what has the default says which that is', async () => {
+  const modeOf = async (who: 'alice' | 'admin', whose: string): Promise<string | undefined> =>
+    (await as(who, 'show', whose)).stdout.split('\n')[0];
+  expect(await modeOf('alice', '@me')).toBe(
+    "mode: none; these rules hold for all agents of the user, in each agent's own mode",
+  );
+  expect(await modeOf('admin', '@everyone')).toBe('mode: the default, ask');
+  expect(await modeOf('admin', '@ceiling:alice')).toBe('mode: the default, held to ask by the operator');
+  await as('admin', 'mode', '@everyone', 'open');
+  expect(await modeOf('admin', '@ceiling:alice')).toBe('mode: the default, open');
+  expect((await as('admin', 'mode', '@ceiling:alice', 'allowlist')).stdout).toMatch(/^mode: allowlist\n/);
+  await as('admin', 'mode', '@everyone', 'default');
+  await as('admin', 'mode', '@ceiling:alice', 'default');
+});
+
 test('what waits is listed and decided', async () => {
   expect((await alice('pending')).stderr).toBe('Nothing waits for a decision.\n');
   const signal = new AbortController().signal;

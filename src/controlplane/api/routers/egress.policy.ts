@@ -138,7 +138,7 @@ async function policyView(
   }
   return {
     mode,
-    effective: scope.kind === 'agent' ? await egressRules.effectiveMode(scope.agentId) : null,
+    effective: await egressRules.effectiveMode(scope),
     rules: rules.map((rule) => ruleView(rule, names.get(rule.addedBy) ?? rule.addedBy, now)),
     version,
     changedBy: changed?.by ?? null,
