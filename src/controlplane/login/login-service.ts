@@ -145,7 +145,7 @@ export class LoginService {
     // Any page can send its visitors here, and a person may change their mind there: neither has tried anything.
     if (said.get('state') !== pending.state || !said.has('code')) attempt.withdrawn();
     const arrival = await made(attempt, provider.finish(query, pending)).catch((thrown: unknown) => {
-      this.#tellRefused('provider_refused', 'oidc', caller);
+      if (isUnauthorized(thrown)) this.#tellRefused('provider_refused', 'oidc', caller);
       throw thrown;
     });
     const user = await this.#userOf(arrival);
@@ -202,9 +202,13 @@ async function made<T>(attempt: Attempt, asking: Promise<T>): Promise<T> {
   try {
     return await asking;
   } catch (thrown) {
-    if (!(thrown instanceof CaissonError && thrown.code === 'UNAUTHORIZED')) attempt.withdrawn();
+    if (!isUnauthorized(thrown)) attempt.withdrawn();
     throw thrown;
   }
+}
+
+function isUnauthorized(thrown: unknown): boolean {
+  return thrown instanceof CaissonError && thrown.code === 'UNAUTHORIZED';
 }
 
 /** What the person is told. */
