@@ -49,6 +49,9 @@ test('a policy is shown, chosen, added to and taken from', async () => {
   expect((await alice('test', 'dev', 'bad.example')).stdout).toBe(
     'deny  bad.example:443  bad.example, the policy of the agent\n',
   );
+  expect((await alice('test', 'dev', '169.254.169.254:80')).stdout).toBe(
+    'deny  169.254.169.254:80  an address that is not public, which no rule can allow\n',
+  );
   expect((await alice('test', 'dev', 'git.example.com:22')).stdout).toMatch(/^allow {2}git\.example\.com:22 /);
   expect((await alice('remove', 'dev', 'npm', 'bad.example')).stdout).not.toMatch(/npm|bad/);
   expect(await alice('remove', 'dev', 'npm')).toMatchObject({

@@ -6,6 +6,8 @@ import { newRuleSubject } from '../../egress/policy/new-rule-subject.ts';
 import { isLive } from '../../egress/policy/judge.ts';
 import type { EgressPolicyRecord, EgressRule } from '../../egress/policy/policy.ts';
 import { egressPresets, presetHosts, presetNames } from '../../egress/policy/presets.ts';
+import { notPublic } from '../../egress/policy/rule-policy.ts';
+import { isPrivateAddress } from '../../egress/public-address.ts';
 import { parseTarget } from '../../egress/target.ts';
 import { egressScope } from '../egress-scope.ts';
 import {
@@ -86,6 +88,10 @@ export const egressPolicyRouter = router({
       await services.access.agent(demand, input.agentId);
       const target = parseTarget(input.host, String(input.port));
       const { judgement } = await services.egressRules.judge(input.agentId, target);
+      const isNamed = judgement.verdict === 'allow' && judgement.internal;
+      if (judgement.verdict !== 'deny' && !isNamed && isPrivateAddress(target.host)) {
+        return { verdict: 'deny', source: 'settings', rule: null, reason: notPublic(target), ...target };
+      }
       return {
         rule: null,
         reason: null,
