@@ -87,7 +87,7 @@ export class LoginService {
     const passwordHash = await passwords.hash(password);
     const accepted = await store.acceptInvitation(hash, { passwordHash, now: clock.now() });
     if (accepted === undefined) throw this.#refused('invitation_invalid', 'password', caller, invited.user.id);
-    sessions.ended(accepted.user.id, accepted.ended, 'password_changed');
+    sessions.ended({ userId: accepted.user.id, userName: accepted.user.name }, accepted.ended, 'password_changed');
     const by = { signedInBy: 'password', passwordHash, visitor: caller.visitor, replaces: caller.current } as const;
     const begun = await sessions.begin(accepted.user, by);
     if (begun === undefined) throw this.#refused('invitation_invalid', 'password', caller, invited.user.id);
@@ -114,7 +114,7 @@ export class LoginService {
     const to = await passwords.hash(next);
     const ended = await store.changePassword(userId, { from, to, now: clock.now() });
     if (ended === undefined) throw this.#refused('wrong_credentials', 'password', caller, userId);
-    sessions.ended(userId, ended, 'password_changed');
+    sessions.ended(principal, ended, 'password_changed');
     const by = { signedInBy: 'password', passwordHash: to, visitor, replaces: undefined } as const;
     const begun = await sessions.begin(login.user, by);
     if (begun === undefined) throw this.#refused('wrong_credentials', 'password', caller, userId);
