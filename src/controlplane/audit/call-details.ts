@@ -15,7 +15,7 @@ const recordedFields: ReadonlySet<string> = new Set(
   ).split(' '),
 );
 /** The same of answers: what a caller asked by an id, as a person knows it. */
-const recordedAnswers: ReadonlySet<string> = new Set(['deletedAgents', 'existed', 'host', 'ports']);
+const recordedAnswers: ReadonlySet<string> = new Set(['deletedAgents', 'existed', 'host', 'ports', 'removed']);
 
 const mostWords = 32;
 const longestText = 256;

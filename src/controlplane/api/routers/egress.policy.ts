@@ -13,7 +13,7 @@ import { egressScope } from '../egress-scope.ts';
 import {
   egressModeSchema,
   egressPolicySchema,
-  type egressRuleSchema,
+  egressRuleSchema,
   newEgressRuleSchema,
   ofPolicy,
   whySchema,
@@ -52,10 +52,16 @@ export const egressPolicyRouter = router({
         why: whySchema.optional(),
       }),
     )
-    .output(egressPolicySchema)
+    .output(
+      egressPolicySchema.extend({
+        /** The rules that it took away, where it did. */
+        removed: z.array(egressRuleSchema).readonly().optional(),
+      }),
+    )
     .mutation(async ({ ctx: { principal, services }, input }) => {
       const scope = await egressScope(services, { principal, named: input, change: true });
       const now = Date.now();
+      const before = input.remove.length === 0 ? undefined : await services.egressRules.get(scope);
       const changed = await services.egressRules.change(scope, {
         by: principal.userId,
         mode: input.mode,
@@ -64,7 +70,12 @@ export const egressPolicyRouter = router({
         ifVersion: input.version,
         why: input.why ?? null,
       });
-      return await policyView(services, changed);
+      const policy = await policyView(services, changed);
+      const gone = before?.rules.filter(
+        ({ id }) => input.remove.includes(id) && !changed.rules.some((rule) => rule.id === id),
+      );
+      if (gone === undefined || gone.length === 0) return policy;
+      return { ...policy, removed: (await policyView(services, { ...changed, rules: gone })).rules };
     }),
 
   /** What would become of a connection of the agent, and by whose word. Nothing is connected, and nobody is asked. */
