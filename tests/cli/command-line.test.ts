@@ -625,6 +625,12 @@ describe('quotas', () => {
     expect((await cli('quotas', 'set', agentId, 'tokens=100')).stdout).toMatch(/tokens +0 +100 +its own/);
     expect((await cli('quotas', 'set', 'thrifty', 'disk=1g')).stdout).toMatch(/disk +.* +1\.0 GiB +its own/);
     expect((await cli('quotas', 'show', 'thrifty')).stdout).toContain(agentId);
+    // The limit that an agent was made with holds, whatever is said beyond it.
+    const limit = /disk +.* of ([\d.]+ [KMG]iB)/.exec((await cli('agents', 'show', 'thrifty')).stdout)?.[1] ?? '';
+    for (const amount of ['100t', 'default']) {
+      const { stdout } = await cli('quotas', 'set', 'thrifty', `disk=${amount}`);
+      expect(stdout).toMatch(new RegExp(`disk +.* +${limit} +the default`));
+    }
     expect((await cli('quotas', 'show', 'nobody')).stderr).toBe(
       'error: There is no user nobody, and no agent of that name.\nhint: List them with `caisson users list` and `caisson agents list`.\n',
     );
