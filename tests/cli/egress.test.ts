@@ -64,6 +64,9 @@ test('of everyone by administrators, of oneself by anybody, and of nobody by nob
   expect((await as('admin', 'allow', '@everyone', 'given.example')).exitCode).toBe(0);
   expect((await as('admin', 'permit', `@ceiling:${server.alice.principal.userId}`, 'npm')).stdout).toContain('permit');
   expect((await as('admin', 'show', '@ceiling:alice')).stdout).toMatch(/permit +npm/);
+  // A member sees the own one, by name too, and nobody else's.
+  expect((await alice('show', '@ceiling:alice')).stdout).toMatch(/permit +npm/);
+  expect((await alice('show', '@ceiling:bob')).stderr).toContain('The role member does not allow this');
   expect((await as('admin', 'show', '@ceiling:nobody')).stderr).toContain('There is no user nobody.');
   expect((await alice('test', 'dev', 'given.example')).stdout).toContain('the policy of everyone');
   expect((await alice('allow', '@me', 'mine.example')).exitCode).toBe(0);
