@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { amountText, AmountRefused, readLimit } from '../../../src/controlplane/quotas/amount-text.ts';
-import { byteSize } from '../../../src/cli/output/byte-size.ts';
+import { byteSize } from '../../../src/kernel/byte-size.ts';
 
 test.each([
   ['tokens=5m', 'tokens', 5_000_000],
