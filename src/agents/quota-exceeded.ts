@@ -1,4 +1,8 @@
+import { byteSize } from '../kernel/byte-size.ts';
 import { CaissonError } from '../kernel/errors.ts';
+
+/** The exact number is in the details. */
+const isOfBytes = /^(memory|disk)$|_bytes$/;
 
 interface Refusal {
   /** What has no room: a name of the table of dimensions. */
@@ -19,7 +23,7 @@ interface Refusal {
 /** The one QUOTA_EXCEEDED: which limit, how much of it is used, and when that is over. */
 export function quotaExceeded(refusal: Refusal): CaissonError {
   const { dimension, of = 'user', limit, used, reserved = 0, asked, resetsAt = null } = refusal;
-  const text = dimension === 'cost' ? dollars : String;
+  const text = dimension === 'cost' ? dollars : isOfBytes.test(dimension) ? byteSize : String;
   const inUse = `${text(used)} of ${text(limit)} are used${reserved === 0 ? '' : `, and ${text(reserved)} held`}`;
   const hint =
     refusal.hint ??

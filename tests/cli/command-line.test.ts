@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { CaissonError } from '../../src/kernel/errors.ts';
 import type { AgentId, ConversationId } from '../../src/kernel/ids.ts';
 import { commandTable } from '../../src/cli/command-table.ts';
 import { Browser } from '../controlplane/login/browser.ts';
@@ -170,6 +171,31 @@ describe('agents', () => {
     expect(JSON.parse(json)).toMatchObject({
       agent: { name: 'first', sandbox: { state: 'running' } },
       activity: 'idle',
+    });
+  });
+
+  test('create says that the agent is there where its sandbox is not, waiting for it or not', async () => {
+    const asBob = { ...environment, CAISSON_API_KEY: server.bob.secret };
+    const asAdmin = { ...environment, CAISSON_API_KEY: server.admin.secret };
+    await caisson(['quotas', 'set', 'bob', 'running_sandboxes=0'], asAdmin);
+    const created = await caisson(['agents', 'create', 'roomless'], asBob);
+    await caisson(['quotas', 'set', 'bob', 'running_sandboxes=default'], asAdmin);
+    await caisson(['agents', 'delete', 'roomless', '--yes'], asBob);
+    expect(created).toEqual({
+      exitCode: 0,
+      stdout: expect.stringMatching(/^Created roomless agt-/),
+      stderr:
+        'Its sandbox was not started: The running_sandboxes quota of this user has no room: 0 of 0 are used.\n' +
+        'Talk to it: caisson chat roomless\n',
+    });
+    server.sandboxes.startError = new CaissonError('HOST_DISK_FULL', 'The disk is nearly full.');
+    const awaited = await cli('agents', 'create', 'awaited', '--wait');
+    server.sandboxes.startError = undefined;
+    expect(awaited).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining(
+        'error: Agent awaited is there, but its sandbox did not start: The disk is nearly full.\n',
+      ),
     });
   });
 
@@ -599,6 +625,12 @@ describe('quotas', () => {
     expect((await cli('quotas', 'set', agentId, 'tokens=100')).stdout).toMatch(/tokens +0 +100 +its own/);
     expect((await cli('quotas', 'set', 'thrifty', 'disk=1g')).stdout).toMatch(/disk +.* +1\.0 GiB +its own/);
     expect((await cli('quotas', 'show', 'thrifty')).stdout).toContain(agentId);
+    // The limit that an agent was made with holds, whatever is said beyond it.
+    const limit = /disk +.* of ([\d.]+ [KMG]iB)/.exec((await cli('agents', 'show', 'thrifty')).stdout)?.[1] ?? '';
+    for (const amount of ['100t', 'default']) {
+      const { stdout } = await cli('quotas', 'set', 'thrifty', `disk=${amount}`);
+      expect(stdout).toMatch(new RegExp(`disk +.* +${limit} +the default`));
+    }
     expect((await cli('quotas', 'show', 'nobody')).stderr).toBe(
       'error: There is no user nobody, and no agent of that name.\nhint: List them with `caisson users list` and `caisson agents list`.\n',
     );

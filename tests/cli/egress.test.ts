@@ -49,6 +49,9 @@ test('a policy is shown, chosen, added to and taken from', async () => {
   expect((await alice('test', 'dev', 'bad.example')).stdout).toBe(
     'deny  bad.example:443  bad.example, the policy of the agent\n',
   );
+  expect((await alice('test', 'dev', '169.254.169.254:80')).stdout).toBe(
+    'deny  169.254.169.254:80  an address that is not public, which no rule can allow\n',
+  );
   expect((await alice('test', 'dev', 'git.example.com:22')).stdout).toMatch(/^allow {2}git\.example\.com:22 /);
   expect((await alice('remove', 'dev', 'npm', 'bad.example')).stdout).not.toMatch(/npm|bad/);
   expect(await alice('remove', 'dev', 'npm')).toMatchObject({
@@ -61,6 +64,9 @@ test('of everyone by administrators, of oneself by anybody, and of nobody by nob
   expect((await as('admin', 'allow', '@everyone', 'given.example')).exitCode).toBe(0);
   expect((await as('admin', 'permit', `@ceiling:${server.alice.principal.userId}`, 'npm')).stdout).toContain('permit');
   expect((await as('admin', 'show', '@ceiling:alice')).stdout).toMatch(/permit +npm/);
+  // A member sees the own one, by name too, and nobody else's.
+  expect((await alice('show', '@ceiling:alice')).stdout).toMatch(/permit +npm/);
+  expect((await alice('show', '@ceiling:bob')).stderr).toContain('The role member does not allow this');
   expect((await as('admin', 'show', '@ceiling:nobody')).stderr).toContain('There is no user nobody.');
   expect((await alice('test', 'dev', 'given.example')).stdout).toContain('the policy of everyone');
   expect((await alice('allow', '@me', 'mine.example')).exitCode).toBe(0);
@@ -69,6 +75,21 @@ test('of everyone by administrators, of oneself by anybody, and of nobody by nob
   expect((await alice('mode', 'dev', 'wide')).exitCode).toBe(2);
   expect((await alice('allow', 'dev', 'https://example.com/path')).stderr).toContain('Name a host as example.com,');
   expect((await alice('presets')).stdout).toMatch(/npm +packages of npm and Yarn/);
+});
+
+test('what has no mode says so, and what has the default says which that is', async () => {
+  const modeOf = async (who: 'alice' | 'admin', whose: string): Promise<string | undefined> =>
+    (await as(who, 'show', whose)).stdout.split('\n')[0];
+  expect(await modeOf('alice', '@me')).toBe(
+    "mode: none; these rules hold for all agents of the user, in each agent's own mode",
+  );
+  expect(await modeOf('admin', '@everyone')).toBe('mode: the default, ask');
+  expect(await modeOf('admin', '@ceiling:alice')).toBe('mode: the default, held to ask by the operator');
+  await as('admin', 'mode', '@everyone', 'open');
+  expect(await modeOf('admin', '@ceiling:alice')).toBe('mode: the default, open');
+  expect((await as('admin', 'mode', '@ceiling:alice', 'allowlist')).stdout).toMatch(/^mode: allowlist\n/);
+  await as('admin', 'mode', '@everyone', 'default');
+  await as('admin', 'mode', '@ceiling:alice', 'default');
 });
 
 test('what waits is listed and decided', async () => {

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import type { SystemOverview } from '../../client/index.ts';
 import { jsonOption } from '../arguments.ts';
 import { connect } from '../connection.ts';
-import { byteSize } from '../output/byte-size.ts';
+import { byteSize } from '../../kernel/byte-size.ts';
 import { printable } from '../output/printable.ts';
 import { duration } from '../output/relative-time.ts';
 import { stdout, writeJson } from '../output/sink.ts';

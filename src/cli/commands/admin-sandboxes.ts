@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import type { KnownSandbox } from '../../client/index.ts';
 import { jsonOption, limitOption } from '../arguments.ts';
 import { connect } from '../connection.ts';
-import { byteSize } from '../output/byte-size.ts';
+import { byteSize } from '../../kernel/byte-size.ts';
 import { printListing } from '../output/listing.ts';
 import { relativeTime } from '../output/relative-time.ts';
 import type { Column } from '../output/table.ts';

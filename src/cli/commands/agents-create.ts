@@ -3,6 +3,7 @@ import { jsonOption } from '../arguments.ts';
 import { commandName } from '../command-name.ts';
 import { connect } from '../connection.ts';
 import { diskOption } from '../disk-option.ts';
+import { printable } from '../output/printable.ts';
 import { stderr, stdout, writeJson } from '../output/sink.ts';
 
 interface Options {
@@ -37,5 +38,7 @@ async function create(name: string, { wait = false, harness, model, disk, json =
   });
   if (json) return await writeJson(agent);
   await stdout.write(`Created ${stdout.style('bold', agent.name)} ${agent.id}\n`);
+  const { sandbox } = agent;
+  if (sandbox.state === 'stopped') await stderr.write(`Its sandbox was not started: ${printable(sandbox.reason)}\n`);
   await stderr.write(`${stderr.style('dim', `Talk to it: ${commandName()} chat ${agent.name}`)}\n`);
 }

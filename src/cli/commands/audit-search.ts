@@ -52,7 +52,7 @@ function columnsAt(now: number): Column<AuditRecord>[] {
   return [
     { title: 'seq', value: ({ seq }) => String(seq) },
     { title: 'when', value: ({ at }) => relativeTime(at, now) },
-    { title: 'who', value: ({ userName }) => userName ?? '-', style: () => 'bold' },
+    { title: 'who', value: ({ userName, userId }) => userName ?? userId ?? '-', style: () => 'bold' },
     { title: 'action', value: ({ action }) => action },
     {
       title: 'outcome',

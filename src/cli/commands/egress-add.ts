@@ -44,7 +44,7 @@ export function egressAddCommand(effect: keyof typeof descriptions): Command {
         add: await newRules(client, what, effect, options),
         ...(options.why !== undefined && { why: options.why }),
       });
-      await printPolicy(policy, options.json === true);
+      await printPolicy(policy, { whose, json: options.json === true });
     });
 }
 

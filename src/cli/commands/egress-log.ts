@@ -3,7 +3,7 @@ import type { EgressLogEntry } from '../../client/index.ts';
 import { jsonOption, limitOption } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { findAgent } from '../find-agent.ts';
-import { byteSize } from '../output/byte-size.ts';
+import { byteSize } from '../../kernel/byte-size.ts';
 import { printListing } from '../output/listing.ts';
 import { relativeTime } from '../output/relative-time.ts';
 import type { Column } from '../output/table.ts';

@@ -37,5 +37,5 @@ async function setMode(whose: string, mode: Mode, { why, json = false }: Options
     mode: mode === 'default' ? null : mode,
     ...(why !== undefined && { why }),
   });
-  await printPolicy(policy, json);
+  await printPolicy(policy, { whose, json });
 }

@@ -25,5 +25,5 @@ async function remove(whose: string, what: readonly string[], { json = false }: 
       hint: `List them with \`caisson egress show ${whose}\`.`,
     });
   });
-  await printPolicy(await client.egress.policy.set.mutate({ ...of, remove: gone, version }), json);
+  await printPolicy(await client.egress.policy.set.mutate({ ...of, remove: gone, version }), { whose, json });
 }

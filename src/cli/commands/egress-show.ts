@@ -14,5 +14,5 @@ export function egressShowCommand(): Command {
 
 async function show(whose: string, { json = false }: { readonly json?: boolean }): Promise<void> {
   const client = await connect();
-  await printPolicy(await client.egress.policy.get.query(await whosePolicy(client, whose)), json);
+  await printPolicy(await client.egress.policy.get.query(await whosePolicy(client, whose)), { whose, json });
 }

@@ -34,6 +34,9 @@ async function test(nameOrId: string, text: string, { json = false }: { readonly
   if (json) return await writeJson(answer);
   const { verdict, source, rule } = answer;
   const word = stdout.style(verdict === 'allow' ? 'green' : verdict === 'deny' ? 'red' : 'yellow', verdict);
-  const by = rule === null ? 'no rule' : oneLine(rule);
-  await stdout.write(`${word}  ${oneLine(answer.host)}:${answer.port}  ${by}, ${sources[source]}\n`);
+  // The settings deny nothing else.
+  const isWall = verdict === 'deny' && source === 'settings';
+  const by = `${rule === null ? 'no rule' : oneLine(rule)}, ${sources[source]}`;
+  const whose = isWall ? 'an address that is not public, which no rule can allow' : by;
+  await stdout.write(`${word}  ${oneLine(answer.host)}:${answer.port}  ${whose}\n`);
 }

@@ -3,7 +3,7 @@ import { jsonOption, wholeNumber } from '../arguments.ts';
 import { agentsCalled } from '../called.ts';
 import { connect } from '../connection.ts';
 import { findAgent } from '../find-agent.ts';
-import { byteSize } from '../output/byte-size.ts';
+import { byteSize } from '../../kernel/byte-size.ts';
 import { printListing } from '../output/listing.ts';
 import { isoTime } from '../output/relative-time.ts';
 

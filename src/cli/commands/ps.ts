@@ -3,7 +3,7 @@ import type { ProcessList } from '../../client/index.ts';
 import { jsonOption } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { findAgent } from '../find-agent.ts';
-import { byteSize } from '../output/byte-size.ts';
+import { byteSize } from '../../kernel/byte-size.ts';
 import { commandText } from '../output/command-text.ts';
 import { printable } from '../output/printable.ts';
 import { processColumns } from '../output/process-columns.ts';

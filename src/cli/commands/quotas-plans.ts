@@ -4,7 +4,7 @@ import { amountText } from '../../controlplane/quotas/amount-text.ts';
 import { dimensionNames } from '../../controlplane/quotas/dimension.ts';
 import { jsonOption } from '../arguments.ts';
 import { connect } from '../connection.ts';
-import { byteSize } from '../output/byte-size.ts';
+import { byteSize } from '../../kernel/byte-size.ts';
 import { printListing } from '../output/listing.ts';
 
 export function quotasPlansCommand(): Command {

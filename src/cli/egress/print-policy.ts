@@ -4,11 +4,16 @@ import { relativeTime } from '../output/relative-time.ts';
 import { stdout, writeJson } from '../output/sink.ts';
 import { type Column, table } from '../output/table.ts';
 
-/** The mode, whose word it is, and the rules. */
-export async function printPolicy(policy: EgressPolicy, json: boolean): Promise<void> {
+interface Options {
+  readonly whose: string;
+  readonly json: boolean;
+}
+
+/** The mode where there is one, whose word it is, and the rules. `whose`: as it was typed. */
+export async function printPolicy(policy: EgressPolicy, { whose, json }: Options): Promise<void> {
   if (json) return await writeJson(policy);
   const now = Date.now();
-  await stdout.write(`mode: ${modeText(policy)}\n`);
+  await stdout.write(`mode: ${modeText(policy, whose)}\n`);
   if (policy.changedAt !== null) {
     const why = policy.why === null ? '' : `: ${oneLine(policy.why)}`;
     const changed = `changed ${relativeTime(policy.changedAt, now)} by ${oneLine(policy.changedByName ?? '')}${why}`;
@@ -19,10 +24,12 @@ export async function printPolicy(policy: EgressPolicy, json: boolean): Promise<
   }
 }
 
-function modeText({ mode, effective }: EgressPolicy): string {
+function modeText({ mode, effective }: EgressPolicy, whose: string): string {
+  if (effective === null) return "none; these rules hold for all agents of the user, in each agent's own mode";
   const own = mode ?? 'the default';
-  if (effective === null || effective.mode === mode) return own;
-  if (effective.source === 'agent') return `${own}, ${effective.mode}`;
+  if (effective.mode === mode) return own;
+  const source = whose === '@everyone' ? 'operator' : whose.startsWith('@') ? 'ceiling' : 'agent';
+  if (effective.source === source) return `${own}, ${effective.mode}`;
   return `${own}, held to ${effective.mode} by the ${effective.source === 'ceiling' ? "user's ceiling" : 'operator'}`;
 }
 

@@ -17,10 +17,15 @@ export async function whosePolicy(client: CaissonClient, whose: string): Promise
   if (whose === '@me') return { scope: 'user' };
   if (whose === '@everyone') return { scope: 'operator' };
   const [, user] = /^@ceiling:(.+)$/.exec(whose) ?? [];
-  // By the id also for a member, who may not see who there is, and has a ceiling to look at.
-  if (user !== undefined)
-    return { scope: 'ceiling', userId: user.startsWith('usr-') ? user : (await findUser(client, user)).id };
+  if (user !== undefined) return { scope: 'ceiling', userId: await userIdOf(client, user) };
   throw new CaissonError('BAD_REQUEST', `${whose} is nobody.`, {
     hint: 'Say @me, @everyone, @ceiling:<user>, or name an agent.',
   });
+}
+
+/** A member may not see who there is, but has a ceiling to look at: the own name is known by the own quotas. */
+async function userIdOf(client: CaissonClient, user: string): Promise<string> {
+  if (user.startsWith('usr-')) return user;
+  const { holder } = await client.quotas.get.query();
+  return holder.name === user ? holder.id : (await findUser(client, user)).id;
 }

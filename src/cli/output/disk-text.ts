@@ -1,5 +1,5 @@
 import type { Agent } from '../../client/index.ts';
-import { byteSize } from './byte-size.ts';
+import { byteSize } from '../../kernel/byte-size.ts';
 import { relativeTime } from './relative-time.ts';
 
 type Disk = Agent['disk'];

@@ -1,4 +1,4 @@
-import { byteSize } from './byte-size.ts';
+import { byteSize } from '../../kernel/byte-size.ts';
 import { oneLine } from './printable.ts';
 import type { ProcessTreeLine } from './process-tree.ts';
 import { duration } from './relative-time.ts';

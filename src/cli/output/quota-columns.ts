@@ -1,6 +1,6 @@
 import type { QuotaStatement } from '../../client/index.ts';
 import { amountText } from '../../controlplane/quotas/amount-text.ts';
-import { byteSize } from './byte-size.ts';
+import { byteSize } from '../../kernel/byte-size.ts';
 import type { Column } from './table.ts';
 
 type Line = QuotaStatement['quotas'][number];

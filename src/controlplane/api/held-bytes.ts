@@ -1,6 +1,6 @@
 import { CaissonError } from '../../kernel/errors.ts';
 import type { KeyId } from '../../kernel/ids.ts';
-import type { OpenCallLimits } from './open-calls.ts';
+import { type KeyOfCaller, type OpenCallLimits, whatOf } from './open-calls.ts';
 
 /** What a call holds up to here belongs to its place, and is not counted: little is not refused for the sake of much. */
 const smallBytes = 16 * 1_024;
@@ -30,13 +30,13 @@ export class HeldBytes {
     return this.#inAll;
   }
 
-  of(keyId: KeyId): Holding {
+  of(by: KeyOfCaller): Holding {
     let held = 0;
     let isOver = false;
     const set = (bytes: number): void => {
       if (isOver) return;
       const counted = bytes > smallBytes ? bytes : 0;
-      this.#add(keyId, counted - held);
+      this.#add(by, counted - held);
       held = counted;
     };
     return {
@@ -48,10 +48,11 @@ export class HeldBytes {
     };
   }
 
-  #add(keyId: KeyId, more: number): void {
+  #add(by: KeyOfCaller, more: number): void {
+    const { keyId } = by;
     const { perKey, inAll } = this.#limits;
     const ofKey = (this.#ofKeys.get(keyId) ?? 0) + more;
-    if (more > 0 && ofKey > perKey) throw tooMany('this API key', perKey);
+    if (more > 0 && ofKey > perKey) throw tooMany(whatOf(by), perKey);
     if (more > 0 && this.#inAll + more > inAll) throw tooMany('the control plane', inAll);
     this.#inAll += more;
     if (ofKey === 0) this.#ofKeys.delete(keyId);

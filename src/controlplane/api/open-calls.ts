@@ -1,5 +1,7 @@
 import { CaissonError } from '../../kernel/errors.ts';
 import type { AgentId, KeyId } from '../../kernel/ids.ts';
+import type { Principal } from '../auth/identity.ts';
+import { sessionEnded } from '../auth/session-ended.ts';
 
 /** How many may be open at the same time. */
 export interface OpenCallLimits {
@@ -15,8 +17,12 @@ export interface Place extends Disposable {
   about(agentId: string): void;
 }
 
+/** The key of a caller, or its session. */
+export type KeyOfCaller = Pick<Principal, 'keyId' | 'signedInBy'>;
+
 interface OpenCall {
   readonly controller: AbortController;
+  readonly by: KeyOfCaller;
   agentId: string | undefined;
 }
 
@@ -50,16 +56,17 @@ export class OpenCalls {
    *
    * @throws CaissonError TOO_MANY_CONNECTIONS, UNAUTHORIZED for a key that has ended, or DRAINING.
    */
-  enter(keyId: KeyId, left: AbortSignal | undefined): Place {
+  enter(by: KeyOfCaller, left: AbortSignal | undefined): Place {
+    const { keyId } = by;
     if (this.#ended !== undefined) throw this.#ended;
-    if (this.#endedKeys.has(keyId)) throw keyEnded(keyId);
+    if (this.#endedKeys.has(keyId)) throw keyEnded(by);
     left?.throwIfAborted();
     const { limits } = this.#options;
     const ofKey = this.#open.get(keyId) ?? new Set<OpenCall>();
-    if (ofKey.size >= limits.perKey) throw this.#tooMany('this API key', limits.perKey);
+    if (ofKey.size >= limits.perKey) throw this.#tooMany(whatOf(by), limits.perKey);
     if (this.#count >= limits.inAll) throw this.#tooMany('the control plane', limits.inAll);
     const controller = new AbortController();
-    const call: OpenCall = { controller, agentId: undefined };
+    const call: OpenCall = { controller, by, agentId: undefined };
     const leave = (): void => controller.abort(left?.reason);
     left?.addEventListener('abort', leave, { once: true });
     this.#open.set(keyId, ofKey.add(call));
@@ -81,7 +88,7 @@ export class OpenCalls {
     this.#endedKeys.add(keyId);
     const [oldest] = this.#endedKeys;
     if (this.#endedKeys.size > rememberedEnds && oldest !== undefined) this.#endedKeys.delete(oldest);
-    for (const { controller } of this.#open.get(keyId) ?? []) controller.abort(keyEnded(keyId));
+    for (const { controller, by } of this.#open.get(keyId) ?? []) controller.abort(keyEnded(by));
   }
 
   /** What is about this agent, of one key. It may be asked for again, and is judged anew then. */
@@ -102,6 +109,12 @@ export class OpenCalls {
   }
 }
 
-function keyEnded(keyId: KeyId): CaissonError {
+/** What is counted together, for errors. */
+export function whatOf({ signedInBy }: KeyOfCaller): string {
+  return signedInBy === null ? 'this API key' : 'this session';
+}
+
+function keyEnded({ keyId, signedInBy }: KeyOfCaller): CaissonError {
+  if (signedInBy !== null) return sessionEnded();
   return new CaissonError('UNAUTHORIZED', `API key ${keyId} was revoked, or has expired.`);
 }

@@ -15,7 +15,7 @@ const recordedFields: ReadonlySet<string> = new Set(
   ).split(' '),
 );
 /** The same of answers: what a caller asked by an id, as a person knows it. */
-const recordedAnswers: ReadonlySet<string> = new Set(['deletedAgents', 'existed', 'host', 'ports']);
+const recordedAnswers: ReadonlySet<string> = new Set(['deletedAgents', 'existed', 'host', 'ports', 'removed']);
 
 const mostWords = 32;
 const longestText = 256;
@@ -61,7 +61,11 @@ function bounded(fields: unknown, isRecorded: (name: string) => boolean): AuditD
 function shownValue(name: string, value: unknown): AuditDetails[string] | undefined {
   if (value === null || isNumberOrTruth(value)) return value;
   if (typeof value === 'string') return shownText(value);
-  if (isRecord(value)) return fitting(name === 'env' ? names(value).map(shownText) : partsOf(name, value));
+  if (isRecord(value)) {
+    const parts = name === 'env' ? names(value).map(shownText) : partsOf(name, value);
+    // Nothing of it is recorded here: an id, for one, is among the targets.
+    return parts.length === 0 ? undefined : fitting(parts);
+  }
   if (!Array.isArray(value)) return undefined;
   const items: unknown[] = value.slice(0, mostWords);
   if (name === 'command') {

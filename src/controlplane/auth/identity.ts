@@ -61,6 +61,8 @@ export interface Principal extends KeyLimits {
   readonly keyId: KeyId;
   /** Whether what it came with can make keys. */
   readonly mayIssue: boolean;
+  /** Null: it came with an API key, and not with the session of a browser. */
+  readonly signedInBy: SignIn | null;
 }
 
 export interface KeyWithUser {

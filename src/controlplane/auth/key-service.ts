@@ -6,6 +6,7 @@ import type { ApiKey, IdentityStore, KeyLimits, KeyWithUser, Principal, Role, Us
 import { type CachedKey, KeyCache } from './key-cache.ts';
 import { hashKeySecret, isKeySecret, keyPrefix, newKeySecret } from './key-secret.ts';
 import { refusalOf } from './needs.ts';
+import { sessionEnded } from './session-ended.ts';
 import { isSessionSecret } from './session-secret.ts';
 
 export interface NewKey extends KeyWithUser {
@@ -74,7 +75,7 @@ export class KeyService implements AsyncDisposable {
    * @throws CaissonError UNAUTHORIZED
    */
   async authenticateSession(secret: string): Promise<Principal> {
-    if (!isSessionSecret(secret)) throw new CaissonError('UNAUTHORIZED', 'The cookie does not hold a session.');
+    if (!isSessionSecret(secret)) throw sessionEnded();
     return await this.authenticateSecret(secret);
   }
 
@@ -88,11 +89,17 @@ export class KeyService implements AsyncDisposable {
     }
     const { generation } = this.#cache;
     const found = await this.#store.findKeyByHash(hash);
-    if (found === undefined) throw new CaissonError('UNAUTHORIZED', 'This API key is not known here.');
+    if (found === undefined) {
+      throw isSessionSecret(secret)
+        ? sessionEnded()
+        : new CaissonError('UNAUTHORIZED', 'This API key is not known here.');
+    }
     const { key, user } = found;
-    if (key.revokedAt !== null) throw new CaissonError('UNAUTHORIZED', `API key ${key.id} was revoked.`);
     const entry = this.#entryOf(found);
-    if (endOf(entry) <= now) throw new CaissonError('UNAUTHORIZED', `API key ${key.id} has expired.`);
+    const isOver = endOf(entry) <= now;
+    if (key.signedInBy !== null && (key.revokedAt !== null || isOver)) throw sessionEnded();
+    if (key.revokedAt !== null) throw new CaissonError('UNAUTHORIZED', `API key ${key.id} was revoked.`);
+    if (isOver) throw new CaissonError('UNAUTHORIZED', `API key ${key.id} has expired.`);
     if (user.disabledAt !== null) throw new CaissonError('UNAUTHORIZED', `User ${user.name} is disabled.`);
     this.#cache.remember(hash, entry, { now, generation });
     this.#touch(entry, now);
@@ -276,8 +283,8 @@ export function newKey(
 }
 
 function principalOf({ key, user }: KeyWithUser): Principal {
-  const { id: keyId, scopes, agents, mayIssue } = key;
-  return { userId: user.id, userName: user.name, role: user.role, keyId, scopes, agents, mayIssue };
+  const { id: keyId, scopes, agents, mayIssue, signedInBy } = key;
+  return { userId: user.id, userName: user.name, role: user.role, keyId, scopes, agents, mayIssue, signedInBy };
 }
 
 /** From when on nobody gets in with it, in milliseconds since the epoch. */

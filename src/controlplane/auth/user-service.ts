@@ -85,6 +85,7 @@ export class UserService {
     const isNew = user.id === made.id;
     if (!isNew && (user.role !== role || !(await this.#invited()).has(user.id))) {
       throw new CaissonError('NAME_TAKEN', `There is already a user ${name}, as ${user.role}.`, {
+        hint: 'Choose another name; or give the one that is there a key (`caisson keys create`) or a new password (`caisson users login-link`).',
         details: { user: name, role: user.role },
       });
     }

@@ -72,7 +72,7 @@ export class DiskBook {
   static async open(options: DiskBookOptions): Promise<DiskBook> {
     const book = new DiskBook(options);
     for (const { agentId, ...entry } of await options.store.listDisks()) {
-      book.#entries.set(agentId, { ...entry, limitBytes: await book.#limitOf(agentId) });
+      book.#entries.set(agentId, { ...entry, limitBytes: await book.limitOf(agentId) });
     }
     for (const { ownerId } of book.#entries.values()) await book.#sum(ownerId);
     options.terms.onChanged(() => (book.#isStale = true));
@@ -174,7 +174,7 @@ export class DiskBook {
       await this.#forget(agentId);
       return undefined;
     }
-    const limitBytes = await this.#limitOf(agentId);
+    const limitBytes = await this.limitOf(agentId);
     const before = this.#entries.get(agentId);
     const usedBytes = use?.usedBytes ?? before?.usedBytes ?? 0;
     const state = use === null && limitBytes !== null ? 'unmeasured' : stateOf(usedBytes, limitBytes);
@@ -204,7 +204,7 @@ export class DiskBook {
   async #judgeAll(): Promise<readonly DiskChange[]> {
     const changes: DiskChange[] = [];
     for (const agentId of this.#entries.keys()) {
-      const limitBytes = await this.#limitOf(agentId);
+      const limitBytes = await this.limitOf(agentId);
       const before = this.#entries.get(agentId); // it may have been measured, or forgotten, meanwhile
       if (before === undefined) continue;
       const state = before.state === 'unmeasured' ? 'unmeasured' : stateOf(before.usedBytes, limitBytes);
@@ -242,7 +242,8 @@ export class DiskBook {
     return sum;
   }
 
-  async #limitOf(agentId: AgentId): Promise<number | null> {
+  /** What holds for an agent: the limit that it was made with, or a lower one of its quotas. Null: none. */
+  async limitOf(agentId: AgentId): Promise<number | null> {
     const agent = await this.#options.agents.findAgent(agentId);
     if (agent === undefined) return null;
     const { disk } = (await this.#options.terms.of(agentAccount(agentId))).limits;

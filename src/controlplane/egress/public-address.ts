@@ -56,6 +56,11 @@ export function isPublicAddress(address: string): boolean {
   }
 }
 
+/** Whether a host, as a target names it, is an address that only a host which an operator has named can have. */
+export function isPrivateAddress(host: string): boolean {
+  return isIP(host) !== 0 && !isPublicAddress(host);
+}
+
 function blockList(family: 'ipv4' | 'ipv6', networks: readonly string[]): BlockList {
   const list = new BlockList();
   for (const network of networks) {

@@ -39,7 +39,7 @@ export function serveAudit(app: FastifyInstance, options: AuditRouteOptions): vo
       const left = new AbortController();
       const leave = (): void => left.abort(new CaissonError('ABORTED', 'The caller has left.'));
       if (reply.raw.closed) leave();
-      const entered = transfers.enter(principal.keyId, left.signal);
+      const entered = transfers.enter(principal, left.signal);
       reply.raw.once('close', () => {
         leave();
         entered[Symbol.dispose]();

@@ -81,7 +81,7 @@ export function serveFiles(app: FastifyInstance, options: FileRoutesOptions): vo
     const reach = async (request: AgentRequest, reply: FastifyReply): Promise<Opened> => {
       const gone = leaving(reply);
       const principal = await options.admit(request.raw);
-      const place = options.transfers.enter(principal.keyId, gone);
+      const place = options.transfers.enter(principal, gone);
       gone.addEventListener('abort', () => place[Symbol.dispose]());
       const need = needOfRoute(request.method, request.routeOptions.url);
       if (need === undefined) throw new CaissonError('INTERNAL', 'This route does not say what it needs.');

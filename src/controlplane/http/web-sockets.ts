@@ -112,7 +112,7 @@ export function serveWebSockets(
         const principal = await options.admit(asking);
         const { signal } = closed;
         signal.throwIfAborted();
-        const entered = subscriptions.enter(principal.keyId, signal);
+        const entered = subscriptions.enter(principal, signal);
         // Whatever becomes of the handshake: who is refused, here or by `ws`, has its socket closed.
         socket.once('close', () => entered[Symbol.dispose]());
         entered.about(params['agentId'] ?? '');

@@ -11,5 +11,5 @@ export const emailSchema = z
   .transform((text) => text.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase()))
   .refine(
     (text) => /^[^\s@\p{Cc}]{1,64}@[^\s@\p{Cc}]+\.[^\s@\p{Cc}.]+$|^[^\s@\p{Cc}]{1,64}@localhost$/u.test(text),
-    'an email address',
+    'must be an email address',
   );

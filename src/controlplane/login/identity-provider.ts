@@ -98,6 +98,7 @@ export class IdentityProvider {
         { reason: errorText(cause), issuer: this.#settings.issuer },
         'a sign-in by OpenID Connect failed',
       );
+      if (isAway(cause)) throw unavailable(cause);
       throw new CaissonError('UNAUTHORIZED', 'Signing in there did not succeed.', { hint: 'Try again.', cause });
     }
   }
@@ -127,7 +128,21 @@ export class IdentityProvider {
       });
     } catch (cause) {
       this.#logger.warn({ reason: errorText(cause), issuer }, 'the OpenID Connect provider does not answer as one');
-      throw new CaissonError('LOGIN_UNAVAILABLE', 'The identity provider does not answer.', { cause });
+      throw unavailable(cause);
     }
   }
+}
+
+function unavailable(cause: unknown): CaissonError {
+  return new CaissonError('LOGIN_UNAVAILABLE', 'The identity provider does not answer.', { cause });
+}
+
+/** Whether the provider has failed to answer, rather than answered something: no connection, one that broke, too late, or a 5xx. */
+function isAway(thrown: unknown): boolean {
+  if (thrown instanceof Response) return thrown.status >= 500;
+  if (!(thrown instanceof Error)) return false;
+  // `openid-client` gives its own errors a code; `fetch` rejects with a bare TypeError whose cause is what happened.
+  if ('code' in thrown && thrown.code === 'OAUTH_TIMEOUT') return true;
+  if (thrown instanceof TypeError && !('code' in thrown) && thrown.cause instanceof Error) return true;
+  return isAway(thrown.cause);
 }

@@ -87,7 +87,7 @@ export class LoginService {
     const passwordHash = await passwords.hash(password);
     const accepted = await store.acceptInvitation(hash, { passwordHash, now: clock.now() });
     if (accepted === undefined) throw this.#refused('invitation_invalid', 'password', caller, invited.user.id);
-    sessions.ended(accepted.user.id, accepted.ended, 'password_changed');
+    sessions.ended({ userId: accepted.user.id, userName: accepted.user.name }, accepted.ended, 'password_changed');
     const by = { signedInBy: 'password', passwordHash, visitor: caller.visitor, replaces: caller.current } as const;
     const begun = await sessions.begin(accepted.user, by);
     if (begun === undefined) throw this.#refused('invitation_invalid', 'password', caller, invited.user.id);
@@ -114,7 +114,7 @@ export class LoginService {
     const to = await passwords.hash(next);
     const ended = await store.changePassword(userId, { from, to, now: clock.now() });
     if (ended === undefined) throw this.#refused('wrong_credentials', 'password', caller, userId);
-    sessions.ended(userId, ended, 'password_changed');
+    sessions.ended(principal, ended, 'password_changed');
     const by = { signedInBy: 'password', passwordHash: to, visitor, replaces: undefined } as const;
     const begun = await sessions.begin(login.user, by);
     if (begun === undefined) throw this.#refused('wrong_credentials', 'password', caller, userId);
@@ -145,7 +145,7 @@ export class LoginService {
     // Any page can send its visitors here, and a person may change their mind there: neither has tried anything.
     if (said.get('state') !== pending.state || !said.has('code')) attempt.withdrawn();
     const arrival = await made(attempt, provider.finish(query, pending)).catch((thrown: unknown) => {
-      this.#tellRefused('provider_refused', 'oidc', caller);
+      if (isUnauthorized(thrown)) this.#tellRefused('provider_refused', 'oidc', caller);
       throw thrown;
     });
     const user = await this.#userOf(arrival);
@@ -202,9 +202,13 @@ async function made<T>(attempt: Attempt, asking: Promise<T>): Promise<T> {
   try {
     return await asking;
   } catch (thrown) {
-    if (!(thrown instanceof CaissonError && thrown.code === 'UNAUTHORIZED')) attempt.withdrawn();
+    if (!isUnauthorized(thrown)) attempt.withdrawn();
     throw thrown;
   }
+}
+
+function isUnauthorized(thrown: unknown): boolean {
+  return thrown instanceof CaissonError && thrown.code === 'UNAUTHORIZED';
 }
 
 /** What the person is told. */

@@ -20,6 +20,7 @@ export interface ExternalIdentity {
 export interface SessionEnd {
   readonly id: KeyId;
   readonly userId: UserId;
+  readonly userName: string;
   /** What came first: it was not used for too long, or its life was over. */
   readonly reason: 'idle' | 'expired';
 }

@@ -1,7 +1,7 @@
 import type { KeyId, UserId } from '../../kernel/ids.ts';
 import type { Logger } from '../../kernel/logger.ts';
 import type { AuditTrail } from '../audit/audit-trail.ts';
-import type { SignIn } from '../auth/identity.ts';
+import type { Principal, SignIn } from '../auth/identity.ts';
 
 /** From where a browser asks, as far as it can be known. */
 export interface Visitor {
@@ -10,6 +10,9 @@ export interface Visitor {
   /** What the browser calls itself; at most 200 characters. */
   readonly browser: string;
 }
+
+/** Whose session it is: by name too, as records outlive people. */
+export type Whose = Pick<Principal, 'userId' | 'userName'>;
 
 export type RefusalReason =
   'wrong_credentials' | 'too_many_attempts' | 'not_invited' | 'invitation_invalid' | 'provider_refused';
@@ -20,7 +23,7 @@ export type EndReason =
 /** Is told of everybody who signs in, is refused, and whose session ends. Must not throw. */
 export interface SessionLog {
   created(entry: {
-    readonly userId: UserId;
+    readonly whose: Whose;
     readonly sessionId: KeyId;
     readonly signedInBy: SignIn;
     readonly visitor: Visitor;
@@ -32,19 +35,18 @@ export interface SessionLog {
     readonly reason: RefusalReason;
     readonly visitor: Visitor;
   }): void;
-  ended(entry: { readonly userId: UserId; readonly sessionIds: readonly KeyId[]; readonly reason: EndReason }): void;
+  ended(entry: { readonly whose: Whose; readonly sessionIds: readonly KeyId[]; readonly reason: EndReason }): void;
 }
 
 /** Into the server's log, and for good into the audit. */
 export function sessionLogOf(logger: Logger, audit: Pick<AuditTrail, 'tell'>): SessionLog {
   return {
-    created({ visitor, ...entry }) {
-      logger.info({ ...entry, ...visitor }, 'somebody signed in');
-      const { userId, sessionId, signedInBy } = entry;
+    created({ whose: { userId, userName }, sessionId, signedInBy, visitor }) {
+      logger.info({ userId, sessionId, signedInBy, ...visitor }, 'somebody signed in');
       const { address, browser } = visitor;
       audit.tell({
         action: 'session.created',
-        by: { userId, keyId: sessionId },
+        by: { userId, userName, keyId: sessionId },
         targets: [sessionId],
         address,
         details: { signedInBy, browser },
@@ -61,10 +63,9 @@ export function sessionLogOf(logger: Logger, audit: Pick<AuditTrail, 'tell'>): S
         outcome: 'UNAUTHORIZED',
       });
     },
-    ended(entry) {
-      logger.info(entry, 'sessions ended');
-      const { userId, sessionIds, reason } = entry;
-      audit.tell({ action: 'session.ended', by: { userId }, targets: sessionIds, details: { reason } });
+    ended({ whose: { userId, userName }, sessionIds, reason }) {
+      logger.info({ userId, sessionIds, reason }, 'sessions ended');
+      audit.tell({ action: 'session.ended', by: { userId, userName }, targets: sessionIds, details: { reason } });
     },
   };
 }

@@ -1,12 +1,12 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { CaissonError } from '../../kernel/errors.ts';
-import { type KeyId, newKeyId, type UserId } from '../../kernel/ids.ts';
+import { type KeyId, newKeyId } from '../../kernel/ids.ts';
 import type { ApiKey, Principal, SignIn, User } from '../auth/identity.ts';
 import { hashKeySecret, keyPrefix } from '../auth/key-secret.ts';
 import type { KeyService } from '../auth/key-service.ts';
 import { newSessionSecret } from '../auth/session-secret.ts';
 import type { LoginStore } from './login-store.ts';
-import type { EndReason, SessionLog, Visitor } from './session-log.ts';
+import type { EndReason, SessionLog, Visitor, Whose } from './session-log.ts';
 
 interface SessionServiceOptions {
   readonly store: Pick<LoginStore, 'insertSession' | 'listSessions' | 'endSessions' | 'endSessionsByTime'>;
@@ -52,7 +52,7 @@ export class SessionService {
    * Begins one, with a secret of its own; `replaces`, the session that the browser had, ends. Undefined where the user has been
    * disabled meanwhile, or has not the password any more that it came in with.
    */
-  async begin(user: Pick<User, 'id'>, by: Beginning): Promise<NewSession | undefined> {
+  async begin(user: Pick<User, 'id' | 'name'>, by: Beginning): Promise<NewSession | undefined> {
     const { store, clock, log, lifeMs } = this.#options;
     const now = clock.now();
     const secret = newSessionSecret();
@@ -73,9 +73,10 @@ export class SessionService {
     const options = { most: mostSessions, passwordHash: by.passwordHash };
     const beyond = await store.insertSession(session, hashKeySecret(secret), options);
     if (beyond === undefined) return undefined;
-    log.created({ userId: user.id, sessionId: session.id, signedInBy: by.signedInBy, visitor: by.visitor });
-    this.ended(user.id, beyond, 'too_many_sessions');
-    if (by.replaces !== undefined) await this.#end(by.replaces.userId, by.replaces.keyId, 'signed_in_again');
+    const whose = { userId: user.id, userName: user.name };
+    log.created({ whose, sessionId: session.id, signedInBy: by.signedInBy, visitor: by.visitor });
+    this.ended(whose, beyond, 'too_many_sessions');
+    if (by.replaces !== undefined) await this.#end(by.replaces, by.replaces.keyId, 'signed_in_again');
     return { session, secret };
   }
 
@@ -95,12 +96,12 @@ export class SessionService {
   async revoke(by: Principal, id: KeyId): Promise<void> {
     const own = (await this.list(by)).some((session) => session.id === id);
     if (!own) throw new CaissonError('KEY_NOT_FOUND', `You have no session ${id}.`, { hint: 'See `sessions.list`.' });
-    await this.#end(by.userId, id, 'revoked');
+    await this.#end(by, id, 'revoked');
   }
 
   /** Ends the session that the caller came with. */
   async signOut(by: Principal): Promise<void> {
-    await this.#end(by.userId, by.keyId, 'signed_out');
+    await this.#end(by, by.keyId, 'signed_out');
   }
 
   /** Ends all of the caller's own, also the one that it came with; answers how many. A narrowed key ends none. */
@@ -108,27 +109,27 @@ export class SessionService {
     if (by.scopes !== null || by.agents !== null) return 0;
     const at = this.#options.clock.now();
     const ended = await this.#options.store.endSessions(by.userId, { at });
-    this.ended(by.userId, ended, 'signed_out');
+    this.ended(by, ended, 'signed_out');
     return ended.length;
   }
 
   /** Ends everyone's whose time is over. */
   async endByTime(): Promise<void> {
     const { store, clock, idleMs } = this.#options;
-    for (const { userId, id, reason } of await store.endSessionsByTime({ now: clock.now(), idleMs })) {
-      this.ended(userId, [id], reason);
+    for (const { id, reason, ...whose } of await store.endSessionsByTime({ now: clock.now(), idleMs })) {
+      this.ended(whose, [id], reason);
     }
   }
 
   /** These sessions of a user are over, and the store knows it. */
-  ended(userId: UserId, ids: readonly KeyId[], reason: EndReason): void {
+  ended(whose: Whose, ids: readonly KeyId[], reason: EndReason): void {
     if (ids.length === 0) return;
     this.#options.keys.ended(ids);
-    this.#options.log.ended({ userId, sessionIds: ids, reason });
+    this.#options.log.ended({ whose, sessionIds: ids, reason });
   }
 
-  async #end(userId: UserId, id: KeyId, reason: EndReason): Promise<void> {
+  async #end(whose: Whose, id: KeyId, reason: EndReason): Promise<void> {
     const at = this.#options.clock.now();
-    this.ended(userId, await this.#options.store.endSessions(userId, { only: id, at }), reason);
+    this.ended(whose, await this.#options.store.endSessions(whose.userId, { only: id, at }), reason);
   }
 }

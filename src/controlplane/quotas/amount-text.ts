@@ -46,9 +46,12 @@ function isUnit(text: string | undefined): text is keyof typeof powers {
   return text !== undefined && Object.hasOwn(powers, text);
 }
 
-/** For people: `$12.50`, `2.0 GiB`, `5000000`. */
+/** For people: `$12.50`, or less than a cent in full, `2.0 GiB`, `5000000`. */
 export function amountText(dimension: Dimension, amount: number, byteSize: (bytes: number) => string): string {
-  if (dimension === 'cost') return `$${(amount / 1_000_000).toFixed(2)}`;
+  if (dimension === 'cost') {
+    const isLessThanCent = amount > 0 && amount < 10_000;
+    return `$${isLessThanCent ? (amount / 1_000_000).toFixed(6).replace(/0+$/, '') : (amount / 1_000_000).toFixed(2)}`;
+  }
   if (dimensions[dimension].unit === 'bytes') return byteSize(amount);
   return String(Math.round(amount * 100) / 100);
 }

@@ -31,7 +31,7 @@ interface QuotaDeskOptions {
   readonly book: QuotaBook;
   readonly ledger: Pick<StoredLedger, 'balance'>;
   readonly agents: AgentStore;
-  readonly disks: Pick<DiskBook, 'usedByUser' | 'usedByAgent'>;
+  readonly disks: Pick<DiskBook, 'usedByUser' | 'usedByAgent' | 'limitOf'>;
   readonly identities: Pick<IdentityStore, 'findUser' | 'findUserByName'>;
   readonly access: Pick<Access, 'agent' | 'conversation' | 'permit'>;
 }

@@ -25,7 +25,7 @@ interface StatementParts {
   readonly book: QuotaBook;
   readonly ledger: Pick<StoredLedger, 'balance'>;
   readonly agents: Pick<AgentStore, 'countAgents' | 'listAgentsUp' | 'countHistoryBytes'>;
-  readonly disks: Pick<DiskBook, 'usedByUser' | 'usedByAgent'>;
+  readonly disks: Pick<DiskBook, 'usedByUser' | 'usedByAgent' | 'limitOf'>;
 }
 
 /** What an account may use and has used, of everything that it can have a limit of. */
@@ -57,9 +57,16 @@ export async function statementOf(
         return null;
     }
   };
+  const limitOf = async (dimension: Dimension): Promise<Pick<QuotaLine, 'limit' | 'source'>> => {
+    const said = { limit: limits[dimension], source: sources[dimension] };
+    if (holder.kind !== 'agent' || dimension !== 'disk') return said;
+    // The one that it was made with holds, unless a lower one was said.
+    const limit = await disks.limitOf(holder.id);
+    return limit === said.limit ? said : { limit, source: 'default' };
+  };
   const lines: QuotaLine[] = [];
   for (const dimension of dimensionNames) {
-    const line = { dimension, unit: dimensions[dimension].unit, limit: limits[dimension], source: sources[dimension] };
+    const line = { dimension, unit: dimensions[dimension].unit, ...(await limitOf(dimension)) };
     if (isMetered(dimension)) {
       const { used, reserved, resetsAt } = await ledger.balance(account, dimension);
       lines.push({ ...line, used, reserved, resetsAt });

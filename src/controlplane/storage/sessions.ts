@@ -74,10 +74,14 @@ export async function endByTime(
       ]),
     )
     .returning(['id', 'user_id', 'expires_at', 'last_used_at', 'created_at'])
+    .returning((row) =>
+      row.selectFrom('users').select('users.name').whereRef('users.id', '=', 'api_keys.user_id').as('user_name'),
+    )
     .execute();
   return rows.map((row) => {
     const idleAt = (row.last_used_at ?? row.created_at) + idleMs;
-    return { id: row.id, userId: row.user_id, reason: (row.expires_at ?? Infinity) <= idleAt ? 'expired' : 'idle' };
+    const reason = (row.expires_at ?? Infinity) <= idleAt ? 'expired' : 'idle';
+    return { id: row.id, userId: row.user_id, userName: row.user_name ?? '', reason };
   });
 }
 

@@ -104,6 +104,17 @@ describe('a policy', () => {
     expect(await verdictOf(quiet, 'given.example')).toBe('allow');
   });
 
+  test('does not say that an address which is not public could be reached', async () => {
+    const walled = await newAgent('walled');
+    await server.mutate(server.alice, 'egress.policy.set', { agentId: walled, mode: 'ask' });
+    expect(await verdictOf(walled, '93.184.215.14')).toBe('ask');
+    expect(await verdictOf(walled, '0xa9fea9fe', 80)).toBe('deny');
+    await server.mutate(server.alice, 'egress.policy.set', { agentId: walled, add: [{ host: '10.0.0.1' }] });
+    const { data } = await server.query(server.alice, 'egress.policy.test', { agentId: walled, host: '10.0.0.1' });
+    const reason = '10.0.0.1:443 is an address that is not public.';
+    expect(data).toEqual({ verdict: 'deny', source: 'settings', rule: null, reason, host: '10.0.0.1', port: 443 });
+  });
+
   test('of a user holds for all agents of that user, within the ceiling that an administrator gives', async () => {
     const one = await newAgent('one');
     const { userId } = server.alice.principal;

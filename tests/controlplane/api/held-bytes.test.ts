@@ -1,9 +1,9 @@
 import { array, assert, constantFrom, integer, property, record } from 'fast-check';
 import { expect, test } from 'vitest';
 import { HeldBytes } from '../../../src/controlplane/api/held-bytes.ts';
-import { newKeyId } from '../../../src/kernel/ids.ts';
+import { aPrincipal } from '../principals.ts';
 
-const [alice, bob] = [newKeyId(), newKeyId()];
+const [alice, bob] = [aPrincipal('alice'), aPrincipal('bob')];
 const refusal = (limit: number) => expect.objectContaining({ code: 'TOO_MANY_CONNECTIONS', details: { limit } });
 
 test('more than a key may hold is refused, and more than all may hold', () => {
@@ -17,6 +17,14 @@ test('more than a key may hold is refused, and more than all may hold', () => {
   expect(() => other.set(50_001)).toThrow(refusal(150_000));
   other.set(50_000);
   expect(held.count).toBe(150_000);
+});
+
+test('a session is not called an API key', () => {
+  const held = new HeldBytes({ perKey: 20_000, inAll: 40_000 });
+  const message = (what: string) =>
+    expect.objectContaining({ message: expect.stringContaining(`What ${what} has sent`) });
+  expect(() => held.of(alice).set(20_001)).toThrow(message('this API key'));
+  expect(() => held.of({ ...bob, signedInBy: 'oidc' }).set(20_001)).toThrow(message('this session'));
 });
 
 test('what is small is held beside all else', () => {
@@ -40,7 +48,7 @@ test('whatever is held, refused and given back in any order: the count is that o
   assert(
     property(array(step, { maxLength: 40 }), (steps) => {
       const held = new HeldBytes({ perKey: 80_000, inAll: 120_000 });
-      const holdings = [alice, alice, bob, bob].map((keyId) => ({ holding: held.of(keyId), bytes: 0, isOver: false }));
+      const holdings = [alice, alice, bob, bob].map((by) => ({ holding: held.of(by), bytes: 0, isOver: false }));
       for (const { at, bytes } of steps) {
         const each = holdings[at];
         if (each === undefined) throw new Error('there are four');

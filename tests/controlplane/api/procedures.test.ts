@@ -85,6 +85,8 @@ describe('agents', () => {
     expect(status).toBe(503);
     expect(error).toMatchObject({
       code: 'SANDBOX_IMAGE_MISSING',
+      message: 'Agent unlucky is there, but its sandbox did not start: There is no image.',
+      hint: expect.stringMatching(/ Its next message starts it\.$/),
       details: { agentId: expect.stringMatching(/^agt-/) },
     });
     const { data } = await server.query(server.alice, 'agents.get', { name: 'unlucky' });

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { userAccount } from '../../../src/controlplane/quotas/account.ts';
 import type { AgentId, ConversationId } from '../../../src/kernel/ids.ts';
 import { newUserId } from '../../../src/kernel/ids.ts';
+import { HandClock } from '../../acp/hand-clock.ts';
 import { type Answer, bearer, type RunningServer, startServer } from '../running-server.ts';
 
 let server: RunningServer;
@@ -241,4 +242,18 @@ test('who calls too often is told when to come again, by key and by user', async
     const answer = await fetch(`${url}${path}`, { method, body, headers: bearer(alice) });
     expect([method, path, answer.status, answer.headers.has('retry-after')]).toEqual([method, path, 429, true]);
   }
+});
+
+test('an administrator who has left nobody a request can take that back', async () => {
+  await using limited = await startServer({ clock: new HandClock(), limits: { requests: 0 } });
+  const of = { userId: limited.admin.principal.userId };
+  expect((await limited.query(limited.alice, 'quotas.get')).error?.code).toBe('RATE_LIMITED');
+  for (let version = 0; version < 5; version++) {
+    const change = { of, version, limits: { requests: version % 2 } };
+    expect((await limited.mutate(limited.admin, 'quotas.set', change)).status).toBe(200);
+  }
+  // The clock stands still: they are limited, too.
+  const batch = `${limited.url}/trpc/${Array.from({ length: 50 }, () => 'system.version').join(',')}?batch=1&input={}`;
+  const ask = async (): Promise<number> => (await fetch(batch, { headers: bearer(limited.admin) })).status;
+  expect([await ask(), await ask()]).toEqual([200, 429]);
 });

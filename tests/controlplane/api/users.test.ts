@@ -77,9 +77,15 @@ describe('an invitation', () => {
   test('is not made for who is there already', async () => {
     const taken = await server.mutate(server.admin, 'users.invite', { name: 'alice' });
     expect([taken.status, taken.error?.code]).toEqual([409, 'NAME_TAKEN']);
+    expect(taken.error?.hint).toContain('`caisson users login-link`');
     await invite({ name: 'ida' });
     const other = await server.mutate(server.admin, 'users.invite', { name: 'ida', role: 'admin' });
     expect(other.error?.code).toBe('NAME_TAKEN');
+  });
+
+  test('is not made with what is no email', async () => {
+    const { error } = await server.mutate(server.admin, 'users.invite', { name: 'eve', email: 'eve' });
+    expect(error?.message).toBe('The input is not valid: email: must be an email address');
   });
 });
 

@@ -71,6 +71,11 @@ test('of objects, and of lists of them, the same fields are recorded', () => {
   });
 });
 
+test('an object of which nothing is recorded is left out', () => {
+  const of = { agentId: newAgentId() };
+  expect(detailsOf({ of, env: {}, limits: { tokens: 5 } })).toEqual({ limits: ['tokens=5'] });
+});
+
 test('whatever is sent, details are bounded', () => {
   const field = constantFrom('path', 'command', 'name', 'from', 'paths', 'title', 'scopes', 'cwd', 'user');
   const value = oneof(string({ maxLength: 9_000 }), array(string({ maxLength: 900 }), { maxLength: 300 }), anything());

@@ -74,6 +74,14 @@ test('who let an agent out is recorded with the host, the ports and the answer; 
     { agentId, add: [{ effect: 'deny', host: 'other.example.com' }], version },
     server.alice,
   );
+  const { data: after } = await server.query(server.alice, 'egress.policy.get', { agentId });
+  const { rules } = after as { rules: { id: string; host: string }[] };
+  const ruleId = rules.find(({ host }) => host === 'api.example.com')?.id ?? '';
+  await change('egress.policy.set', { agentId, remove: [ruleId] }, server.alice);
+  expect((await lastOf('egress.policy.set'))?.details).toEqual({
+    remove: [ruleId],
+    removed: ['effect=allow host=api.example.com ports=443 preset=null why=the build'],
+  });
   const lapsed = await until('the other is settled', async () => await lastOf('egress.lapsed'));
   expect(lapsed).toMatchObject({ userId: null, agentId, details: { host: 'other.example.com', how: 'ruled' } });
 });

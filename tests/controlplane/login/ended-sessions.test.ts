@@ -51,7 +51,7 @@ async function openSocket(): Promise<Open> {
   const headers = { cookie: browser.cookie, origin: workspace.url };
   const socket = new WebSocket(url, 'caisson.v1', { headers });
   await once(socket, 'open');
-  return { ended: once(socket, 'close').then(([code]) => code as number) };
+  return { ended: once(socket, 'close').then(([code, reason]) => `${code} ${String(reason)}`) };
 }
 
 const ends: Readonly<Record<string, () => Promise<unknown>>> = {
@@ -74,10 +74,15 @@ describe('subscriptions and sockets of a session end', () => {
       const open = [await openSubscription(), await openSocket()];
       const { cookie } = browser;
       await end();
-      const [events, code] = await Promise.all(open.map(({ ended }) => ended));
-      expect([events, code]).toEqual([expect.stringContaining('UNAUTHORIZED'), 1008]);
+      const [events, closed] = await Promise.all(open.map(({ ended }) => ended));
+      expect(events).toMatch(/This session has ended\.[^]*UNAUTHORIZED/);
+      expect(closed).toBe('1008 This session has ended.');
       const headers = { cookie, 'sec-fetch-site': 'same-origin' };
-      expect((await fetch(`${workspace.url}/trpc/agents.list?input={}`, { headers })).status).toBe(401);
+      const late = await fetch(`${workspace.url}/trpc/agents.list?input={}`, { headers });
+      expect(late.status).toBe(401);
+      const told = await late.text();
+      expect(told).toContain('This session has ended.');
+      expect(told).toContain('Sign in again, at /login.');
     },
     60_000,
   );

@@ -1,16 +1,19 @@
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { IdentityProvider, type PendingSignIn } from '../../../src/controlplane/login/identity-provider.ts';
 import { silentLogger } from '../../../src/kernel/logger.ts';
 
 const [own, foreign] = [newKey(), newKey()];
+const json = { 'content-type': 'application/json' };
 const redirectUri = 'http://localhost:7070/login/oidc/callback';
 let server: Server;
 let issuer: string;
 /** What the provider answers for a code. */
 let idToken: string;
+/** How it answers at a path that is here, in the place of an answer. */
+const failures = new Map<string, (response: ServerResponse) => void>();
 
 beforeAll(async () => {
   server = createServer((request, response) => {
@@ -28,6 +31,8 @@ beforeAll(async () => {
       '/token': { access_token: 'a', token_type: 'Bearer', expires_in: 60, id_token: idToken },
     };
     request.resume();
+    const fail = failures.get(request.url ?? '');
+    if (fail !== undefined) return fail(response);
     response.setHeader('content-type', 'application/json');
     response.end(JSON.stringify(answers[request.url ?? ''] ?? {}));
   });
@@ -90,6 +95,31 @@ test.each<[string, (pending: PendingSignIn) => string]>([
   ['that is none', () => 'x.y.z'],
 ])('a token %s is refused', async (_, make) => {
   await expect(finish(make)).rejects.toMatchObject({ code: 'UNAUTHORIZED' });
+});
+
+test.each<[string, (response: ServerResponse) => void]>([
+  ['closes the connection', (response) => response.destroy()],
+  ['breaks off', (response) => response.writeHead(200, json).write('{"access_token":', () => response.destroy())],
+  ['answers 503', (response) => response.writeHead(503).end('busy')],
+  ['answers 500 in JSON', (response) => response.writeHead(500, json).end('{"error":"server_error"}')],
+])('a provider that %s after the person was there is away, and has refused nobody', async (_, fail) => {
+  for (const path of ['/token', '/jwks']) {
+    failures.set(path, fail);
+    try {
+      await expect(finish((pending) => token(honest(pending)))).rejects.toMatchObject({ code: 'LOGIN_UNAVAILABLE' });
+    } finally {
+      failures.clear();
+    }
+  }
+});
+
+test('a provider that refuses the code is not away', async () => {
+  failures.set('/token', (response) => response.writeHead(400, json).end('{"error":"invalid_grant"}'));
+  try {
+    await expect(finish((pending) => token(honest(pending)))).rejects.toMatchObject({ code: 'UNAUTHORIZED' });
+  } finally {
+    failures.clear();
+  }
 });
 
 test.each<[string, object, string | null]>([

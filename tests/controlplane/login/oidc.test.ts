@@ -246,6 +246,28 @@ test('codes that the provider does not know are failures of their address', asyn
   expect((await new Browser(server).open('/login/oidc')).status).toBe(429);
 });
 
+test('a provider that goes away before the person comes back is said to be away, and that is no failed attempt', async () => {
+  const lost = await startProvider(accounts);
+  await server[Symbol.asyncDispose]();
+  const { issuer, clientId, clientSecret } = lost;
+  await serve({ oidc: { issuer, clientId, clientSecret, clientSecretFile: null } });
+  const browsers = Array.from({ length: 50 }, () => new Browser(server));
+  const visits: [Browser, URL][] = [];
+  for (const browser of browsers) {
+    const back = new URL('/login/oidc/callback', server.url);
+    const state = new URL(await begin(browser)).searchParams.get('state') ?? '';
+    back.search = new URLSearchParams({ code: 'a-code', state, iss: issuer }).toString();
+    visits.push([browser, back]);
+  }
+  await lost[Symbol.asyncDispose]();
+  for (const [browser, back] of visits) {
+    const away = await comeBack(browser, back);
+    expect([away.status, away.text]).toEqual([503, expect.stringContaining('The identity provider does not answer')]);
+  }
+  await begin(new Browser(server)); // it is not kept from trying again
+  expect(JSON.stringify(server.log)).not.toContain('provider_refused');
+});
+
 test('another page cannot use up the attempts of its visitors: it begins no sign-in', async () => {
   await signedIn(server);
   for (let each = 0; each < 60; each++) {

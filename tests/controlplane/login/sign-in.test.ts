@@ -260,10 +260,12 @@ test('who came in, who did not, and who left is in the audit', async () => {
   server.recordCounts();
   const about = async (action: string): Promise<unknown> =>
     (await server.query(server.admin, 'audit.search', { action })).data;
-  expect(await about('session.created')).toMatchObject({ items: [{ userId: ida.userId, address: '127.0.0.1' }] });
+  expect(await about('session.created')).toMatchObject({
+    items: [{ userId: ida.userId, userName: 'ida', address: '127.0.0.1' }],
+  });
   expect(await about('session.refused')).toMatchObject({ items: [{ details: { reason: 'wrong_credentials' } }] });
   expect(await about('session.ended')).toMatchObject({
-    items: [{ userId: ida.userId, details: { reason: 'signed_out' } }],
+    items: [{ userId: ida.userId, userName: 'ida', details: { reason: 'signed_out' } }],
   });
 });
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { amountText, AmountRefused, readLimit } from '../../../src/controlplane/quotas/amount-text.ts';
-import { byteSize } from '../../../src/cli/output/byte-size.ts';
+import { byteSize } from '../../../src/kernel/byte-size.ts';
 
 test.each([
   ['tokens=5m', 'tokens', 5_000_000],
@@ -31,6 +31,12 @@ test.each([
 
 test('amounts are shown in the units in which they are given', () => {
   expect(amountText('cost', 12_345_678, byteSize)).toBe('$12.35');
+  expect([0, 100, 9_999, 10_000].map((micros) => amountText('cost', micros, byteSize))).toEqual([
+    '$0.00',
+    '$0.0001',
+    '$0.009999',
+    '$0.01',
+  ]);
   expect(amountText('memory', 2 * 1_024 ** 3, byteSize)).toBe('2.0 GiB');
   expect(amountText('cpu', 0.30000000000000004, byteSize)).toBe('0.3');
 });

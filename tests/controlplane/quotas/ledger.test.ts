@@ -45,6 +45,17 @@ test('a refusal names the limit, what is used, and when that is over', async () 
   });
 });
 
+test('a refusal of bytes says sizes, and the exact numbers for programs', async () => {
+  await using test = await TestLedger.open();
+  test.limits.set(user, { egress_bytes: 64 * 1_024 ** 2 });
+  const charge = { account: user, dimension: 'egress_bytes', amount: 60 * 1_024 ** 2 } as const;
+  await (await test.ledger.reserve([charge], minute)).settle([charge]);
+  await expect(test.ledger.reserve([{ ...charge, amount: 5_000_000 }], minute)).rejects.toMatchObject({
+    message: 'The egress_bytes quota of this user has no room: 60 MiB of 64 MiB are used.',
+    details: { limit: 67_108_864, used: 62_914_560, asked: 5_000_000 },
+  });
+});
+
 test('several charges are taken as a whole or not at all', async () => {
   await using test = await TestLedger.open();
   const { account: agent } = await test.agent();

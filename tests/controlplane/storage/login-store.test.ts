@@ -111,8 +111,8 @@ describe('a session', () => {
     await identities.touchKey(live.id, now + 50);
     const ended = await logins.endSessionsByTime({ now: now + 60, idleMs: 50 });
     expect(ended.toSorted((a, b) => (a.reason < b.reason ? -1 : 1))).toEqual([
-      { id: expired.id, userId: user.id, reason: 'expired' },
-      { id: idle.id, userId: user.id, reason: 'idle' },
+      { id: expired.id, userId: user.id, userName: user.name, reason: 'expired' },
+      { id: idle.id, userId: user.id, userName: user.name, reason: 'idle' },
     ]);
     expect(await logins.endSessionsByTime({ now: now + 60, idleMs: 50 })).toEqual([]);
     const next = aSession(now + 60);

@@ -126,7 +126,7 @@ async function useAgentStore(
 
 async function useIdentityStore(store: IdentityStore): Promise<void> {
   const user: User = { id: newUserId(), name: 'ada', role: 'admin', createdAt: now, disabledAt: null };
-  const rest = { createdAt: now, lastUsedAt: null, revokedAt: null, expiresAt: null, signedInBy: null, ...fullKey };
+  const rest = { createdAt: now, lastUsedAt: null, revokedAt: null, expiresAt: null, ...fullKey };
   const key: ApiKey = { id: newKeyId(), userId: user.id, name: 'laptop', prefix: 'csn', ...rest };
   await store.insertUser(user);
   await store.findUser(user.id);

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Agent, AgentLimits } from '../../../agents/agent.ts';
 import { anyOf, deadline } from '../../../kernel/deadline.ts';
 import { CaissonError, toCaissonError } from '../../../kernel/errors.ts';
-import { agentIdSchema, conversationIdSchema, type AgentId, messageIdSchema } from '../../../kernel/ids.ts';
+import { agentIdSchema, conversationIdSchema, messageIdSchema } from '../../../kernel/ids.ts';
 import type { DiskView } from '../../disk/disk-state.ts';
 import type { SharedWith } from '../../auth/sharing-service.ts';
 import { agentNameSchema, agentSchema } from '../schemas/agent.ts';
@@ -73,7 +73,7 @@ export const agentsRouter = router({
       using limit = deadline(readyTimeoutMs, `The start of agent ${agent.name}`, anyOf(signal, draining));
       const ready = await domain.agents.whenReady(agent.id, limit.signal).catch((thrown: unknown) => {
         signal?.throwIfAborted();
-        throw namingAgent(thrown, agent.id);
+        throw notReady(thrown, agent);
       });
       return withDisk(ctx.services, await access.shown(ctx.principal, ready));
     }),
@@ -271,11 +271,12 @@ function chooseLimits({ sandboxLimits }: ApiServices, wanted: z.infer<typeof lim
   };
 }
 
-/** The agent exists although its start failed: its id must not be lost with the error. */
-function namingAgent(thrown: unknown, agentId: AgentId): CaissonError {
+/** The agent exists although its sandbox did not start: that, and its id, must not be lost with the error. */
+function notReady(thrown: unknown, { id: agentId, name }: Agent): CaissonError {
   const error = toCaissonError(thrown);
-  return new CaissonError(error.code, error.message, {
-    hint: error.hint,
+  if (error.code === 'AGENT_NOT_FOUND' || error.code === 'AGENT_DELETING') return error; // meanwhile
+  return new CaissonError(error.code, `Agent ${name} is there, but its sandbox did not start: ${error.message}`, {
+    hint: `${error.hint} Its next message starts it.`,
     details: { ...error.details, agentId },
     cause: thrown,
   });

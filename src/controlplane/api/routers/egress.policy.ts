@@ -6,12 +6,14 @@ import { newRuleSubject } from '../../egress/policy/new-rule-subject.ts';
 import { isLive } from '../../egress/policy/judge.ts';
 import type { EgressPolicyRecord, EgressRule } from '../../egress/policy/policy.ts';
 import { egressPresets, presetHosts, presetNames } from '../../egress/policy/presets.ts';
+import { notPublic } from '../../egress/policy/rule-policy.ts';
+import { isPrivateAddress } from '../../egress/public-address.ts';
 import { parseTarget } from '../../egress/target.ts';
 import { egressScope } from '../egress-scope.ts';
 import {
   egressModeSchema,
   egressPolicySchema,
-  type egressRuleSchema,
+  egressRuleSchema,
   newEgressRuleSchema,
   ofPolicy,
   whySchema,
@@ -50,10 +52,16 @@ export const egressPolicyRouter = router({
         why: whySchema.optional(),
       }),
     )
-    .output(egressPolicySchema)
+    .output(
+      egressPolicySchema.extend({
+        /** The rules that it took away, where it did. */
+        removed: z.array(egressRuleSchema).readonly().optional(),
+      }),
+    )
     .mutation(async ({ ctx: { principal, services }, input }) => {
       const scope = await egressScope(services, { principal, named: input, change: true });
       const now = Date.now();
+      const before = input.remove.length === 0 ? undefined : await services.egressRules.get(scope);
       const changed = await services.egressRules.change(scope, {
         by: principal.userId,
         mode: input.mode,
@@ -62,7 +70,12 @@ export const egressPolicyRouter = router({
         ifVersion: input.version,
         why: input.why ?? null,
       });
-      return await policyView(services, changed);
+      const policy = await policyView(services, changed);
+      const gone = before?.rules.filter(
+        ({ id }) => input.remove.includes(id) && !changed.rules.some((rule) => rule.id === id),
+      );
+      if (gone === undefined || gone.length === 0) return policy;
+      return { ...policy, removed: (await policyView(services, { ...changed, rules: gone })).rules };
     }),
 
   /** What would become of a connection of the agent, and by whose word. Nothing is connected, and nobody is asked. */
@@ -86,6 +99,10 @@ export const egressPolicyRouter = router({
       await services.access.agent(demand, input.agentId);
       const target = parseTarget(input.host, String(input.port));
       const { judgement } = await services.egressRules.judge(input.agentId, target);
+      const isNamed = judgement.verdict === 'allow' && judgement.internal;
+      if (judgement.verdict !== 'deny' && !isNamed && isPrivateAddress(target.host)) {
+        return { verdict: 'deny', source: 'settings', rule: null, reason: notPublic(target), ...target };
+      }
       return {
         rule: null,
         reason: null,
@@ -138,7 +155,7 @@ async function policyView(
   }
   return {
     mode,
-    effective: scope.kind === 'agent' ? await egressRules.effectiveMode(scope.agentId) : null,
+    effective: await egressRules.effectiveMode(scope),
     rules: rules.map((rule) => ruleView(rule, names.get(rule.addedBy) ?? rule.addedBy, now)),
     version,
     changedBy: changed?.by ?? null,

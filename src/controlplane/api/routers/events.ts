@@ -26,7 +26,7 @@ export const eventsRouter = router({
     )
     .subscription(async function* ({ ctx, input, signal }): AsyncGenerator<TrackedEnvelope<AgentEvent>, void> {
       const { domain, access, subscriptions } = ctx.services;
-      using place = subscriptions.enter(ctx.principal.keyId, signal);
+      using place = subscriptions.enter(ctx.principal, signal);
       place.about(input.agentId);
       await access.agent(ctx.demand, input.agentId);
       const batches = domain.events.subscribe({

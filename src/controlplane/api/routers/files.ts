@@ -215,7 +215,7 @@ export const filesRouter = router({
     .subscription(async function* ({ ctx, input, signal }): AsyncGenerator<SearchItem, void> {
       const { workspaces, subscriptions } = ctx.services;
       const { agentId, lastEventId: _, ...request } = input;
-      using place = subscriptions.enter(ctx.principal.keyId, signal);
+      using place = subscriptions.enter(ctx.principal, signal);
       place.about(agentId);
       const guest = await workspaces.open(ctx.demand, agentId, place.signal);
       yield* guest.files.search(request, place.signal);
@@ -245,7 +245,7 @@ export const filesRouter = router({
     .subscription(async function* ({ ctx, input, signal }): AsyncGenerator<TrackedEnvelope<WatchItem>, void> {
       const { workspaces, subscriptions } = ctx.services;
       const { agentId, lastEventId, cursor, ...request } = input;
-      using place = subscriptions.enter(ctx.principal.keyId, signal);
+      using place = subscriptions.enter(ctx.principal, signal);
       place.about(agentId);
       const from = { ...request, cursor: lastEventId ?? cursor ?? null };
       // Somebody may have stopped the sandbox to end what runs in it: a watch that comes back must not start it again.

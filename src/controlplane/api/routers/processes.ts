@@ -171,7 +171,7 @@ export const processesRouter = router({
     )
     .subscription(async function* ({ ctx, input, signal }): AsyncGenerator<TrackedEnvelope<LogBatch>, void> {
       const { workspaces, subscriptions } = ctx.services;
-      using place = subscriptions.enter(ctx.principal.keyId, signal);
+      using place = subscriptions.enter(ctx.principal, signal);
       place.about(input.agentId);
       const guest = await workspaces.running(ctx.demand, input.agentId, place.signal);
       const { processId, follow } = input;

@@ -51,7 +51,10 @@ export const egressRuleSchema = z.object({
 export const egressPolicySchema = z.object({
   /** Null: the default. */
   mode: egressModeSchema.nullable(),
-  /** Of an agent: the mode that it acts in, and whose it is where that is narrower than its own. */
+  /**
+   * The mode that an agent acts in, or the widest that agents under a ceiling or of everyone can have, and whose it is where that is
+   * narrower than its own. Null: of a user, which has none.
+   */
   effective: z.object({ mode: egressModeSchema, source: z.enum(['operator', 'ceiling', 'user', 'agent']) }).nullable(),
   rules: z.array(egressRuleSchema).readonly(),
   /** One more with every change. */

@@ -4,7 +4,7 @@ import { CaissonError } from '../../../kernel/errors.ts';
 import { type AgentId, type EgressRuleId, newEgressRuleId, type UserId } from '../../../kernel/ids.ts';
 import type { Logger } from '../../../kernel/logger.ts';
 import type { EgressTarget } from '../ports.ts';
-import { type EgressDefaults, effectiveMode, judge, type Judgement } from './judge.ts';
+import { type EffectiveMode, type EgressDefaults, effectiveMode, judge, type Judgement, widestMode } from './judge.ts';
 import {
   effectsOfScope,
   type EgressMode,
@@ -82,9 +82,22 @@ export class EgressRules implements Disposable {
     return policy;
   }
 
-  /** The mode that the agent acts in, and whose it is. Errors: AGENT_NOT_FOUND. */
-  async effectiveMode(agentId: AgentId): Promise<ReturnType<typeof effectiveMode>> {
-    return effectiveMode((await this.#book.open(agentId)).layers, this.#options.defaults);
+  /**
+   * The mode that the agent acts in, or the widest that agents can have, and whose it is; null for the policy of a user, which
+   * has none. Errors: AGENT_NOT_FOUND.
+   */
+  async effectiveMode(scope: EgressScope): Promise<EffectiveMode | null> {
+    const { defaults } = this.#options;
+    switch (scope.kind) {
+      case 'agent':
+        return effectiveMode((await this.#book.open(scope.agentId)).layers, defaults);
+      case 'user':
+        return null;
+      case 'ceiling':
+        return widestMode({ operator: await this.get({ kind: 'operator' }), ceiling: await this.get(scope) }, defaults);
+      case 'operator':
+        return widestMode({ operator: await this.get(scope) }, defaults);
+    }
   }
 
   /**

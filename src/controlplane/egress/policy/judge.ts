@@ -100,17 +100,34 @@ export function judge(
   return isAsk ? { verdict: 'ask', source } : { verdict: 'allow', source: 'agent', rule: 'open', internal: false };
 }
 
-/** The mode that an agent acts in, and whose it is. */
+export interface EffectiveMode {
+  readonly mode: EgressMode;
+  /** Whose it is. */
+  readonly source: EgressScope['kind'];
+}
+
+/** The mode that an agent acts in. */
 export function effectiveMode(
   { operator, ceiling, agent }: EgressLayers,
   defaults: Pick<EgressDefaults, 'mode' | 'ceiling'>,
-): { readonly mode: EgressMode; readonly source: EgressScope['kind'] } {
-  const modes = [
-    { mode: agent.mode ?? defaults.mode, source: 'agent' },
-    { mode: ceiling.mode ?? 'open', source: 'ceiling' },
-    { mode: operator.mode ?? defaults.ceiling, source: 'operator' },
-  ] as const;
-  return modes.reduce((narrowest, each) => (width(each.mode) < width(narrowest.mode) ? each : narrowest));
+): EffectiveMode {
+  return narrowest({ mode: agent.mode ?? defaults.mode, source: 'agent' }, widestMode({ operator, ceiling }, defaults));
+}
+
+/** The widest mode that agents can have: without a ceiling everyone's, else those of its user. */
+export function widestMode(
+  { operator, ceiling }: Pick<EgressLayers, 'operator'> & Partial<Pick<EgressLayers, 'ceiling'>>,
+  defaults: Pick<EgressDefaults, 'ceiling'>,
+): EffectiveMode {
+  const ofEveryone = { mode: operator.mode ?? defaults.ceiling, source: 'operator' } as const;
+  return ceiling === undefined
+    ? ofEveryone
+    : narrowest({ mode: ceiling.mode ?? 'open', source: 'ceiling' }, ofEveryone);
+}
+
+/** Where both are as wide, the first. */
+function narrowest(one: EffectiveMode, other: EffectiveMode): EffectiveMode {
+  return width(other.mode) < width(one.mode) ? other : one;
 }
 
 export function isLive({ expiresAt }: Pick<EgressRule, 'expiresAt'>, now: number): boolean {

@@ -3,6 +3,7 @@ import type { Clock } from '../../../kernel/clock.ts';
 import type { AgentId, EgressRequestId, UserId } from '../../../kernel/ids.ts';
 import type { Logger } from '../../../kernel/logger.ts';
 import type { EgressAllowance, EgressDecision, EgressPolicy, EgressTarget } from '../ports.ts';
+import { isPrivateAddress } from '../public-address.ts';
 import { targetText } from '../target.ts';
 import type { EgressRules, JudgedConnection } from './egress-rules.ts';
 import type { EgressScope } from './policy.ts';
@@ -69,7 +70,11 @@ export class RulePolicy implements EgressPolicy, AsyncDisposable {
       signal.throwIfAborted();
     } while (changes !== this.#changes); // who waits is told of changes from here on, and not of those before
     const { ownerId } = judged;
-    return decisionOf(judged) ?? (await this.#questions.ask({ agentId, ownerId, target }, signal));
+    const decided = decisionOf(judged);
+    if (decided !== undefined) return decided;
+    // Nobody is asked for what no answer can allow.
+    if (isPrivateAddress(target.host)) return { verdict: 'deny', rule: null, reason: notPublic(target) };
+    return await this.#questions.ask({ agentId, ownerId, target }, signal);
   }
 
   async allows(agentId: AgentId, target: EgressTarget, before: EgressAllowance): Promise<EgressDecision> {
@@ -147,6 +152,11 @@ export class RulePolicy implements EgressPolicy, AsyncDisposable {
   async #judge(agentId: AgentId, target: EgressTarget): Promise<JudgedConnection> {
     return await this.#options.rules.judge(agentId, target);
   }
+}
+
+/** Why no rule and no person can let anybody out to it. */
+export function notPublic(target: EgressTarget): string {
+  return `${targetText(target)} is an address that is not public.`;
 }
 
 /** Undefined where a person decides. */

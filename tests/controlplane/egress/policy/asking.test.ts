@@ -78,6 +78,17 @@ async function asked(waiting: number): Promise<EgressRequestId> {
 const answer = (id: EgressRequestId, how: EgressAnswer) =>
   policy.answer(id, { answer: how, by: agent.ownerId, why: null });
 
+test.each(['169.254.169.254', '10.0.0.1', '127.0.0.1', '::1', 'fd00::1'])(
+  'nobody is asked for %s, which no answer can allow',
+  async (address) => {
+    expect(await connect(80, address)).toMatchObject({
+      verdict: 'deny',
+      reason: expect.stringContaining('not public'),
+    });
+    expect([policy.pending(), events]).toEqual([[], []]);
+  },
+);
+
 describe('one answer settles every connection that waits for the same host', () => {
   test.each([
     ['once', 'allow'],
