@@ -13,6 +13,7 @@ import { serveOutward } from '../../../src/wire/serve-outward.ts';
 import { runGuest } from '../../guest/running-guest.ts';
 import { until } from '../../until.ts';
 import { localhostCertificate } from '../model-gateway/localhost-certificate.ts';
+import { connectTcp } from '../../../src/controlplane/egress/dial.ts';
 import { denied, listen, openEgress } from './egress-fixture.ts';
 
 const run = promisify(execFile);
@@ -142,6 +143,33 @@ test('a host that resets the connection resets it for the program, and the other
   second.socket.resetAndDestroy();
   await gone;
   expect(two.readableEnded).toBe(false);
+});
+
+test('a connection that is cut just when its end is on the way to the host is closed', async () => {
+  const dialled = Promise.withResolvers<Socket>();
+  await using egress = await openEgress({
+    async connectTo(...address) {
+      const upstream = await connectTcp(...address);
+      const end = upstream.end.bind(upstream);
+      upstream.end = () => {
+        end();
+        egress.policy.rule = () => denied;
+        egress.policy.change();
+        return upstream;
+      };
+      dialled.resolve(upstream);
+      return upstream;
+    },
+  });
+  await using host = await listen(createServer({ allowHalfOpen: true }, (socket) => void socket.resume()));
+  const { socket } = await egress.tunnel(`some.host:${host.port}`);
+  const over = dialled.promise.then(async (upstream) => {
+    await once(upstream, 'close');
+    return upstream;
+  });
+  socket.end('PING');
+  expect((await over).errored).toBeNull();
+  expect(await egress.recorded()).toMatchObject({ outcome: 'revoked' });
 });
 
 test('a host that speaks first is heard, where an operator has named it', async () => {

@@ -1,8 +1,13 @@
+import { once } from 'node:events';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { expect, test } from 'vitest';
+import { TLSSocket } from 'node:tls';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { connectTcp } from '../../../../src/controlplane/egress/dial.ts';
 import { newAgentId } from '../../../../src/kernel/ids.ts';
 import { until } from '../../../until.ts';
+import { denied } from '../egress-fixture.ts';
 import { hostName, openSecretEgress, startHost, token } from './secrets-fixture.ts';
 
 const over = async (side: Duplex): Promise<void> => {
@@ -43,6 +48,39 @@ test('it is shown as the host wants it: with a user name, or in a header of its 
     [`Basic ${basic}`, undefined],
     ['Bearer its own', token],
   ]);
+});
+
+test('a connection that is cut just when its end is on the way to the host is closed', async () => {
+  const dialled = Promise.withResolvers<Socket>();
+  await using world = await openSecretEgress({
+    async connectTo(...address) {
+      const upstream = await connectTcp(...address);
+      dialled.resolve(upstream);
+      return upstream;
+    },
+  });
+  await using host = await startHost(world.world, {
+    answer: (_request, response) => void response.setHeader('connection', 'close').end('hello'),
+  });
+  await world.give({ port: host.port });
+  const end = Reflect.get(Socket.prototype, 'end');
+  const spy = vi.spyOn(Socket.prototype, 'end').mockImplementation(function (this: Socket, ...said: unknown[]) {
+    const isToHost = this instanceof TLSSocket && this.remotePort === host.port;
+    Reflect.apply(end, this, said);
+    if (isToHost) {
+      world.egress.policy.rule = () => denied;
+      world.egress.policy.change();
+    }
+    return this;
+  });
+  onTestFinished(() => spy.mockRestore());
+  const over = dialled.promise.then(async (upstream) => {
+    await once(upstream, 'close');
+    return upstream;
+  });
+  (await world.open(host.port)).write(`GET / HTTP/1.1\r\nHost: ${hostName}:${host.port}\r\n\r\n`);
+  expect((await over).errored).toBeNull();
+  expect(await world.egress.recorded()).toMatchObject({ outcome: 'revoked' });
 });
 
 test('every request of a connection carries it, one after the other', async () => {
