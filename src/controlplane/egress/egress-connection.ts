@@ -167,7 +167,7 @@ export class EgressConnection {
     signal.throwIfAborted();
     stream.respond({ ':status': 200 }, { waitForTrailers: true });
     using program = new Held(
-      new MeteredTunnel(new Tunnel(stream), (bytes, direction) => this.#admit(bytes, direction), overQuotaWords),
+      new MeteredTunnel(new Tunnel(stream), (bytes, direction) => this.#admit(bytes, direction), unmeteredWords),
     );
     let refused: Ending | undefined;
     try {
@@ -284,10 +284,11 @@ class Held<Side extends Duplex> implements Disposable {
   }
 }
 
-/** To a program that speaks plain HTTP: others would take it for what the host said. */
-function overQuotaWords(error: Error, first: Buffer): Buffer | undefined {
-  const isTold = error instanceof Ending && error.outcome === 'over_quota';
-  return isTold && /^[A-Z]{3,10} [/*]/.test(first.toString('latin1')) ? httpRefusal(error.error) : undefined;
+/** Why its bytes may not go on, to a program that speaks plain HTTP: others would take it for what the host said. */
+function unmeteredWords(error: Error, first: Buffer): Buffer | undefined {
+  return error instanceof Ending && /^[A-Z]{3,10} [/*]/.test(first.toString('latin1'))
+    ? httpRefusal(error.error)
+    : undefined;
 }
 
 function cutBy({ errored }: Duplex): Ending | undefined {

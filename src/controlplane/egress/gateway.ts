@@ -182,14 +182,15 @@ function admit(
 }
 
 function metered(agentId: AgentId, meter: EgressMeter, bytes: number): Promise<void> | void {
-  const spent = (thrown: unknown): never => {
-    throw new Ending('over_quota', toCaissonError(thrown));
+  const cut = (thrown: unknown): never => {
+    const error = toCaissonError(thrown);
+    throw error.code === 'QUOTA_EXCEEDED' ? new Ending('over_quota', error) : endingOf(error);
   };
   try {
     const taken = meter.take(agentId, bytes);
-    return taken?.catch(spent);
+    return taken?.catch(cut);
   } catch (thrown) {
-    return spent(thrown);
+    return cut(thrown);
   }
 }
 

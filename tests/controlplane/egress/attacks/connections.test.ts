@@ -109,7 +109,7 @@ test.each([
   });
   let left = 50_000;
   guest.meter.take = (bytes) => {
-    if (bytes > left) throw new CaissonError('LIMIT_REACHED', 'The quota of bytes is used up.');
+    if (bytes > left) throw new CaissonError('QUOTA_EXCEEDED', 'The quota of bytes is used up.');
     left -= bytes;
   };
   const attempt = await guest.ask(allowed);
@@ -131,7 +131,7 @@ test('a meter that rejects later holds the bytes back, and then cuts', async () 
   attempt.stream.write(sound);
   await until('the meter is asked', () => asked > 0);
   expect(guest.reached()).toBe('');
-  room.reject(new CaissonError('LIMIT_REACHED', 'The quota of bytes is used up.'));
+  room.reject(new CaissonError('QUOTA_EXCEEDED', 'The quota of bytes is used up.'));
   await guest.say(attempt, '');
   expect(guest.reached()).toBe('');
   expect(await guest.recorded()).toMatchObject({ outcome: 'over_quota' });

@@ -5,6 +5,7 @@ import { text } from 'node:stream/consumers';
 import { TLSSocket } from 'node:tls';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { connectTcp } from '../../../../src/controlplane/egress/dial.ts';
+import { CaissonError } from '../../../../src/kernel/errors.ts';
 import { newAgentId } from '../../../../src/kernel/ids.ts';
 import { until } from '../../../until.ts';
 import { denied } from '../egress-fixture.ts';
@@ -286,7 +287,7 @@ test('bytes are metered both ways, and cut at the quota', async () => {
   let left = 100_000;
   world.egress.meter.take = (_agentId, bytes) => {
     left -= bytes;
-    if (left < 0) throw new Error('spent');
+    if (left < 0) throw new CaissonError('QUOTA_EXCEEDED', 'It is spent.');
   };
   await expect(world.ask(host.port)).rejects.toThrow();
   expect(await world.egress.recorded(2)).toMatchObject({ outcome: 'over_quota' });
