@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import { createServer, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
@@ -107,6 +107,23 @@ test('a program that is told that it may not hears why', async () => {
     outcome: 'denied',
   });
 });
+
+test.each([
+  ['CONNECT', 'httpProxyPort', Buffer.from('CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example\r\n\r\n')],
+  ['SOCKS5', 'socksProxyPort', Buffer.from('\x05\x01\x00\x05\x01\x00\x03\x0cevil.example\x01\xbb', 'latin1')],
+] as const)(
+  'a program that goes on before it hears that it may not leaves nothing open, by %s',
+  async (_way, port, asks) => {
+    await using egress = await openEgress();
+    egress.policy.rule = () => denied;
+    const open = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length;
+    const before = open();
+    const socket = connect({ port: egress[port], host: '127.0.0.1' });
+    socket.write(Buffer.concat([asks, Buffer.from('what it says next')]));
+    await once(socket.resume(), 'close');
+    await until('both ends are closed', () => open() <= before);
+  },
+);
 
 test('an end on one side leaves the other open', async () => {
   await using egress = await openEgress();
