@@ -1,14 +1,15 @@
 import { once } from 'node:events';
-import { Socket } from 'node:net';
+import { createServer as createHttpServer } from 'node:http';
+import { createServer, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { TLSSocket } from 'node:tls';
+import { createSecureContext, TLSSocket } from 'node:tls';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { connectTcp } from '../../../../src/controlplane/egress/dial.ts';
 import { CaissonError } from '../../../../src/kernel/errors.ts';
 import { newAgentId } from '../../../../src/kernel/ids.ts';
 import { until } from '../../../until.ts';
-import { denied } from '../egress-fixture.ts';
+import { denied, listen, openEgress } from '../egress-fixture.ts';
 import { hostName, openSecretEgress, startHost, token } from './secrets-fixture.ts';
 
 const over = async (side: Duplex): Promise<void> => {
@@ -186,6 +187,52 @@ test('that of the agent comes before that of its owner, which all agents of the 
     'Bearer of-the-agent',
     'Bearer of-the-owner',
   ]);
+});
+
+test('plain HTTP to the host goes as it would without the secret, whatever becomes of that', async () => {
+  await using world = await openSecretEgress();
+  const asked: unknown[] = [];
+  await using host = await listen(
+    createHttpServer((request, response) => {
+      asked.push(request.headers.authorization);
+      response.end('in clear');
+    }),
+  );
+  const { port } = host;
+  const id = await world.give({ port });
+  const { socket } = await world.egress.tunnel(`${hostName}:${port}`);
+  let heard = '';
+  socket.on('data', (chunk: Buffer) => (heard += chunk.toString('latin1')));
+  const ask = async (answers: number): Promise<void> => {
+    socket.write(`GET / HTTP/1.1\r\nHost: ${hostName}:${port}\r\n\r\n`);
+    await until(`${answers} answers`, () => heard.match(/in clear/g)?.length === answers);
+  };
+  await ask(1);
+  await world.secrets.hostSecrets.remove({ kind: 'agent', agentId: world.agentId }, id);
+  await ask(2);
+  socket.end();
+  expect(await world.egress.recorded()).toMatchObject({ outcome: 'closed', secretId: null });
+  expect(asked).toEqual([undefined, undefined]);
+});
+
+test('a secret that changes while it is looked up is looked up again', async () => {
+  let changed = (): void => undefined;
+  const find = vi.fn(async () => void (find.mock.calls.length === 1 && changed()));
+  await using egress = await openEgress({
+    secrets: {
+      find: async () => void (await find()),
+      onChanged: (listener) => {
+        changed = listener;
+        return () => undefined;
+      },
+      used: () => undefined,
+      identityFor: async () => await Promise.reject(new Error('there is no secret')),
+      trust: createSecureContext(),
+    },
+  });
+  await using host = await listen(createServer());
+  expect(await egress.tunnel(`${hostName}:${host.port}`)).toMatchObject({ status: 200 });
+  expect(find).toHaveBeenCalledTimes(2);
 });
 
 test('redirects are the program’s to follow, on a connection of their own', async () => {
