@@ -15,6 +15,7 @@ import { until } from '../../until.ts';
 import { localhostCertificate } from '../model-gateway/localhost-certificate.ts';
 import { connectTcp } from '../../../src/controlplane/egress/dial.ts';
 import { denied, listen, openEgress } from './egress-fixture.ts';
+import { SteeredClock } from './policy/steered-clock.ts';
 
 const run = promisify(execFile);
 const closed = (socket: Socket): Promise<void> => new Promise((resolve) => socket.once('close', () => resolve()));
@@ -124,6 +125,32 @@ test.each([
     await until('both ends are closed', () => open() <= before);
   },
 );
+
+test('to connect anew is no way around the rate', async () => {
+  const clock = new SteeredClock();
+  await using egress = await openEgress({ clock, limits: { bytesPerSecond: 1_000 } });
+  const heard: string[] = [];
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    void text(socket).then((said) => {
+      heard.push(said);
+      socket.end();
+    });
+  });
+  await using host = await listen(server);
+  for (const said of ['x'.repeat(2_000), 'again']) {
+    const { socket } = await egress.tunnel(`some.host:${host.port}`);
+    socket.end(said);
+    const count = heard.length;
+    await until('it is heard', () => {
+      if (heard.length === count) clock.advance(count === 0 ? 0 : 50);
+      return heard.length > count;
+    });
+    socket.resume();
+    await egress.recorded(count + 1);
+  }
+  expect(heard.map(({ length }) => length)).toEqual([2_000, 5]);
+  expect(clock.elapsed()).toBeGreaterThan(1_000);
+});
 
 test('an end on one side leaves the other open', async () => {
   await using egress = await openEgress();

@@ -217,10 +217,14 @@ test('plain HTTP to the host goes as it would without the secret, whatever becom
 
 test('a secret that changes while it is looked up is looked up again', async () => {
   let changed = (): void => undefined;
-  const find = vi.fn(async () => void (find.mock.calls.length === 1 && changed()));
+  let finds = 0;
   await using egress = await openEgress({
     secrets: {
-      find: async () => void (await find()),
+      async find() {
+        finds += 1;
+        if (finds === 1) changed();
+        return undefined;
+      },
       onChanged: (listener) => {
         changed = listener;
         return () => undefined;
@@ -232,7 +236,7 @@ test('a secret that changes while it is looked up is looked up again', async () 
   });
   await using host = await listen(createServer());
   expect(await egress.tunnel(`${hostName}:${host.port}`)).toMatchObject({ status: 200 });
-  expect(find).toHaveBeenCalledTimes(2);
+  expect(finds).toBe(2);
 });
 
 test('redirects are the program’s to follow, on a connection of their own', async () => {
