@@ -7,6 +7,7 @@ import { socketOpenMs } from '../client/call-limits.ts';
 import { networkReason, unreachable } from '../client/endpoint.ts';
 import { SilenceWatch } from '../client/silence-watch.ts';
 import { CaissonError, readErrorBody } from '../kernel/errors.ts';
+import { resetSocket } from '../kernel/reset-socket.ts';
 import { SocketDuplex } from '../kernel/socket-duplex.ts';
 
 /** For nothing to come: the control plane gives a sign of life every 20 s. */
@@ -38,13 +39,13 @@ export async function forwardConnection(local: Socket, target: ForwardTarget): P
     giveSignsOfLife(socket);
   } catch (thrown) {
     if (local.destroyed) return; // whoever asked has left
-    local.resetAndDestroy();
+    resetSocket(local);
     throw thrown;
   }
   const ended = Promise.withResolvers<void>();
   remote.on('error', (error) => ended.reject(error));
   remote.once('close', () => {
-    if (remote.errored !== null) local.resetAndDestroy();
+    if (remote.errored !== null) resetSocket(local);
     ended.resolve();
   });
   local.once('close', () => {

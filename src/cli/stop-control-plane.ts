@@ -22,8 +22,8 @@ export async function stopControlPlane(controlPlane: Pick<ControlPlane, 'close'>
     clearTimeout(overdue);
     // Does not keep the process itself: it is only reached when something else does.
     setTimeout(() => leave('The control plane is closed'), lingerMs).unref();
-    // Past Node's own teardown, which waits without end for a request of a socket that never completes: seen once, with a TLS socket over
-    // a stream. Nothing of ours is left to be torn down.
+    // Past Node's own teardown, which runs round without end for a socket that was reset just when it was being ended. None of
+    // ours is (kernel/reset-socket.ts); this is for those of libraries.
     process.once('exit', () => process.exit());
   }
 }

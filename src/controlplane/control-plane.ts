@@ -3,13 +3,12 @@ import type { Agent } from '../agents/agent.ts';
 import { createDomain, type Domain } from '../agents/domain.ts';
 import type { AgentStore } from '../agents/ports.ts';
 import { systemClock } from '../kernel/clock.ts';
-import { CaissonError, errorText } from '../kernel/errors.ts';
+import { type CaissonError, errorText } from '../kernel/errors.ts';
 import type { Logger } from '../kernel/logger.ts';
 import type { SandboxProvider, SandboxSpec } from '../sandbox-providers/contract/index.ts';
 import { openProvider } from '../sandbox-providers/registry.ts';
 import { guestEnvironment } from '../wire/contract/guest-api.ts';
-import { KnownSandboxes } from './admin/known-sandboxes.ts';
-import { SystemOverview } from './admin/overview.ts';
+import { openAdmin } from './admin/open-admin.ts';
 import { openAudit } from './audit/open-audit.ts';
 import { auditedSecretUses } from './audit/secret-use.ts';
 import { Access } from './auth/access.ts';
@@ -37,6 +36,7 @@ import { Metrics } from './observability/metrics.ts';
 import { PreviewHosts } from './previews/preview-hosts.ts';
 import { openCookieSigner } from './previews/preview-secrets.ts';
 import { PreviewService } from './previews/preview-service.ts';
+import { requireWalls } from './provider-walls.ts';
 import { holderOf } from './quotas/account.ts';
 import { openQuotas } from './quotas/open-quotas.ts';
 import { SandboxMinutes } from './quotas/sandbox-minutes.ts';
@@ -298,31 +298,16 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
         hostSecrets: secrets.hostSecrets,
         recorder: audit.trail,
         audit: audit.service,
-        admin: {
-          sandboxes: new KnownSandboxes({
-            provider,
-            agents: storage.agents,
-            identities,
-            disks: quotas.disks,
-            stop: async (agentId, reason) => await sandboxes.stop(agentId, reason),
-            remove: async (agentId, reason) => await sandboxes.remove(agentId, reason),
-          }),
-          overview: new SystemOverview({
-            version: options.version,
-            provider,
-            hostDisk,
-            disks: quotas.disks,
-            agents: storage.agents,
-            pendingEgress: () => egress.policy.pending(),
-          }),
-          usage: {
-            agents: storage.agents,
-            identities,
-            disks: quotas.disks,
-            modelUsage: storage.modelUsage,
-            egressLog: storage.egressLog,
-          },
-        },
+        admin: openAdmin({
+          version: options.version,
+          provider,
+          storage,
+          disks: quotas.disks,
+          hostDisk,
+          stop: async (agentId, reason) => await sandboxes.stop(agentId, reason),
+          remove: async (agentId, reason) => await sandboxes.remove(agentId, reason),
+          pendingEgress: () => egress.policy.pending(),
+        }),
         about: {
           version: options.version,
           provider: provider.name,
@@ -377,20 +362,6 @@ async function openModel(
   const demo = await createDemoModel().listen();
   opened.defer(() => demo.close());
   return { baseUrl: demo.baseUrl, apiKey: null };
-}
-
-/** A provider that cannot keep a sandbox sealed and within its limits is refused, whoever brings it. */
-function requireWalls({ name, capabilities }: SandboxProvider, { sandbox, quotas }: Config): void {
-  const isDiskLimited = sandbox.limits.diskBytes !== null || quotas.defaultLimits.disk !== null;
-  const needed = isDiskLimited
-    ? (['sealedNetwork', 'limits', 'disk'] as const)
-    : (['sealedNetwork', 'limits'] as const);
-  const missing = needed.filter((capability) => !capabilities[capability]);
-  if (missing.length === 0) return;
-  throw new CaissonError('CAPABILITY_UNSUPPORTED', `The sandbox provider ${name} lacks: ${missing.join(', ')}.`, {
-    hint: 'Choose a provider whose sandboxes are sealed and limited. One that cannot measure a disk needs CAISSON_SANDBOX_DISK=none.',
-    details: { provider: name, missing },
-  });
 }
 
 function sandboxSpec(agent: Agent, config: Config): SandboxSpec {

@@ -7,6 +7,7 @@ import { testAuthority } from '../doubles/internet/certificates.ts';
 import { type Internet, internetHosts, startInternet } from '../doubles/internet/internet.ts';
 import { startTestControlPlane, type TestControlPlane } from './support/control-plane.ts';
 import { inside } from './support/inside.ts';
+import { programs } from './support/programs.ts';
 
 let caisson: TestControlPlane;
 let internet: Internet;
@@ -61,24 +62,7 @@ test('git clone over HTTPS', async () => {
   expect(await sh(clone)).toBe('a project from afar');
 });
 
-test.each([
-  ['curl', (address: string) => `curl -sS ${address}`],
-  ['wget', (address: string) => `wget -q -O - ${address}`],
-  ['fetch of Node', (address: string) => `node -e 'fetch("${address}").then((a) => a.text()).then(console.log)'`],
-  [
-    'https of Node',
-    (address: string) =>
-      `node -e 'require("https").get("${address}", (a) => a.pipe(process.stdout)).on("error", (e) => { throw e; })'`,
-  ],
-  [
-    'urllib of Python',
-    (address: string) => `python3 -c 'import urllib.request as u; print(u.urlopen("${address}").read().decode())'`,
-  ],
-  [
-    'requests of Python, as pip carries it',
-    (address: string) => `python3 -c 'from pip._vendor import requests; print(requests.get("${address}").text)'`,
-  ],
-])('%s', async (_name, command) => {
+test.each(programs)('%s', async (_name, command) => {
   expect(await sh(command(`${url(internetHosts.npm)}/caisson-probe`))).toContain('"name":"caisson-probe"');
 });
 

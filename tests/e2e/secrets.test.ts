@@ -9,6 +9,7 @@ import { until } from '../until.ts';
 import { startTestControlPlane, type TestControlPlane } from './support/control-plane.ts';
 import { findInside } from './support/find-inside.ts';
 import { inside } from './support/inside.ts';
+import { programs } from './support/programs.ts';
 
 const { npm, git, api } = internetSecrets;
 /** Each of these gives a secret away. */
@@ -75,24 +76,7 @@ test('a program that was started before uses a secret that is set while it runs'
   expect(await sh('cat /tmp/late')).toBe('200');
 });
 
-test.each([
-  ['curl', (address: string) => `curl -sS ${address}`],
-  ['wget', (address: string) => `wget -q -O - ${address}`],
-  ['fetch of Node', (address: string) => `node -e 'fetch("${address}").then((a) => a.text()).then(console.log)'`],
-  [
-    'https of Node',
-    (address: string) =>
-      `node -e 'require("https").get("${address}", (a) => a.pipe(process.stdout)).on("error", (e) => { throw e; })'`,
-  ],
-  [
-    'urllib of Python',
-    (address: string) => `python3 -c 'import urllib.request as u; print(u.urlopen("${address}").read().decode())'`,
-  ],
-  [
-    'requests of Python, as pip carries it',
-    (address: string) => `python3 -c 'from pip._vendor import requests; print(requests.get("${address}").text)'`,
-  ],
-])('%s calls an API, with nothing set in the sandbox', async (_name, command) => {
+test.each(programs)('%s calls an API, with nothing set in the sandbox', async (_name, command) => {
   const answer = JSON.parse(await sh(command(`${url(internetHosts.api)}/user`))) as { authorization: string };
   expect(answer.authorization).toBe(`Bearer ${'*'.repeat(api.length)}`); // the host has echoed what it was shown
 });

@@ -2,9 +2,7 @@ import type { AgentLimits } from '../../agents/agent.ts';
 import type { Domain } from '../../agents/domain.ts';
 import type { AuditService } from '../audit/audit-service.ts';
 import type { Recorder } from '../audit/audited.ts';
-import type { KnownSandboxes } from '../admin/known-sandboxes.ts';
-import type { SystemOverview } from '../admin/overview.ts';
-import type { usageOfUsers } from '../admin/usage-of-users.ts';
+import type { Admin } from '../admin/open-admin.ts';
 import type { Access } from '../auth/access.ts';
 import type { KeyService } from '../auth/key-service.ts';
 import type { SharingService } from '../auth/sharing-service.ts';
@@ -65,11 +63,7 @@ export interface ApiServices {
   readonly audit: AuditService;
   readonly about: About;
   /** For administrators and auditors. */
-  readonly admin: {
-    readonly sandboxes: KnownSandboxes;
-    readonly overview: SystemOverview;
-    readonly usage: Parameters<typeof usageOfUsers>[0];
-  };
+  readonly admin: Admin;
   /** What is open at the API. */
   readonly openCalls: () => { readonly calls: number; readonly subscriptions: number; readonly transfers: number };
   /** The default and the ceiling of an agent's sandbox. */

@@ -1,11 +1,12 @@
 import type { ServerHttp2Stream } from 'node:http2';
 import { once } from 'node:events';
-import { Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../kernel/clock.ts';
 import { deadline, orAbort } from '../../kernel/deadline.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import type { AgentId } from '../../kernel/ids.ts';
+import { resetSocket } from '../../kernel/reset-socket.ts';
 import { Tunnel } from '../../wire/tunnel.ts';
 import { answerError, httpRefusal } from './answer-error.ts';
 import { checkAddresses } from './checked-addresses.ts';
@@ -187,11 +188,11 @@ export class EgressConnection implements OpenConnection {
     const { signal } = this.#end;
     const { internal } = await this.#decide();
     await this.#lookUp();
-    using upstream = new Held(await this.#dial(internal, ownPorts()));
+    using upstream = new Held(await this.#dial(internal, ownPorts()), resetSocket);
     signal.throwIfAborted();
     stream.respond({ ':status': 200 }, { waitForTrailers: true });
     using program = new Held(
-      new MeteredTunnel(new Tunnel(stream), (bytes, direction) => this.#admit(bytes, direction), uncountedWords),
+      new MeteredTunnel(new Tunnel(stream), (bytes, direction) => this.#admit(bytes, direction), unmeteredWords),
     );
     let refused: Ending | undefined;
     try {
@@ -214,26 +215,32 @@ export class EgressConnection implements OpenConnection {
     const over = Promise.all([closed(program), closed(upstream)]);
     if (protocol !== 'tls') this.#carried = undefined;
     const carried = this.#carried;
-    if (carried !== undefined) await this.#open(passing, carried);
-    else if (protocol === 'http') relay.serve(program, { target, upstream, onRefused });
+    if (carried !== undefined) return await this.#open(passing, carried, over);
+    if (protocol === 'http') relay.serve(program, { target, upstream, onRefused });
     else join(program, upstream);
     await orAbort(over, signal);
   }
 
   /** The host has to show who it is before the program hears anything. */
-  async #open({ program, upstream, onRefused }: Passing, { secret, credential }: Carried): Promise<void> {
+  async #open(
+    { program, upstream, onRefused }: Passing,
+    { secret, credential }: Carried,
+    over: Promise<unknown>,
+  ): Promise<void> {
     const { target, limits, relay, secrets } = this.#options;
     if (secrets === undefined) throw new TypeError('There is a secret, and nobody who had it.');
     const { host } = target;
     const options = { host, timeoutMs: limits.helloTimeoutMs, signal: this.#end.signal };
     const identity = await orAbort(secrets.identityFor(this.agentId, host), this.#end.signal);
-    const toHost = await tlsToHost(upstream, { ...options, trust: secrets.trust });
-    const toProgram = await tlsToProgram(program, { ...options, identity });
+    using toHost = new Held(await tlsToHost(upstream, { ...options, trust: secrets.trust }));
+    using toProgram = new Held(await tlsToProgram(program, { ...options, identity }));
     const onUsed = (): void => {
       this.#isUsed = true;
       secrets.used(this.agentId, secret);
     };
-    relay.serve(toProgram, { target, upstream: toHost, onRefused, carries: { ...credential, onUsed } });
+    const carries = { ...credential, onUsed };
+    relay.serve(toProgram.side, { target, upstream: toHost.side, onRefused, carries });
+    await orAbort(over, this.#end.signal);
   }
 
   async #lookUp(): Promise<void> {
@@ -287,25 +294,26 @@ export class EgressConnection implements OpenConnection {
   }
 }
 
-/** A side of the connection, which does not outlive it. One that is not over is reset. */
+/** A side of the connection, which does not outlive it. */
 class Held<Side extends Duplex> implements Disposable {
   readonly side: Side;
+  readonly #letGo: (side: Side) => void;
 
-  constructor(side: Side) {
+  constructor(side: Side, letGo: (side: Side) => void = (unended) => void unended.destroy()) {
     this.side = side;
+    this.#letGo = letGo;
   }
 
   [Symbol.dispose](): void {
-    if (this.side instanceof Socket && !this.side.destroyed) this.side.resetAndDestroy();
-    else this.side.destroy();
+    this.#letGo(this.side);
   }
 }
 
-/** To a program that speaks plain HTTP: others would take it for what the host said. */
-function uncountedWords(error: Error, first: Buffer): Buffer | undefined {
-  const isTold =
-    error instanceof Ending && (error.outcome === 'over_quota' || error.error.code === 'STORAGE_UNAVAILABLE');
-  return isTold && /^[A-Z]{3,10} [/*]/.test(first.toString('latin1')) ? httpRefusal(error.error) : undefined;
+/** Why its bytes may not go on, to a program that speaks plain HTTP: others would take it for what the host said. */
+function unmeteredWords(error: Error, first: Buffer): Buffer | undefined {
+  return error instanceof Ending && /^[A-Z]{3,10} [/*]/.test(first.toString('latin1'))
+    ? httpRefusal(error.error)
+    : undefined;
 }
 
 function cutBy({ errored }: Duplex): Ending | undefined {
@@ -315,7 +323,7 @@ function cutBy({ errored }: Duplex): Ending | undefined {
 /** Bytes both ways, each way with an end of its own. What was cut on one side is reset on the other: it never looks whole. */
 function join(program: Duplex, upstream: Socket): void {
   const programOver = (): void => {
-    if (!program.readableEnded || program.errored !== null) upstream.resetAndDestroy();
+    if (!program.readableEnded || program.errored !== null) resetSocket(upstream);
   };
   const upstreamOver = (): void => {
     if (!upstream.readableEnded || upstream.errored !== null) program.destroy();

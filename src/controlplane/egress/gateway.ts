@@ -183,16 +183,15 @@ function admit(
 }
 
 function metered(agentId: AgentId, meter: EgressMeter, bytes: number): Promise<void> | void {
-  const spent = (thrown: unknown): never => {
+  const cut = (thrown: unknown): never => {
     const error = toCaissonError(thrown);
-    // What cannot be counted does not go on either, and is nobody's quota.
-    throw new Ending(error.code === 'QUOTA_EXCEEDED' ? 'over_quota' : 'refused', error);
+    throw error.code === 'QUOTA_EXCEEDED' ? new Ending('over_quota', error) : endingOf(error);
   };
   try {
     const taken = meter.take(agentId, bytes);
-    return taken?.catch(spent);
+    return taken?.catch(cut);
   } catch (thrown) {
-    return spent(thrown);
+    return cut(thrown);
   }
 }
 

@@ -56,7 +56,6 @@ class AgentMeter {
   readonly #agentId: AgentId;
   readonly #options: LedgerMeterOptions & { readonly onIdle: () => void };
   readonly #queue = new SerialQueue();
-  /** The owner's first. */
   #accounts: readonly Account[] = [];
   #reservation: Reservation | undefined;
   #room = 0;
@@ -122,13 +121,7 @@ class AgentMeter {
     const reservation = this.#reservation;
     if (reservation === undefined) return;
     this.#room = 0; // whoever takes meanwhile waits for its turn
-    try {
-      await reservation.settle(charges(this.#accounts, this.#used));
-    } catch (thrown) {
-      if (!(thrown instanceof CaissonError) || thrown.code !== 'AGENT_NOT_FOUND') throw thrown;
-      // The agent was deleted meanwhile: its owner has used the bytes all the same.
-      await reservation.settle(charges(this.#accounts.slice(0, 1), this.#used));
-    }
+    await reservation.settle(charges(this.#accounts, this.#used));
     this.#cancelSettling(); // where it failed it is tried again
     this.#reservation = undefined;
     this.#used = 0;

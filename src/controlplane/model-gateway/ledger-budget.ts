@@ -72,7 +72,6 @@ export class LedgerBudget implements ModelBudget, AsyncDisposable {
 }
 
 interface LedgerHoldOptions extends LedgerBudgetOptions {
-  /** The user's first. */
   readonly accounts: readonly Account[];
   readonly reservation: Reservation;
   /** Takes over what could not be ended. */
@@ -100,15 +99,7 @@ class LedgerHold implements BudgetHold {
 
   async settle(actual: ModelAmount): Promise<void> {
     const { reservation, accounts } = this.#options;
-    await this.#end(async () => {
-      try {
-        await reservation.settle(charges(accounts, actual));
-      } catch (thrown) {
-        if (!isGone(thrown)) throw thrown;
-        // The agent was deleted meanwhile: its user has used the tokens all the same.
-        await reservation.settle(charges(accounts.slice(0, 1), actual));
-      }
-    });
+    await this.#end(async () => await reservation.settle(charges(accounts, actual)));
   }
 
   async release(): Promise<void> {
@@ -156,12 +147,6 @@ function charges(accounts: readonly Account[], { tokens, costMicros }: ModelAmou
 
 function isPassing(thrown: unknown): boolean {
   return thrown instanceof CaissonError && thrown.code === 'STORAGE_UNAVAILABLE';
-}
-
-function isGone(thrown: unknown): boolean {
-  return (
-    thrown instanceof CaissonError && (thrown.code === 'AGENT_NOT_FOUND' || thrown.code === 'CONVERSATION_NOT_FOUND')
-  );
 }
 
 async function refusing<T>(asked: Promise<T>): Promise<T> {

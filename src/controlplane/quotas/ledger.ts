@@ -39,7 +39,8 @@ export interface Ledger {
 export interface Reservation {
   /**
    * Gives the room back, and counts `actual` as used: also more than was reserved, and also after the reservation has
-   * expired, since that is what has happened. It is counted in the window of this moment.
+   * expired, since that is what has happened; where an agent was deleted meanwhile, to its owner. It is counted in the window
+   * of this moment.
    */
   settle(actual: readonly Charge[]): Promise<void>;
 

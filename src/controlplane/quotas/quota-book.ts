@@ -88,14 +88,17 @@ export class QuotaBook implements TermsSource {
     const { plan = before.plan, timeZone = before.timeZone } = change;
     const limits = changed(before.limits, change.limits ?? {});
     if (holderOf(account).kind !== 'user') requirePart(account, { plan, timeZone, limits });
-    if (plan !== null && (await store.findPlan(plan)) === undefined) throw planNotFound(plan);
     const policy = { plan, timeZone, limits, version: before.version };
     const { agentId } = await this.#placeOf(account);
-    if (!(await store.savePolicy(account, policy, agentId))) {
-      throw conflict(account, (await this.policy(account)).version);
+    switch (await store.savePolicy(account, policy, agentId)) {
+      case 'changed':
+        throw conflict(account, (await this.policy(account)).version);
+      case 'no_plan':
+        throw planNotFound(String(plan));
+      case 'saved':
+        this.#forget();
+        return { ...policy, version: before.version + 1 };
     }
-    this.#forget();
-    return { ...policy, version: before.version + 1 };
   }
 
   async plans(): Promise<readonly Plan[]> {

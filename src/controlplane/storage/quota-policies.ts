@@ -13,12 +13,14 @@ export async function find(db: Kysely<Database>, account: Account): Promise<Poli
   return row && { plan: row.plan, timeZone: row.time_zone, limits: fromJson(row.limits), version: row.version };
 }
 
+/** Needs a transaction. */
 export async function save(
   db: Kysely<Database>,
   account: Account,
   { plan, timeZone, limits, version }: Policy,
   agentId: AgentId | null,
-): Promise<boolean> {
+): Promise<'saved' | 'changed' | 'no_plan'> {
+  if (plan !== null && (await findPlan(db, plan)) === undefined) return 'no_plan';
   const row = { plan, time_zone: timeZone, limits: toJson(limits), version: version + 1 };
   if (version === 0) {
     const inserted = await db
@@ -27,7 +29,7 @@ export async function save(
       .onConflict((conflict) => conflict.column('account').doNothing())
       .returning('account')
       .executeTakeFirst();
-    return inserted !== undefined;
+    return inserted === undefined ? 'changed' : 'saved';
   }
   const { numUpdatedRows } = await db
     .updateTable('quota_policies')
@@ -35,7 +37,7 @@ export async function save(
     .where('account', '=', account)
     .where('version', '=', version)
     .executeTakeFirst();
-  return numUpdatedRows === 1n;
+  return numUpdatedRows === 1n ? 'saved' : 'changed';
 }
 
 export async function findPlan(db: Kysely<Database>, name: string): Promise<Plan | undefined> {

@@ -1,6 +1,7 @@
 import { constants } from 'node:http2';
 import type { Socket } from 'node:net';
 import { CaissonError } from '../../kernel/errors.ts';
+import { resetSocket } from '../../kernel/reset-socket.ts';
 import { egressHeaders, egressPath, mostEgressConnections } from '../../wire/contract/egress.ts';
 import { leaveStream, openStream, refusalOf, responseStatus } from '../../wire/requests.ts';
 import { Tunnel } from '../../wire/tunnel.ts';
@@ -77,7 +78,7 @@ export function join(program: Socket, tunnel: Tunnel): void {
     if (!program.readableEnded || program.errored !== null) tunnel.destroy();
   });
   tunnel.once('close', () => {
-    if (!tunnel.readableEnded || tunnel.errored !== null) program.resetAndDestroy();
+    if (!tunnel.readableEnded || tunnel.errored !== null) resetSocket(program);
   });
 }
 

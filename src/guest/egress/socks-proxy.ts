@@ -48,21 +48,21 @@ async function serve(dialer: EgressDialer, program: Socket): Promise<void> {
   try {
     const methods = await greeting(program);
     if (!methods.includes(noAuthentication)) {
-      program.end(Buffer.from([version, noAcceptableMethod]));
+      refuse(program, Buffer.from([version, noAcceptableMethod]));
       return;
     }
     program.write(Buffer.from([version, noAuthentication]));
     const asked = await readRequest(program);
     clearTimeout(timer);
     if (typeof asked === 'number') {
-      program.end(reply(asked));
+      refuse(program, reply(asked));
       return;
     }
     let tunnel;
     try {
       tunnel = await dialer.connect(asked.host, String(asked.port), gone);
     } catch (thrown) {
-      program.end(reply(replyOf[toCaissonError(thrown).code] ?? replies.failed));
+      refuse(program, reply(replyOf[toCaissonError(thrown).code] ?? replies.failed));
       return;
     }
     if (program.destroyed) {
@@ -74,6 +74,11 @@ async function serve(dialer: EgressDialer, program: Socket): Promise<void> {
   } finally {
     clearTimeout(timer);
   }
+}
+
+function refuse(program: Socket, words: Buffer): void {
+  program.end(words);
+  program.resume(); // what it said before it heard of it: unread, it would keep the connection for ever
 }
 
 async function greeting(program: Socket): Promise<Buffer> {

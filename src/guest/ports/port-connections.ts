@@ -1,6 +1,7 @@
 import type { ServerHttp2Stream } from 'node:http2';
 import { constants } from 'node:http2';
 import type { Socket } from 'node:net';
+import { resetSocket } from '../../kernel/reset-socket.ts';
 import { endTrailer, mostPortConnections, tooManyConnections } from '../../wire/contract/ports.ts';
 import { goneWith } from '../inward-call.ts';
 import { connectLoopback } from './loopback.ts';
@@ -29,10 +30,10 @@ function join(stream: ServerHttp2Stream, socket: Socket): void {
   stream.once('trailers', (trailers) => (isWhole = trailers[endTrailer] !== undefined));
   stream.once('end', () => {
     if (isWhole) socket.end();
-    else socket.resetAndDestroy();
+    else resetSocket(socket);
   });
   stream.once('close', () => {
-    if (!socket.destroyed && !(isWhole && socket.readableEnded)) socket.resetAndDestroy();
+    if (!socket.destroyed && !(isWhole && socket.readableEnded)) resetSocket(socket);
   });
   stream.once('wantTrailers', () => {
     if (socket.readableEnded) stream.sendTrailers({ [endTrailer]: '1' });

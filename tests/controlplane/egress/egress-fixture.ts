@@ -1,5 +1,6 @@
 import { type AddressInfo, connect, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
+import type { ConnectTo } from '../../../src/controlplane/egress/dial.ts';
 import { createEgressGateway } from '../../../src/controlplane/egress/gateway.ts';
 import type { EgressLimits } from '../../../src/controlplane/egress/egress-limits.ts';
 import type {
@@ -78,11 +79,12 @@ interface FixtureOptions {
   /** Whose sandbox it is. Default: a new one. */
   readonly agentId?: AgentId;
   readonly secrets?: EgressSecrets;
+  readonly connectTo?: ConnectTo;
 }
 
 /** A real guest, with its proxies, and a real gateway, with the wire between them. */
 export async function openEgress(options: FixtureOptions = {}): Promise<EgressFixture> {
-  const { limits = {}, addresses = () => ['127.0.0.1'], clock, agentId = newAgentId(), secrets } = options;
+  const { limits = {}, addresses = () => ['127.0.0.1'], clock, agentId = newAgentId(), secrets, connectTo } = options;
   await using undo = new AsyncDisposableStack();
   const running = undo.use(await runGuest());
   const policy = new PlayedPolicy();
@@ -101,6 +103,7 @@ export async function openEgress(options: FixtureOptions = {}): Promise<EgressFi
       resolve: { public: resolve, internal: resolve },
       ...(clock && { clock }),
       ...(secrets && { secrets }),
+      ...(connectTo && { connectTo }),
     }),
   );
   const channel = await running.socket('egress');

@@ -49,6 +49,17 @@ test.each([
   }
 });
 
+test('bytes that cannot be counted do not go on, and no quota is blamed for it', async () => {
+  await using egress = await openEgress();
+  const server = createHttpServer((_request, response) => response.end());
+  await using host = await listen(server);
+  egress.meter.take = async () => await Promise.reject(new Error('database or disk is full'));
+  const url = `http://some.host:${host.port}/`;
+  const told = await curl(['-x', `http://127.0.0.1:${egress.httpProxyPort}`, url]);
+  expect(told).toMatch(/^INTERNAL: Something went wrong inside Caisson\. .*\n 500$/);
+  expect(await egress.recorded()).toMatchObject({ outcome: 'refused' });
+});
+
 test('an answer that has begun is cut, and never looks whole', async () => {
   await using egress = await openEgress();
   const begun = Promise.withResolvers<void>();

@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import { createServer, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
@@ -14,7 +14,9 @@ import { serveOutward } from '../../../src/wire/serve-outward.ts';
 import { runGuest } from '../../guest/running-guest.ts';
 import { until } from '../../until.ts';
 import { localhostCertificate } from '../model-gateway/localhost-certificate.ts';
+import { connectTcp } from '../../../src/controlplane/egress/dial.ts';
 import { denied, internal, listen, openEgress } from './egress-fixture.ts';
+import { SteeredClock } from './policy/steered-clock.ts';
 
 const run = promisify(execFile);
 const closed = (socket: Socket): Promise<void> => new Promise((resolve) => socket.once('close', () => resolve()));
@@ -133,6 +135,49 @@ test('a program that is told that it may not hears why', async () => {
   });
 });
 
+test.each([
+  ['CONNECT', 'httpProxyPort', Buffer.from('CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example\r\n\r\n')],
+  ['SOCKS5', 'socksProxyPort', Buffer.from('\x05\x01\x00\x05\x01\x00\x03\x0cevil.example\x01\xbb', 'latin1')],
+] as const)(
+  'a program that goes on before it hears that it may not leaves nothing open, by %s',
+  async (_way, port, asks) => {
+    await using egress = await openEgress();
+    egress.policy.rule = () => denied;
+    const open = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length;
+    const before = open();
+    const socket = connect({ port: egress[port], host: '127.0.0.1' });
+    socket.write(Buffer.concat([asks, Buffer.from('what it says next')]));
+    await once(socket.resume(), 'close');
+    await until('both ends are closed', () => open() <= before);
+  },
+);
+
+test('to connect anew is no way around the rate', async () => {
+  const clock = new SteeredClock();
+  await using egress = await openEgress({ clock, limits: { bytesPerSecond: 1_000 } });
+  const heard: string[] = [];
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    void text(socket).then((said) => {
+      heard.push(said);
+      socket.end();
+    });
+  });
+  await using host = await listen(server);
+  for (const said of ['x'.repeat(2_000), 'again']) {
+    const { socket } = await egress.tunnel(`some.host:${host.port}`);
+    socket.end(said);
+    const count = heard.length;
+    await until('it is heard', () => {
+      if (heard.length === count) clock.advance(count === 0 ? 0 : 50);
+      return heard.length > count;
+    });
+    socket.resume();
+    await egress.recorded(count + 1);
+  }
+  expect(heard.map(({ length }) => length)).toEqual([2_000, 5]);
+  expect(clock.elapsed()).toBeGreaterThan(1_000);
+});
+
 test('an end on one side leaves the other open', async () => {
   await using egress = await openEgress();
   const server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -168,6 +213,33 @@ test('a host that resets the connection resets it for the program, and the other
   second.socket.resetAndDestroy();
   await gone;
   expect(two.readableEnded).toBe(false);
+});
+
+test('a connection that is cut just when its end is on the way to the host is closed', async () => {
+  const dialled = Promise.withResolvers<Socket>();
+  await using egress = await openEgress({
+    async connectTo(...address) {
+      const upstream = await connectTcp(...address);
+      const end = upstream.end.bind(upstream);
+      upstream.end = () => {
+        end();
+        egress.policy.rule = () => denied;
+        egress.policy.change();
+        return upstream;
+      };
+      dialled.resolve(upstream);
+      return upstream;
+    },
+  });
+  await using host = await listen(createServer({ allowHalfOpen: true }, (socket) => void socket.resume()));
+  const { socket } = await egress.tunnel(`some.host:${host.port}`);
+  const over = dialled.promise.then(async (upstream) => {
+    await once(upstream, 'close');
+    return upstream;
+  });
+  socket.end('PING');
+  expect((await over).errored).toBeNull();
+  expect(await egress.recorded()).toMatchObject({ outcome: 'revoked' });
 });
 
 test('a host that speaks first is heard, where an operator has named it', async () => {

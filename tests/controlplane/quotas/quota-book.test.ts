@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { agentAccount, conversationAccount, userAccount } from '../../../src/controlplane/quotas/account.ts';
 import { QuotaBook } from '../../../src/controlplane/quotas/quota-book.ts';
+import type { QuotaStore } from '../../../src/controlplane/quotas/quota-store.ts';
 import { StoredLedger } from '../../../src/controlplane/quotas/stored-ledger.ts';
 import { noLimits } from '../../../src/controlplane/quotas/terms.ts';
 import { openStorage } from '../../../src/controlplane/storage/open-storage.ts';
@@ -71,5 +72,22 @@ test('a limit that is read while it is changed is not remembered as it was', asy
   gate.resolve();
   await reading;
   expect((await book.of(owner)).limits.tokens).toBe(5);
+  await storage.close();
+});
+
+test('a plan that is removed while it is given to a user is not given', async () => {
+  using directory = dataDirectory();
+  const storage = await openStorage(directory.path);
+  const { agent } = await storedAgent(storage.agents);
+  const owner = userAccount(agent.ownerId);
+  const savePolicy: QuotaStore['savePolicy'] = async (...policy) => {
+    await storage.quotas.removePlan('team', 1);
+    return await storage.quotas.savePolicy(...policy);
+  };
+  const store = { ...storage.quotas, savePolicy };
+  const book = new QuotaBook({ store, agents: storage.agents, defaults: noLimits });
+  await storage.quotas.savePlan({ name: 'team', limits: { tokens: 5 }, version: 0 });
+  await expect(book.change(owner, { version: 0, plan: 'team' })).rejects.toMatchObject({ code: 'PLAN_NOT_FOUND' });
+  expect(await book.policy(owner)).toMatchObject({ plan: null, version: 0 });
   await storage.close();
 });

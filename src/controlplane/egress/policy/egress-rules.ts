@@ -1,10 +1,20 @@
+import type { Agent } from '../../../agents/agent.ts';
 import type { AgentStore } from '../../../agents/ports.ts';
 import type { Clock } from '../../../kernel/clock.ts';
 import { CaissonError } from '../../../kernel/errors.ts';
 import { type AgentId, type EgressRuleId, newEgressRuleId, type UserId } from '../../../kernel/ids.ts';
 import type { Logger } from '../../../kernel/logger.ts';
+import { AgentPages } from '../agent-pages.ts';
 import type { EgressTarget } from '../ports.ts';
-import { type EffectiveMode, type EgressDefaults, effectiveMode, judge, type Judgement, widestMode } from './judge.ts';
+import {
+  type EffectiveMode,
+  type EgressDefaults,
+  type EgressLayers,
+  effectiveMode,
+  judge,
+  type Judgement,
+  widestMode,
+} from './judge.ts';
 import {
   effectsOfScope,
   type EgressMode,
@@ -15,7 +25,6 @@ import {
   type RuleEffect,
   type RuleSubject,
 } from './policy.ts';
-import { PolicyBook } from './policy-book.ts';
 
 interface EgressRulesOptions {
   readonly store: EgressPolicyStore;
@@ -59,7 +68,8 @@ const longestWaitMs = 60_000;
  */
 export class EgressRules implements Disposable {
   readonly #options: EgressRulesOptions;
-  readonly #book: PolicyBook;
+  /** The policies that agents stand under, and whose agents they are. */
+  readonly #pages: AgentPages<{ readonly ownerId: UserId; readonly layers: EgressLayers }>;
   readonly #listeners = new Set<(agentId: AgentId | null) => void>();
   #cancelExpiry = (): void => undefined;
   #isDisposed = false;
@@ -68,7 +78,9 @@ export class EgressRules implements Disposable {
 
   constructor(options: EgressRulesOptions) {
     this.#options = options;
-    this.#book = new PolicyBook(options.store, options.agents);
+    this.#pages = new AgentPages(options.agents, async ({ id, ownerId }) => {
+      return { ownerId, layers: await readLayers(options.store, { id, ownerId }) };
+    });
   }
 
   /** Begins to watch for rules that expire. */
@@ -90,7 +102,7 @@ export class EgressRules implements Disposable {
     const { defaults } = this.#options;
     switch (scope.kind) {
       case 'agent':
-        return effectiveMode((await this.#book.open(scope.agentId)).layers, defaults);
+        return effectiveMode((await this.#pages.open(scope.agentId)).layers, defaults);
       case 'user':
         return null;
       case 'ceiling':
@@ -113,7 +125,7 @@ export class EgressRules implements Disposable {
     try {
       changed = await this.#options.store.changePolicy(scope, { ifVersion, mode, add: rules, remove, by, at, why });
     } finally {
-      this.#book.forget(); // also where it is not known whether it was stored
+      this.#pages.forget(); // also where it is not known whether it was stored
     }
     this.#tell(scope.kind === 'agent' ? scope.agentId : null);
     void this.#awaitExpiry();
@@ -122,7 +134,7 @@ export class EgressRules implements Disposable {
 
   /** What the policies say of a connection right now. Errors: AGENT_NOT_FOUND. */
   async judge(agentId: AgentId, target: EgressTarget): Promise<JudgedConnection> {
-    const { ownerId, layers } = await this.#book.open(agentId);
+    const { ownerId, layers } = await this.#pages.open(agentId);
     const { defaults, clock } = this.#options;
     return { judgement: judge(target, layers, { defaults, now: clock.now() }), ownerId };
   }
@@ -163,6 +175,22 @@ export class EgressRules implements Disposable {
       void this.#awaitExpiry();
     });
   }
+}
+
+async function readLayers(
+  store: EgressPolicyStore,
+  { id: agentId, ownerId: userId }: Pick<Agent, 'id' | 'ownerId'>,
+): Promise<EgressLayers> {
+  const [operator, ceiling, user, agent] = await store.findPolicies([
+    { kind: 'operator' },
+    { kind: 'ceiling', userId },
+    { kind: 'user', userId },
+    { kind: 'agent', agentId },
+  ]);
+  if (operator === undefined || ceiling === undefined || user === undefined || agent === undefined) {
+    throw new TypeError('The store has left a policy out.');
+  }
+  return { operator, ceiling, user, agent };
 }
 
 function checkFits({ kind }: EgressScope, mode: EgressMode | null | undefined, add: readonly NewEgressRule[]): void {

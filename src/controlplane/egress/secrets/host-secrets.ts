@@ -3,10 +3,11 @@ import type { Clock } from '../../../kernel/clock.ts';
 import { CaissonError } from '../../../kernel/errors.ts';
 import { type AgentId, newSecretId, type SecretId, type UserId } from '../../../kernel/ids.ts';
 import type { Logger } from '../../../kernel/logger.ts';
+import { AgentPages } from '../agent-pages.ts';
 import type { EgressTarget } from '../ports.ts';
+import { targetText } from '../target.ts';
 import { type Credential, credentialOf } from './credential.ts';
 import type { SecretKeyring } from './keyring.ts';
-import { SecretBook } from './secret-book.ts';
 import {
   authorityIdentity,
   type HostSecret,
@@ -45,12 +46,19 @@ export type ShownSecret = HostSecret & {
  */
 export class HostSecrets implements Disposable {
   readonly #options: HostSecretsOptions;
-  readonly #book: SecretBook;
+  /** The secrets that agents use, sealed, by `targetText`. */
+  readonly #pages: AgentPages<ReadonlyMap<string, StoredSecret>>;
   readonly #listeners = new Set<() => void>();
 
   constructor(options: HostSecretsOptions) {
     this.#options = options;
-    this.#book = new SecretBook(options.store, options.agents);
+    this.#pages = new AgentPages(options.agents, async ({ id, ownerId }) => {
+      const all = [
+        ...(await options.store.listSecrets({ kind: 'user', userId: ownerId })),
+        ...(await options.store.listSecrets({ kind: 'agent', agentId: id })),
+      ];
+      return new Map(all.map((secret) => [targetText(secret), secret])); // the last one counts
+    });
   }
 
   /** Takes the place of one for the same host and port, and gets an id of its own. Errors: LIMIT_REACHED; AGENT_NOT_FOUND. */
@@ -81,14 +89,14 @@ export class HostSecrets implements Disposable {
   }
 
   /**
-   * What connections of the agent to this host and port carry; undefined for nothing. Errors: SECRET_UNREADABLE;
+   * What connections of the agent to just this host and port carry, its own or its owner's; undefined for nothing. Errors: SECRET_UNREADABLE;
    * AGENT_NOT_FOUND.
    */
   async find(
     agentId: AgentId,
     target: EgressTarget,
   ): Promise<{ readonly secret: HostSecret; readonly credential: Credential } | undefined> {
-    const stored = await this.#book.find(agentId, target);
+    const stored = (await this.#pages.open(agentId)).get(targetText(target));
     if (stored === undefined) return undefined;
     const { sealed, ...secret } = stored;
     const value = this.#options.keyring.open(sealed, secretIdentity(secret));
@@ -120,7 +128,7 @@ export class HostSecrets implements Disposable {
       const after = this.#renewed(sealed, authorityIdentity(authority));
       if (after !== undefined) await store.resealAuthority(authority.agentId, sealed, after);
     }
-    this.#book.forget();
+    this.#pages.forget();
     logger.debug({ keyVersion: keyring.version }, 'secrets are sealed with the newest key');
   }
 
@@ -132,7 +140,7 @@ export class HostSecrets implements Disposable {
     try {
       return await change();
     } finally {
-      this.#book.forget(); // also where it is not known whether it was stored
+      this.#pages.forget(); // also where it is not known whether it was stored
       for (const listener of this.#listeners) listener();
     }
   }

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { setImmediate as endOfTurn } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Agent } from '../../../../src/agents/agent.ts';
 import type { EgressEvent } from '../../../../src/agents/agent-service.ts';
 import { EgressRules } from '../../../../src/controlplane/egress/policy/egress-rules.ts';
@@ -21,6 +22,7 @@ import { SteeredClock } from './steered-clock.ts';
 
 const host = 'api.example.com';
 const holdMs = 120_000;
+const allow = { effect: 'allow', subject: { host, ports: [443] }, expiresAt: null, why: null } as const;
 
 let undo: AsyncDisposableStack;
 let storage: Storage;
@@ -88,6 +90,49 @@ test.each(['169.254.169.254', '10.0.0.1', '127.0.0.1', '::1', 'fd00::1'])(
     expect([policy.pending(), events]).toEqual([[], []]);
   },
 );
+
+test('whoever comes while the rules change is decided by the new ones', async () => {
+  vi.spyOn(rules, 'judge').mockImplementationOnce(async (...asks) => {
+    const before = await rules.judge(...asks); // the real one by now
+    await rules.change({ kind: 'agent', agentId: agent.id }, { by: agent.ownerId, add: [allow] });
+    return before;
+  });
+  expect(await connect()).toMatchObject({ verdict: 'allow' });
+  expect(events).toEqual([]);
+});
+
+test('a question that is answered while new rules are asked about it is told as over once', async () => {
+  const connection = connect();
+  const id = await asked(1);
+  const [isAsked, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const judge = vi.spyOn(rules, 'judge').mockImplementationOnce(async (...asks) => {
+    isAsked.resolve();
+    await goOn.promise;
+    return await rules.judge(...asks);
+  });
+  await rules.change({ kind: 'agent', agentId: agent.id }, { by: agent.ownerId, add: [allow] });
+  await isAsked.promise;
+  await answer(id, 'once');
+  expect(await connection).toMatchObject({ verdict: 'allow', rule: 'allowed once' });
+  goOn.resolve();
+  await judge.mock.results[0]?.value;
+  await endOfTurn();
+  expect(events.map(({ type }) => type)).toEqual(['egress.requested', 'egress.resolved']);
+});
+
+test('a connection to another port that comes while an answer becomes a rule is not let out by it', async () => {
+  const connection = connect(443);
+  const id = await asked(1);
+  let late = connection;
+  vi.spyOn(rules, 'change').mockImplementationOnce(async (...change) => {
+    late = connect(22);
+    await asked(2);
+    return await rules.change(...change);
+  });
+  await answer(id, 'agent');
+  expect(await connection).toMatchObject({ verdict: 'allow' });
+  expect(await late).toMatchObject({ verdict: 'deny' });
+});
 
 describe('one answer settles every connection that waits for the same host', () => {
   test.each([

@@ -11,6 +11,7 @@ import type { SecretKeys } from '../../../../src/controlplane/egress/secrets/key
 import { openSecrets, type Secrets } from '../../../../src/controlplane/egress/secrets/open-secrets.ts';
 import type { SecretForm, SecretScope } from '../../../../src/controlplane/egress/secrets/secret.ts';
 import { openStorage, type Storage } from '../../../../src/controlplane/storage/open-storage.ts';
+import type { ConnectTo } from '../../../../src/controlplane/egress/dial.ts';
 import type { EgressLimits } from '../../../../src/controlplane/egress/egress-limits.ts';
 import { systemClock } from '../../../../src/kernel/clock.ts';
 import { type AgentId, newUserId, type SecretId, type UserId } from '../../../../src/kernel/ids.ts';
@@ -67,10 +68,11 @@ export const token = 'ghp_0123456789abcdefghijklmnopqrstuv';
 interface FixtureOptions {
   readonly keys?: SecretKeys;
   readonly limits?: Partial<EgressLimits>;
+  readonly connectTo?: ConnectTo;
 }
 
 /** A real guest, a real gateway, real secrets in a real store. Every name is this machine. */
-export async function openSecretEgress({ keys, limits }: FixtureOptions = {}): Promise<SecretsFixture> {
+export async function openSecretEgress({ keys, limits, connectTo }: FixtureOptions = {}): Promise<SecretsFixture> {
   await using undo = new AsyncDisposableStack();
   const directory = undo.use(dataDirectory());
   const storage = await openStorage(directory.path);
@@ -103,7 +105,14 @@ export async function openSecretEgress({ keys, limits }: FixtureOptions = {}): P
       logger: recordingLogger(log),
     }),
   );
-  const egress = undo.use(await openEgress({ agentId, secrets: secrets.ofGateway, ...(limits && { limits }) }));
+  const egress = undo.use(
+    await openEgress({
+      agentId,
+      secrets: secrets.ofGateway,
+      ...(limits && { limits }),
+      ...(connectTo && { connectTo }),
+    }),
+  );
   const open = async (port: number, host = hostName): Promise<TLSSocket> => {
     const { socket, status } = await egress.tunnel(`${host}:${port}`);
     if (status !== 200) throw new Error(`the proxy answers ${status}`);

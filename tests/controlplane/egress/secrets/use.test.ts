@@ -1,9 +1,15 @@
+import { once } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
+import { createServer, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { expect, test } from 'vitest';
+import { createSecureContext, TLSSocket } from 'node:tls';
+import { expect, onTestFinished, test, vi } from 'vitest';
+import { connectTcp } from '../../../../src/controlplane/egress/dial.ts';
 import { CaissonError } from '../../../../src/kernel/errors.ts';
 import { newAgentId } from '../../../../src/kernel/ids.ts';
 import { until } from '../../../until.ts';
+import { denied, listen, openEgress } from '../egress-fixture.ts';
 import { hostName, openSecretEgress, startHost, token } from './secrets-fixture.ts';
 
 const over = async (side: Duplex): Promise<void> => {
@@ -44,6 +50,39 @@ test('it is shown as the host wants it: with a user name, or in a header of its 
     [`Basic ${basic}`, undefined],
     ['Bearer its own', token],
   ]);
+});
+
+test('a connection that is cut just when its end is on the way to the host is closed', async () => {
+  const dialled = Promise.withResolvers<Socket>();
+  await using world = await openSecretEgress({
+    async connectTo(...address) {
+      const upstream = await connectTcp(...address);
+      dialled.resolve(upstream);
+      return upstream;
+    },
+  });
+  await using host = await startHost(world.world, {
+    answer: (_request, response) => void response.setHeader('connection', 'close').end('hello'),
+  });
+  await world.give({ port: host.port });
+  const end = Reflect.get(Socket.prototype, 'end');
+  const spy = vi.spyOn(Socket.prototype, 'end').mockImplementation(function (this: Socket, ...said: unknown[]) {
+    const isToHost = this instanceof TLSSocket && this.remotePort === host.port;
+    Reflect.apply(end, this, said);
+    if (isToHost) {
+      world.egress.policy.rule = () => denied;
+      world.egress.policy.change();
+    }
+    return this;
+  });
+  onTestFinished(() => spy.mockRestore());
+  const over = dialled.promise.then(async (upstream) => {
+    await once(upstream, 'close');
+    return upstream;
+  });
+  (await world.open(host.port)).write(`GET / HTTP/1.1\r\nHost: ${hostName}:${host.port}\r\n\r\n`);
+  expect((await over).errored).toBeNull();
+  expect(await world.egress.recorded()).toMatchObject({ outcome: 'revoked' });
 });
 
 test('every request of a connection carries it, one after the other', async () => {
@@ -150,6 +189,56 @@ test('that of the agent comes before that of its owner, which all agents of the 
   ]);
 });
 
+test('plain HTTP to the host goes as it would without the secret, whatever becomes of that', async () => {
+  await using world = await openSecretEgress();
+  const asked: unknown[] = [];
+  await using host = await listen(
+    createHttpServer((request, response) => {
+      asked.push(request.headers.authorization);
+      response.end('in clear');
+    }),
+  );
+  const { port } = host;
+  const id = await world.give({ port });
+  const { socket } = await world.egress.tunnel(`${hostName}:${port}`);
+  let heard = '';
+  socket.on('data', (chunk: Buffer) => (heard += chunk.toString('latin1')));
+  const ask = async (answers: number): Promise<void> => {
+    socket.write(`GET / HTTP/1.1\r\nHost: ${hostName}:${port}\r\n\r\n`);
+    await until(`${answers} answers`, () => heard.match(/in clear/g)?.length === answers);
+  };
+  await ask(1);
+  await world.secrets.hostSecrets.remove({ kind: 'agent', agentId: world.agentId }, id);
+  await ask(2);
+  socket.end();
+  expect(await world.egress.recorded()).toMatchObject({ outcome: 'closed', secretId: null });
+  expect(asked).toEqual([undefined, undefined]);
+});
+
+test('a secret that changes while it is looked up is looked up again', async () => {
+  let changed = (): void => undefined;
+  let finds = 0;
+  await using egress = await openEgress({
+    secrets: {
+      async find() {
+        finds += 1;
+        if (finds === 1) changed();
+        return undefined;
+      },
+      onChanged: (listener) => {
+        changed = listener;
+        return () => undefined;
+      },
+      used: () => undefined,
+      identityFor: async () => await Promise.reject(new Error('there is no secret')),
+      trust: createSecureContext(),
+    },
+  });
+  await using host = await listen(createServer());
+  expect(await egress.tunnel(`${hostName}:${host.port}`)).toMatchObject({ status: 200 });
+  expect(finds).toBe(2);
+});
+
 test('redirects are the program’s to follow, on a connection of their own', async () => {
   await using world = await openSecretEgress();
   await using elsewhere = await startHost(world.world, { name: 'elsewhere.caisson.test' });
@@ -249,7 +338,7 @@ test('bytes are metered both ways, and cut at the quota', async () => {
   let left = 100_000;
   world.egress.meter.take = (_agentId, bytes) => {
     left -= bytes;
-    if (left < 0) throw new CaissonError('QUOTA_EXCEEDED', 'spent');
+    if (left < 0) throw new CaissonError('QUOTA_EXCEEDED', 'It is spent.');
   };
   await expect(world.ask(host.port)).rejects.toThrow();
   expect(await world.egress.recorded(2)).toMatchObject({ outcome: 'over_quota' });
