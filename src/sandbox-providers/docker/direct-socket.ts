@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { constants } from 'node:fs';
+import { constants, lstatSync } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -8,6 +8,9 @@ import type { WireChannel } from '../contract/sandbox-provider.ts';
 
 /** Linux's O_PATH, for which Node has no name: the file itself, whatever it is, unopened. */
 const unopened = 0o10000000;
+
+/** After so many looks at the path in vain it is asked again whether the container is still there. */
+const looksInARow = 20;
 
 interface DirectSocketRequest {
   readonly containerId: string;
@@ -32,12 +35,25 @@ interface DirectSocketRequest {
  */
 export async function openDirectSocket(request: DirectSocketRequest): Promise<Socket | undefined> {
   const { containerId, pid, channel, intervalMs, signal } = request;
+  const path = `/proc/${pid}/root${guestRunDirectory}/${channel}.sock`;
   while (await isProcessOf(containerId, pid)) {
-    const found = await tryOpen(`/proc/${pid}/root${guestRunDirectory}/${channel}.sock`);
+    const found = await tryOpen(path);
     if (found !== 'not yet') return found;
-    await pause(intervalMs, undefined, signal && { signal });
+    for (let look = 0, isThere = false; look < looksInARow && !isThere; look++) {
+      await pause(intervalMs, undefined, signal && { signal });
+      isThere = isSomethingAt(path);
+    }
   }
   return undefined;
+}
+
+/** In a few microseconds: it waits for no disk, and to ask Node's threads, and have an error made, would take a hundred times as long. */
+function isSomethingAt(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch {
+    return true; // who opens it will know what is wrong
+  }
 }
 
 /** The engine puts every process of a container into a control group that carries the container's id. */
