@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { constants, lstatSync } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
-import { setTimeout as pause } from 'node:timers/promises';
+import { orAbort } from '../../kernel/deadline.ts';
 import { guestRunDirectory } from '../../wire/contract/guest-api.ts';
 import type { WireChannel } from '../contract/sandbox-provider.ts';
 
@@ -10,7 +10,7 @@ import type { WireChannel } from '../contract/sandbox-provider.ts';
 const unopened = 0o10000000;
 
 /** After so many looks at the path in vain it is asked again whether the container is still there. */
-const looksInARow = 20;
+const looksInARow = 40;
 
 interface DirectSocketRequest {
   readonly containerId: string;
@@ -39,15 +39,26 @@ export async function openDirectSocket(request: DirectSocketRequest): Promise<So
   while (await isProcessOf(containerId, pid)) {
     const found = await tryOpen(path);
     if (found !== 'not yet') return found;
-    for (let look = 0, isThere = false; look < looksInARow && !isThere; look++) {
-      await pause(intervalMs, undefined, signal && { signal });
-      isThere = isSomethingAt(path);
-    }
+    await comesToBe(path, intervalMs, signal);
   }
   return undefined;
 }
 
-/** In a few microseconds: it waits for no disk, and to ask Node's threads, and have an error made, would take a hundred times as long. */
+/** Resolves when there is something at the path, or after many looks in vain. Rejects with the signal's reason. */
+async function comesToBe(path: string, intervalMs: number, signal: AbortSignal | undefined): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let looks = 0;
+  const timer = setInterval(() => {
+    if (isSomethingAt(path) || ++looks === looksInARow) resolve();
+  }, intervalMs);
+  try {
+    await (signal ? orAbort(promise, signal) : promise);
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** In a few microseconds: no disk is waited for, and Node's threads, and an error that they make, would take a hundred times as long. */
 function isSomethingAt(path: string): boolean {
   try {
     return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
