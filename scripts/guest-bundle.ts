@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { repositoryRoot } from './harness-install.ts';
+import { lazyAcpSchemas } from './lazy-acp-schemas.ts';
 
 export interface GuestBundle {
   readonly code: Uint8Array;
@@ -23,6 +24,7 @@ export async function bundleGuest(entry: string): Promise<GuestBundle> {
     format: 'esm',
     // A native module cannot be bundled: the image carries it beside the guest.
     external: ['@lydell/node-pty'],
+    plugins: [lazyAcpSchemas],
     legalComments: 'none',
     minifySyntax: true,
     minifyWhitespace: true,

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 
 /**
- * How Node runs the control plane for `npm start`. Idle, it then takes about 120 MB, some 35 less: its youngest objects get 4 MiB instead
+ * How Node runs the control plane for `npm start`. Idle, it then takes about 112 MB, some 35 less: its youngest objects get 4 MiB instead
  * of up to 16, and its own sources, once their types are stripped, come from a cache, so that the stripper is not loaded. glibc's heaps, by default up to eight a core, are two: 2 MB less.
  */
 export const startFlags = ['--max-semi-space-size=2'];

@@ -18,7 +18,6 @@ import { SharingService } from './auth/sharing-service.ts';
 import { UserService } from './auth/user-service.ts';
 import { type Config, loadConfig } from './config.ts';
 import { openDataDir } from './data-dir.ts';
-import { createDemoModel } from './demo-model/demo-model.ts';
 import { readExtraAuthorities } from './egress/extra-authorities.ts';
 import { openEgress } from './egress/open-egress.ts';
 import type { Resolve } from './egress/resolve.ts';
@@ -359,6 +358,7 @@ async function openModel(
 ): Promise<{ readonly baseUrl: string; readonly apiKey: string | null }> {
   const { baseUrl, apiKey } = config.model;
   if (baseUrl !== null) return { baseUrl, apiKey };
+  const { createDemoModel } = await import('./demo-model/demo-model.ts'); // it takes memory
   const demo = await createDemoModel().listen();
   opened.defer(() => demo.close());
   return { baseUrl: demo.baseUrl, apiKey: null };

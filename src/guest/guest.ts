@@ -104,7 +104,8 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
     socks: portOf(proxies.socks, options.proxyPorts.socks),
   });
   const ownPorts = () => new Set([modelPort(), ...Object.values(proxyPorts())]);
-  const ports = new PortTable({ proc: '/proc', ownPorts });
+  const ownSockets = () => [model, proxies.http, proxies.socks].filter((server) => server.listening).length;
+  const ports = new PortTable({ proc: '/proc', ownPorts, ownSockets });
   mkdirSync(options.runDirectory, { recursive: true, mode: 0o700 });
   const trust = new TrustStore(options.runDirectory);
   const routes = [

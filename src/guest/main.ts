@@ -1,4 +1,5 @@
 import './node-20.ts';
+import './uncompiled-schemas.ts';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createHarness } from '../acp/create-harness.ts';

@@ -3,11 +3,12 @@ import type { JsonValue } from '../../wire/contract/json-value.ts';
 
 /** Whatever stands in a message of the harness is JSON: it was read from a line of it. The sink bounds it. */
 const json = z.custom<JsonValue>((value) => value !== undefined);
+const jsonOrNull = json.catch(null);
 const jsonObject = z.record(z.string(), json);
 
 /** A message of the harness, or a part of one, as JSON; what is not there is null. */
 export function readJson(value: unknown): JsonValue {
-  return json.catch(null).parse(value);
+  return jsonOrNull.parse(value);
 }
 
 const contentSchema = z.union([z.object({ type: z.literal('text'), text: z.string() }), jsonObject]);
@@ -69,8 +70,10 @@ export const updateSchema = z.discriminatedUnion('sessionUpdate', [
   }),
 ]);
 
+const namedSchema = z.object({ sessionUpdate: z.string() });
+
 /** The name of an update that did not fit, as far as it has one. */
 export function updateName(update: unknown): string {
-  const named = z.object({ sessionUpdate: z.string() }).safeParse(update);
+  const named = namedSchema.safeParse(update);
   return named.success ? named.data.sessionUpdate : 'unnamed';
 }

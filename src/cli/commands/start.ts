@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import type { ControlPlane } from '../../controlplane/index.ts';
+import { collectGarbage } from '../collect-garbage.ts';
 import { commandName } from '../command-name.ts';
 import { defaultDataDir, defaultUrl } from '../connection.ts';
 import { exitCodes } from '../exit-codes.ts';
@@ -24,6 +25,7 @@ async function start(): Promise<void> {
   const stopped = untilSignal();
   const controlPlane = await startControlPlane({ environment: process.env, version });
   await stdout.write(summary(controlPlane, version));
+  await collectGarbage();
   const failure = await Promise.race([stopped, controlPlane.failed]);
   if (failure !== undefined) process.exitCode = exitCodes.failed;
   await stderr.write('Stopping. What runs in sandboxes goes on there.\n');

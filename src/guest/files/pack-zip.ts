@@ -1,6 +1,6 @@
 import { createReadStream, readlinkSync } from 'node:fs';
 import { finished } from 'node:stream/promises';
-import { ZipFile } from 'yazl';
+import type { ZipFile } from 'yazl';
 import { orAbort } from '../../kernel/deadline.ts';
 import { isTemporaryName } from '../../kernel/temporary-name.ts';
 import type { ArchiveOutput } from './archive-output.ts';
@@ -24,6 +24,7 @@ const latestMs = 0x7fff_ffff * 1_000;
  * no UTF-8 become U+FFFD, and backslashes, which other systems take for folders, become `_`.
  */
 export async function packZip(folder: Pin, out: ArchiveOutput, gone: AbortSignal): Promise<void> {
+  const { ZipFile } = await import('yazl'); // few guests are ever asked for a zip
   const zip = new ZipFile();
   const failed = new AbortController();
   zip.on('error', (reason) => failed.abort(reason));

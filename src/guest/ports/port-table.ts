@@ -1,18 +1,23 @@
 import { type ListeningPort, mostListedPorts } from '../../wire/contract/ports.ts';
 import { findSocketOwners, type SocketOwner } from './socket-owners.ts';
-import { type ListeningSocket, readListeningSockets } from './socket-table.ts';
+import { countTcpSockets, type ListeningSocket, readListeningSockets } from './socket-table.ts';
 
 interface PortTableOptions {
   /** Where the kernel tells of sockets and processes. */
   readonly proc: string;
   /** The guest's own ports: nobody is told of them, and nobody is let through to them. */
   readonly ownPorts: () => ReadonlySet<number>;
+  /** How many sockets listen on them now. */
+  readonly ownSockets: () => number;
 }
 
 /** How many addresses of one port are told. */
 const mostAddresses = 16;
 
-/** Which ports listen in the sandbox, and who has them. Looking again costs little as long as nothing has changed. */
+/**
+ * Which ports listen in the sandbox, and who has them. Looking again costs little as long as nothing has changed, and next to
+ * nothing while the guest's own sockets are the only ones that there are.
+ */
 export class PortTable {
   readonly #options: PortTableOptions;
   /** Of the sockets that listened the last time; null where the owner could not be found. */
@@ -28,7 +33,7 @@ export class PortTable {
 
   /** In the order of their numbers, at most 512. `again` looks once more for owners that were not found before. */
   async list({ again = false }: { readonly again?: boolean } = {}): Promise<readonly ListeningPort[]> {
-    const sockets = (await readListeningSockets(this.#options.proc)).filter(({ port }) => !this.isOwn(port));
+    const sockets = (await this.#readSockets()).filter(({ port }) => !this.isOwn(port));
     const byPort = new Map<number, ListeningSocket[]>();
     for (const socket of sockets) byPort.set(socket.port, [...(byPort.get(socket.port) ?? []), socket]);
     const ports = [...byPort.keys()].toSorted((a, b) => a - b).slice(0, mostListedPorts);
@@ -42,6 +47,12 @@ export class PortTable {
       const addresses = [...new Set(sockets.map(({ address }) => address))].slice(0, mostAddresses);
       return { port, pid: owner?.pid ?? null, command: owner?.command ?? null, addresses };
     });
+  }
+
+  async #readSockets(): Promise<readonly ListeningSocket[]> {
+    const { proc, ownSockets } = this.#options;
+    const own = ownSockets(); // before: one that comes to listen meanwhile is then counted as somebody else's
+    return (await countTcpSockets(proc)) === own ? [] : readListeningSockets(proc);
   }
 
   async #findOwners(sockets: readonly ListeningSocket[], again: boolean): Promise<void> {

@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import { SocketAddress } from 'node:net';
 
 /** A TCP socket that listens, as the kernel tells of it. */
@@ -17,6 +17,18 @@ const listening = '0A';
 export async function readListeningSockets(proc: string): Promise<readonly ListeningSocket[]> {
   const tables = await Promise.all(['tcp', 'tcp6'].map((name) => readStart(`${proc}/net/${name}`)));
   return tables.flatMap(parseSocketTable);
+}
+
+/**
+ * How many TCP sockets listen or are connected in this network, of `<proc>/net/sockstat` and `sockstat6`; null where the kernel
+ * does not tell. It has these numbers at hand, while for a table it walks the connections of the whole machine: some 5 ms.
+ */
+export async function countTcpSockets(proc: string): Promise<number | null> {
+  const [four, six] = await Promise.all([
+    readCount(`${proc}/net/sockstat`, /^TCP: inuse (\d+)/m, null),
+    readCount(`${proc}/net/sockstat6`, /^TCP6: inuse (\d+)/m, 0), // not there without IPv6
+  ]);
+  return four === null || six === null ? null : four + six;
 }
 
 export function parseSocketTable(text: string): ListeningSocket[] {
@@ -59,5 +71,15 @@ async function readStart(path: string): Promise<string> {
     return text.slice(0, text.lastIndexOf('\n') + 1);
   } finally {
     await file.close();
+  }
+}
+
+async function readCount(path: string, count: RegExp, missing: number | null): Promise<number | null> {
+  try {
+    const [, digits] = count.exec(await readFile(path, 'latin1')) ?? [];
+    return digits === undefined ? null : Number(digits);
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return missing;
+    throw thrown;
   }
 }

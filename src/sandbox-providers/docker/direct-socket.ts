@@ -1,13 +1,16 @@
 import { once } from 'node:events';
-import { constants } from 'node:fs';
+import { constants, lstatSync } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
-import { setTimeout as pause } from 'node:timers/promises';
+import { orAbort } from '../../kernel/deadline.ts';
 import { guestRunDirectory } from '../../wire/contract/guest-api.ts';
 import type { WireChannel } from '../contract/sandbox-provider.ts';
 
 /** Linux's O_PATH, for which Node has no name: the file itself, whatever it is, unopened. */
 const unopened = 0o10000000;
+
+/** After so many looks at the path in vain it is asked again whether the container is still there. */
+const looksInARow = 40;
 
 interface DirectSocketRequest {
   readonly containerId: string;
@@ -32,12 +35,36 @@ interface DirectSocketRequest {
  */
 export async function openDirectSocket(request: DirectSocketRequest): Promise<Socket | undefined> {
   const { containerId, pid, channel, intervalMs, signal } = request;
+  const path = `/proc/${pid}/root${guestRunDirectory}/${channel}.sock`;
   while (await isProcessOf(containerId, pid)) {
-    const found = await tryOpen(`/proc/${pid}/root${guestRunDirectory}/${channel}.sock`);
+    const found = await tryOpen(path);
     if (found !== 'not yet') return found;
-    await pause(intervalMs, undefined, signal && { signal });
+    await comesToBe(path, intervalMs, signal);
   }
   return undefined;
+}
+
+/** Resolves when there is something at the path, or after many looks in vain. Rejects with the signal's reason. */
+async function comesToBe(path: string, intervalMs: number, signal: AbortSignal | undefined): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let looks = 0;
+  const timer = setInterval(() => {
+    if (isSomethingAt(path) || ++looks === looksInARow) resolve();
+  }, intervalMs);
+  try {
+    await (signal ? orAbort(promise, signal) : promise);
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** In a few microseconds: no disk is waited for, and Node's threads, and an error that they make, would take a hundred times as long. */
+function isSomethingAt(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch {
+    return true; // who opens it will know what is wrong
+  }
 }
 
 /** The engine puts every process of a container into a control group that carries the container's id. */
