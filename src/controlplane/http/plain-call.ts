@@ -1,11 +1,4 @@
-import {
-  type AnyTRPCProcedure,
-  type AnyTRPCRouter,
-  callTRPCProcedure,
-  getTRPCErrorFromUnknown,
-  TRPCError,
-  type TRPCProcedureType,
-} from '@trpc/server';
+import { type AnyTRPCProcedure, type AnyTRPCRouter, getTRPCErrorFromUnknown, TRPCError } from '@trpc/server';
 import { getHTTPStatusCodeFromError } from '@trpc/server/http';
 import { getErrorShape } from '@trpc/server/shared';
 import type { FastifyRequest } from 'fastify';
@@ -15,6 +8,7 @@ import { type Answer, bodyOf } from './send-when-known.ts';
 
 /** One call of a procedure that there is, by the method that it has, with JSON. */
 export interface PlainCall {
+  readonly procedure: AnyTRPCProcedure;
   readonly path: string;
   readonly type: 'query' | 'mutation';
   /** JSON; empty: none. */
@@ -45,15 +39,17 @@ export function plainCallOf(
   { path, query }: Asking,
   router: AnyTRPCRouter,
 ): PlainCall | undefined {
-  const type = procedureType(router, path);
+  const procedures: Readonly<Record<string, AnyTRPCProcedure | undefined>> = router._def.procedures;
+  const procedure = procedures[path];
+  const type = procedure?._def.type;
   const contentType = headers['content-type'];
   const asksOtherwise = headers['trpc-accept'] !== undefined || headers.accept?.includes('jsonl') === true;
-  if (asksOtherwise || query.has('batch') || query.has('connectionParams')) return undefined;
+  if (procedure === undefined || asksOtherwise || query.has('batch') || query.has('connectionParams')) return undefined;
   if (type === 'query' && method === 'GET' && (contentType === undefined || contentType === 'application/json')) {
-    return { path, type, text: query.get('input') ?? '' };
+    return { procedure, path, type, text: query.get('input') ?? '' };
   }
   if (type === 'mutation' && method === 'POST' && contentType === 'application/json') {
-    return { path, type, text: typeof body === 'string' ? body.replace(/^\uFEFF/, '') : '' };
+    return { procedure, path, type, text: typeof body === 'string' ? body.replace(/^\uFEFF/, '') : '' };
   }
   return undefined;
 }
@@ -63,14 +59,13 @@ export function plainCallOf(
  * which take longer than most calls. Never rejects.
  */
 export async function answerPlainCall(
-  { path, type, text }: PlainCall,
+  { procedure, path, type, text }: PlainCall,
   { router, context, signal, onError }: Answering,
 ): Promise<Answer> {
   let input: unknown;
   const getRawInput = async (): Promise<unknown> => (input ??= parse(text));
   try {
-    const call = { router, path, type, ctx: context, signal, batchIndex: 0, getRawInput };
-    const data: unknown = await callTRPCProcedure(call);
+    const data: unknown = await procedure({ path, type, ctx: context, signal, batchIndex: 0, getRawInput });
     return { status: 200, headers, body: bodyOf(JSON.stringify({ result: { data } })) };
   } catch (thrown) {
     const error = getTRPCErrorFromUnknown(thrown);
@@ -79,11 +74,6 @@ export async function answerPlainCall(
     const shape: unknown = getErrorShape({ config, error, type, path, input, ctx: context });
     return { status: getHTTPStatusCodeFromError(error), headers, body: JSON.stringify({ error: shape }) };
   }
-}
-
-function procedureType(router: AnyTRPCRouter, path: string): TRPCProcedureType | undefined {
-  const procedures: Readonly<Record<string, AnyTRPCProcedure | undefined>> = router._def.procedures;
-  return procedures[path]?._def.type;
 }
 
 function parse(text: string): unknown {

@@ -88,12 +88,18 @@ interface Begun {
 
 function begin(request: TrpcRequest, reply: FastifyReply, options: TrpcRouteOptions): Begun {
   const { path } = request.params;
-  const query = new URL(request.url, 'http://caisson').searchParams;
+  const query = queryOf(request.url);
   const isBatch = query.get('batch') === '1';
   const isSubscription = !isBatch && subscriptionPaths.has(path);
   const calls = isBatch ? Math.min(path.split(',').length, maxBatchSize) : 1;
   const exchange = new TrpcExchange(request, reply, isSubscription ? 0 : calls, options);
   return { exchange, query, isSubscription };
+}
+
+/** Of a URL as it is in the head of a request. */
+function queryOf(url: string): URLSearchParams {
+  const at = url.indexOf('?');
+  return new URLSearchParams(at === -1 ? '' : url.slice(at + 1).split('#', 1)[0]);
 }
 
 async function serve(
