@@ -12,6 +12,7 @@ import { hasBody } from './body-time.ts';
 import { hijack } from './hijack.ts';
 import { answerPlainCall, plainCallOf } from './plain-call.ts';
 import { refusalOf, refusalText, sendRefusal } from './refusals.ts';
+import { requestQuery } from './request-query.ts';
 import { type Answer, bodyOf, sendWhenKnown } from './send-when-known.ts';
 import { TrpcExchange, type TrpcExchangeOptions } from './trpc-exchange.ts';
 
@@ -88,18 +89,12 @@ interface Begun {
 
 function begin(request: TrpcRequest, reply: FastifyReply, options: TrpcRouteOptions): Begun {
   const { path } = request.params;
-  const query = queryOf(request.url);
+  const query = requestQuery(request.url);
   const isBatch = query.get('batch') === '1';
   const isSubscription = !isBatch && subscriptionPaths.has(path);
   const calls = isBatch ? Math.min(path.split(',').length, maxBatchSize) : 1;
   const exchange = new TrpcExchange(request, reply, isSubscription ? 0 : calls, options);
   return { exchange, query, isSubscription };
-}
-
-/** Of a URL as it is in the head of a request. */
-function queryOf(url: string): URLSearchParams {
-  const at = url.indexOf('?');
-  return new URLSearchParams(at === -1 ? '' : url.slice(at + 1).split('#', 1)[0]);
 }
 
 async function serve(
