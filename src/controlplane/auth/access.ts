@@ -167,10 +167,7 @@ export class Access implements RunAccess {
   }
 
   /** By role, ownership and shares; undefined: it does not exist for the user. */
-  async #levelOf(
-    user: Pick<Principal, 'role' | 'userId'>,
-    agent: Agent,
-  ): Promise<AgentLevel | undefined> {
+  async #levelOf(user: Pick<Principal, 'role' | 'userId'>, agent: Agent): Promise<AgentLevel | undefined> {
     if (user.role === 'auditor') return undefined;
     if (owns(user, agent)) return 'own';
     const share = await this.#options.shares.findShare(agent.id, user.userId);
