@@ -1,6 +1,6 @@
 import { initTRPC, TRPCError } from '@trpc/server';
 import { resolveResponse } from '@trpc/server/http';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { type ErrorCode, errorTable, isErrorCode } from '../../../src/kernel/error-table.ts';
