@@ -2,7 +2,7 @@ import { CaissonError } from '../kernel/errors.ts';
 import { pathToBytes } from '../kernel/file-path.ts';
 import { percentEncodeBytes } from '../kernel/percent-bytes.ts';
 import type { ApiOutputs } from './api.ts';
-import { errorOfShape } from './call-error.ts';
+import { errorOfShape } from './call-answer.ts';
 import { sandboxStartMs } from './call-limits.ts';
 import { callFailed, type Endpoint, networkReason, notCaisson } from './endpoint.ts';
 import { SilenceWatch } from './silence-watch.ts';

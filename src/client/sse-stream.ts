@@ -1,7 +1,7 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import { CaissonError } from '../kernel/errors.ts';
 import { callFailed, notCaisson, unreachable, type Endpoint } from './endpoint.ts';
-import { errorOfShape } from './call-error.ts';
+import { errorOfShape } from './call-answer.ts';
 import { SilenceWatch } from './silence-watch.ts';
 
 /** One item of a subscription as it came: the id that tRPC's `tracked()` gave to it, and its JSON. */

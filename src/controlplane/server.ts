@@ -176,6 +176,11 @@ export function createServer(options: ServerOptions): Server {
   app.removeAllContentTypeParsers(); // a body is read only where a route says so
 
   options.tracing?.serve(app);
+  let isReady = false;
+  ready.then(
+    () => (isReady = true),
+    () => undefined, // each request is told
+  );
   app.addHook('onRequest', async (request, reply) => {
     boundBodyTime(request.raw);
     void reply.header('x-content-type-options', 'nosniff').header('x-request-id', request.id);
@@ -185,7 +190,7 @@ export function createServer(options: ServerOptions): Server {
       });
     }
     draining.signal.throwIfAborted();
-    await orAbort(ready, draining.signal);
+    if (!isReady) await orAbort(ready, draining.signal);
   });
   app.addHook('onResponse', async (request, reply) => {
     const { id: requestId, method, url } = request;

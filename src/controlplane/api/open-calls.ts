@@ -57,18 +57,36 @@ export class OpenCalls {
    * @throws CaissonError TOO_MANY_CONNECTIONS, UNAUTHORIZED for a key that has ended, or DRAINING.
    */
   enter(by: KeyOfCaller, left: AbortSignal | undefined): Place {
+    const controller = new AbortController();
+    const leave = (): void => controller.abort(left?.reason);
+    if (left?.aborted === true) leave();
+    const place = this.enterWith(by, controller);
+    left?.addEventListener('abort', leave, { once: true });
+    return {
+      signal: place.signal,
+      about: (agentId) => place.about(agentId),
+      [Symbol.dispose]: () => {
+        left?.removeEventListener('abort', leave);
+        place[Symbol.dispose]();
+      },
+    };
+  }
+
+  /**
+   * As `enter`, for who has a controller already: what ends the place aborts it, and several places may share it.
+   *
+   * @throws CaissonError as `enter`.
+   */
+  enterWith(by: KeyOfCaller, controller: AbortController): Place {
     const { keyId } = by;
     if (this.#ended !== undefined) throw this.#ended;
     if (this.#endedKeys.has(keyId)) throw keyEnded(by);
-    left?.throwIfAborted();
+    controller.signal.throwIfAborted();
     const { limits } = this.#options;
     const ofKey = this.#open.get(keyId) ?? new Set<OpenCall>();
     if (ofKey.size >= limits.perKey) throw this.#tooMany(whatOf(by), limits.perKey);
     if (this.#count >= limits.inAll) throw this.#tooMany('the control plane', limits.inAll);
-    const controller = new AbortController();
     const call: OpenCall = { controller, by, agentId: undefined };
-    const leave = (): void => controller.abort(left?.reason);
-    left?.addEventListener('abort', leave, { once: true });
     this.#open.set(keyId, ofKey.add(call));
     this.#count += 1;
     return {
@@ -76,7 +94,6 @@ export class OpenCalls {
       about: (agentId) => void (call.agentId = agentId),
       [Symbol.dispose]: () => {
         if (!ofKey.delete(call)) return;
-        left?.removeEventListener('abort', leave);
         this.#count -= 1;
         if (ofKey.size === 0) this.#open.delete(keyId);
       },

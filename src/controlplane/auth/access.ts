@@ -5,7 +5,7 @@ import type { Run } from '../../agents/run.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import type { AgentId, ConversationId, PermissionId, RunId, UserId } from '../../kernel/ids.ts';
-import type { IdentityStore, Principal, Role } from './identity.ts';
+import type { IdentityStore, Principal } from './identity.ts';
 import { agentLevels, type AgentLevel, covers, isAtLeast, type Need, needs, refusalOf } from './needs.ts';
 import { shareLevels, type ShareStore } from './sharing.ts';
 
@@ -142,7 +142,8 @@ export class Access implements RunAccess {
       const { ownerId } = agent;
       const ownerName = names.get(ownerId) ?? (await this.#options.identities.findUser(ownerId))?.name ?? ownerId;
       names.set(ownerId, ownerName);
-      const access = capped((await this.#levelOf(principal, agent)) ?? 'view', principal);
+      const level = owns(principal, agent) ? 'own' : await this.#levelOf(principal, agent);
+      const access = capped(level ?? 'view', principal);
       shown.push({ ...agent, ownerName, access });
     }
     return shown;
@@ -166,17 +167,19 @@ export class Access implements RunAccess {
   }
 
   /** By role, ownership and shares; undefined: it does not exist for the user. */
-  async #levelOf(
-    { role, userId }: { readonly role: Role; readonly userId: UserId },
-    agent: Agent,
-  ): Promise<AgentLevel | undefined> {
-    if (role === 'auditor') return undefined;
-    if (role === 'admin' || agent.ownerId === userId) return 'own';
-    const share = await this.#options.shares.findShare(agent.id, userId);
+  async #levelOf(user: Pick<Principal, 'role' | 'userId'>, agent: Agent): Promise<AgentLevel | undefined> {
+    if (user.role === 'auditor') return undefined;
+    if (owns(user, agent)) return 'own';
+    const share = await this.#options.shares.findShare(agent.id, user.userId);
     if (share === undefined) return undefined;
     // What is used is the owner's to answer for: there must be one.
     return share.isOwnerDisabled ? 'view' : shareLevels[share.role];
   }
+}
+
+/** By role and ownership alone. */
+function owns({ role, userId }: Pick<Principal, 'role' | 'userId'>, agent: Agent): boolean {
+  return role === 'admin' || (role === 'member' && agent.ownerId === userId);
 }
 
 /** Within the scopes of the key; a caller who was let in has one. */

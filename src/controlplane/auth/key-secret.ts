@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 
 const secretPattern = /^ck_[A-Za-z0-9_-]{43}$/;
 
@@ -16,7 +16,7 @@ export function isKeySecret(text: string): boolean {
  * it is found by its hash, the time of the comparison tells nothing about it.
  */
 export function hashKeySecret(secret: string): string {
-  return createHash('sha256').update(secret).digest('hex');
+  return hash('sha256', secret, 'hex');
 }
 
 /** The characters of a key that are kept in clear, to tell keys apart: 36 bits of it stay visible. */

@@ -125,10 +125,7 @@ export class TrpcExchange {
     });
     if (this.#taken.disposed) throw callerLeft(); // what is taken after the end is never given back
     for (let each = 0; each < this.#size; each++) {
-      const place = this.#taken.use(calls.enter(principal, this.signal));
-      const { signal } = place;
-      signal.addEventListener('abort', () => this.#over.abort(signal.reason));
-      this.#places.push(place);
+      this.#places.push(this.#taken.use(calls.enterWith(principal, this.#over)));
     }
     this.#holding = this.#taken.use(held.of(principal));
     return principal;

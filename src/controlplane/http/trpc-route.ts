@@ -10,7 +10,9 @@ import { readerPatience, ReaderStalled } from '../api/sse/reader-room.ts';
 import { sendSubscription } from '../api/sse/send-subscription.ts';
 import { hasBody } from './body-time.ts';
 import { hijack } from './hijack.ts';
+import { answerPlainCall, plainCallOf } from './plain-call.ts';
 import { refusalOf, refusalText, sendRefusal } from './refusals.ts';
+import { requestQuery } from './request-query.ts';
 import { type Answer, bodyOf, sendWhenKnown } from './send-when-known.ts';
 import { TrpcExchange, type TrpcExchangeOptions } from './trpc-exchange.ts';
 
@@ -87,7 +89,7 @@ interface Begun {
 
 function begin(request: TrpcRequest, reply: FastifyReply, options: TrpcRouteOptions): Begun {
   const { path } = request.params;
-  const query = new URL(request.url, 'http://caisson').searchParams;
+  const query = requestQuery(request.url);
   const isBatch = query.get('batch') === '1';
   const isSubscription = !isBatch && subscriptionPaths.has(path);
   const calls = isBatch ? Math.min(path.split(',').length, maxBatchSize) : 1;
@@ -142,31 +144,43 @@ async function serve(
     return;
   }
   if (typeof request.body === 'string') exchange.holdBody(Buffer.byteLength(request.body));
-  const resolved = resolveResponse({
+  const coming = async (): Promise<Answer> => {
+    const answer = await answerOf(request, { exchange, query, onError });
+    try {
+      exchange.holdAnswer(Buffer.byteLength(answer.body));
+      return answer;
+    } catch (thrown) {
+      const refusal = refusalOf(thrown);
+      return { status: refusal.status, headers: [['content-type', 'application/json']], body: refusalText(refusal) };
+    }
+  };
+  try {
+    await sendWhenKnown(reply, coming(), { pulseMs, stallMs: stallMs * readerPatience });
+  } catch (thrown) {
+    if (!(thrown instanceof ReaderStalled)) throw thrown;
+    logger.info({ requestId: request.id, path }, 'a caller who did not take the answer was disconnected');
+  }
+}
+
+interface Asked extends Pick<Begun, 'exchange' | 'query'> {
+  readonly onError: (failed: { readonly error: TRPCError; readonly path?: string | undefined }) => void;
+}
+
+async function answerOf(request: TrpcRequest, { exchange, query, onError }: Asked): Promise<Answer> {
+  const { path } = request.params;
+  const { context, signal } = exchange;
+  const plain = plainCallOf(request, { path, query }, appRouter);
+  if (plain !== undefined) return await answerPlainCall(plain, { router: appRouter, context, signal, onError });
+  const response = await resolveResponse({
     router: appRouter,
     createContext: async () => context,
-    req: webRequest(request, exchange.signal),
+    req: webRequest(request, signal),
     path,
     error: null,
     maxBatchSize,
     onError,
   });
-  const coming = resolved.then(async (response): Promise<Answer> => {
-    const body = bodyOf(await response.text());
-    try {
-      exchange.holdAnswer(Buffer.byteLength(body));
-    } catch (thrown) {
-      const refusal = refusalOf(thrown);
-      return { status: refusal.status, headers: [['content-type', 'application/json']], body: refusalText(refusal) };
-    }
-    return { status: response.status, headers: response.headers, body };
-  });
-  try {
-    await sendWhenKnown(reply, coming, { pulseMs, stallMs: stallMs * readerPatience });
-  } catch (thrown) {
-    if (!(thrown instanceof ReaderStalled)) throw thrown;
-    logger.info({ requestId: request.id, path }, 'a caller who did not take the answer was disconnected');
-  }
+  return { status: response.status, headers: response.headers, body: bodyOf(await response.text()) };
 }
 
 /** What tRPC reads: its signal aborts when the caller leaves before it has its answer, or its key is revoked. */

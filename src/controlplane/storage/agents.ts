@@ -10,16 +10,31 @@ import { nextOrdinal } from './ordinals.ts';
 import { type PageStart, startPage, toPage } from './pages.ts';
 import * as shares from './shares.ts';
 
-type AgentRow = Selectable<AgentsTable>;
+/** Those that a listing shows; the others are counters of the store. */
+const columns = [
+  'agents.id',
+  'agents.ordinal',
+  'agents.owner_id',
+  'agents.name',
+  'agents.harness',
+  'agents.model',
+  'agents.provider',
+  'agents.limits',
+  'agents.created_at',
+  'agents.deleting',
+  'agents.sandbox',
+] as const;
 
-const byId = compiledQuery<{ id: AgentId }, Selectable<AgentsTable>>((db, value) =>
-  db.selectFrom('agents').selectAll().where('id', '=', value('id')),
+type AgentRow = Omit<Selectable<AgentsTable>, 'head_seq' | 'lease_epoch' | 'sandbox_up' | 'history_bytes'>;
+
+const byId = compiledQuery<{ id: AgentId }, AgentRow>((db, value) =>
+  db.selectFrom('agents').select(columns).where('id', '=', value('id')),
 );
 
 const newest = compiledQuery<Pick<PageStart, 'before' | 'rows'>, AgentRow>((db, value) =>
   db
     .selectFrom('agents')
-    .selectAll()
+    .select(columns)
     .where('ordinal', '<', value('before'))
     .orderBy('ordinal', 'desc')
     .limit(value('rows')),
@@ -27,7 +42,7 @@ const newest = compiledQuery<Pick<PageStart, 'before' | 'rows'>, AgentRow>((db, 
 const newestOwn = compiledQuery<Pick<PageStart, 'before' | 'rows'> & { ownerId: UserId }, AgentRow>((db, value) =>
   db
     .selectFrom('agents')
-    .selectAll()
+    .select(columns)
     .where('owner_id', '=', value('ownerId'))
     .where('ordinal', '<', value('before'))
     .orderBy('ordinal', 'desc')
@@ -37,7 +52,7 @@ const newestShared = compiledQuery<Pick<PageStart, 'before' | 'rows'> & { userId
   db
     .selectFrom('agent_shares')
     .innerJoin('agents', 'agents.id', 'agent_shares.agent_id')
-    .selectAll('agents')
+    .select(columns)
     .where('agent_shares.user_id', '=', value('userId'))
     .where('agent_shares.agent_ordinal', '<', value('before'))
     .orderBy('agent_shares.agent_ordinal', 'desc')
@@ -52,7 +67,7 @@ export async function find(db: Kysely<Database>, id: AgentId): Promise<Agent | u
 export async function findByName(db: Kysely<Database>, ownerId: UserId, name: string): Promise<Agent | undefined> {
   const row = await db
     .selectFrom('agents')
-    .selectAll()
+    .select(columns)
     .where('owner_id', '=', ownerId)
     .where('name', '=', name)
     .executeTakeFirst();
@@ -79,7 +94,7 @@ async function listAmong(
   { visibleTo, among }: { readonly visibleTo: UserId | null; readonly among: readonly AgentId[] },
   start: PageStart,
 ): Promise<AgentRow[]> {
-  const named = await db.selectFrom('agents').selectAll().where('id', 'in', among).execute();
+  const named = await db.selectFrom('agents').select(columns).where('id', 'in', among).execute();
   const seen: AgentRow[] = [];
   for (const row of named) {
     const isSeen = visibleTo === null || row.owner_id === visibleTo;
@@ -98,7 +113,7 @@ function newestFirst(rows: readonly AgentRow[], start: PageStart): AgentRow[] {
 export async function listOwn(db: Kysely<Database>, ownerId: UserId): Promise<readonly Agent[]> {
   const rows = await db
     .selectFrom('agents')
-    .selectAll()
+    .select(columns)
     .where('owner_id', '=', ownerId)
     .orderBy('ordinal', 'desc')
     .execute();
@@ -202,7 +217,7 @@ export function agentNotFound(id: AgentId): CaissonError {
   return new CaissonError('AGENT_NOT_FOUND', `There is no agent ${id}.`);
 }
 
-function toAgent(row: Selectable<AgentsTable>): Agent {
+function toAgent(row: AgentRow): Agent {
   return {
     id: row.id,
     name: row.name,

@@ -21,7 +21,8 @@ export async function readerRoom(
   stallMs: number,
   event: 'drain' | 'finish' = 'drain',
 ): Promise<void> {
-  const isThere = event === 'drain' ? !response.writableNeedDrain : response.writableFinished;
+  const isTaken = response.writableEnded && response.writableLength === 0; // 'finish' itself comes a little later
+  const isThere = event === 'drain' ? !response.writableNeedDrain : isTaken;
   if (isThere || response.closed) return;
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const giveUp = (): void => reject(new ReaderStalled(`The reader made no room for ${stallMs / 1_000} s.`));

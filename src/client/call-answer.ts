@@ -1,12 +1,15 @@
-import { TRPCClientError } from '@trpc/client';
 import { CaissonError, readErrorBody } from '../kernel/errors.ts';
-import { callFailed } from './endpoint.ts';
 
-/** Whatever a query or mutation threw, as the control plane meant it. */
-export function callError(url: string, thrown: unknown, signal?: AbortSignal): CaissonError {
-  if (!(thrown instanceof TRPCClientError)) return callFailed(url, thrown, signal);
-  if (thrown.shape === undefined || thrown.shape === null) return callFailed(url, thrown.cause ?? thrown, signal);
-  return errorOfShape(thrown.shape);
+/**
+ * What a query or mutation was answered, in the form of tRPC.
+ *
+ * @throws CaissonError of the control plane; Error for what is no answer of it.
+ */
+export function answeredData(answer: unknown): unknown {
+  const { result, error } = record(answer);
+  if (typeof record(error)['code'] === 'number') throw errorOfShape(error);
+  if (error === undefined && typeof result === 'object' && result !== null) return record(result)['data'];
+  throw new Error('what it answers is no answer to a call');
 }
 
 /** Reads the error shape of the API, which carries ours as `data.caisson`. */
