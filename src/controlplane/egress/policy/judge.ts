@@ -56,8 +56,8 @@ export type Judgement =
 /**
  * Whether an agent may go to `target`. In this order: what any policy denies is denied; what the operator allows (settings
  * and policy) is allowed; what a ceiling shuts out is denied; then the rules of the user and the agent, and last the mode,
- * which is the narrowest of the agent's and the two ceilings'. A ceiling `ask` shuts nothing out, but nobody is `open`
- * below it; `allowlist` shuts out what it does not list; `deny` leaves only what the operator allows.
+ * which is the narrowest of the agent's and the two ceilings'. A ceiling `ask` shuts nothing out, but below it people are asked for
+ * what it does not list; `allowlist` shuts that out; `deny` leaves only what the operator allows.
  */
 export function judge(
   target: EgressTarget,
@@ -84,19 +84,20 @@ export function judge(
   if (given !== undefined) return allowedBy(operator, given);
 
   const { mode, source } = effectiveMode(layers, defaults);
+  let isAsk = (agent.mode ?? defaults.mode) === 'ask';
   for (const policy of [operator, ceiling]) {
     const widest = policy.mode ?? (policy === operator ? defaults.ceiling : 'open');
-    if (widest === 'allowlist' && find(policy, 'permit') === undefined) return denied(target, policy.scope.kind);
+    if (find(policy, 'permit') !== undefined) continue;
+    if (widest === 'allowlist') return denied(target, policy.scope.kind);
+    isAsk ||= widest === 'ask';
   }
   if (mode === 'deny') return denied(target, source);
   for (const policy of [user, agent]) {
     const rule = find(policy, 'allow');
     if (rule !== undefined) return allowedBy(policy, rule);
   }
-  // What an allowlist above lists may be asked for, or be open, below it.
-  const own = agent.mode ?? defaults.mode;
-  const isAsk = [own, operator.mode ?? defaults.ceiling, ceiling.mode ?? 'open'].includes('ask');
-  if (own === 'allowlist') return denied(target, 'agent');
+  // What a ceiling lists may be asked for, or be open, below it.
+  if ((agent.mode ?? defaults.mode) === 'allowlist') return denied(target, 'agent');
   return isAsk ? { verdict: 'ask', source } : { verdict: 'allow', source: 'agent', rule: 'open', internal: false };
 }
 

@@ -157,6 +157,18 @@ describe('what the operator says', () => {
     expect(judged({ ...given('*.example.com'), agent: { mode: 'ask' } }).verdict).toBe('ask');
     expect(judged({ ...given('*.example.com'), agent: { mode: 'open' } }).verdict).toBe('allow');
   });
+
+  test('by a ceiling `ask`: people are asked but for what it permits, where the agent is open', () => {
+    const given = (permitted: string, mode: EgressMode): Given => ({
+      operator: { mode: 'ask', rules: [rule('permit', host(permitted))] },
+      agent: { mode },
+    });
+    expect(judged(given('*.example.com', 'open')).verdict).toBe('allow');
+    expect(judged(given('other.example', 'open')).verdict).toBe('ask');
+    expect(judged(given('*.example.com', 'ask')).verdict).toBe('ask');
+    expect(judged(given('*.example.com', 'allowlist')).verdict).toBe('deny');
+    expect(judged({ ...given('*.example.com', 'open'), ceiling: { mode: 'ask' } }).verdict).toBe('ask');
+  });
 });
 
 test('what any policy denies is denied, whatever else allows it', () => {
@@ -235,8 +247,9 @@ describe('whatever the policies say', () => {
         const verdict = judged(given);
         if (verdict.verdict === 'deny' || ('source' in verdict && verdict.source === 'operator')) return;
         expect(effectiveMode(layersOf(given), usual).mode).not.toBe('deny');
-        if (verdict.verdict === 'allow' && verdict.rule === 'open') {
-          expect([given.operator?.mode, given.ceiling?.mode]).not.toContain('ask');
+        if (verdict.verdict === 'ask' || verdict.rule !== 'open') return;
+        for (const { mode, rules = [] } of [{ mode: usual.ceiling, ...given.operator }, { ...given.ceiling }]) {
+          if (mode === 'ask') expect(rules.map(({ effect }) => effect)).toContain('permit');
         }
       }),
     );
