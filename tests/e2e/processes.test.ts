@@ -1,6 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Agent, type CaissonClient, createCaissonClient, type ProcessLogPart } from '../../src/client/index.ts';
+import {
+  type Agent,
+  type CaissonClient,
+  createCaissonClient,
+  type ProcessLogPart,
+  type RemoteProcess,
+} from '../../src/client/index.ts';
 import { caisson } from '../cli/command.ts';
 import { until } from '../until.ts';
 import { testSettings } from './support/control-plane.ts';
@@ -72,9 +78,13 @@ test('the tree shows the harness, the guest, and what was started', async () => 
 
 describe('a gigabyte of output', () => {
   test('passes through a stream whole, and the control plane does not grow with it', async () => {
+    const zeros = async (size: string): Promise<RemoteProcess> =>
+      await client.processes.spawn({ agentId: agent.id, command: ['head', '-c', size, '/dev/zero'] });
+    await using first = await zeros('128M'); // what any stream takes: garbage that has not been collected
+    expect(await bytesIn(first.stdout)).toBe(128 * 1024 ** 2);
     const before = await residentBytes(controlPlane.pid);
     let most = 0;
-    await using child = await client.processes.spawn({ agentId: agent.id, command: ['head', '-c', '1G', '/dev/zero'] });
+    await using child = await zeros('1G');
     const watching = setInterval(
       () => void residentBytes(controlPlane.pid).then((now) => (most = Math.max(most, now))),
       100,
