@@ -96,6 +96,7 @@ async function bulkRows(
 ): Promise<readonly Row[]> {
   const { client, pid } = controlPlane;
   const rates = { typed: [] as number[], cli: [] as number[], dockerode: [] as number[], docker: [] as number[] };
+  await warmUp(client, agentId);
   const before = await residentBytes(pid);
   let most = before;
   const watching = setInterval(() => void residentBytes(pid).then((now) => (most = Math.max(most, now))), 100);
@@ -149,6 +150,12 @@ async function spawnHere(): Promise<void> {
   child.stdout.resume();
   child.stderr.resume();
   await once(child, 'close');
+}
+
+/** What any stream takes: garbage that is not collected yet. */
+async function warmUp(client: CaissonClient, agentId: string): Promise<void> {
+  const child = await client.processes.spawn({ agentId, command: ['head', '-c', '128M', '/dev/zero'] });
+  for await (const _ of child.stdout);
 }
 
 async function download(client: CaissonClient, agentId: string): Promise<void> {
