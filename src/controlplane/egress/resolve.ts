@@ -39,6 +39,9 @@ export const resolvePublic: Resolve = async (host, signal) => {
   }
 };
 
+/** Names that are asked for at a time or are to be, those included for which nobody waits any more: they go when it is their turn. */
+const mostQuestions = 1_000;
+
 type Ask = (host: string) => Promise<readonly string[]>;
 
 /** A name that is being asked for, or is to be. */
@@ -54,11 +57,15 @@ const lookUp: Ask = async (host) =>
  * As any program of this machine finds names, its own files included: for the hosts that an operator has named. A question that
  * nobody answers cannot be taken back and keeps one of Node's threads for many seconds; two are all that there are for names,
  * those of model services too. So one name is asked at a time, once for all who wait for it, and none for which nobody waits.
+ * Beyond 1,000 names a further one is refused: LIMIT_REACHED.
  */
 export function internalResolver(ask: Ask = lookUp): Resolve {
   const queue = new SerialQueue();
   const questions = new Map<string, Question>();
   const begin = (host: string): Question => {
+    if (questions.size >= mostQuestions) {
+      throw new CaissonError('LIMIT_REACHED', `${mostQuestions} names are being asked for already.`);
+    }
     const answer: Promise<readonly string[]> = queue.run(async () => {
       try {
         return question.waiting === 0 ? [] : await ask(host);

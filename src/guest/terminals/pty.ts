@@ -120,7 +120,7 @@ export class Pty {
   }
 
   /**
-   * A program closes its terminal a moment before it ends (each does that has looked for errors of its last writes), which is
+   * A program may close its terminal a moment before it ends, as `cat` does to find out whether its last writes failed. That is
    * an error to whoever reads. To close the other end in that moment would be to kill it by SIGHUP: that waits for its end.
    */
   #closeAfterProgram(socket: Socket): void {

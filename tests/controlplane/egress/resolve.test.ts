@@ -60,3 +60,23 @@ test('a question that fails tells those who wait, and the next is asked anew', a
   fails = false;
   expect(await resolve('a.example', never)).toEqual(['10.0.0.1']);
 });
+
+test('no more than 1,000 names wait for one that nobody answers, whoever has given up', async () => {
+  const { resolve, answers } = heldServers();
+  const leaving = new AbortController();
+  const head = resolve('hung.example', never);
+  const gone = Array.from({ length: 999 }, (_, index) => resolve(`${index}.example`, leaving.signal));
+  const ends = Promise.allSettled(gone);
+  leaving.abort(new Error('late'));
+  await ends;
+  await expect(resolve('one-more.example', never)).rejects.toMatchObject({ code: 'LIMIT_REACHED' });
+  const known = resolve('7.example', never);
+  answers[0]?.(['10.0.0.1']);
+  expect(await head).toEqual(['10.0.0.1']);
+  await turn();
+  answers[1]?.(['10.0.0.7']);
+  expect(await known).toEqual(['10.0.0.7']);
+  void resolve('one-more.example', never);
+  await turn();
+  expect(answers).toHaveLength(3);
+});
