@@ -6,8 +6,7 @@ export const imageLayers = [
   'npm',
   'adapters: codex-acp, and Claude with `CAISSON_IMAGE_CLAUDE=1`',
   'configuration',
-  'code cache of codex-acp',
   'files that Codex makes in its home',
   'guest',
-  'code cache of the guest',
+  'code caches of the guest and of codex-acp',
 ] as const;

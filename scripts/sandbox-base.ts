@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type Docker from 'dockerode';
+import { asCommonJs, bundlerVersion } from './adapter-bundle.ts';
 import { contentHash } from './content-hash.ts';
 import { chosenBase, debianPackages, ensureDebianBase } from './debian-base.ts';
 import {
@@ -13,6 +14,7 @@ import {
 import type { SandboxCpu } from './harness-install.ts';
 import { buildImage } from './image-build.ts';
 import { ImageContext } from './image-context.ts';
+import { withWholeCommandOutput } from './whole-command-output.ts';
 
 const folder = join(repositoryRoot, 'images/sandbox');
 /** Small files that go into the image as they are: from → to, mode. */
@@ -23,9 +25,9 @@ const configuration = [
   ['etc/apt/90caisson', '/etc/apt/apt.conf.d/90caisson', 0o644],
   ['etc/pip.conf', '/etc/pip.conf', 0o644],
   ['etc/wgetrc', '/etc/wgetrc', 0o644],
-  ['compile-cache.cjs', '/opt/caisson/compile-cache.cjs', 0o644],
-  ['fill-cache.sh', '/opt/caisson/fill-cache.sh', 0o644],
-  ['fill-adapter-cache.mjs', '/opt/caisson/fill-adapter-cache.mjs', 0o644],
+  ['run.cjs', '/opt/caisson/run.cjs', 0o644],
+  ['fill-code-caches.sh', '/opt/caisson/fill-code-caches.sh', 0o644],
+  ['start-adapter.mjs', '/opt/caisson/start-adapter.mjs', 0o644],
   ['fill-codex-home.sh', '/opt/caisson/fill-codex-home.sh', 0o644],
   ['codex-acp.sh', '/usr/local/bin/codex-acp', 0o755],
   ['npmrc', '/usr/local/lib/node_modules/npm/npmrc', 0o644],
@@ -43,10 +45,11 @@ export async function sandboxBaseTag(choice: BaseChoice): Promise<string> {
   const files = ['Dockerfile', 'package-lock.json', ...configuration.map(([from]) => from)];
   if (choice.withClaude) files.push('claude/package-lock.json');
   const contents = await Promise.all(files.map((file) => readFile(join(folder, file))));
-  const ownSource = await readFile(import.meta.filename);
+  const scripts = ['sandbox-base.ts', 'adapter-bundle.ts', 'whole-command-output.ts'];
+  const ownSources = await Promise.all(scripts.map((file) => readFile(join(import.meta.dirname, file))));
   const node = await nodeVersion(choice.cpu);
-  const choices = JSON.stringify([choice, chosenBase(), debianPackages, node]);
-  return `caisson/sandbox-base:${contentHash(choices, ownSource, ...contents)}`;
+  const choices = JSON.stringify([choice, chosenBase(), debianPackages, node, bundlerVersion]);
+  return `caisson/sandbox-base:${contentHash(choices, ...ownSources, ...contents)}`;
 }
 
 /** Builds the base as `tag`, from nothing but the lockfiles, Debian and this repository. */
@@ -87,9 +90,13 @@ async function addCodex(context: ImageContext, harness: string, cpu: SandboxCpu)
 
 /** The adapter is one bundled file: the packages that it names as dependencies are in it, but for Codex's launcher. */
 async function addAdapter(context: ImageContext, harness: string): Promise<void> {
-  for (const name of ['@agentclientprotocol/codex-acp', '@openai/codex']) {
-    await context.add(`layers/adapters${harnessFolder}/${name}`, join(harness, name), isNotForPrograms);
-  }
+  const name = '@agentclientprotocol/codex-acp';
+  const bundle = 'dist/index.js';
+  const target = `layers/adapters${harnessFolder}`;
+  await context.add(`${target}/${name}`, join(harness, name), (path) => path === bundle || isNotForPrograms(path));
+  const adapter = await readFile(join(harness, name, bundle), 'utf8');
+  await context.write(`${target}/${name}/dist/index.cjs`, await asCommonJs(withWholeCommandOutput(adapter)));
+  await context.add(`${target}/@openai/codex`, join(harness, '@openai/codex'), isNotForPrograms);
 }
 
 async function addNpm(context: ImageContext, source: string): Promise<void> {

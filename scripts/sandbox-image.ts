@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import Docker from 'dockerode';
 import { contentHash } from './content-hash.ts';
 import { ExpectedError } from './expected-error.mjs';
-import { bundleGuest, guestEntry, type GuestBundle } from './guest-bundle.ts';
+import { bundleForSandbox, bundleGuest, firstTurnEntry, guestEntry, type GuestBundle } from './guest-bundle.ts';
 import { repositoryRoot, type SandboxCpu } from './harness-install.ts';
 import { buildImage } from './image-build.ts';
 import { ImageContext } from './image-context.ts';
@@ -39,11 +39,16 @@ const kept = 2;
  */
 export async function ensureSandboxImage(options: SandboxImageOptions): Promise<SandboxImage> {
   const { docker = new Docker(), log, withClaude = process.env['CAISSON_IMAGE_CLAUDE'] === '1' } = options;
-  const [guest, cpu] = await Promise.all([bundleGuest(options.guest ?? guestEntry), engineCpu(docker)]);
+  const [guest, firstTurn, cpu] = await Promise.all([
+    bundleGuest(options.guest ?? guestEntry),
+    bundleForSandbox(firstTurnEntry),
+    engineCpu(docker),
+  ]);
   const choice = { cpu, withClaude };
   const base = await sandboxBaseTag(choice);
   const dockerfile = await readFile(join(repositoryRoot, 'images/sandbox/guest.Dockerfile'));
-  const image = `caisson/sandbox:${contentHash(base, dockerfile, guest.code)}`;
+  const parts = { dockerfile, guest, firstTurn };
+  const image = `caisson/sandbox:${contentHash(base, dockerfile, guest.code, firstTurn)}`;
   if (await imageExists(docker, image)) return { image, base, guestVersion: guest.version };
 
   // Two builds at once would race for the engine's cache of layers, which both fill and prune.
@@ -53,7 +58,7 @@ export async function ensureSandboxImage(options: SandboxImageOptions): Promise<
       log('building the sandbox image (the first time about 1 min, with a new guest about 3 s)');
       const started = performance.now();
       if (!(await imageExists(docker, base))) await buildSandboxBase(docker, base, choice, log);
-      await buildGuestLayer(docker, image, base, guest, dockerfile);
+      await buildGuestLayer(docker, image, base, parts);
       await pruneTags(docker, { repository: 'caisson/sandbox', current: image, keep: kept });
       await pruneTags(docker, { repository: 'caisson/sandbox-base', current: base, keep: kept });
       log(`built ${image} in ${((performance.now() - started) / 1000).toFixed(1)} s`);
@@ -64,16 +69,22 @@ export async function ensureSandboxImage(options: SandboxImageOptions): Promise<
   return { image, base, guestVersion: guest.version };
 }
 
+interface GuestParts {
+  readonly dockerfile: Uint8Array;
+  readonly guest: GuestBundle;
+  readonly firstTurn: Uint8Array;
+}
+
 async function buildGuestLayer(
   docker: Docker,
   tag: string,
   base: string,
-  guest: GuestBundle,
-  dockerfile: Uint8Array,
+  { dockerfile, guest, firstTurn }: GuestParts,
 ): Promise<void> {
   await using context = await ImageContext.create();
   await context.write('Dockerfile', dockerfile);
-  await context.write('layers/guest/opt/caisson/guest.mjs', guest.code);
+  await context.write('layers/guest/opt/caisson/guest.cjs', guest.code);
+  await context.write('layers/guest/opt/caisson/first-turn.cjs', firstTurn);
   await buildImage(docker, {
     context,
     tag,

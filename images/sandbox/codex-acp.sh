@@ -1,3 +1,2 @@
 #!/bin/sh
-exec /usr/local/bin/node --require /opt/caisson/compile-cache.cjs \
-  /opt/caisson/harness/node_modules/@agentclientprotocol/codex-acp/dist/index.js "$@"
+exec /usr/local/bin/node /opt/caisson/run.cjs /opt/caisson/harness/node_modules/@agentclientprotocol/codex-acp/dist/index.cjs "$@"

@@ -2,7 +2,7 @@
 # Runs when the image is built, as the agent's user: lets Codex set its home up, with its databases and skills, so that it is
 # there when a new agent starts. Nothing stays that tells installations apart or belongs to this one start.
 set -eu
-node /opt/caisson/fill-adapter-cache.mjs
+node /opt/caisson/start-adapter.mjs
 cd "$CODEX_HOME"
 rm -rf installation_id logs_*.sqlite* log tmp .tmp
 # Into one file each: what is copied to every new home is then a tenth of the size.

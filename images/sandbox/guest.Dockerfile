@@ -4,11 +4,9 @@ FROM ${SANDBOX_BASE}
 
 COPY layers/guest /
 
-# About 25 ms less at every start of a sandbox. The guest has a moment to load everything, and is then told to end.
+# About 140 ms of processor time less at every start of a sandbox, up to the end of the first turn.
 USER 0:0
-RUN CAISSON_AGENT_ID=none sh /opt/caisson/fill-cache.sh /opt/caisson/guest.mjs \
-    node --min-semi-space-size=16 --require /opt/caisson/compile-cache.cjs --import 'data:text/javascript,setTimeout(() => process.exit(), 1000)' \
-    /opt/caisson/guest.mjs >/dev/null
+RUN sh /opt/caisson/fill-code-caches.sh node --min-semi-space-size=16 /opt/caisson/run.cjs /opt/caisson/guest.cjs
 USER 1000:1000
 
 ARG GUEST_VERSION
@@ -16,4 +14,4 @@ LABEL dev.caisson.guest-version=${GUEST_VERSION}
 
 # With room for all that it makes while it loads, no garbage is collected meanwhile: about 10 ms less. The code cache above is only
 # taken by a Node with the same options.
-ENTRYPOINT ["/usr/local/bin/node", "--min-semi-space-size=16", "--require", "/opt/caisson/compile-cache.cjs", "/opt/caisson/guest.mjs"]
+ENTRYPOINT ["/usr/local/bin/node", "--min-semi-space-size=16", "/opt/caisson/run.cjs", "/opt/caisson/guest.cjs"]

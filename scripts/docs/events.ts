@@ -22,8 +22,10 @@ const when = {
   'message.discarded': 'The harness threw away what it had begun to say: forget the deltas.',
   'thought.delta': 'The agent thinks aloud. Never completed, and not in the history.',
   'tool.started': 'The agent uses a tool: a command, an edit, a search. `kind` is as in ACP.',
-  'tool.updated': 'More of a tool: `output` since the last update, or all of `content` anew.',
-  'tool.completed': 'The tool is over.',
+  'tool.updated':
+    'More of a tool: `output` since the last update, or all of `content` anew. With `replacesOutput` the output begins anew with this one, and what was told of it before does not count.',
+  'tool.completed':
+    'The tool is over. `output` is the end of the output; with `replacesOutput` it is all of it, as in `tool.updated`.',
   'plan.updated': 'The agent has a plan, or a new state of it, whole.',
   'permission.requested': 'The agent asks. Answer with `permissions.respond` before `expiresAt`.',
   'permission.resolved': 'The question is over: answered, expired, or canceled with its run.',

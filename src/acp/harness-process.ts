@@ -65,7 +65,7 @@ export interface HarnessProcessOptions {
   readonly logger: Logger;
   /** Gives up the start. */
   readonly signal: AbortSignal;
-  readonly room: () => Promise<void>;
+  readonly room: () => Promise<void> | undefined;
   readonly onUpdate: (params: unknown) => void;
   readonly onPermissionRequest: (
     request: RequestPermissionRequest,

@@ -10,8 +10,8 @@ export interface HarnessSink {
    * than the journal's contract allows is split or shortened.
    */
   append(body: JournalBody): void;
-  /** Resolves when there is room for more. The harness's output is not read before. */
-  room(): Promise<void>;
+  /** Resolves when there is room for more; undefined where there is. The harness's output is not read before. */
+  room(): Promise<void> | undefined;
 }
 
 /**

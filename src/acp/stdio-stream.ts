@@ -3,7 +3,7 @@ import type { Readable, Writable } from 'node:stream';
 import type { AnyMessage, Stream } from '@agentclientprotocol/sdk/unstable';
 import { errorText } from '../kernel/errors.ts';
 import type { Logger } from '../kernel/logger.ts';
-import { readLines } from './lines.ts';
+import { LineReader } from './lines.ts';
 
 /** Longest line that a harness may send: 32 MiB, as in the SDK. A longer one ends the connection. */
 const longestLine = 32 * 1024 * 1024;
@@ -11,8 +11,8 @@ const longestLine = 32 * 1024 * 1024;
 export interface StdioStreamOptions {
   readonly stdout: Readable;
   readonly stdin: Writable;
-  /** Awaited before each line is read. While it is pending the program's output fills its pipe and the program waits. */
-  readonly room: () => Promise<void>;
+  /** Asked, and awaited, before each line is read. While it is pending the program's output fills its pipe and the program waits. */
+  readonly room: () => Promise<void> | undefined;
   /** Called in order with the `params` of every `session/update`, before anything that follows it is read. */
   readonly onUpdate: (params: unknown) => void;
   readonly logger: Logger;
@@ -30,7 +30,7 @@ export interface StdioStream extends Stream {
  * Lines that are not JSON objects are skipped and logged.
  */
 export function stdioStream({ stdout, stdin, room, onUpdate, logger }: StdioStreamOptions): StdioStream {
-  const lines = readLines(stdout, longestLine);
+  const lines = new LineReader(stdout, longestLine);
   let isHeld = false;
   let isCanceled = false;
   let skipped = 0;
@@ -43,16 +43,18 @@ export function stdioStream({ stdout, stdin, room, onUpdate, logger }: StdioStre
     }
   };
 
-  const readLine = async (): Promise<string | undefined> => {
+  const hold = async (room: Promise<void>): Promise<void> => {
     isHeld = true;
-    await room();
+    await room;
     isHeld = false;
-    if (isCanceled) return undefined;
+  };
+
+  const nextLine = async (): Promise<string | undefined> => {
     try {
-      const next = await lines.next();
-      return next.done === true ? undefined : next.value;
+      return await lines.next();
     } catch (error) {
       if (!isCanceled) logger.error({ error: errorText(error) }, 'cannot read on from the harness');
+      stdout.destroy();
       return undefined;
     }
   };
@@ -61,7 +63,12 @@ export function stdioStream({ stdout, stdin, room, onUpdate, logger }: StdioStre
     {
       async pull(controller) {
         await nextTurn(); // lets the SDK and its callers act on the message before
-        for (let line = await readLine(); line !== undefined; line = await readLine()) {
+        for (;;) {
+          const waiting = room();
+          if (waiting !== undefined) await hold(waiting);
+          if (isCanceled) return;
+          const line = lines.ready() ?? (await nextLine());
+          if (line === undefined) break;
           if (line.trim() === '') continue;
           const message = parseMessage(line);
           if (message === undefined) {

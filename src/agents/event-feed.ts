@@ -1,6 +1,9 @@
 import type { AgentEvent } from './event.ts';
 
-/** Events kept in memory for subscribers that are up to date, in number and in characters. Others read the store. */
+/**
+ * Events kept in memory for subscribers that are up to date, in number and in characters. Others read the store. What is too much
+ * goes by half of the number at a time: to make room for each anew would copy all of them each time.
+ */
 const recentLimit = 2_048;
 const recentCharacters = 2 * 1024 * 1024;
 
@@ -11,7 +14,7 @@ const recentCharacters = 2 * 1024 * 1024;
 export class EventFeed {
   subscribers = 0;
   /** The newest stored events without a gap between them. May be empty although there are newer ones than `#head` − 1. */
-  #recent: readonly AgentEvent[] = [];
+  #recent: AgentEvent[] = [];
   #characters = 0;
   /** The last `seq` that was published. */
   #head = 0;
@@ -24,7 +27,8 @@ export class EventFeed {
     const first = events[0];
     const last = events.at(-1);
     if (first === undefined || last === undefined || last.seq <= this.#head) return;
-    this.#remember(first.seq === this.#head + 1 ? [...this.#recent, ...events] : events, events);
+    if (first.seq !== this.#head + 1) this.#forget();
+    this.#remember(events);
     this.#head = last.seq;
     if (this.#waiting.length === 0 || this.#isWaking) return;
     this.#isWaking = true;
@@ -69,15 +73,19 @@ export class EventFeed {
     for (const { fail } of this.#waiting) fail(error);
   }
 
-  #remember(events: readonly AgentEvent[], added: readonly AgentEvent[]): void {
-    this.#characters = added.reduce((sum, event) => sum + charactersOf(event), events === added ? 0 : this.#characters);
-    // Too much of it: those that keep up are let go to the store once, and the memory begins anew.
-    if (this.#characters > recentCharacters) {
-      this.#recent = [];
-      this.#characters = 0;
-    } else {
-      this.#recent = events.length > recentLimit ? events.slice(-recentLimit) : events;
+  #remember(added: readonly AgentEvent[]): void {
+    for (const event of added) {
+      this.#recent.push(event);
+      this.#characters += charactersOf(event);
     }
+    // Too much of it: those that keep up are let go to the store once, and the memory begins anew.
+    if (this.#characters > recentCharacters) this.#forget();
+    else if (this.#recent.length > recentLimit) this.#recent = this.#recent.slice(-recentLimit / 2);
+  }
+
+  #forget(): void {
+    this.#recent = [];
+    this.#characters = 0;
   }
 }
 

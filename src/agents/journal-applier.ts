@@ -216,20 +216,23 @@ export class JournalApplier {
   }
 }
 
-/** The conversation must be the agent's, and the run the conversation's. `owned` remembers what was found so in this batch. */
+/**
+ * The conversation must be the agent's, and the run the conversation's: where it is, its agent is that of the conversation as well.
+ * `owned` remembers what was found so in this batch.
+ */
 async function checkOwnership({ tx, agentId }: Application, body: JournalBody, owned: Set<string>): Promise<void> {
   if (!('conversationId' in body)) return;
   const { conversationId } = body;
-  if (!owned.has(conversationId)) {
+  const runId = 'runId' in body ? body.runId : null;
+  const place = runId === null ? conversationId : `${conversationId} ${runId}`;
+  if (owned.has(place)) return;
+  const run = runId === null ? undefined : await tx.findRun(runId);
+  if (run?.agentId !== agentId || run.conversationId !== conversationId) {
     const conversation = await tx.findConversation(conversationId);
     if (conversation?.agentId !== agentId) throw protocol(agentId, `conversation ${conversationId} is not the agent's`);
-    owned.add(conversationId);
+    if (runId !== null) throw protocol(agentId, `run ${runId} is not of ${conversationId}`);
   }
-  const runId = 'runId' in body ? body.runId : null;
-  if (runId === null || owned.has(`${conversationId} ${runId}`)) return;
-  const run = await tx.findRun(runId);
-  if (run?.conversationId !== conversationId) throw protocol(agentId, `run ${runId} is not of ${conversationId}`);
-  owned.add(`${conversationId} ${runId}`);
+  owned.add(place);
 }
 
 function runEndOf(outcome: TurnOutcome): { end: RunEnd; usage: Run['usage'] } {

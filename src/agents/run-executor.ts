@@ -26,6 +26,10 @@ const unresponsiveAfterMs = 30_000;
 const firstRetryMs = 50;
 const longestRetryMs = 5_000;
 
+/** Why nothing more is waited for. It is the same every time: an error of its own takes longer than the rest of an abort. */
+const isSettled = new CaissonError('ABORTED', 'The run is settled.');
+const isOver = new CaissonError('ABORTED', 'The run is over.');
+
 interface ExecutorDependencies {
   readonly store: AgentStore;
   readonly log: EventLog;
@@ -160,7 +164,7 @@ export class RunExecutor {
     const { store, waiters, access, clock, sandboxes } = this.#dependencies;
     using stack = new DisposableStack();
     const settled = new AbortController();
-    stack.defer(() => settled.abort());
+    stack.defer(() => settled.abort(isSettled));
     const signal = AbortSignal.any([execution.signal, this.#drain.signal, settled.signal]);
     const over = waiters.ended(run, signal);
     over.catch(() => execution.abandon());
@@ -352,7 +356,7 @@ export class RunExecutor {
 
   #overSignal(over: Promise<boolean>): AbortSignal {
     const controller = new AbortController();
-    const abort = (): void => controller.abort(new CaissonError('ABORTED', 'The run is over.'));
+    const abort = (): void => controller.abort(isOver);
     over.then(abort, abort);
     return controller.signal;
   }

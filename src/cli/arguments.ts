@@ -19,16 +19,31 @@ interface TimeRange {
   readonly most?: string;
 }
 
-/** Parser of a time such as `90s`, `10m`, `2h`, `7d`, or a plain number of seconds; becomes milliseconds. */
-export function durationMs({ least, most }: TimeRange = {}): (text: string) => number {
+/** Parser of a time with its unit, such as `90s`, `10m`, `2h` or `7d`; becomes milliseconds. */
+export function durationMs(range: TimeRange = {}): (text: string) => number {
+  return (text) => {
+    if (!/^\d{1,9}$/.test(text)) return timeWithin(range, text);
+    throw new InvalidArgumentError(
+      `It needs a unit: ${['s', 'm', 'h'].map((unit) => text + unit).join(', ')} or ${text}d.`,
+    );
+  };
+}
+
+/**
+ * The same for how long is waited at most, where a plain number is of seconds, as everywhere on command lines. What expires
+ * takes `durationMs`: a number that was meant in days must not be read in seconds.
+ */
+export function waitMs(range: TimeRange = {}): (text: string) => number {
+  return (text) => timeWithin(range, /[a-z]$/.test(text) ? text : `${text}s`);
+}
+
+function timeWithin({ least, most }: TimeRange, text: string): number {
   const from = readDuration(least ?? '') ?? 0;
   const to = readDuration(most ?? '') ?? Infinity;
-  return (text) => {
-    const value = readDuration(/[a-z]$/.test(text) ? text : `${text}s`);
-    if (value !== undefined && value >= from && value <= to) return value;
-    const range = [least && `at least ${least}`, most && `at most ${most}`].filter(Boolean).join(' and ');
-    throw new InvalidArgumentError(`It must be a time such as 90s, 10m or 2h${range && `, ${range}`}.`);
-  };
+  const value = readDuration(text);
+  if (value !== undefined && value >= from && value <= to) return value;
+  const range = [least && `at least ${least}`, most && `at most ${most}`].filter(Boolean).join(' and ');
+  throw new InvalidArgumentError(`It must be a time such as 30s, 15m, 1h or 7d${range && `, ${range}`}.`);
 }
 
 /** One more value of an option that may be given several times. */

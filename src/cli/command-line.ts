@@ -10,8 +10,10 @@ const description = `The control plane for sandboxed coding agents.`;
 
 const environmentHelp = advice(`
 Environment:
-  CAISSON_URL       where the control plane is (default: CAISSON_HOST and CAISSON_PORT, else http://127.0.0.1:7070)
-  CAISSON_API_KEY   who you are (default: admin.key of CAISSON_DATA_DIR, which is .caisson)
+  CAISSON_URL      where the control plane is (default: CAISSON_HOST and
+                   CAISSON_PORT, else http://127.0.0.1:7070)
+  CAISSON_API_KEY  who you are (default: admin.key of CAISSON_DATA_DIR, which
+                   is .caisson)
 
 Agents are named by id or by name. \`caisson <command> --help\` tells more.
 `);
@@ -41,11 +43,13 @@ async function buildProgram(args: readonly string[]): Promise<Command> {
     .description(description)
     .version(packageVersion(), '-V, --version')
     .addHelpText('after', environmentHelp)
+    .commandsGroup('Help:')
     .helpCommand('help [command...]', 'tell more about a command');
-  const wanted = args.find((arg) => !arg.startsWith('-'));
-  for (const [name, { summary, load }] of Object.entries(commandTable)) {
-    const command = wanted === name ? await load() : new Command(name);
-    program.addCommand(command.summary(summary));
+  const at = args.findIndex((arg) => !arg.startsWith('-'));
+  const [wanted, asked] = at < 0 ? [] : args.slice(at);
+  for (const [name, { group, summary, load }] of Object.entries(commandTable)) {
+    const command = wanted === name ? await load(asked) : new Command(name);
+    program.addCommand(command.summary(summary).helpGroup(`${group}:`));
   }
   for (const command of everyCommand(program)) {
     command

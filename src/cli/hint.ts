@@ -27,6 +27,9 @@ const hintsOfCommands: Readonly<Record<string, Hints>> = {
   'files find': { NOT_A_DIRECTORY: 'Name the folder that it is in.' },
   'files grep': { NOT_A_DIRECTORY: 'Name the folder that it is in, and the file with --glob.' },
   'files watch': { NOT_A_DIRECTORY: 'Watch the folder that it is in.' },
+  'keys create': {
+    USER_NOT_FOUND: '`caisson users list` lists them. With --new-user one of this name is made, with its first key.',
+  },
   restore: { RUN_UNDER_WAY: 'Wait for the run to end, end it with `caisson runs cancel <run>`, or give --force.' },
 };
 

@@ -3,14 +3,10 @@ import { CaissonError } from '../kernel/errors.ts';
 import type { HostRule } from './egress/policy/host-pattern.ts';
 import type { EgressMode } from './egress/policy/policy.ts';
 import type { SecretKeys } from './egress/secrets/keyring.ts';
-import { nearestName } from './config/nearest-name.ts';
-import {
-  concealedSettings,
-  settingsSchema,
-  variablesReadElsewhere,
-  type LogLevel,
-  type Settings,
-} from './config/settings.ts';
+import { contradictions } from './config/contradictions.ts';
+import { previewDomain } from './config/preview-domain.ts';
+import { refusedValue, unknownNames } from './config/refused-variables.ts';
+import { settingsSchema, type LogLevel, type Settings } from './config/settings.ts';
 import { type Limits, noLimits } from './quotas/terms.ts';
 import type { TracingSettings } from './observability/tracing/tracing.ts';
 import type { ModelRouteSettings, UpstreamSettings } from './model-gateway/model-routes.ts';
@@ -142,16 +138,11 @@ export function loadConfig(environment: Environment = process.env): Config {
   const parsed = settingsSchema.safeParse(given);
   const problems = unknownNames(given);
   if (!parsed.success) {
-    for (const issue of parsed.error.issues) problems.push(refusal(String(issue.path[0]), given, issue.message));
+    for (const issue of parsed.error.issues) problems.push(refusedValue(String(issue.path[0]), given, issue.message));
     throw invalid(problems);
   }
   const settings = parsed.data;
-  if (settings.CAISSON_MAX_BODY_BYTES < settings.CAISSON_MAX_MESSAGE_BYTES) {
-    problems.push(
-      'CAISSON_MAX_BODY_BYTES is smaller than CAISSON_MAX_MESSAGE_BYTES; the largest message must fit into a body.',
-    );
-  }
-  problems.push(...previewProblems(settings), ...loginProblems(settings));
+  problems.push(...contradictions(settings));
   if (problems.length > 0) throw invalid(problems);
   return toConfig(settings);
 }
@@ -262,64 +253,6 @@ function oidc(settings: Settings): Config['login']['oidc'] {
     clientSecret: secret ?? null,
     clientSecretFile: file === undefined ? null : resolve(file),
   };
-}
-
-/** Half of a sign-in would be none, or one that nobody meant. */
-function loginProblems(settings: Settings): string[] {
-  const { CAISSON_OIDC_ISSUER: issuer, CAISSON_OIDC_CLIENT_ID: clientId, CAISSON_PUBLIC_URL: publicUrl } = settings;
-  const { CAISSON_OIDC_CLIENT_SECRET: secret, CAISSON_OIDC_CLIENT_SECRET_FILE: file } = settings;
-  const problems: string[] = [];
-  if ((issuer === undefined) !== (clientId === undefined)) {
-    problems.push('CAISSON_OIDC_ISSUER and CAISSON_OIDC_CLIENT_ID go together.');
-  }
-  if (issuer === undefined && (secret ?? file ?? settings.CAISSON_OIDC_DOMAINS) !== undefined) {
-    problems.push('CAISSON_OIDC_CLIENT_SECRET, its file and CAISSON_OIDC_DOMAINS need CAISSON_OIDC_ISSUER.');
-  }
-  if (secret !== undefined && file !== undefined) {
-    problems.push('Set CAISSON_OIDC_CLIENT_SECRET or CAISSON_OIDC_CLIENT_SECRET_FILE, not both.');
-  }
-  const host = publicUrl === undefined ? '' : new URL(publicUrl).hostname;
-  const domain = previewDomain(settings);
-  if (host === domain || host.endsWith(`.${domain}`)) {
-    problems.push(`CAISSON_PUBLIC_URL must not lie in the preview domain, ${domain}.`);
-  }
-  return problems;
-}
-
-function previewDomain({ CAISSON_PREVIEW_DOMAIN: domain, CAISSON_PREVIEW_URL: url }: Settings): string {
-  return (domain ?? (url === undefined ? 'preview.localhost' : new URL(url).hostname)).toLowerCase();
-}
-
-/** A name that the API answers to must not lie in the preview domain: it would no longer be answered. */
-function previewProblems(settings: Settings): string[] {
-  const domain = previewDomain(settings);
-  const { CAISSON_PREVIEW_URL: url, CAISSON_HOST: host, CAISSON_ALLOWED_HOSTS: allowed = [] } = settings;
-  const problems: string[] = [];
-  if (url !== undefined && new URL(url).hostname !== domain) {
-    problems.push(`CAISSON_PREVIEW_URL must be an address of CAISSON_PREVIEW_DOMAIN, which is ${domain}.`);
-  }
-  for (const name of ['localhost', host, ...allowed].map((each) => each.toLowerCase())) {
-    if (name !== domain && !name.endsWith(`.${domain}`)) continue;
-    problems.push(`CAISSON_PREVIEW_DOMAIN=${domain} must not hold ${name}, where the API is.`);
-  }
-  return problems;
-}
-
-/** A misspelt variable would otherwise be a setting that silently does nothing. */
-function unknownNames(given: Readonly<Record<string, string>>): string[] {
-  const known: readonly string[] = [...Object.keys(settingsSchema.shape), ...Object.keys(variablesReadElsewhere)];
-  return Object.keys(given)
-    .filter((name) => name.startsWith('CAISSON_') && !known.includes(name))
-    .map((name) => {
-      const nearest = nearestName(name, known);
-      return `${name} is not a setting.${nearest === undefined ? '' : ` Did you mean ${nearest}?`}`;
-    });
-}
-
-function refusal(name: string, given: Readonly<Record<string, string>>, allowed: string): string {
-  if (concealedSettings.has(name)) return `${name} (its value is not shown) must be ${allowed}.`;
-  const value = given[name] ?? '';
-  return `${name}=${JSON.stringify(value.length > 100 ? `${value.slice(0, 100)}…` : value)} must be ${allowed}.`;
 }
 
 function invalid(problems: readonly string[]): CaissonError {

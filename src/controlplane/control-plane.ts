@@ -1,13 +1,11 @@
 import { join } from 'node:path';
-import type { Agent } from '../agents/agent.ts';
 import { createDomain, type Domain } from '../agents/domain.ts';
-import type { AgentStore } from '../agents/ports.ts';
 import { systemClock } from '../kernel/clock.ts';
-import { type CaissonError, errorText } from '../kernel/errors.ts';
+import { type CaissonError, errorText, toCaissonError } from '../kernel/errors.ts';
 import type { Logger } from '../kernel/logger.ts';
-import type { SandboxProvider, SandboxSpec } from '../sandbox-providers/contract/index.ts';
+import { SteadyClock } from '../kernel/steady-clock.ts';
+import type { SandboxProvider } from '../sandbox-providers/contract/index.ts';
 import { openProvider } from '../sandbox-providers/registry.ts';
-import { guestEnvironment } from '../wire/contract/guest-api.ts';
 import { openAdmin } from './admin/open-admin.ts';
 import { openAudit } from './audit/open-audit.ts';
 import { auditedSecretUses } from './audit/secret-use.ts';
@@ -24,7 +22,9 @@ import type { Resolve } from './egress/resolve.ts';
 import { DiskWatch } from './disk/disk-watch.ts';
 import { HostDisk } from './disk/host-disk.ts';
 import { openSecrets } from './egress/secrets/open-secrets.ts';
+import { everyAgent } from './fleet/every-agent.ts';
 import { Fleet } from './fleet/fleet.ts';
+import { sandboxSpec } from './fleet/sandbox-spec.ts';
 import { openLogin } from './login/open-login.ts';
 import { SessionEnds } from './login/session-ends.ts';
 import { sessionLogOf } from './login/session-log.ts';
@@ -81,10 +81,35 @@ export interface ControlPlane extends AsyncDisposable {
 export async function startControlPlane(options: StartOptions): Promise<ControlPlane> {
   const config = loadConfig(options.environment);
   const logger = options.logger ?? createLogger({ level: config.logLevel });
+  try {
+    return await start(options, config, logger);
+  } catch (thrown) {
+    if (toCaissonError(thrown).code === 'INTERNAL') logger.error({ err: thrown }, 'the start failed');
+    throw thrown;
+  }
+}
+
+async function start(options: StartOptions, config: Config, logger: Logger): Promise<ControlPlane> {
   await using opened = new AsyncDisposableStack();
 
   const dataDir = await openDataDir({ path: config.dataDir, instance: config.instance });
-  const storage = await openStorage(join(dataDir.path));
+  // Asked when there is a server, and by then there is all of it.
+  const metrics = new Metrics({
+    attachedSandboxes: () => sandboxes.attached,
+    disks: () => quotas.disks.census(),
+    freeBytes: async () => await hostDisk.freeBytes(),
+    freeInodes: async () => await hostDisk.freeInodes(),
+    runningSandboxes: async () => (await storage.agents.listAgentsUp(null)).length,
+    activeRuns: async () =>
+      (await storage.agents.listActiveRuns()).map(({ state, acceptedAt }) => ({
+        state,
+        ageMs: systemClock.now() - acceptedAt,
+      })),
+    modelServices: () => gateway.breakers,
+    audit: () => audit.health,
+  });
+
+  const storage = await openStorage(join(dataDir.path), { onFlush: (ms) => metrics.flush(ms) });
   opened.defer(() => storage.close());
   const audit = opened.use(
     await openAudit({
@@ -96,7 +121,8 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
     }),
   );
   const { sessionIdleMs } = config.login;
-  const keys = opened.use(new KeyService({ store: storage.identities, clock: systemClock, logger, sessionIdleMs }));
+  const steadyClock = new SteadyClock(systemClock);
+  const keys = opened.use(new KeyService({ store: storage.identities, clock: steadyClock, logger, sessionIdleMs }));
   const adminKey = await ensureAdminKey({ keys, store: storage.identities, dataDir: dataDir.path, logger });
 
   // Loaded only where it is asked for: it takes memory.
@@ -111,30 +137,19 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
       }),
     );
 
-  // Asked when there is a server, and by then there is all of it.
-  const metrics = new Metrics({
-    attachedSandboxes: () => sandboxes.attached,
-    disks: () => quotas.disks.census(),
-    freeBytes: async () => await hostDisk.freeBytes(),
-    freeInodes: async () => await hostDisk.freeInodes(),
-    activeRuns: () => storage.agents.listActiveRuns(),
-    modelServices: () => gateway.breakers,
-    audit: () => audit.health,
-  });
-
   const model = await openModel(config, opened);
   const { agents, identities, logins, shares } = storage;
-  const access = new Access({ agents, identities, shares, clock: systemClock });
+  const access = new Access({ agents, identities, shares, clock: steadyClock });
   const login = await openLogin({
     settings: config.login,
     store: storage.logins,
     keys,
     log: sessionLogOf(logger, audit.trail),
     flushed: () => storage.flushed(),
-    clock: systemClock,
+    clock: steadyClock,
     logger,
   });
-  opened.use(new SessionEnds({ sessions: login.sessions, clock: systemClock, logger }));
+  opened.use(new SessionEnds({ sessions: login.sessions, clock: steadyClock, logger }));
   const sharing = new SharingService({ store: shares, identities, access, clock: systemClock });
   const plainProvider =
     options.provider ?? (await openProvider(config.sandbox.provider, { instance: dataDir.instance }));
@@ -218,6 +233,8 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
         observer,
         specOf: (agent) => sandboxSpec(agent, config),
         outwardFor: (agentId) => (stream, headers) => gateway.handle(agentId, stream, headers),
+        knownSince: storage.madeAt,
+        onWireBroken: (code) => metrics.wireBroke(code),
         egressFor: (agentId) => (stream, headers) => egress.gateway.handle(agentId, stream, headers),
         authoritiesFor: async (agentId) => extraAuthorities + (await secrets.authorities.certificateOf(agentId)),
         clock: systemClock,
@@ -287,7 +304,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
         previewHosts,
         modelUsage: storage.modelUsage,
         keys,
-        users: new UserService({ store: identities, logins, keys, work: domain.userWork, clock: systemClock }),
+        users: new UserService({ store: identities, logins, keys, work: domain.userWork, clock: steadyClock }),
         ...login,
         sharing,
         quotas,
@@ -331,7 +348,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
   await domain.recover();
   ready.resolve();
   // Sandboxes of earlier are taken up while the first requests come in: each call that needs one waits for its own.
-  void fleet.start(() => allAgents(storage.agents));
+  void fleet.start(() => everyAgent(storage.agents));
   const description = await describeProvider(provider);
   const held = opened.move();
   let closing: Promise<void> | undefined;
@@ -364,19 +381,6 @@ async function openModel(
   return { baseUrl: demo.baseUrl, apiKey: null };
 }
 
-function sandboxSpec(agent: Agent, config: Config): SandboxSpec {
-  return {
-    agentId: agent.id,
-    image: config.sandbox.image,
-    limits: agent.limits,
-    environment: {
-      [guestEnvironment.agentId]: agent.id,
-      [guestEnvironment.harness]: agent.harness,
-      [guestEnvironment.model]: agent.model ?? config.model.name,
-    },
-  };
-}
-
 async function describeProvider(provider: SandboxProvider): Promise<ControlPlane['provider']> {
   const { name } = provider;
   try {
@@ -384,20 +388,5 @@ async function describeProvider(provider: SandboxProvider): Promise<ControlPlane
     return { name, description, available: true };
   } catch (thrown) {
     return { name, description: errorText(thrown), available: false };
-  }
-}
-
-const everyAgent = { visibleTo: null, among: null } as const;
-
-async function allAgents(store: AgentStore): Promise<readonly Agent[]> {
-  const agents: Agent[] = [];
-  for (let cursor: string | null = null; ;) {
-    const page: Awaited<ReturnType<AgentStore['listAgents']>> = await store.listAgents(everyAgent, {
-      limit: 200,
-      cursor,
-    });
-    agents.push(...page.items);
-    if (page.nextCursor === null) return agents;
-    cursor = page.nextCursor;
   }
 }

@@ -34,6 +34,7 @@ export function mergeBodies(last: EventBody, next: JournalBody): Merge | undefin
     return follows ? { body: { ...last, event: { ...head, delta: before + added } }, added } : undefined;
   }
   if (head.type === 'tool.updated' && tail.type === 'tool.updated' && tail.toolCallId === head.toolCallId) {
+    if (tail.replacesOutput === true) return undefined;
     return { body: { ...last, event: { ...head, output: before + added } }, added };
   }
   return undefined;

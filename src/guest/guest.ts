@@ -30,6 +30,7 @@ import { createInwardServer } from './inward-server.ts';
 import { Journal } from './journal.ts';
 import { createModelEndpoint, listenModelEndpoint } from './model-endpoint.ts';
 import { Outward } from './outward.ts';
+import { countConnections } from './ports/connection-count.ts';
 import { PortConnections } from './ports/port-connections.ts';
 import { portRoutes } from './ports/port-routes.ts';
 import { PortTable } from './ports/port-table.ts';
@@ -104,7 +105,10 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
     socks: portOf(proxies.socks, options.proxyPorts.socks),
   });
   const ownPorts = () => new Set([modelPort(), ...Object.values(proxyPorts())]);
-  const ownSockets = () => [model, proxies.http, proxies.socks].filter((server) => server.listening).length;
+  const modelConnections = countConnections(model);
+  // Whoever asks the model endpoint is in this network too. Not those of the proxies: one end of them may be gone for long.
+  const ownSockets = () =>
+    [model, proxies.http, proxies.socks].filter((server) => server.listening).length + 2 * modelConnections();
   const ports = new PortTable({ proc: '/proc', ownPorts, ownSockets });
   mkdirSync(options.runDirectory, { recursive: true, mode: 0o700 });
   const trust = new TrustStore(options.runDirectory);

@@ -35,29 +35,43 @@ export function parseInput<Output>(schema: z.ZodType<Output>, value: unknown, wh
 }
 
 /** Reads the request's body as JSON. BODY_TOO_LARGE above 16 MiB, BAD_REQUEST for what is no JSON. */
-export async function readJsonBody(stream: ServerHttp2Stream): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > maxBodyBytes) throw new CaissonError('BODY_TOO_LARGE', `The body exceeds ${maxBodyBytes} bytes.`);
-    chunks.push(chunk);
-  }
-  try {
-    return JSON.parse(Buffer.concat(chunks).toString());
-  } catch (thrown) {
-    throw new CaissonError('BAD_REQUEST', 'The body is not JSON.', { cause: thrown });
-  }
+export function readJsonBody(stream: ServerHttp2Stream): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    stream.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes <= maxBodyBytes) chunks.push(chunk);
+      else {
+        chunks.length = 0;
+        reject(new CaissonError('BODY_TOO_LARGE', `The body exceeds ${maxBodyBytes} bytes.`));
+      }
+    });
+    const gone = (): void => reject(callerGone());
+    stream.once('close', gone).once('aborted', gone); // the latter alone for some resets: see `goneWith`
+    stream.once('end', () => {
+      stream.off('close', gone).off('aborted', gone);
+      try {
+        resolve(JSON.parse(Buffer.concat(chunks).toString()));
+      } catch (thrown) {
+        reject(new CaissonError('BAD_REQUEST', 'The body is not JSON.', { cause: thrown }));
+      }
+    });
+  });
 }
 
 /** Aborts, with ABORTED, when the stream closes or is closed already: nobody waits for the work any more. */
 export function goneWith(stream: ServerHttp2Stream): AbortSignal {
   const gone = new AbortController();
-  const abort = (): void => gone.abort(new CaissonError('ABORTED', 'The caller has gone.'));
+  const abort = (): void => gone.abort(callerGone());
   // A reset without an error code while there is more to send is told by 'aborted' alone: Node keeps such a stream.
   stream.once('close', abort).once('aborted', abort);
   if (stream.destroyed || stream.aborted) abort();
   return gone.signal;
+}
+
+function callerGone(): CaissonError {
+  return new CaissonError('ABORTED', 'The caller has gone.');
 }
 
 export function answerJson(stream: ServerHttp2Stream, value: unknown): void {

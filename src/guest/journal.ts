@@ -91,8 +91,8 @@ export class Journal implements HarnessSink {
     this.#reader?.listener.available(isUrgent(body));
   }
 
-  room(): Promise<void> {
-    if (!this.full) return Promise.resolve();
+  room(): Promise<void> | undefined {
+    if (!this.full) return undefined;
     if (this.#room === undefined) {
       let resolve = (): void => undefined;
       const promise = new Promise<void>((settle) => (resolve = settle));

@@ -1,10 +1,9 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { ClientHttp2Stream } from 'node:http2';
-import { pipeline } from 'node:stream/promises';
+import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
 import { CaissonError, errorText, toCaissonError } from '../kernel/errors.ts';
 import type { Logger } from '../kernel/logger.ts';
 import { modelEndpoint, outwardModelPrefix } from '../wire/contract/guest-api.ts';
-import { openStream, wasCut } from '../wire/requests.ts';
+import { leaveStream, openStream, wasCut } from '../wire/requests.ts';
 import { endToEndHeaders } from '../wire/end-to-end-headers.ts';
 import type { Outward } from './outward.ts';
 
@@ -64,38 +63,75 @@ interface Forwarding {
 async function forward({ outward, request, response, beforeAnswers }: Forwarding): Promise<void> {
   const path = request.url ?? '';
   if (!path.startsWith('/')) throw new CaissonError('BAD_REQUEST', 'The model endpoint is no proxy.');
-  const gone = new AbortController();
-  response.once('close', () => gone.abort(new CaissonError('ABORTED', 'The harness gave up the request.')));
-  const session = await outward.session(gone.signal);
+  const session = outward.newest ?? (await nextSession(outward, response));
   const stream = openStream(session, {
     headers: {
       ...endToEndHeaders(request.headers),
       ':method': request.method,
       ':path': outwardModelPrefix + path,
     },
-    signal: gone.signal,
     endStream: false,
   });
-  request.pipe(stream);
-  await receive(stream, response, beforeAnswers);
+  response.once('close', () => {
+    if (!stream.closed) leaveStream(stream); // the harness gave up the request
+  });
+  passBody(request, stream);
+  await answerWith(stream, response, beforeAnswers);
 }
 
-async function receive(
+/** Waits for a control plane, as long as the harness waits. */
+async function nextSession(outward: Outward, response: ServerResponse): Promise<ClientHttp2Session> {
+  const gone = new AbortController();
+  response.once('close', () => gone.abort(new CaissonError('ABORTED', 'The harness gave up the request.')));
+  const session = await outward.session(gone.signal);
+  gone.signal.throwIfAborted();
+  return session;
+}
+
+/**
+ * Ends with the last bytes of a body whose length is known: its end by itself would be one more frame, which both sides wake up for.
+ * What is left of one that was answered before is thrown away: a connection that is not read on stands still.
+ */
+function passBody(request: IncomingMessage, stream: ClientHttp2Stream): void {
+  let left = Number(request.headers['content-length'] ?? Number.NaN);
+  request.on('data', (chunk: Buffer) => {
+    if (stream.destroyed) return;
+    left -= chunk.length;
+    if (left === 0) stream.end(chunk);
+    else if (!stream.write(chunk)) request.pause();
+  });
+  stream.on('drain', () => request.resume());
+  stream.once('close', () => request.resume());
+  request.once('end', () => stream.end());
+}
+
+/** Resolves when the whole answer is on its way. */
+function answerWith(
   stream: ClientHttp2Stream,
   response: ServerResponse,
   beforeAnswers: ModelEndpointOptions['beforeAnswers'],
 ): Promise<void> {
-  // Asked right at its end, before Node's own listener lets go of the session of an answer that was held back.
-  let isCut = false;
-  stream.once('end', () => (isCut = wasCut(stream)));
-  await new Promise<void>((resolve, reject) => {
-    stream.once('close', () => reject(new CaissonError('WIRE_LOST', 'The wire broke before the model answered.')));
+  return new Promise((resolve, reject) => {
+    const broken = (): void => reject(wireLost(response));
+    stream.once('close', broken);
+    // Not before it has begun: one that the other end gives up without a code ends as well, and has said nothing.
     stream.once('response', (headers) => {
+      stream.once('end', () => {
+        // Asked right at its end, before Node's own listener lets go of the session of an answer that was held back.
+        if (wasCut(stream)) return broken();
+        stream.off('close', broken);
+        response.end();
+        resolve();
+      });
       const begin = (): void => {
         if (response.destroyed || response.headersSent) return; // given up, or refused, meanwhile
         response.writeHead(headers[':status'] ?? 502, endToEndHeaders(headers));
         response.flushHeaders();
-        resolve();
+        response.on('drain', () => stream.resume());
+        stream.on('data', (chunk: Buffer) => {
+          if (!response.destroyed && !response.write(chunk)) stream.pause();
+        });
+        stream.resume();
       };
       const hold = beforeAnswers?.();
       if (hold === undefined) begin();
@@ -105,9 +141,11 @@ async function receive(
       }
     });
   });
-  await pipeline(stream, response, { end: false });
-  if (isCut) throw new CaissonError('WIRE_LOST', 'The wire broke in the middle of the answer.');
-  response.end();
+}
+
+function wireLost({ headersSent }: ServerResponse): CaissonError {
+  const when = headersSent ? 'in the middle of the answer' : 'before the model answered';
+  return new CaissonError('WIRE_LOST', `The wire broke ${when}.`);
 }
 
 /** An error in the shape of the OpenAI API, or a cut where the answer has begun. */

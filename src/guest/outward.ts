@@ -50,10 +50,15 @@ export class Outward {
     return wire;
   }
 
-  /** The session for a new request. Rejects with WIRE_LOST when too many wait, or for too long; or the signal's reason. */
+  /** The session for a new request, where there is one. */
+  get newest(): ClientHttp2Session | undefined {
+    return this.#sessions.findLast(({ session }) => !session.destroyed && !session.closed)?.session;
+  }
+
+  /** The session for a new request, now or later. Rejects with WIRE_LOST when too many wait, or for too long; or the signal's reason. */
   session(signal: AbortSignal): Promise<ClientHttp2Session> {
-    const newest = this.#sessions.findLast(({ session }) => !session.destroyed && !session.closed);
-    if (newest !== undefined) return Promise.resolve(newest.session);
+    const { newest } = this;
+    if (newest !== undefined) return Promise.resolve(newest);
     if (this.#waiting.size >= this.#maxWaiting) {
       return Promise.reject(
         new CaissonError('WIRE_LOST', `${this.#maxWaiting} requests wait for the control plane already.`),

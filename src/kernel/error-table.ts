@@ -391,7 +391,7 @@ export const errorTable = {
     trpc: 'NOT_FOUND',
     http: 404,
     retryable: false,
-    hint: 'List them with `caisson secrets ls`.',
+    hint: 'List them with `caisson secrets list`.',
   },
   SECRET_UNREADABLE: {
     trpc: 'PRECONDITION_FAILED',

@@ -80,6 +80,15 @@ function newId(kind: IdKind): string {
   return `${prefixes[kind]}-${head}${tail}`;
 }
 
+/** When an agent was made, in milliseconds since the epoch, by the clock of whoever made it. */
+export function agentMadeAt(id: AgentId): number {
+  let time = 0;
+  for (const character of id.slice(prefixes.agent.length + 1, prefixes.agent.length + 11)) {
+    time = time * 32 + alphabet.indexOf(character);
+  }
+  return time;
+}
+
 export const newAgentId = (): AgentId => newId('agent') as AgentId;
 export const newConversationId = (): ConversationId => newId('conversation') as ConversationId;
 export const newMessageId = (): MessageId => newId('message') as MessageId;

@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { SessionProjection } from '../../src/acp/projection/session-projection.ts';
 import { harnessEventSchema, type HarnessEvent } from '../../src/wire/contract/harness-event.ts';
 
@@ -144,6 +144,46 @@ test('a tool call tells its output, its diffs and its exit code', () => {
     { type: 'tool.updated', toolCallId: 't', title: 'make all', content },
     { type: 'tool.completed', toolCallId: 't', status: 'failed', exitCode: 2, output: 'two\n', content },
   ]);
+});
+
+describe('the whole output of a command, told with its end', () => {
+  const megabyte = 1024 * 1024;
+
+  /** The end of a command that streamed these pieces. */
+  const endOf = (streamed: readonly string[], whole: string): unknown => {
+    const projection = new SessionProjection();
+    projection.apply(tool('t', { kind: 'execute' }));
+    for (const data of streamed) projection.apply(toolUpdate('t', { _meta: { terminal_output_delta: { data } } }));
+    const _meta = { caisson_whole_output: { data: whole }, terminal_exit: { exit_code: 0, signal: null } };
+    return projection.apply(toolUpdate('t', { status: 'completed', _meta }))[0];
+  };
+  const completed = { type: 'tool.completed', toolCallId: 't', status: 'completed', exitCode: 0, content: [] };
+
+  test.for([
+    ['its beginning', ['two\n'], 'one\ntwo\n'],
+    ['a piece in the middle', ['one\n', 'three\n'], 'one\ntwo\nthree\n'],
+    ['half of a character', ['caf', '\uFFFD\n'], 'caf\u00E9\n'],
+    ['as much as was never printed', ['two\n', '\n\n\n\n'], 'one\ntwo\n'],
+    ['less than was never printed', ['\n\n', 'two\n', '\n\n'], 'one\ntwo\n'],
+    ['all but the end of a long one', ['x'], 'y'.repeat(megabyte)],
+  ] as const)('replaces what was streamed where that lacks %s', ([, streamed, whole]) => {
+    expect(endOf(streamed, whole)).toEqual({ ...completed, output: whole, replacesOutput: true });
+  });
+
+  test('is not told again where nothing was lost', () => {
+    expect(endOf(['one\n', 'caf\u00E9 \u{1F600}\n'], 'one\ncaf\u00E9 \u{1F600}\n')).toEqual(completed);
+    expect(endOf(['x'.repeat(megabyte), 'y'], `${'x'.repeat(megabyte)}y`)).toEqual(completed);
+  });
+
+  test('does not replace a longer one when its middle may have been cut out', () => {
+    const half = 'x'.repeat(megabyte / 2);
+    const cut = `${half}\n[omitted]\n${half}`;
+    expect(endOf(['x'.repeat(cut.length), 'x'], cut)).toEqual(completed);
+    expect(endOf(['x'.repeat(cut.length - 1)], cut)).toEqual({ ...completed, output: cut, replacesOutput: true });
+    // Codex counts bytes: what it cut can be shorter in characters.
+    const letters = '\u00E9'.repeat(megabyte / 2);
+    expect(endOf([letters, letters], letters)).toEqual(completed);
+  });
 });
 
 test('a late word about a tool call that has ended is kept, and opens nothing', () => {

@@ -46,6 +46,21 @@ describe('the command line itself', () => {
     expect(exitCode).toBe(0);
     expect(stdout).toContain('delete <agent>');
     expect((await cli('help', 'agents', 'create')).stdout).toBe((await cli('agents', 'create', '--help')).stdout);
+    expect((await cli('agents', '--help', 'create')).stdout).toBe((await cli('agents', '--help')).stdout);
+  });
+
+  test('a command of a group is the same whether it is loaded alone or with the others', async () => {
+    for (const [name, { load }] of Object.entries(commandTable)) {
+      const { commands } = await load();
+      for (const command of commands) {
+        const alone = await load(command.name());
+        expect(alone.commands.map((each) => each.name())).toEqual(commands.map((each) => each.name()));
+        const same = alone.commands.find((each) => each.name() === command.name());
+        expect(same?.helpInformation(), `${name} ${command.name()}`).toBe(command.helpInformation());
+      }
+    }
+    expect((await cli('agents', 'lst')).stderr).toMatch(/unknown command 'lst'\n\(Did you mean list\?\)/);
+    expect((await cli('egress', 'help', 'permit')).stdout).toContain('Usage: caisson egress permit');
   });
 
   test('helps break lines between sentences only, and name defaults that mean something; no option swallows arguments', async () => {
@@ -86,10 +101,16 @@ describe('the command line itself', () => {
     [['agents', 'create'], "error: missing required argument 'name'"],
     [['agents', 'list', '--jsn'], "error: unknown option '--jsn'"],
     [['events', 'x', '--after', '-1'], 'It must be a whole number'],
-    [['send', 'x', 'y', '--timeout', 'soon'], 'It must be a time such as 90s'],
+    [['send', 'x', 'y', '--timeout', 'soon'], 'It must be a time such as 30s, 15m, 1h or 7d, at least 1s'],
     [['shell', 'x', '--timeout'], "error: unknown option '--timeout'"],
     [['preview', 'x', '99999'], "error: '99999' is invalid for argument 'port'. It must be a whole number"],
     [['kill', 'x', '1', '--grace', '61s'], 'at most 60s'],
+    [['keys', 'create', 'x', '--expires', '30'], "argument '30' is invalid. It needs a unit: 30s, 30m, 30h or 30d."],
+    [['users', 'invite', 'x', '--expires', '30'], 'It needs a unit'],
+    [['users', 'login-link', 'x', '--expires', '30'], 'It needs a unit'],
+    [['preview', 'x', '80', '--expires', '60'], 'It needs a unit: 60s, 60m, 60h or 60d.'],
+    [['egress', 'allow', 'x', 'example.com', '--for', '2'], 'It needs a unit'],
+    [['audit', 'search', '--since', '7'], 'It needs a unit'],
     [['shell', 'x', 'ls', '-l'], 'hint: What is run stands after --: `caisson shell <agent> -- ls -l`'],
     [['permissions', 'answer', 'x', '--allow', '--reject'], 'cannot be used with option'],
   ] as const)('a wrong usage ends with 2 and a hint: %j', async ([args, message]) => {
@@ -109,9 +130,20 @@ describe('the command line itself', () => {
     expect(stderr).toContain(message);
   });
 
+  test('how long is waited is seconds where no unit is given, and the help says so', async () => {
+    for (const command of [['send'], ['runs', 'start'], ['runs', 'wait'], ['exec'], ['kill']]) {
+      const { stdout } = await cli(...command, '--help');
+      expect(stdout.replaceAll(/\s+/g, ' '), command.join(' ')).toContain('a plain number is seconds');
+    }
+    // It is read, and then there is no such run.
+    expect((await cli('runs', 'wait', 'nope', '--timeout', '90')).stderr).toContain('No run has this id.');
+  });
+
   test('helps with long arguments are 80 columns wide at most', async () => {
-    const { stdout } = await cli('files', '--help');
-    expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
+    for (const command of [[], ['files'], ['quotas']]) {
+      const { stdout } = await cli(...command, '--help');
+      expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
+    }
   });
 
   test('an error is two lines on stderr and ends with 1', async () => {
@@ -482,13 +514,35 @@ describe('events and history', () => {
 describe('keys', () => {
   test('create shows the secret on stdout alone, and it works until it is revoked', async () => {
     const asAdmin = { ...environment, CAISSON_API_KEY: server.admin.secret };
-    const { stdout, stderr } = await caisson(['keys', 'create', 'carol', '--name', 'laptop'], asAdmin);
+    const { stdout, stderr } = await caisson(['keys', 'create', 'carol', '--new-user', '--name', 'laptop'], asAdmin);
     const asCarol = { ...environment, CAISSON_API_KEY: stdout.trim() };
     expect((await caisson(['agents', 'list'], asCarol)).exitCode).toBe(0);
     const [keyId = ''] = /key-[0-9a-z]{26}/.exec(stderr) ?? [];
     expect((await caisson(['keys', 'list'], asCarol)).stdout).toContain('laptop');
     expect((await caisson(['keys', 'revoke', keyId], asAdmin)).stdout).toBe(`Revoked ${keyId} of carol\n`);
     expect((await caisson(['agents', 'list'], asCarol)).stderr).toContain('error: ');
+  });
+
+  test('create makes no user of a name that is mistyped, unless one is asked for', async () => {
+    const asAdmin = { ...environment, CAISSON_API_KEY: server.admin.secret };
+    const mistyped = await caisson(['keys', 'create', 'allice'], asAdmin);
+    expect(mistyped).toMatchObject({ exitCode: 1, stdout: '' });
+    expect(mistyped.stderr).toMatch(/^error: There is no user allice\.\nhint: .*users list.*--new-user/);
+    expect((await caisson(['users', 'list'], asAdmin)).stdout).not.toContain('allice');
+    const robot = ['keys', 'create', 'robot', '--new-user', '--role', 'auditor'];
+    for (const args of [robot, robot, ['keys', 'create', 'robot']]) {
+      expect((await caisson(args, asAdmin)).stderr).toContain('of robot (auditor)');
+    }
+    const { stderr } = await caisson(['keys', 'create', 'robot', '--role', 'admin'], asAdmin);
+    expect(stderr).toContain('exists already, as auditor');
+  });
+
+  test('create takes the id of a user too', async () => {
+    const asAdmin = { ...environment, CAISSON_API_KEY: server.admin.secret };
+    const { userId } = server.bob.principal;
+    expect((await caisson(['keys', 'create', userId], asAdmin)).stderr).toContain('of bob (member)');
+    const unknown = await caisson(['keys', 'create', 'usr-0'], asAdmin);
+    expect(unknown).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('No user has this id.') });
   });
 
   test('create narrows a key to scopes, agents and a time', async () => {
@@ -614,7 +668,9 @@ describe('quotas', () => {
       'Changed plan small\n',
     );
     expect((await asAdmin('quotas', 'plans')).stdout).toContain('agents=none, tokens=5000000');
-    expect((await asAdmin('quotas', 'set', 'alice', '--plan', 'small')).stdout).toMatch(/tokens +0 +5000000 +its plan/);
+    expect((await asAdmin('quotas', 'set', 'alice', '--plan', 'small')).stdout).toMatch(
+      /tokens +0 +5,000,000 +its plan/,
+    );
     expect(await asAdmin('quotas', 'remove-plan', 'small')).toMatchObject({ exitCode: 1 });
     await asAdmin('quotas', 'set', 'alice', '--plan', 'default');
     expect((await asAdmin('quotas', 'remove-plan', 'small')).stdout).toBe('Removed plan small\n');

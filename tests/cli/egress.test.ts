@@ -52,6 +52,13 @@ test('a policy is shown, chosen, added to and taken from', async () => {
   expect((await alice('test', 'dev', '169.254.169.254:80')).stdout).toBe(
     'deny  169.254.169.254:80  an address that is not public, which no rule can allow\n',
   );
+  expect(await alice('allow', 'dev', '10.0.0.1')).toEqual({
+    exitCode: 1,
+    stdout: '',
+    stderr: expect.stringMatching(
+      /^error: 10\.0\.0\.1 is an address that is not public.*\nhint: .*CAISSON_EGRESS_INTERNAL.*\n$/,
+    ),
+  });
   expect((await alice('test', 'dev', 'git.example.com:22')).stdout).toMatch(/^allow {2}git\.example\.com:22 /);
   expect((await alice('remove', 'dev', 'npm', 'bad.example')).stdout).not.toMatch(/npm|bad/);
   expect(await alice('remove', 'dev', 'npm')).toMatchObject({
@@ -74,7 +81,7 @@ test('of everyone by administrators, of oneself by anybody, and of nobody by nob
   expect((await alice('show', '@nobody')).stderr).toContain('hint: Say @me, @everyone');
   expect((await alice('mode', 'dev', 'wide')).exitCode).toBe(2);
   expect((await alice('allow', 'dev', 'https://example.com/path')).stderr).toContain('Name a host as example.com,');
-  expect((await alice('presets')).stdout).toMatch(/npm +packages of npm and Yarn/);
+  expect((await alice('presets')).stdout).toMatch(/^npm +packages of npm and Yarn\n +registry\.npmjs\.org:443 /);
 });
 
 test('what has no mode says so, and what has the default says which that is', async () => {
@@ -124,4 +131,18 @@ test('the log and the usage are shown', async () => {
   expect(stdout).toMatch(/2 +closed +example\.com:443 +\*\.com +used +100 B +9\.3 GiB\n/);
   expect((await alice('log', 'dev', '--host', 'bad.example')).stdout).not.toContain('closed');
   expect((await alice('usage')).stdout).toMatch(/\d{4}-\d\d-\d\d +dev +4 +2 +200 B +19 GiB\n/);
+});
+
+test('who allows an agent something in the mode deny is told that it lets out nothing', async () => {
+  await server.mutate(server.alice, 'agents.create', { name: 'shut' });
+  expect((await alice('allow', 'shut', 'example.com')).stderr).toBe(
+    'note: Rules of the agent let out nothing while its mode is deny. `caisson egress mode shut allowlist` changes that.\n',
+  );
+  expect((await alice('deny', 'shut', 'bad.example')).stderr).toBe('');
+  await alice('mode', 'shut', 'allowlist');
+  expect((await alice('allow', 'shut', 'www.example.com')).stderr).toBe('');
+  await as('admin', 'mode', '@everyone', 'deny');
+  expect((await alice('allow', 'shut', 'api.example.com')).stderr).toContain('the mode of everyone');
+  expect((await as('admin', 'allow', '@everyone', 'given.example')).stderr).toBe('');
+  await as('admin', 'mode', '@everyone', 'default');
 });

@@ -4,7 +4,7 @@ import { spawn } from '@lydell/node-pty';
 import { expect } from 'vitest';
 import { until } from '../until.ts';
 
-const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+const main = fileURLToPath(new URL('../../scripts/caisson.mjs', import.meta.url));
 
 /** Somebody at a real terminal, in a shell whose settings tell whether it was put back. */
 export class Person {

@@ -36,7 +36,7 @@ test('a secret is read from stdin, listed without its value, and removed by its 
   expect((await alice(['rm', 'dev', set.stdout.trim()])).stdout).toBe('Removed: git.example.com:8443\n');
   expect(await alice(['rm', 'dev', 'github.com'])).toMatchObject({
     exitCode: 1,
-    stderr: 'error: There is no secret for github.com here.\nhint: List them with `caisson secrets ls dev`.\n',
+    stderr: 'error: There is no secret for github.com here.\nhint: List them with `caisson secrets list dev`.\n',
   });
 });
 

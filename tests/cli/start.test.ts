@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { until } from '../until.ts';
 import { CliProcess, type Ended } from './command.ts';
@@ -45,4 +46,15 @@ test('the process is left past the teardown of Node, with the exit code that it 
   const { exitCode, stderr } = await startAndStop({ NODE_OPTIONS: leave });
   expect(stderr).toContain('left with 0');
   expect(exitCode).toBe(0);
+});
+
+test('a start that fails for a defect tells in the log what happened', async () => {
+  const broken = await mkdtemp(join(directory, 'broken-'));
+  const database = new DatabaseSync(join(broken, 'caisson.db'));
+  database.exec('create table agents (id text)');
+  database.close();
+  const { exitCode, stderr } = await new CliProcess(['start'], { CAISSON_PORT: '0', CAISSON_DATA_DIR: broken }).ended();
+  expect(exitCode).toBe(1);
+  expect(stderr).toMatch(/"msg":"the start failed"/);
+  expect(stderr).toContain('table \\"agents\\" already exists');
 });

@@ -31,6 +31,7 @@ import { Workspaces } from '../../src/controlplane/workspace/workspaces.ts';
 import { openSecrets } from '../../src/controlplane/egress/secrets/open-secrets.ts';
 import { openStorage, type Storage } from '../../src/controlplane/storage/open-storage.ts';
 import { type Clock, systemClock } from '../../src/kernel/clock.ts';
+import { SteadyClock } from '../../src/kernel/steady-clock.ts';
 import { CaissonError, type ErrorBody, readErrorBody } from '../../src/kernel/errors.ts';
 import { ScriptedSandboxes, settings as domainSettings } from '../agents/domain-fixture.ts';
 import { type LoggedLine, recordingLogger } from './recording-logger.ts';
@@ -160,14 +161,15 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
   undo.defer(() => domain.drain());
   const loginSettings = { ...defaultLogin, ...changedLogin };
   const { sessionIdleMs } = loginSettings;
-  const keys = undo.use(new KeyService({ store: storage.identities, clock, logger, sessionIdleMs }));
+  const steadyClock = new SteadyClock(clock);
+  const keys = undo.use(new KeyService({ store: storage.identities, clock: steadyClock, logger, sessionIdleMs }));
   const login = await openLogin({
     settings: loginSettings,
     store: storage.logins,
     keys,
     log: sessionLogOf(logger, audit.trail),
     flushed: () => storage.flushed(),
-    clock,
+    clock: steadyClock,
     logger,
   });
   undo.use(new SessionEnds({ sessions: login.sessions, clock, logger }));
@@ -221,7 +223,12 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
   });
   const metrics = new Metrics({
     attachedSandboxes: () => 0,
-    activeRuns: () => storage.agents.listActiveRuns(),
+    runningSandboxes: async () => (await storage.agents.listAgentsUp(null)).length,
+    activeRuns: async () =>
+      (await storage.agents.listActiveRuns()).map(({ state, acceptedAt }) => ({
+        state,
+        ageMs: systemClock.now() - acceptedAt,
+      })),
     disks: () => quotas.disks.census(),
     freeBytes: async () => ({}),
     freeInodes: async () => ({}),

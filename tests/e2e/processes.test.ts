@@ -69,7 +69,7 @@ test('the tree shows the harness, the guest, and what was started', async () => 
     user: 'agent',
   });
   expect(tree.find(({ pid }) => pid === 1)).toMatchObject({ ppid: 0, owner: { kind: 'guest' } });
-  expect(tree.find(({ command }) => command.includes('guest.mjs'))).toMatchObject({ owner: { kind: 'guest' } });
+  expect(tree.find(({ command }) => command.includes('guest.cjs'))).toMatchObject({ owner: { kind: 'guest' } });
   expect(tree.find(({ command }) => command.includes('codex-acp'))).toMatchObject({ owner: { kind: 'harness' } });
   expect(limits.pids).toMatchObject({ most: 512 });
   expect(limits.memoryBytes).toMatchObject({ most: 2 * 1024 ** 3 });
@@ -231,7 +231,7 @@ test('the command line does the same', async () => {
   const piped = await caisson(['exec', 'worker', '--', 'sh', '-c', 'cat; exit 3'], named, 'through the pipe\n');
   expect(piped).toEqual({ exitCode: 3, stdout: 'through the pipe\n', stderr: '' });
   const { stdout } = await caisson(['ps', 'worker'], named);
-  expect(stdout).toContain('guest.mjs');
+  expect(stdout).toContain('guest.cjs');
   const stranger = createCaissonClient({ url: controlPlane.url, apiKey });
   const made = await stranger.keys.create.mutate({ name: 'test', user: 'bob', role: 'member' });
   const refused = await caisson(['exec', agent.id, '--', 'true'], { ...named, CAISSON_API_KEY: made.secret });

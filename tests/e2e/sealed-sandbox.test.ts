@@ -105,7 +105,7 @@ test('the system configuration of Codex cannot be changed, and neither can the g
   const { exitCode } = await inside(
     caisson.provider,
     agentId,
-    'echo x >> /etc/codex/config.toml || echo x >> /etc/codex/rules/default.rules || echo x > /opt/caisson/guest.mjs || touch /usr/local/bin/x || rm -f /usr/local/bin/node',
+    'echo x >> /etc/codex/config.toml || echo x >> /etc/codex/rules/default.rules || echo x > /opt/caisson/guest.cjs || touch /usr/local/bin/x || rm -f /usr/local/bin/node',
   );
   expect(exitCode).not.toBe(0);
 });

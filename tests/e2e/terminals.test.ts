@@ -57,7 +57,7 @@ async function open(
 /** Resident memory of the control plane and, as its own sandbox sees it, of the guest. */
 async function memory(): Promise<{ controlPlane: number; guest: number }> {
   const kibibytes = (status: string): number => Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? Number.NaN);
-  const script = `for p in /proc/[0-9]*; do if tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q '^/usr/local/bin/node.*guest.mjs'; then cat $p/status; fi; done`;
+  const script = `for p in /proc/[0-9]*; do if tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q '^/usr/local/bin/node.*guest.cjs'; then cat $p/status; fi; done`;
   const { stdout } = await inside(provider, agentIdSchema.parse(agentId), script);
   return {
     controlPlane: kibibytes(await readFile(`/proc/${controlPlane.pid}/status`, 'utf8')) / 1024,

@@ -46,6 +46,18 @@ describe('one turn', () => {
     expect(said.at(-1)).toBe('`echo one; exit 3` exited with code 3 and printed:\n\n```\none\n```');
   });
 
+  test('what a command printed before and after a pause is told, each line once and in order', async () => {
+    await using talk = await Talk.open(plane.client, 'pause');
+    const { printed } = await talk.say('run echo line1; sleep 1; echo line2');
+    expect(printed).toBe('line1\nline2\n');
+  });
+
+  test('of an output of 2 MB, from which Codex cuts the middle at the end, what was told before stays', async () => {
+    await using talk = await Talk.open(plane.client, 'long-output');
+    const { printed } = await talk.say('run sleep 1; seq 1 300000');
+    expect(printed.length).toBeGreaterThanOrEqual(1024 * 1024); // of which Codex keeps as much
+  });
+
   test('a file is written, a command run on it, and both are real', async () => {
     await using talk = await Talk.open(plane.client, 'hello-file');
     const { events, said, printed } = await talk.say('write hello.txt and run cat on it');
@@ -162,12 +174,15 @@ describe('several turns', () => {
       names.map(async (name) => {
         await using talk = await Talk.open(plane.client, name);
         await talk.say(`write name.txt: ${name}`);
-        const { said } = await talk.say('run cat name.txt; ls'); // what the model was told: live, Codex loses early output of slow commands
-        return said.at(-1);
+        const { said, printed } = await talk.say('run cat name.txt; ls');
+        return [printed, said.at(-1)];
       }),
     );
     expect(answers).toEqual(
-      names.map((name) => `\`cat name.txt; ls\` exited with code 0 and printed:\n\n\`\`\`\n${name}\nname.txt\n\`\`\``),
+      names.map((name) => [
+        `${name}\nname.txt\n`,
+        `\`cat name.txt; ls\` exited with code 0 and printed:\n\n\`\`\`\n${name}\nname.txt\n\`\`\``,
+      ]),
     );
   });
 });

@@ -41,7 +41,8 @@ function units(body: JournalBody): string[] {
     return each(`${event.type} ${event.messageId}`, event.delta, event.offset);
   }
   if (event.type === 'tool.updated' && event.output !== undefined && event.title === undefined) {
-    return each(`output ${event.toolCallId}`, event.output, null);
+    const output = each(`output ${event.toolCallId}`, event.output, null);
+    return event.replacesOutput === true ? [`${runId} anew ${event.toolCallId}`, ...output] : output;
   }
   return [JSON.stringify(body)];
 }
@@ -92,6 +93,18 @@ test('outputs of one tool call are merged, an update with a title stays by itsel
   journal.append(event({ type: 'tool.updated', toolCallId: 'u', output: 'e' }));
   const entries = parse(journal.attach(0, deaf).take(1_000_000));
   expect(entries.map(({ body }) => body)).toMatchObject(['ab', 'c', 'd', 'e'].map((output) => ({ event: { output } })));
+});
+
+test('output that begins anew is merged with what follows it, and with nothing before it', () => {
+  const journal = new Journal({ clock: systemClock });
+  journal.append(event({ type: 'tool.updated', toolCallId: 't', output: 'b' }));
+  journal.append(event({ type: 'tool.updated', toolCallId: 't', output: 'a', replacesOutput: true }));
+  journal.append(event({ type: 'tool.updated', toolCallId: 't', output: 'b' }));
+  const entries = parse(journal.attach(0, deaf).take(1_000_000));
+  expect(entries.map(({ body }) => body)).toEqual([
+    event({ type: 'tool.updated', toolCallId: 't', output: 'b' }),
+    event({ type: 'tool.updated', toolCallId: 't', output: 'ab', replacesOutput: true }),
+  ]);
 });
 
 test('a number that is acknowledged or was never given out cannot be read from or acknowledged', () => {
@@ -149,7 +162,7 @@ const codeUnits = fc
   .map((codes) => String.fromCharCode(...codes));
 
 type Step =
-  | { readonly do: 'say' | 'think' | 'output'; readonly who: 0 | 1; readonly text: string }
+  | { readonly do: 'say' | 'think' | 'output' | 'output anew'; readonly who: 0 | 1; readonly text: string }
   | { readonly do: 'other' }
   | { readonly do: 'take'; readonly maxBytes: number; readonly lost: boolean }
   | { readonly do: 'acknowledge'; readonly share: number }
@@ -157,7 +170,10 @@ type Step =
 
 const who = fc.constantFrom<(0 | 1)[]>(0, 1);
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ do: fc.constantFrom('say', 'think', 'output'), who, text: codeUnits }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({ do: fc.constantFrom('say', 'think', 'output', 'output anew'), who, text: codeUnits }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('other' as const) }) },
   {
     weight: 3,
@@ -204,8 +220,11 @@ class Bench {
         return;
       }
       case 'output':
-        this.append(event({ type: 'tool.updated', toolCallId: `t${step.who}`, output: step.text }));
+      case 'output anew': {
+        const anew = step.do === 'output anew' ? { replacesOutput: true as const } : {};
+        this.append(event({ type: 'tool.updated', toolCallId: `t${step.who}`, output: step.text, ...anew }));
         return;
+      }
       case 'other':
         this.append(event({ type: 'usage.updated', used: this.said.length, size: 0 }));
         return;

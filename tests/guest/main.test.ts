@@ -17,7 +17,7 @@ let file: string;
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'caisson-main-'));
-  file = join(directory, 'guest.mjs');
+  file = join(directory, 'guest.cjs');
   bundle = await bundleGuest(guestEntry);
   await writeFile(file, bundle.code);
 });

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, request as httpRequest, type ServerResponse } from 'node:http';
+import { Agent, createServer, type IncomingMessage, request as httpRequest, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer, text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
@@ -177,6 +177,34 @@ test('an answer that the control plane breaks off is cut, not ended', async () =
   await reader?.read();
   (await broken.promise)();
   await expect(reader?.read()).rejects.toThrow();
+});
+
+test('a request that the control plane gives up without a word is a 502, not an empty answer', async () => {
+  await using running = await runGuest();
+  await attach(running, (stream) => stream.close());
+  const response = await fetch(url(running, '/v1/responses'), { method: 'POST', body: 'ask' });
+  expect(response.status).toBe(502);
+  expect(await response.json()).toMatchObject({ error: { code: 'wire_lost' } });
+});
+
+test('a request that is answered before it was sent whole leaves its connection free for the next', async () => {
+  await using running = await runGuest();
+  await attach(running, (stream) => {
+    stream.respond({ ':status': 429 });
+    stream.end('too much');
+  });
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const connections = new Set<unknown>();
+  const ask = async (body: Buffer): Promise<string> => {
+    const request = httpRequest(url(running, '/v1/responses'), { method: 'POST', agent });
+    request.once('socket', (socket) => connections.add(socket));
+    request.end(body);
+    const [response] = (await once(request, 'response')) as [IncomingMessage];
+    return await text(response);
+  };
+  expect([await ask(Buffer.alloc(30_000_000)), await ask(Buffer.from('x'))]).toEqual(['too much', 'too much']);
+  expect(connections.size).toBe(1);
+  agent.destroy();
 });
 
 test('a harness that gives up takes its request back', async () => {

@@ -1,5 +1,6 @@
 import type { HarnessEvent, PermissionOutcome, ToolContent } from '../../wire/contract/harness-event.ts';
-import { exitCodeOf, outputOf, toolContent } from './tool-content.ts';
+import { StreamedOutput } from './streamed-output.ts';
+import { exitCodeOf, outputOf, toolContent, wholeOutputOf } from './tool-content.ts';
 import type { AcpToolCall } from './updates.ts';
 
 /** Most tool calls that may be open in one session; the oldest is then closed as failed. */
@@ -12,7 +13,11 @@ interface OpenTool {
   kind: string;
   content: ToolContent[];
   exitCode: number | null;
+  readonly streamed: StreamedOutput;
 }
+
+/** What the end of a call brings of a command's output. */
+type LastOutput = Pick<Extract<HarnessEvent, { type: 'tool.completed' }>, 'output' | 'replacesOutput'>;
 
 /** The tool calls of one session: each gets one `tool.started` and exactly one `tool.completed`. */
 export class ToolCallProjection {
@@ -53,7 +58,7 @@ export class ToolCallProjection {
 
   /** Closes every open call, oldest first. */
   endAll(status: 'completed' | 'failed' | 'canceled'): HarnessEvent[] {
-    return [...this.#open].map(([toolCallId, tool]) => this.#end(toolCallId, tool, status, undefined));
+    return [...this.#open].map(([toolCallId, tool]) => this.#end(toolCallId, tool, status, {}));
   }
 
   #start(call: AcpToolCall): HarnessEvent[] {
@@ -62,10 +67,11 @@ export class ToolCallProjection {
       kind: call.kind ?? 'other',
       content: toolContent(call.content ?? []),
       exitCode: exitCodeOf(call) ?? null,
+      streamed: new StreamedOutput(),
     };
     const events: HarnessEvent[] = [];
     const [oldest] = this.#open;
-    if (oldest !== undefined && this.#open.size >= mostOpen) events.push(this.#end(...oldest, 'failed', undefined));
+    if (oldest !== undefined && this.#open.size >= mostOpen) events.push(this.#end(...oldest, 'failed', {}));
     this.#open.set(call.toolCallId, tool);
     events.push({
       type: 'tool.started',
@@ -78,8 +84,9 @@ export class ToolCallProjection {
     });
     const output = outputOf(call);
     if (call.status === 'completed' || call.status === 'failed') {
-      events.push(this.#end(call.toolCallId, tool, call.status, output));
+      events.push(this.#end(call.toolCallId, tool, call.status, lastOutput(call, tool)));
     } else if (output !== undefined) {
+      tool.streamed.add(output);
       events.push({ type: 'tool.updated', toolCallId: call.toolCallId, output });
     }
     return events;
@@ -103,8 +110,9 @@ export class ToolCallProjection {
       ) {
         tool.content = [{ type: 'other', block: { rawOutput: call.rawOutput } }];
       }
-      return [this.#end(toolCallId, tool, call.status, output)];
+      return [this.#end(toolCallId, tool, call.status, lastOutput(call, tool))];
     }
+    if (output !== undefined) tool.streamed.add(output);
     if (title === undefined && output === undefined && content === undefined) return null;
     return [
       {
@@ -121,7 +129,7 @@ export class ToolCallProjection {
     toolCallId: string,
     tool: OpenTool,
     status: 'completed' | 'failed' | 'canceled',
-    output: string | undefined,
+    output: LastOutput,
   ): HarnessEvent {
     const neverRan = this.#refused.delete(toolCallId) && tool.exitCode === null;
     this.#open.delete(toolCallId);
@@ -132,10 +140,19 @@ export class ToolCallProjection {
       toolCallId,
       status: neverRan || (this.isStopping && status === 'failed') ? 'canceled' : status,
       exitCode: tool.exitCode,
-      ...(output === undefined ? {} : { output }),
+      ...output,
       content: tool.content,
     };
   }
+}
+
+/** The rest of the output, or all of it where what was streamed is not what the command printed. */
+function lastOutput(call: AcpToolCall, { streamed }: OpenTool): LastOutput {
+  const output = outputOf(call);
+  const whole = wholeOutputOf(call);
+  if (whole !== undefined && output !== undefined) streamed.add(output);
+  if (whole !== undefined && streamed.isCorrectedBy(whole)) return { output: whole, replacesOutput: true };
+  return output === undefined ? {} : { output };
 }
 
 function forgetOldest(ids: Set<string>, most: number): void {

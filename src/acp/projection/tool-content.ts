@@ -45,3 +45,8 @@ export function exitCodeOf(call: AcpToolCall): number | null | undefined {
 export function outputOf(call: AcpToolCall): string | undefined {
   return call._meta?.terminal_output_delta?.data;
 }
+
+/** The whole output of a command that has ended, where the harness tells it again. */
+export function wholeOutputOf(call: AcpToolCall): string | undefined {
+  return call._meta?.caisson_whole_output?.data;
+}

@@ -20,9 +20,13 @@ export function isText(content: AcpContent): content is { type: 'text'; text: st
 
 const chunk = { messageId: z.string().nullish(), content: contentSchema };
 
-/** What codex-acp says beside the protocol, in `_meta`: the output and end of a command. */
+/**
+ * What codex-acp says beside the protocol, in `_meta`: the output and end of a command. With the end the sandbox image's one
+ * also tells the whole output, where it was streamed (`scripts/whole-command-output.ts`).
+ */
 const terminalMeta = z.object({
   terminal_output_delta: z.object({ data: z.string() }).optional().catch(undefined),
+  caisson_whole_output: z.object({ data: z.string() }).optional().catch(undefined),
   terminal_exit: z.object({ exit_code: z.int().nullable() }).optional().catch(undefined),
 });
 

@@ -52,7 +52,7 @@ export class EditorSessions {
     try {
       const conversation = await this.#client.conversations.get.query({ conversationId: sessionId });
       if (conversation.agentId !== this.#agent.id)
-        throw new CaissonError('CONVERSATION_NOT_FOUND', 'It is another agent’s.');
+        throw new CaissonError('CONVERSATION_NOT_FOUND', "It is another agent's.");
       if (conversation.status === 'closed')
         throw new CaissonError('CONVERSATION_CLOSED', 'The conversation is closed.');
       return await this.#configOf(conversation);

@@ -93,9 +93,10 @@ export class SessionUpdates {
     };
   }
 
-  #updated({ toolCallId, title, output, content }: Event<'tool.updated'>): SessionUpdate[] {
+  #updated({ toolCallId, title, output, replacesOutput, content }: Event<'tool.updated'>): SessionUpdate[] {
     const call = this.#calls.get(toolCallId);
     if (call === undefined) return [];
+    if (replacesOutput === true) call.output = new OutputTail();
     if (content !== undefined) call.content = content.flatMap(toolContent);
     const due = call.output.add(output ?? '');
     if (title === undefined && content === undefined && !due) return [];
@@ -109,9 +110,10 @@ export class SessionUpdates {
     ];
   }
 
-  #ended({ toolCallId, status, exitCode, output, content }: Event<'tool.completed'>): SessionUpdate {
+  #ended({ toolCallId, status, exitCode, output, replacesOutput, content }: Event<'tool.completed'>): SessionUpdate {
     const call = this.#calls.get(toolCallId) ?? { content: [], output: new OutputTail() };
     this.#calls.delete(toolCallId);
+    if (replacesOutput === true) call.output = new OutputTail();
     call.output.add(output ?? '');
     if (content.length > 0) call.content = content.flatMap(toolContent);
     return {

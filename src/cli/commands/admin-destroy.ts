@@ -7,7 +7,7 @@ import { stdout } from '../output/sink.ts';
 export function adminDestroyCommand(): Command {
   return new Command('destroy')
     .description(
-      'Remove a sandbox with all of its files, whoever’s. Its agent stays, and gets a new, empty one when it is needed. This cannot be taken back.',
+      "Remove a sandbox with all of its files, whoever's. Its agent stays, and gets a new, empty one when it is needed. This cannot be taken back.",
     )
     .argument('<agent>', 'its id, or the name of your own')
     .option('--yes', 'do not ask')

@@ -5,7 +5,7 @@ import { stdout } from '../output/sink.ts';
 
 export function adminStopCommand(): Command {
   return new Command('stop')
-    .description('End what runs in a sandbox, whoever’s. Its files stay; it starts again when it is needed.')
+    .description("End what runs in a sandbox, whoever's. Its files stay; it starts again when it is needed.")
     .argument('<agent>', 'its id, or a name that only one agent has')
     .action(stop);
 }

@@ -1,16 +1,13 @@
-import { Command } from 'commander';
-import { adminDestroyCommand } from './admin-destroy.ts';
-import { adminOverviewCommand } from './admin-overview.ts';
-import { adminSandboxesCommand } from './admin-sandboxes.ts';
-import { adminStopCommand } from './admin-stop.ts';
-import { adminUsageCommand } from './admin-usage.ts';
+import { commandGroup } from '../command-group.ts';
 
-export function adminCommand(): Command {
-  return new Command('admin')
-    .description('How the system is, everyone’s sandboxes, and what each user takes. For administrators and auditors.')
-    .addCommand(adminOverviewCommand())
-    .addCommand(adminSandboxesCommand())
-    .addCommand(adminStopCommand())
-    .addCommand(adminDestroyCommand())
-    .addCommand(adminUsageCommand());
-}
+export const adminCommand = commandGroup(
+  'admin',
+  "How the system is, everyone's sandboxes, and what each user takes. For administrators and auditors.",
+  {
+    overview: async () => (await import('./admin-overview.ts')).adminOverviewCommand(),
+    sandboxes: async () => (await import('./admin-sandboxes.ts')).adminSandboxesCommand(),
+    stop: async () => (await import('./admin-stop.ts')).adminStopCommand(),
+    destroy: async () => (await import('./admin-destroy.ts')).adminDestroyCommand(),
+    usage: async () => (await import('./admin-usage.ts')).adminUsageCommand(),
+  },
+);

@@ -44,12 +44,12 @@ function columnsAt(now: number, { withOwner, withAccess }: Shown): Column<Agent>
   const owner: Column<Agent> = { title: 'owner', value: ({ ownerName }) => ownerName, whenNarrow: 'shorten' };
   const access: Column<Agent> = { title: 'you may', value: ({ access }) => access, whenNarrow: 'leave-out' };
   return [
-    { title: 'name', value: ({ name }) => name, style: () => 'bold' },
+    { title: 'name', value: ({ name }) => name, style: () => 'bold', whenNarrow: 'shorten' },
     ...(withOwner ? [owner] : []),
     ...(withAccess ? [access] : []),
     { title: 'id', value: ({ id }) => id },
     { title: 'sandbox', value: sandboxText, style: ({ sandbox }) => (sandbox.state === 'failed' ? 'red' : undefined) },
-    { title: 'harness', value: ({ harness }) => harness },
+    { title: 'harness', value: ({ harness }) => harness, whenNarrow: 'leave-out' },
     { title: 'model', value: ({ model }) => model ?? 'default', whenNarrow: 'shorten' },
     { title: 'created', value: ({ createdAt }) => relativeTime(createdAt, now), whenNarrow: 'leave-out' },
   ];

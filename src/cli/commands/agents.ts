@@ -1,20 +1,11 @@
-import { Command } from 'commander';
-import { agentsCreateCommand } from './agents-create.ts';
-import { agentsDeleteCommand } from './agents-delete.ts';
-import { agentsListCommand } from './agents-list.ts';
-import { agentsShareCommand } from './agents-share.ts';
-import { agentsSharesCommand } from './agents-shares.ts';
-import { agentsShowCommand } from './agents-show.ts';
-import { agentsUnshareCommand } from './agents-unshare.ts';
+import { commandGroup } from '../command-group.ts';
 
-export function agentsCommand(): Command {
-  return new Command('agents')
-    .description('Agents: each is a coding agent in a sandbox of its own.')
-    .addCommand(agentsCreateCommand())
-    .addCommand(agentsListCommand())
-    .addCommand(agentsShowCommand())
-    .addCommand(agentsShareCommand())
-    .addCommand(agentsUnshareCommand())
-    .addCommand(agentsSharesCommand())
-    .addCommand(agentsDeleteCommand());
-}
+export const agentsCommand = commandGroup('agents', 'Agents: each is a coding agent in a sandbox of its own.', {
+  create: async () => (await import('./agents-create.ts')).agentsCreateCommand(),
+  list: async () => (await import('./agents-list.ts')).agentsListCommand(),
+  show: async () => (await import('./agents-show.ts')).agentsShowCommand(),
+  share: async () => (await import('./agents-share.ts')).agentsShareCommand(),
+  unshare: async () => (await import('./agents-unshare.ts')).agentsUnshareCommand(),
+  shares: async () => (await import('./agents-shares.ts')).agentsSharesCommand(),
+  delete: async () => (await import('./agents-delete.ts')).agentsDeleteCommand(),
+});

@@ -1,12 +1,11 @@
-import { Command } from 'commander';
-import { auditExportCommand } from './audit-export.ts';
-import { auditSearchCommand } from './audit-search.ts';
-import { auditVerifyCommand } from './audit-verify.ts';
+import { commandGroup } from '../command-group.ts';
 
-export function auditCommand(): Command {
-  return new Command('audit')
-    .description('The audit: who did what, in a chain that shows every change to it. For administrators and auditors.')
-    .addCommand(auditSearchCommand())
-    .addCommand(auditVerifyCommand())
-    .addCommand(auditExportCommand());
-}
+export const auditCommand = commandGroup(
+  'audit',
+  'The audit: who did what, in a chain that shows every change to it. For administrators and auditors.',
+  {
+    search: async () => (await import('./audit-search.ts')).auditSearchCommand(),
+    verify: async () => (await import('./audit-verify.ts')).auditVerifyCommand(),
+    export: async () => (await import('./audit-export.ts')).auditExportCommand(),
+  },
+);

@@ -1,18 +1,13 @@
-import { Command } from 'commander';
-import { conversationsCloseCommand } from './conversations-close.ts';
-import { conversationsConfigureCommand } from './conversations-configure.ts';
-import { conversationsListCommand } from './conversations-list.ts';
-import { conversationsOpenCommand } from './conversations-open.ts';
-import { conversationsShowCommand } from './conversations-show.ts';
+import { commandGroup } from '../command-group.ts';
 
-export function conversationsCommand(): Command {
-  return new Command('conversations')
-    .description(
-      'Conversations: each is one continuous talk with an agent. It outlives clients, restarts and sandboxes.',
-    )
-    .addCommand(conversationsOpenCommand())
-    .addCommand(conversationsListCommand())
-    .addCommand(conversationsShowCommand())
-    .addCommand(conversationsConfigureCommand())
-    .addCommand(conversationsCloseCommand());
-}
+export const conversationsCommand = commandGroup(
+  'conversations',
+  'Conversations: each is one continuous talk with an agent. It outlives clients, restarts and sandboxes.',
+  {
+    open: async () => (await import('./conversations-open.ts')).conversationsOpenCommand(),
+    list: async () => (await import('./conversations-list.ts')).conversationsListCommand(),
+    show: async () => (await import('./conversations-show.ts')).conversationsShowCommand(),
+    configure: async () => (await import('./conversations-configure.ts')).conversationsConfigureCommand(),
+    close: async () => (await import('./conversations-close.ts')).conversationsCloseCommand(),
+  },
+);

@@ -1,9 +1,12 @@
 import { Command } from 'commander';
-import type { ApiInputs, CaissonClient } from '../../client/index.ts';
+import type { ApiInputs, CaissonClient, EgressPolicy } from '../../client/index.ts';
 import { durationMs, jsonOption, wholeNumber } from '../arguments.ts';
+import { advice } from '../command-name.ts';
 import { connect } from '../connection.ts';
 import { printPolicy } from '../egress/print-policy.ts';
 import { whoseArgument, whosePolicy } from '../egress/whose-policy.ts';
+import { printable } from '../output/printable.ts';
+import { stderr } from '../output/sink.ts';
 
 type NewRule = NonNullable<ApiInputs['egress']['policy']['set']['add']>[number];
 
@@ -45,7 +48,21 @@ export function egressAddCommand(effect: keyof typeof descriptions): Command {
         ...(options.why !== undefined && { why: options.why }),
       });
       await printPolicy(policy, { whose, json: options.json === true });
+      if (effect === 'allow') await tellOfMode(policy, whose);
     });
+}
+
+/** Who sees the rule stand there does not expect that the mode keeps it from letting anybody out. */
+async function tellOfMode({ effective }: EgressPolicy, whose: string): Promise<void> {
+  if (effective?.mode !== 'deny' || whose === '@everyone') return;
+  const remedy = {
+    agent: `\`caisson egress mode ${whose} allowlist\` changes that.`,
+    ceiling: "It is the user's ceiling, which administrators change.",
+    operator: 'It is the mode of everyone, which administrators change.',
+    user: '',
+  }[effective.source];
+  const note = advice(`Rules of the agent let out nothing while its mode is deny. ${remedy}`);
+  await stderr.write(`${stderr.style('yellow', 'note:')} ${printable(note)}\n`);
 }
 
 function oneMorePort(text: string, previous: Ports = []): Ports {

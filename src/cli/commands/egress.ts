@@ -1,28 +1,20 @@
-import { Command } from 'commander';
-import { egressAddCommand } from './egress-add.ts';
-import { egressDecideCommand } from './egress-decide.ts';
-import { egressLogCommand } from './egress-log.ts';
-import { egressModeCommand } from './egress-mode.ts';
-import { egressPendingCommand } from './egress-pending.ts';
-import { egressPresetsCommand } from './egress-presets.ts';
-import { egressRemoveCommand } from './egress-remove.ts';
-import { egressShowCommand } from './egress-show.ts';
-import { egressTestCommand } from './egress-test.ts';
-import { egressUsageCommand } from './egress-usage.ts';
+import { commandGroup } from '../command-group.ts';
 
-export function egressCommand(): Command {
-  return new Command('egress')
-    .description('Where agents may connect to, what waits for a decision, and what was connected to.')
-    .addCommand(egressShowCommand())
-    .addCommand(egressModeCommand())
-    .addCommand(egressAddCommand('allow'))
-    .addCommand(egressAddCommand('permit'))
-    .addCommand(egressAddCommand('deny'))
-    .addCommand(egressRemoveCommand())
-    .addCommand(egressTestCommand())
-    .addCommand(egressPresetsCommand())
-    .addCommand(egressPendingCommand())
-    .addCommand(egressDecideCommand())
-    .addCommand(egressLogCommand())
-    .addCommand(egressUsageCommand());
-}
+export const egressCommand = commandGroup(
+  'egress',
+  'Where agents may connect to, what waits for a decision, and what was connected to.',
+  {
+    show: async () => (await import('./egress-show.ts')).egressShowCommand(),
+    mode: async () => (await import('./egress-mode.ts')).egressModeCommand(),
+    allow: async () => (await import('./egress-add.ts')).egressAddCommand('allow'),
+    permit: async () => (await import('./egress-add.ts')).egressAddCommand('permit'),
+    deny: async () => (await import('./egress-add.ts')).egressAddCommand('deny'),
+    remove: async () => (await import('./egress-remove.ts')).egressRemoveCommand(),
+    test: async () => (await import('./egress-test.ts')).egressTestCommand(),
+    presets: async () => (await import('./egress-presets.ts')).egressPresetsCommand(),
+    pending: async () => (await import('./egress-pending.ts')).egressPendingCommand(),
+    decide: async () => (await import('./egress-decide.ts')).egressDecideCommand(),
+    log: async () => (await import('./egress-log.ts')).egressLogCommand(),
+    usage: async () => (await import('./egress-usage.ts')).egressUsageCommand(),
+  },
+);

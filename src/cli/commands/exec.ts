@@ -3,7 +3,7 @@ import { constants } from 'node:os';
 import { Command } from 'commander';
 import type { CaissonClient, ProcessEnd, RemoteProcess } from '../../client/index.ts';
 import { CaissonError } from '../../kernel/errors.ts';
-import { durationMs, environmentVariable } from '../arguments.ts';
+import { environmentVariable, waitMs } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { Exit, reportFailure } from '../failure.ts';
@@ -32,8 +32,8 @@ export function execCommand(): Command {
     .option('-e, --env <name=value>', 'a variable of its environment; may be given several times', environmentVariable)
     .option(
       '--timeout <time>',
-      'end it after this time, e.g. 90s or 10m (default: none)',
-      durationMs({ least: '1ms', most: '24d' }),
+      'end it after this time, e.g. 90s or 10m; a plain number is seconds (default: none)',
+      waitMs({ least: '1ms', most: '24d' }),
     )
     .option('--no-stdin', 'give it no input')
     .option('-d, --detach', 'start it in the background, and print its id: see `caisson logs`, `ps` and `kill`')

@@ -1,30 +1,20 @@
-import { Command } from 'commander';
-import { filesCatCommand } from './files-cat.ts';
-import { filesCpCommand } from './files-cp.ts';
-import { filesFindCommand } from './files-find.ts';
-import { filesGetCommand } from './files-get.ts';
-import { filesGrepCommand } from './files-grep.ts';
-import { filesLsCommand } from './files-ls.ts';
-import { filesMkdirCommand } from './files-mkdir.ts';
-import { filesMvCommand } from './files-mv.ts';
-import { filesPutCommand } from './files-put.ts';
-import { filesRmCommand } from './files-rm.ts';
-import { filesSyncCommand } from './files-sync.ts';
-import { filesWatchCommand } from './files-watch.ts';
+import { commandGroup } from '../command-group.ts';
 
-export function filesCommand(): Command {
-  return new Command('files')
-    .description('The files of an agent: <agent>:<path>, where the path begins in /workspace.')
-    .addCommand(filesLsCommand())
-    .addCommand(filesCatCommand())
-    .addCommand(filesPutCommand())
-    .addCommand(filesGetCommand())
-    .addCommand(filesRmCommand())
-    .addCommand(filesMvCommand())
-    .addCommand(filesCpCommand())
-    .addCommand(filesMkdirCommand())
-    .addCommand(filesFindCommand())
-    .addCommand(filesGrepCommand())
-    .addCommand(filesWatchCommand())
-    .addCommand(filesSyncCommand());
-}
+export const filesCommand = commandGroup(
+  'files',
+  'The files of an agent: <agent>:<path>, where the path begins in /workspace.',
+  {
+    ls: async () => (await import('./files-ls.ts')).filesLsCommand(),
+    cat: async () => (await import('./files-cat.ts')).filesCatCommand(),
+    put: async () => (await import('./files-put.ts')).filesPutCommand(),
+    get: async () => (await import('./files-get.ts')).filesGetCommand(),
+    rm: async () => (await import('./files-rm.ts')).filesRmCommand(),
+    mv: async () => (await import('./files-mv.ts')).filesMvCommand(),
+    cp: async () => (await import('./files-cp.ts')).filesCpCommand(),
+    mkdir: async () => (await import('./files-mkdir.ts')).filesMkdirCommand(),
+    find: async () => (await import('./files-find.ts')).filesFindCommand(),
+    grep: async () => (await import('./files-grep.ts')).filesGrepCommand(),
+    watch: async () => (await import('./files-watch.ts')).filesWatchCommand(),
+    sync: async () => (await import('./files-sync.ts')).filesSyncCommand(),
+  },
+);

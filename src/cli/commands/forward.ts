@@ -20,7 +20,7 @@ const maxConnections = 60;
 
 export function forwardCommand(): Command {
   return new Command('forward')
-    .description('Make a port of an agent’s sandbox reachable on this machine, on 127.0.0.1, until you stop it.')
+    .description("Make a port of an agent's sandbox reachable on this machine, on 127.0.0.1, until you stop it.")
     .argument('<agent>', 'id or name')
     .argument('<ports>', '<local>:<remote>, or one number for both; local 0 takes a free one', readPorts)
     .action(forward);

@@ -9,7 +9,8 @@ import { roleOption, type UserRole } from '../role-option.ts';
 type Scope = NonNullable<ApiInputs['keys']['create']['scopes']>[number];
 
 interface Options {
-  readonly role: UserRole;
+  readonly newUser?: boolean;
+  readonly role?: UserRole;
   readonly name: string;
   readonly scope?: readonly Scope[];
   readonly agent?: readonly string[];
@@ -21,11 +22,10 @@ const scopes = ['view', 'use', 'own', 'oversee', 'administer'] as const satisfie
 
 export function keysCreateCommand(): Command {
   return new Command('create')
-    .description(
-      'Make a key, and its user where there is none of that name. The secret is shown this once. For who has the key in the data directory.',
-    )
-    .argument('<user>', 'whose key it is')
-    .addOption(roleOption())
+    .description('Make a key for a user. The secret is shown this once. For who has the key in the data directory.')
+    .argument('<user>', 'whose key it is: id or name')
+    .option('--new-user', 'make the user too, where there is none of that name')
+    .addOption(roleOption('of the new user, who is a member otherwise'))
     .option('--name <name>', 'to tell the keys of a user apart', 'default')
     .addOption(scopeOption())
     .option('--agent <agent>', 'it reaches this agent only; can be given several times', oneMore)
@@ -45,16 +45,21 @@ function scopeOption(): Option {
   });
 }
 
-async function create(user: string, options: Options): Promise<void> {
-  const { role, name, scope, expires: expiresIn, json = false } = options;
+async function create(nameOrId: string, options: Options): Promise<void> {
+  const { newUser = false, role, name, scope, expires: expiresIn, json = false } = options;
   const client = await connect();
+  const user = newUser ? nameOrId : await nameOf(client, nameOrId);
   const agents = options.agent && (await idsOf(client, options.agent));
-  const made = await client.keys.create.mutate({ user, role, name, scopes: scope, agents, expiresIn });
+  const made = await client.keys.create.mutate({ user, newUser, role, name, scopes: scope, agents, expiresIn });
   if (json) return await writeJson(made);
   await stdout.write(`${made.secret}\n`);
   await stderr.write(
     `${stderr.style('dim', `Key ${made.key.id} of ${made.key.user.name} (${made.key.user.role}). It is not shown again.`)}\n`,
   );
+}
+
+async function nameOf(client: CaissonClient, nameOrId: string): Promise<string> {
+  return nameOrId.startsWith('usr-') ? (await client.users.get.query({ userId: nameOrId })).name : nameOrId;
 }
 
 async function idsOf(client: CaissonClient, agents: readonly string[]): Promise<string[]> {

@@ -8,7 +8,7 @@ import type { Column } from '../output/table.ts';
 
 export function keysListCommand(): Command {
   return new Command('list')
-    .description('List your keys, the newest first; administrators and auditors see everyone’s.')
+    .description("List your keys, the newest first; administrators and auditors see everyone's.")
     .addOption(jsonOption('them'))
     .action(list);
 }

@@ -1,12 +1,7 @@
-import { Command } from 'commander';
-import { keysCreateCommand } from './keys-create.ts';
-import { keysListCommand } from './keys-list.ts';
-import { keysRevokeCommand } from './keys-revoke.ts';
+import { commandGroup } from '../command-group.ts';
 
-export function keysCommand(): Command {
-  return new Command('keys')
-    .description('API keys: who may call the control plane, as whom.')
-    .addCommand(keysCreateCommand())
-    .addCommand(keysListCommand())
-    .addCommand(keysRevokeCommand());
-}
+export const keysCommand = commandGroup('keys', 'API keys: who may call the control plane, as whom.', {
+  create: async () => (await import('./keys-create.ts')).keysCreateCommand(),
+  list: async () => (await import('./keys-list.ts')).keysListCommand(),
+  revoke: async () => (await import('./keys-revoke.ts')).keysRevokeCommand(),
+});

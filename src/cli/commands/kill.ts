@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import type { ProcessSignal } from '../../client/index.ts';
-import { durationMs, signalName } from '../arguments.ts';
+import { signalName, waitMs } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { Exit } from '../failure.ts';
@@ -22,8 +22,8 @@ export function killCommand(): Command {
     .argument('<process>', 'its id or its pid, as `caisson ps` shows them')
     .option('-s, --signal <name>', 'what is sent first, e.g. TERM, INT or KILL', signalName, 'SIGTERM')
     .addOption(
-      new Option('--grace <time>', 'how long it has until SIGKILL, at most 60s')
-        .argParser(durationMs({ most: '60s' }))
+      new Option('--grace <time>', 'how long it has until SIGKILL, at most 60s; a plain number is seconds')
+        .argParser(waitMs({ most: '60s' }))
         .default(5_000, '5s'),
     )
     .option('--only', 'only send the signal: to the group of an id, to one process for a pid')

@@ -1,12 +1,10 @@
-import { Command } from 'commander';
-import { permissionsAnswerCommand } from './permissions-answer.ts';
-import { permissionsListCommand } from './permissions-list.ts';
+import { commandGroup } from '../command-group.ts';
 
-export function permissionsCommand(): Command {
-  return new Command('permissions')
-    .description(
-      'Permission requests: what an agent may do only when a person says so. One that nobody answers expires.',
-    )
-    .addCommand(permissionsListCommand())
-    .addCommand(permissionsAnswerCommand());
-}
+export const permissionsCommand = commandGroup(
+  'permissions',
+  'Permission requests: what an agent may do only when a person says so. One that nobody answers expires.',
+  {
+    list: async () => (await import('./permissions-list.ts')).permissionsListCommand(),
+    answer: async () => (await import('./permissions-answer.ts')).permissionsAnswerCommand(),
+  },
+);

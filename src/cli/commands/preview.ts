@@ -22,7 +22,7 @@ interface Options {
 export function previewCommand(): Command {
   return new Command('preview')
     .description(
-      'Make a link to a port of an agent’s sandbox, for a browser. It works once, for whoever opens it first; with --shared for everyone who has it.',
+      "Make a link to a port of an agent's sandbox, for a browser. It works once, for whoever opens it first; with --shared for everyone who has it.",
     )
     .argument('<agent>', 'id or name')
     .argument('[port]', 'where the app listens in the sandbox', wholeNumber(1, 65_535))

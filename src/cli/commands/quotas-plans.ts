@@ -21,7 +21,7 @@ async function list({ json = false }: { readonly json?: boolean }): Promise<void
     { title: 'plan', value: ({ name }: QuotaPlan) => name },
     { title: 'limits', value: limitsText, whenNarrow: 'shorten' as const },
   ];
-  await printListing({ rows: items, columns, json, empty: 'No plans: everyone has the configuration’s limits.' });
+  await printListing({ rows: items, columns, json, empty: "No plans: everyone has the configuration's limits." });
 }
 
 function limitsText({ limits }: QuotaPlan): string {

@@ -1,16 +1,9 @@
-import { Command } from 'commander';
-import { quotasPlansCommand } from './quotas-plans.ts';
-import { quotasRemovePlanCommand } from './quotas-remove-plan.ts';
-import { quotasSetCommand } from './quotas-set.ts';
-import { quotasSetPlanCommand } from './quotas-set-plan.ts';
-import { quotasShowCommand } from './quotas-show.ts';
+import { commandGroup } from '../command-group.ts';
 
-export function quotasCommand(): Command {
-  return new Command('quotas')
-    .description('Quotas: who may use how much of what, and what is used.')
-    .addCommand(quotasShowCommand())
-    .addCommand(quotasSetCommand())
-    .addCommand(quotasPlansCommand())
-    .addCommand(quotasSetPlanCommand())
-    .addCommand(quotasRemovePlanCommand());
-}
+export const quotasCommand = commandGroup('quotas', 'Quotas: who may use how much of what, and what is used.', {
+  show: async () => (await import('./quotas-show.ts')).quotasShowCommand(),
+  set: async () => (await import('./quotas-set.ts')).quotasSetCommand(),
+  plans: async () => (await import('./quotas-plans.ts')).quotasPlansCommand(),
+  'set-plan': async () => (await import('./quotas-set-plan.ts')).quotasSetPlanCommand(),
+  'remove-plan': async () => (await import('./quotas-remove-plan.ts')).quotasRemovePlanCommand(),
+});

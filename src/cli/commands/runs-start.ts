@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { durationMs, jsonOption } from '../arguments.ts';
+import { jsonOption, waitMs } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { chooseConversation, type ConversationChoice } from '../choose-conversation.ts';
 import { findAgent } from '../find-agent.ts';
@@ -23,8 +23,8 @@ export function runsStartCommand(): Command {
     .option('--idempotency-key <key>', 'the same key and text again give the same run instead of another')
     .option(
       '--timeout <time>',
-      "end the run after this time, e.g. 10m (default: the control plane's)",
-      durationMs({ least: '1s', most: '7d' }),
+      "end the run after this time, e.g. 10m; a plain number is seconds (default: the control plane's)",
+      waitMs({ least: '1s', most: '7d' }),
     )
     .option('--queue', 'where the quotas have no room for its sandbox, wait for some instead of failing')
     .addOption(jsonOption('the answer'))

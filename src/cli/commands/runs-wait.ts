@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { durationMs, jsonOption } from '../arguments.ts';
+import { jsonOption, waitMs } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { Exit } from '../failure.ts';
@@ -16,7 +16,11 @@ export function runsWaitCommand(): Command {
       'Wait for the end of a run. Exits with 3 when it did not complete, or not in time; the run itself goes on.',
     )
     .argument('<run>', 'its id')
-    .option('--timeout <time>', 'wait at most this long, e.g. 90s (default: until it ends)', durationMs())
+    .option(
+      '--timeout <time>',
+      'wait at most this long, e.g. 90s; a plain number is seconds (default: until it ends)',
+      waitMs(),
+    )
     .addOption(jsonOption('the outcome'))
     .action(wait);
 }

@@ -1,14 +1,12 @@
-import { Command } from 'commander';
-import { runsCancelCommand } from './runs-cancel.ts';
-import { runsListCommand } from './runs-list.ts';
-import { runsStartCommand } from './runs-start.ts';
-import { runsWaitCommand } from './runs-wait.ts';
+import { commandGroup } from '../command-group.ts';
 
-export function runsCommand(): Command {
-  return new Command('runs')
-    .description('Runs: each is one turn, from an accepted message to exactly one end.')
-    .addCommand(runsStartCommand())
-    .addCommand(runsWaitCommand())
-    .addCommand(runsListCommand())
-    .addCommand(runsCancelCommand());
-}
+export const runsCommand = commandGroup(
+  'runs',
+  'Runs: each is one turn, from an accepted message to exactly one end.',
+  {
+    start: async () => (await import('./runs-start.ts')).runsStartCommand(),
+    wait: async () => (await import('./runs-wait.ts')).runsWaitCommand(),
+    list: async () => (await import('./runs-list.ts')).runsListCommand(),
+    cancel: async () => (await import('./runs-cancel.ts')).runsCancelCommand(),
+  },
+);

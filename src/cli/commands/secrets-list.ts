@@ -8,8 +8,8 @@ import type { Column } from '../output/table.ts';
 import { whoseSecrets, whoseSecretsArgument } from '../secrets/whose-secrets.ts';
 
 export function secretsListCommand(): Command {
-  return new Command('ls')
-    .alias('list')
+  return new Command('list')
+    .alias('ls')
     .description('List the secrets of an agent, or yours for all your agents. Their values are never shown.')
     .argument(...whoseSecretsArgument)
     .addOption(jsonOption('them'))

@@ -6,8 +6,8 @@ import { readPlace } from '../secrets/place.ts';
 import { whoseSecrets, whoseSecretsArgument } from '../secrets/whose-secrets.ts';
 
 export function secretsRemoveCommand(): Command {
-  return new Command('rm')
-    .alias('remove')
+  return new Command('remove')
+    .alias('rm')
     .description('Take a secret back. Connections that carry it are cut.')
     .argument(...whoseSecretsArgument)
     .argument('<what>', 'a host such as git.example.com:8443, or the id of a secret')
@@ -22,7 +22,7 @@ async function remove(whose: string, what: string): Promise<void> {
   const found = items.find((secret) => secret.id === what || (secret.host === host && secret.port === port));
   if (found === undefined) {
     throw new CaissonError('SECRET_NOT_FOUND', `There is no secret for ${what} here.`, {
-      hint: `List them with \`caisson secrets ls ${whose}\`.`,
+      hint: `List them with \`caisson secrets list ${whose}\`.`,
     });
   }
   await client.secrets.remove.mutate({ ...of, secretId: found.id });

@@ -22,7 +22,7 @@ export function secretsSetCommand(): Command {
     .argument(...whoseSecretsArgument)
     .argument('<host>', 'such as api.example.com, or git.example.com:8443', readPlace)
     .option('--basic <user>', 'with a user name, as git shows it; for GitHub: x-access-token')
-    .option('--header <name>', 'in a header of the host’s own, such as PRIVATE-TOKEN')
+    .option('--header <name>', "in a header of the host's own, such as PRIVATE-TOKEN")
     .addOption(jsonOption('what is known of it'))
     .action(set);
 }

@@ -1,12 +1,11 @@
-import { Command } from 'commander';
-import { secretsListCommand } from './secrets-list.ts';
-import { secretsRemoveCommand } from './secrets-remove.ts';
-import { secretsSetCommand } from './secrets-set.ts';
+import { commandGroup } from '../command-group.ts';
 
-export function secretsCommand(): Command {
-  return new Command('secrets')
-    .description('Secrets for hosts: the gateway adds them to requests of agents, and no sandbox sees them.')
-    .addCommand(secretsSetCommand())
-    .addCommand(secretsListCommand())
-    .addCommand(secretsRemoveCommand());
-}
+export const secretsCommand = commandGroup(
+  'secrets',
+  'Secrets for hosts: the gateway adds them to requests of agents, and no sandbox sees them.',
+  {
+    set: async () => (await import('./secrets-set.ts')).secretsSetCommand(),
+    list: async () => (await import('./secrets-list.ts')).secretsListCommand(),
+    remove: async () => (await import('./secrets-remove.ts')).secretsRemoveCommand(),
+  },
+);

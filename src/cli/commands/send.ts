@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import type { AgentEvent, CaissonClient, SendOptions, Turn } from '../../client/index.ts';
-import { durationMs, jsonOption } from '../arguments.ts';
+import { jsonOption, waitMs } from '../arguments.ts';
 import { chooseConversation, type ConversationChoice } from '../choose-conversation.ts';
 import { commandName } from '../command-name.ts';
 import { connect } from '../connection.ts';
@@ -34,8 +34,8 @@ export function sendCommand(): Command {
     .option('--new', 'open a new conversation for it')
     .option(
       '--timeout <time>',
-      "end the run after this time, e.g. 10m (default: the control plane's)",
-      durationMs({ least: '1s', most: '7d' }),
+      "end the run after this time, e.g. 10m; a plain number is seconds (default: the control plane's)",
+      waitMs({ least: '1s', most: '7d' }),
     )
     .option('-q, --quiet', 'no progress')
     .addOption(jsonOption('the run and the reply as one object'))

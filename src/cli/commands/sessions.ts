@@ -1,10 +1,6 @@
-import { Command } from 'commander';
-import { sessionsEndCommand } from './sessions-end.ts';
-import { sessionsListCommand } from './sessions-list.ts';
+import { commandGroup } from '../command-group.ts';
 
-export function sessionsCommand(): Command {
-  return new Command('sessions')
-    .description('The browsers that are signed in as you.')
-    .addCommand(sessionsListCommand())
-    .addCommand(sessionsEndCommand());
-}
+export const sessionsCommand = commandGroup('sessions', 'The browsers that are signed in as you.', {
+  list: async () => (await import('./sessions-list.ts')).sessionsListCommand(),
+  end: async () => (await import('./sessions-end.ts')).sessionsEndCommand(),
+});

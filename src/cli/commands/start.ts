@@ -7,6 +7,7 @@ import { defaultDataDir, defaultUrl } from '../connection.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { stderr, stdout } from '../output/sink.ts';
 import { record } from '../output/table.ts';
+import { scavengeAlone } from '../scavenge-alone.ts';
 import { stopControlPlane } from '../stop-control-plane.ts';
 import { packageVersion } from '../version.ts';
 
@@ -26,6 +27,7 @@ async function start(): Promise<void> {
   const controlPlane = await startControlPlane({ environment: process.env, version });
   await stdout.write(summary(controlPlane, version));
   await collectGarbage();
+  scavengeAlone();
   const failure = await Promise.race([stopped, controlPlane.failed]);
   if (failure !== undefined) process.exitCode = exitCodes.failed;
   await stderr.write('Stopping. What runs in sandboxes goes on there.\n');

@@ -21,7 +21,7 @@ interface Options {
 export function usageCommand(): Command {
   return new Command('usage')
     .description(
-      'Show what agents took of models: tokens, and their cost by list prices. Administrators see everyone’s.',
+      "Show what agents took of models: tokens, and their cost by list prices. Administrators see everyone's.",
     )
     .option('--days <n>', 'the last so many days, in UTC, today included', wholeNumber(1, 366), 30)
     .addOption(

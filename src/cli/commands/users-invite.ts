@@ -18,7 +18,7 @@ export function usersInviteCommand(): Command {
       'Make a user, with an invitation that is shown this once: whoever has it comes in as the user, once. With --email it is a link where a password is set; else it is exchanged for an API key. Inviting again makes a new one. For administrators.',
     )
     .argument('<name>', 'of the user')
-    .addOption(roleOption())
+    .addOption(roleOption('of the user').default('member'))
     .option('--email <email>', 'that the user signs in with')
     .option(
       '--expires <time>',

@@ -1,20 +1,11 @@
-import { Command } from 'commander';
-import { usersAcceptCommand } from './users-accept.ts';
-import { usersDeleteCommand } from './users-delete.ts';
-import { usersDisableCommand } from './users-disable.ts';
-import { usersEnableCommand } from './users-enable.ts';
-import { usersInviteCommand } from './users-invite.ts';
-import { usersLoginLinkCommand } from './users-login-link.ts';
-import { usersListCommand } from './users-list.ts';
+import { commandGroup } from '../command-group.ts';
 
-export function usersCommand(): Command {
-  return new Command('users')
-    .description('Users: who may come in, and as what.')
-    .addCommand(usersListCommand())
-    .addCommand(usersInviteCommand())
-    .addCommand(usersAcceptCommand())
-    .addCommand(usersLoginLinkCommand())
-    .addCommand(usersDisableCommand())
-    .addCommand(usersEnableCommand())
-    .addCommand(usersDeleteCommand());
-}
+export const usersCommand = commandGroup('users', 'Users: who may come in, and as what.', {
+  list: async () => (await import('./users-list.ts')).usersListCommand(),
+  invite: async () => (await import('./users-invite.ts')).usersInviteCommand(),
+  accept: async () => (await import('./users-accept.ts')).usersAcceptCommand(),
+  'login-link': async () => (await import('./users-login-link.ts')).usersLoginLinkCommand(),
+  disable: async () => (await import('./users-disable.ts')).usersDisableCommand(),
+  enable: async () => (await import('./users-enable.ts')).usersEnableCommand(),
+  delete: async () => (await import('./users-delete.ts')).usersDeleteCommand(),
+});

@@ -1,6 +1,5 @@
 import { examineControlPlane } from './control-plane-findings.ts';
 import type { Finding } from './finding.ts';
-import { examineMachine } from './machine-findings.ts';
 
 /**
  * Looks at the control plane that the environment names, and at this machine unless that control plane is elsewhere: what
@@ -9,5 +8,7 @@ import { examineMachine } from './machine-findings.ts';
 export async function examine(environment: Readonly<Record<string, string | undefined>>): Promise<Finding[]> {
   const { findings, isElsewhere, isServing } = await examineControlPlane(environment);
   const node: Finding = { what: 'Node', state: 'ok', says: process.version };
-  return [node, ...findings, ...(isElsewhere ? [] : await examineMachine(environment, { isServing }))];
+  if (isElsewhere) return [node, ...findings];
+  const { examineMachine } = await import('./machine-findings.ts');
+  return [node, ...findings, ...(await examineMachine(environment, { isServing }))];
 }

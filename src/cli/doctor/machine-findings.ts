@@ -1,10 +1,11 @@
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { Config } from '../../controlplane/config.ts';
+import { type Config, loadConfig } from '../../controlplane/config.ts';
 import { CaissonError } from '../../kernel/errors.ts';
-import { examineDocker } from './docker-findings.ts';
 import type { Finding } from './finding.ts';
 import { examineInotify } from './inotify-findings.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
 
 const gibibyte = 1024 ** 3;
 /** The sandbox image takes about 1 GiB, and every agent's workspace comes on top. */
@@ -13,10 +14,9 @@ const comfortableBytes = 10 * gibibyte;
 
 /** What a control plane on this machine has, or would have: the model of one that serves is known from itself. */
 export async function examineMachine(
-  environment: Readonly<Record<string, string | undefined>>,
+  environment: Environment,
   { isServing }: { readonly isServing: boolean },
 ): Promise<Finding[]> {
-  const { loadConfig } = await import('../../controlplane/config.ts');
   let config: Config;
   try {
     config = loadConfig(environment);
@@ -24,11 +24,13 @@ export async function examineMachine(
     if (!(thrown instanceof CaissonError)) throw thrown;
     return [{ what: 'configuration', state: 'missing', says: thrown.message, remedy: thrown.hint }];
   }
-  const sandboxes =
-    config.sandbox.provider === 'docker'
-      ? [...(await examineDocker(config.sandbox.image)), ...examineInotify(environment)]
-      : [];
-  return [...sandboxes, ...(isServing ? [] : [modelOf(config)]), await diskOf(config)];
+  return [...(await sandboxesOf(config, environment)), ...(isServing ? [] : [modelOf(config)]), await diskOf(config)];
+}
+
+async function sandboxesOf({ sandbox }: Config, environment: Environment): Promise<Finding[]> {
+  if (sandbox.provider !== 'docker') return [];
+  const { examineDocker } = await import('./docker-findings.ts');
+  return [...(await examineDocker(sandbox.image)), ...examineInotify(environment)];
 }
 
 function modelOf({ model }: Config): Finding {

@@ -12,7 +12,7 @@ const nearShare = 0.8;
 
 export function quotaColumns(): Column<Line>[] {
   const text = ({ dimension }: Line, amount: number | null, none: string): string =>
-    amount === null ? none : amountText(dimension, amount, byteSize);
+    amount === null ? none : grouped(amountText(dimension, amount, byteSize));
   return [
     { title: 'quota', value: ({ dimension }) => dimension, style: () => 'bold' },
     { title: 'used', value: (line) => text(line, line.used, ''), align: 'right', style: styleOf },
@@ -25,6 +25,11 @@ export function quotaColumns(): Column<Line>[] {
       whenNarrow: 'leave-out',
     },
   ];
+}
+
+/** A plain number with commas between its thousands, as other listings have it. */
+function grouped(amount: string): string {
+  return /^\d+$/.test(amount) ? Number(amount).toLocaleString('en-US') : amount;
 }
 
 function styleOf({ used, limit }: Line): 'red' | 'yellow' | undefined {

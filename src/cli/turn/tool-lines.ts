@@ -25,7 +25,7 @@ export class ToolLines {
 
   started(event: Event<'tool.started'>): string {
     const diffs = diffsOf(event.content);
-    this.#calls.set(event.toolCallId, { shown: 0, hidden: 0, partial: '', diffs: diffs.length > 0 });
+    this.#calls.set(event.toolCallId, { shown: [], seen: [], hidden: 0, partial: '', diffs: diffs.length > 0 });
     const oldest = this.#calls.keys().next();
     if (this.#calls.size > followedCalls && oldest.done !== true) this.#calls.delete(oldest.value);
     if (diffs.length > 0) return this.#edits(diffs);
@@ -33,6 +33,7 @@ export class ToolLines {
   }
 
   updated(event: Event<'tool.updated'>): string {
+    if (event.replacesOutput === true) this.#beginAnew(event.toolCallId);
     return (
       this.#edits(this.#newDiffs(event.toolCallId, event.content ?? [])) +
       this.#output(event.toolCallId, event.output ?? '')
@@ -40,9 +41,10 @@ export class ToolLines {
   }
 
   completed(event: Event<'tool.completed'>): string {
-    const { toolCallId, status, exitCode } = event;
+    const { toolCallId, status, exitCode, replacesOutput } = event;
+    if (replacesOutput === true) this.#beginAnew(toolCallId);
     const text = event.content.flatMap((item) => (item.type === 'text' ? [item.text] : [])).join('\n');
-    const output = event.output ?? (this.#calls.get(toolCallId)?.shown === 0 ? text : '');
+    const output = event.output ?? (this.#calls.get(toolCallId)?.shown.length === 0 ? text : '');
     let lines = this.#edits(this.#newDiffs(toolCallId, event.content)) + this.#output(toolCallId, output, true);
     this.#calls.delete(toolCallId);
     if (exitCode !== null && exitCode !== 0) lines += `${indent}${this.#style('red', `exit ${exitCode}`)}\n`;
@@ -71,23 +73,47 @@ export class ToolLines {
     return lines.join('');
   }
 
+  /** What follows is the output from its beginning on; what of it is on the screen already is not shown again. */
+  #beginAnew(toolCallId: string): void {
+    const call = this.#calls.get(toolCallId);
+    if (call === undefined) return;
+    Object.assign(call, { seen: call.shown, shown: [], hidden: 0, partial: '' });
+  }
+
   #output(toolCallId: string, text: string, last = false): string {
     const call = this.#calls.get(toolCallId);
     if (call === undefined) return '';
-    const lines = (call.partial + text).split('\n');
-    call.partial = (lines.pop() ?? '').slice(0, longestLine);
-    if (last && call.partial !== '') lines.push(call.partial);
-    const shown = lines.slice(0, Math.max(0, shownLines - call.shown));
-    call.shown += shown.length;
-    call.hidden += lines.length - shown.length;
-    let out = shown.map((line) => `${indent}${this.#style('dim', oneLine(line))}`.trimEnd() + '\n').join('');
-    if (last && call.hidden > 0) out += `${indent}${this.#style('dim', `… ${call.hidden} more lines`)}\n`;
+    const ended = (call.partial + text).split('\n');
+    call.partial = (ended.pop() ?? '').slice(0, longestLine);
+    if (last && call.partial !== '') ended.push(call.partial);
+    const more = ended.slice(0, Math.max(0, shownLines - call.shown.length)).map((line) => oneLine(line));
+    call.hidden += ended.length - more.length;
+    let out = '';
+    for (const line of more) {
+      const index = call.shown.push(line) - 1;
+      const seen = call.seen[index];
+      if (seen === line) continue;
+      const lines = seen === undefined ? [line] : [wholeOutputFollows, ...call.shown];
+      if (seen !== undefined) call.seen = [];
+      out += lines.map((each) => this.#dim(each)).join('');
+    }
+    if (last && call.hidden > 0) out += this.#dim(`… ${call.hidden} more lines`);
     return out;
+  }
+
+  #dim(line: string): string {
+    return `${indent}${this.#style('dim', line)}`.trimEnd() + '\n';
   }
 }
 
+/** Above an output that is shown again, because the one above it had gaps. */
+const wholeOutputFollows = '(parts are missing above; the whole output:)';
+
 interface Call {
-  shown: number;
+  /** The lines of the output that are shown, at most `shownLines`. */
+  shown: string[];
+  /** Lines that are on the screen from before the output began anew, as long as they are its first ones. */
+  seen: string[];
   hidden: number;
   /** Output after the last line feed. */
   partial: string;

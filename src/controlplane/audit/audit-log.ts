@@ -3,11 +3,11 @@ import { CaissonError } from '../../kernel/errors.ts';
 import type { Logger } from '../../kernel/logger.ts';
 import type { AuditBatch, AuditStore, OpenCall } from './audit-store.ts';
 import { type ChainHead, genesis, seal } from './chain.ts';
-import type { AuditCall, AuditDraft, SealedRecord } from './record.ts';
+import { type AuditCall, type AuditDraft, ofNobody, type SealedRecord } from './record.ts';
 
 /** Within this time a record for which nobody waits is written, together with all that came meanwhile. */
 export const writeWithinMs = 50;
-/** How long after a failure what could not be written is tried again, unless somebody asks before. */
+/** How long after a failure it is tried again, unless somebody asks before: what could not be written, or whether it can. */
 const retryMs = 1_000;
 /** Records, and calls that begin, of one transaction: the event loop is not held longer than for these. */
 const mostTogether = 256;
@@ -37,11 +37,14 @@ interface Taken {
 
 /** How it stands with what is to be recorded. */
 export interface AuditHealth {
-  /** What was written last could not be: until something can, calls that change something are refused. */
+  /** What was written last could not be, at most `retryMs` ago: until something can, calls that change something are refused. */
   readonly isFailing: boolean;
   /** Calls under way, and records that are not written yet; `mostWaiting` are too many. */
   readonly waiting: number;
 }
+
+/** Is never found: it is gone with the transaction that writes it. */
+const probeCall: AuditCall = { ...ofNobody, action: 'audit.probe' };
 
 interface AuditLogOptions {
   readonly store: Pick<AuditStore, 'append' | 'head'>;
@@ -57,7 +60,8 @@ interface AuditLogOptions {
  * and is then flushed to the disk. A call that is over before its beginning was written has its record alone.
  *
  * Where the store fails, a caller who waits is told; the records are kept, in their order, and tried again, and until that
- * succeeds no call begins: AUDIT_UNAVAILABLE. The same where `mostWaiting` are under way.
+ * succeeds no call begins: AUDIT_UNAVAILABLE. Where none is left it is tried with a note that leaves nothing, so that `health` tells
+ * of a store that writes again although nobody asks. The same refusal where `mostWaiting` are under way.
  */
 export class AuditLog implements AsyncDisposable {
   readonly #options: AuditLogOptions;
@@ -191,8 +195,9 @@ export class AuditLog implements AsyncDisposable {
     this.#records.push({ draft, at: this.#options.clock.now(), closes: isWritten ? closes : null, ...rest });
   }
 
+  /** After a failure also where there is nothing to write: whether something can be. */
   get #hasWork(): boolean {
-    return this.#records.length > 0 || this.#opens.size > 0 || this.#closes.length > 0;
+    return this.#failure !== undefined || this.#records.length > 0 || this.#opens.size > 0 || this.#closes.length > 0;
   }
 
   get #isWaitedFor(): boolean {
@@ -239,7 +244,7 @@ export class AuditLog implements AsyncDisposable {
           head = { seq: head.seq + 1, hash: sealed.hash };
           records.push(sealed);
         }
-        return batchOf(taken, records);
+        return batchOf(taken, records, this.#failure === undefined ? [] : [this.#probe()]);
       });
     } catch (thrown) {
       if (this.#failure === undefined) logger.error({ err: thrown }, 'the audit cannot be written');
@@ -253,6 +258,12 @@ export class AuditLog implements AsyncDisposable {
     for (const { done } of taken?.opens ?? []) done?.resolve();
     for (const { done } of taken?.records ?? []) done?.resolve();
     return true;
+  }
+
+  /** A call that begins and ends in one transaction: something to write that is not there afterwards. */
+  #probe(): OpenCall {
+    this.#lastId += 1;
+    return { id: this.#lastId, call: probeCall, at: this.#options.clock.now() };
   }
 
   #take(): Taken {
@@ -276,12 +287,16 @@ export class AuditLog implements AsyncDisposable {
   }
 }
 
-function batchOf({ records, opens, closes }: Taken, sealed: readonly SealedRecord[]): AuditBatch {
+function batchOf(
+  { records, opens, closes }: Taken,
+  sealed: readonly SealedRecord[],
+  probes: readonly OpenCall[],
+): AuditBatch {
   const pruned = records.flatMap(({ pruneThrough }) => pruneThrough ?? []);
   return {
-    opens,
+    opens: [...opens, ...probes],
     records: sealed,
-    closes: [...closes, ...records.flatMap((record) => record.closes ?? [])],
+    closes: [...closes, ...records.flatMap((record) => record.closes ?? []), ...probes.map(({ id }) => id)],
     pruneThrough: pruned.length === 0 ? null : Math.max(...pruned),
   };
 }

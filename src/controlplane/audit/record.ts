@@ -21,6 +21,18 @@ export interface AuditCall {
   readonly requestId: string | null;
 }
 
+/** All but its action, of a call that nobody in particular makes, and that is about nothing in particular. */
+export const ofNobody: Omit<AuditCall, 'action'> = {
+  userId: null,
+  userName: null,
+  keyId: null,
+  agentId: null,
+  targets: [],
+  details: {},
+  address: null,
+  requestId: null,
+};
+
 /** `INTERRUPTED`: the control plane ended before it knew what came of it; whether it was done is not known. */
 export type AuditOutcome = 'ok' | ErrorCode | 'INTERRUPTED';
 

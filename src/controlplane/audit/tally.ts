@@ -1,6 +1,6 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { type ErrorCode, errorTable } from '../../kernel/error-table.ts';
-import type { AuditCall, AuditOutcome } from './record.ts';
+import { type AuditCall, type AuditOutcome, ofNobody } from './record.ts';
 
 /** How long what is alike is counted before its number is recorded. */
 const windowMs = 60_000;
@@ -50,7 +50,7 @@ export class Tally {
     const caller = this.#callerOf(keyId ?? '');
     const who = caller === '' ? {} : { userId, userName, keyId };
     const name = [action, agentId, outcome, address, keyId];
-    this.#note({ call, outcome, caller, name, other: { ...nothing, ...who, action: '*' } });
+    this.#note({ call, outcome, caller, name, other: { ...ofNobody, ...who, action: '*' } });
   }
 
   /** Something else. */
@@ -59,7 +59,7 @@ export class Tally {
     const caller = this.#callerOf(agentId ?? action);
     const about = caller === agentId ? { agentId } : {};
     const name = [action, agentId, outcome, address, keyId, userId, targets, details];
-    this.#note({ call, outcome, caller, name, other: { ...nothing, ...about, action } });
+    this.#note({ call, outcome, caller, name, other: { ...ofNobody, ...about, action } });
   }
 
   /** Records what was counted, and counts anew. */
@@ -114,14 +114,3 @@ interface Noted {
   readonly name: readonly unknown[];
   readonly other: AuditCall;
 }
-
-const nothing: Omit<AuditCall, 'action'> = {
-  userId: null,
-  userName: null,
-  keyId: null,
-  agentId: null,
-  targets: [],
-  details: {},
-  address: null,
-  requestId: null,
-};

@@ -28,6 +28,8 @@ interface KeyServiceOptions {
   readonly sessionIdleMs?: number;
 }
 
+/** Of a user that is made with its first key. */
+const defaultRole: Role = 'member';
 /** How long a live key is believed without asking the store. */
 const cacheAgeMs = 5_000;
 /** `lastUsedAt` is written at most this often. */
@@ -115,28 +117,26 @@ export class KeyService implements AsyncDisposable {
   }
 
   /**
-   * Makes a key, and its user if there is none of that name yet. Asks nobody: who calls it has. With `mayIssue` it can make
-   * others.
+   * Makes a key, and its user, by default a member, if there is none of that name yet; with `newUser: false` only for a user
+   * that is there. Asks nobody: who calls it has. With `mayIssue` it can make others.
    *
-   * @throws CaissonError NAME_TAKEN when the user exists with another role; USER_DISABLED.
+   * @throws CaissonError NAME_TAKEN when the user exists with another role than the one asked for; USER_DISABLED;
+   * USER_NOT_FOUND.
    */
   async issue(
     request: KeyRequest & {
       readonly user: string;
-      readonly role: Role;
+      readonly role?: Role | undefined;
+      readonly newUser?: boolean;
       readonly secret?: string;
       readonly mayIssue?: boolean;
     },
   ): Promise<NewKey> {
-    const { role, mayIssue = false } = request;
+    const { newUser = true, mayIssue = false } = request;
     const now = this.#clock.now();
-    const user = await this.#store.insertUser({
-      id: newUserId(),
-      name: request.user,
-      role,
-      createdAt: now,
-      disabledAt: null,
-    });
+    const user = newUser ? await this.#userOrNew(request, now) : await this.#store.findUserByName(request.user);
+    if (user === undefined) throw new CaissonError('USER_NOT_FOUND', `There is no user ${request.user}.`);
+    const role = request.role ?? (newUser ? defaultRole : user.role);
     if (user.role !== role) {
       throw new CaissonError('NAME_TAKEN', `User ${user.name} exists already, as ${user.role}.`, {
         hint: `Ask for role ${user.role}, or choose another user name.`,
@@ -234,6 +234,13 @@ export class KeyService implements AsyncDisposable {
       });
     };
     this.#expiries.set(keyId, this.#clock.schedule(end - this.#clock.now(), over));
+  }
+
+  async #userOrNew(
+    { user: name, role = defaultRole }: { readonly user: string; readonly role?: Role | undefined },
+    createdAt: number,
+  ): Promise<User> {
+    return await this.#store.insertUser({ id: newUserId(), name, role, createdAt, disabledAt: null });
   }
 
   /** A session that was used meanwhile ends later. */

@@ -1,12 +1,12 @@
-import { isIP } from 'node:net';
 import { z } from 'zod';
 import { isProviderName, providerNames } from '../../sandbox-providers/registry.ts';
-import { AmountRefused, readLimit } from '../quotas/amount-text.ts';
-import type { SomeLimits } from '../quotas/policy.ts';
 import { modelAliases, modelUpstreams, modelsOfUsers } from './model-services.ts';
 import { egressModes } from '../egress/policy/policy.ts';
+import { isPrivateAddress } from '../egress/public-address.ts';
 import { readKeys } from '../egress/secrets/keyring.ts';
 import { hostRules } from './host-rules.ts';
+import { isNetwork, nameList, nameListOf } from './name-list.ts';
+import { quotaLimits } from './quota-limits.ts';
 import {
   decimal,
   duration,
@@ -157,7 +157,7 @@ export const settingsSchema = z.object({
   CAISSON_MAX_AGENTS_PER_USER: wholeNumber({ least: 1, most: 100_000 })
     .prefault('20')
     .describe('Agents that one user can have, where `CAISSON_QUOTAS` does not say.'),
-  CAISSON_QUOTAS: quotas()
+  CAISSON_QUOTAS: quotaLimits()
     .optional()
     .describe(
       'What a user may use whose plan does not say: `<quota>=<amount>`, separated by commas; `none` for no limit. The quotas are `agents`, `running_sandboxes`, `cpu` and `memory` (of all sandboxes that run), `disk` (of all sandboxes), `history_bytes`, `message_bytes`, `requests` (a minute), and by the day `sandbox_minutes`, `tokens`, `cost` (in dollars) and `egress_bytes`. Default: `requests=60000`, and agents as above; nothing else is limited.',
@@ -171,7 +171,9 @@ export const settingsSchema = z.object({
     ),
   CAISSON_REQUESTS_PER_KEY: wholeNumber({ least: 1, most: 100_000_000 })
     .prefault('60000')
-    .describe('Requests of the API a minute with one key. Further ones are refused with `RATE_LIMITED`.'),
+    .describe(
+      'Requests of the API a minute with one key, or in one session of a browser. Further ones are refused with `RATE_LIMITED`.',
+    ),
   CAISSON_QUEUE_LIMIT: wholeNumber({ least: 1, most: 1_000 })
     .prefault('20')
     .describe('Runs that can wait in one conversation. A further one is refused with `QUEUE_FULL`.'),
@@ -201,6 +203,10 @@ export const settingsSchema = z.object({
     [80, 443],
     'hosts such as example.com, *.example.com or example.com:22, separated by commas',
   )
+    .refine(
+      (rules) => !rules.some(({ host }) => isPrivateAddress(host)),
+      'public hosts: addresses of your own network go into CAISSON_EGRESS_INTERNAL, each with its port',
+    )
     .optional()
     .describe(
       'Public hosts that sandboxes may connect to, e.g. `registry.example.com, *.packages.example.com, git.example.com:22`. Without a port: 80 and 443. `*.` means the names under it, not itself. Default: none.',
@@ -323,37 +329,3 @@ export const variablesReadElsewhere = {
   CAISSON_CRASH_AT: 'The step after which the process kills itself, for tests.',
   CAISSON_IMAGE_CLAUDE: '`1` puts the Claude harness into the sandbox image, for the set-up.',
 } as const;
-
-function nameList(pattern: RegExp, allowed: string) {
-  return nameListOf((name) => pattern.test(name), allowed);
-}
-
-function nameListOf(isAllowed: (name: string) => boolean, allowed: string) {
-  return z.string().transform((text, context) => {
-    const names = text.split(',').map((name) => name.trim());
-    if (names.length <= 64 && names.every(isAllowed)) return names;
-    context.addIssue(allowed);
-    return z.NEVER;
-  });
-}
-
-/** As `readLimit` has them. */
-function quotas() {
-  return z.string().transform((text, context) => {
-    try {
-      return Object.fromEntries(text.split(',').map(readLimit)) satisfies SomeLimits;
-    } catch (thrown) {
-      if (!(thrown instanceof AmountRefused)) throw thrown;
-      context.addIssue(`\`<quota>=<amount>\`, separated by commas: ${thrown.message}`);
-      return z.NEVER;
-    }
-  });
-}
-
-function isNetwork(text: string): boolean {
-  const [address = '', prefix, ...more] = text.split('/');
-  const bits = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
-  return (
-    more.length === 0 && bits > 0 && (prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits))
-  );
-}

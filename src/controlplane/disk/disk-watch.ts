@@ -1,5 +1,6 @@
 import type { AgentStore } from '../../agents/ports.ts';
 import type { Clock } from '../../kernel/clock.ts';
+import { orAbort } from '../../kernel/deadline.ts';
 import { toCaissonError } from '../../kernel/errors.ts';
 import type { AgentId } from '../../kernel/ids.ts';
 import type { Logger } from '../../kernel/logger.ts';
@@ -45,6 +46,11 @@ interface Measured {
   /** On the disk as a whole, when it began; undefined where that cannot be told. */
   readonly freeBytes: number | undefined;
   readonly grew: boolean;
+}
+
+/** A sandbox that has just come up is measured when somebody has had the time to write, and not beside its start. */
+function justUp(now: number): Measured {
+  return { endedAt: now, tookMs: 0, freeBytes: undefined, grew: true };
 }
 
 /**
@@ -120,6 +126,7 @@ export class DiskWatch implements AsyncDisposable {
       if (this.#forgets.isDue()) await book.forgetOthers(await agents.listAgentIds());
       const up = new Set((await agents.listAgentsUp(null)).map(({ id }) => id));
       const ended = [...this.#up].filter((id) => !up.has(id));
+      for (const id of up) if (!this.#up.has(id)) this.#measured.set(id, justUp(this.#options.clock.elapsed()));
       this.#up = up;
       for (const id of ended) {
         await this.#measureRested(id, await this.#freeBytes());
@@ -166,7 +173,7 @@ export class DiskWatch implements AsyncDisposable {
 
   async #freeBytes(): Promise<number | undefined> {
     try {
-      return (await this.#options.provider.diskSpace())?.freeBytes;
+      return (await orAbort(this.#options.provider.diskSpace(), this.#closing.signal))?.freeBytes;
     } catch {
       return undefined; // the engine does not answer: who measures hears of it
     }
@@ -234,6 +241,6 @@ export class DiskWatch implements AsyncDisposable {
     if (reason === undefined) return;
     const { usedBytes, limitBytes } = change;
     logger.info({ agentId, usedBytes, limitBytes }, 'a sandbox that writes beyond its disk is stopped');
-    await stop(agentId, reason);
+    await orAbort(stop(agentId, reason), this.#closing.signal); // the stop itself is the fleet's
   }
 }

@@ -2,17 +2,19 @@ import type { Agent } from '../../agents/agent.ts';
 import type { Guest, SandboxObserver, Sandboxes } from '../../agents/ports.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { CaissonError, toCaissonError } from '../../kernel/errors.ts';
-import type { AgentId } from '../../kernel/ids.ts';
+import { type AgentId, agentMadeAt } from '../../kernel/ids.ts';
 import type { Logger } from '../../kernel/logger.ts';
 import type { Sandbox, SandboxProvider, SandboxSpec, StopOptions } from '../../sandbox-providers/contract/index.ts';
 import type { GuestClient } from '../../wire/guest-client.ts';
 import type { OutwardHandler } from '../../wire/serve-outward.ts';
 import { howItEnded } from './how-it-ended.ts';
-import { Tether } from './tether.ts';
+import { Tether, type TetherOptions } from './tether.ts';
 
 /** Sandboxes that a starting control plane attaches to at the same time. */
 const attachingAtOnce = 4;
 const reapEveryMs = 5 * 60_000;
+/** How long a fleet that closes waits for what the provider was asked to do. A start takes some 0.3 s, a stop up to 3. */
+const lettingGoMs = 3_000;
 
 interface FleetOptions {
   readonly provider: SandboxProvider;
@@ -24,9 +26,18 @@ interface FleetOptions {
   readonly egressFor: (agentId: AgentId) => OutwardHandler;
   /** What an agent's sandbox is to trust besides the certificate authorities of its image, as PEM. */
   readonly authoritiesFor: (agentId: AgentId) => Promise<string>;
+  /**
+   * Since when it is known which agents there are, in milliseconds since the epoch. Sandboxes of agents that were made before are somebody else's,
+   * whatever they carry, and are left.
+   */
+  readonly knownSince: number;
+  readonly onWireBroken?: TetherOptions['onWireBroken'];
   readonly clock: Clock;
   readonly logger: Logger;
 }
+
+/** Agents that one line of the log names. */
+const mostNamed = 20;
 
 /** All sandboxes of this control plane: one tether for each agent that was used since it started. */
 export class Fleet implements Sandboxes, AsyncDisposable {
@@ -94,7 +105,7 @@ export class Fleet implements Sandboxes, AsyncDisposable {
 
   /**
    * Takes up the sandboxes that an earlier control plane left: attaches to those that run, reports those that do not, and
-   * from now on removes what carries our label and belongs to no agent. A provider that does not answer is no error here:
+   * from now on removes what carries our label, was made since `knownSince` and belongs to no agent. A provider that does not answer is no error here:
    * each agent is looked for again when it is needed.
    */
   start(agents: () => Promise<readonly Agent[]>): Promise<void> {
@@ -102,12 +113,29 @@ export class Fleet implements Sandboxes, AsyncDisposable {
     return this.#starting;
   }
 
-  /** Detaches from every sandbox; they go on by themselves. Nothing is attached to or started after that. */
+  /**
+   * Detaches from every sandbox; they go on by themselves. Nothing is attached to or started after that. What the provider was asked to do
+   * has `lettingGoMs` to end, and is then left to it: a stop or a start may take minutes where an engine is held up, and the next
+   * control plane finds out what became of it, as after `kill -9`.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
+    const { clock, logger } = this.#options;
     this.#closed = true;
     this.#cancelReap();
-    await Promise.all([...this.#tethers.values()].map((tether) => tether.close()));
-    await this.#starting;
+    const busy = new Set(this.#tethers.keys());
+    const lettingGo = [...this.#tethers].map(async ([agentId, tether]) => {
+      await tether.close();
+      busy.delete(agentId);
+    });
+    const overdue = Promise.withResolvers<'overdue'>();
+    const cancel = clock.schedule(lettingGoMs, () => overdue.resolve('overdue'));
+    const outcome = await Promise.race([Promise.all([...lettingGo, this.#starting]), overdue.promise]);
+    cancel();
+    if (outcome !== 'overdue') return;
+    logger.warn(
+      { agentIds: [...busy].slice(0, mostNamed) },
+      'the provider is held up; what it was asked to do is left to it',
+    );
   }
 
   async #takeUp(agents: () => Promise<readonly Agent[]>): Promise<void> {
@@ -119,6 +147,7 @@ export class Fleet implements Sandboxes, AsyncDisposable {
         if (sandbox.state === 'running' || sandbox.state === 'paused') running.add(sandbox.agentId);
       }
       for (const agent of known) {
+        if (this.#closed) return;
         if (running.has(agent.id) || agent.sandbox.state === 'stopped' || agent.sandbox.state === 'failed') continue;
         const reason = howItEnded(await provider.find(agent.id));
         // One that was used meanwhile has a tether, which finds out by itself and knows better than this list.
@@ -144,16 +173,25 @@ export class Fleet implements Sandboxes, AsyncDisposable {
   }
 
   async #reap(agents: () => Promise<readonly Agent[]>): Promise<void> {
-    const { provider, logger, clock } = this.#options;
+    const { provider, logger, clock, knownSince } = this.#options;
     if (this.#closed) return;
     try {
       // Sandboxes first: a sandbox is made after its agent's row, so one without a row now has lost its agent.
       const sandboxes: readonly Sandbox[] = await provider.list();
       const living = new Set((await agents()).map((agent) => agent.id));
+      const strangers: AgentId[] = [];
       for (const { agentId, providerId } of sandboxes) {
         if (living.has(agentId) || this.#closed) continue;
+        if (agentMadeAt(agentId) < knownSince) {
+          strangers.push(agentId);
+          continue;
+        }
         logger.warn({ agentId, providerId }, 'a sandbox without an agent is removed');
         await provider.destroy(agentId);
+      }
+      if (strangers.length > 0) {
+        const fields = { sandboxes: strangers.length, agentIds: strangers.slice(0, mostNamed) };
+        logger.error(fields, 'sandboxes that carry our instance are older than the data directory; they are left');
       }
     } catch (thrown) {
       logger.warn({ code: toCaissonError(thrown).code, err: thrown }, 'looking for sandboxes without an agent failed');

@@ -32,6 +32,8 @@ const longestBackoffMs = 5_000;
 
 export interface TetherOptions extends AttachOptions {
   readonly specOf: (agent: Agent) => SandboxSpec;
+  /** Called each time that a wire breaks by itself. Default: nobody counts. */
+  readonly onWireBroken?: ((code: ErrorCode) => void) | undefined;
 }
 
 interface Working {
@@ -244,6 +246,7 @@ export class Tether {
       });
       return;
     }
+    this.#options.onWireBroken?.(reason.code);
     this.#unsteady = clock.elapsed() - since < steadyAfterMs ? this.#unsteady + 1 : 0;
     this.#tellBreak(reason);
     await this.reattach().catch((error: unknown) => {

@@ -16,6 +16,15 @@ export interface ExternalIdentity {
   readonly subject: string;
 }
 
+/** By which it is told whose time is over. */
+export interface SessionTimes {
+  readonly now: number;
+  /** How long one may go unused, in milliseconds. */
+  readonly idleMs: number;
+  /** When the last can have begun. */
+  readonly newest: number;
+}
+
 /** A session whose time is over. */
 export interface SessionEnd {
   readonly id: KeyId;
@@ -69,8 +78,8 @@ export interface LoginStore {
   ): Promise<readonly KeyId[] | undefined>;
   /** Those that are not revoked; newest first. */
   listSessions(userId: UserId): Promise<readonly ApiKey[]>;
-  /** Ends everyone's that were not used for `idleMs`, and whose life is over; answers which. */
-  endSessionsByTime(when: { readonly now: number; readonly idleMs: number }): Promise<readonly SessionEnd[]>;
+  /** Ends everyone's that were not used for `idleMs`, whose life is over, or that say that they have begun after `newest`; answers which. */
+  endSessionsByTime(when: SessionTimes): Promise<readonly SessionEnd[]>;
   /** Ends those of one user that are not over, or one of them; answers which. */
   endSessions(userId: UserId, options: { readonly only?: KeyId; readonly at: number }): Promise<readonly KeyId[]>;
 }

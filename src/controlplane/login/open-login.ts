@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
-import type { Clock } from '../../kernel/clock.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import type { Logger } from '../../kernel/logger.ts';
+import type { SteadyClock } from '../../kernel/steady-clock.ts';
 import type { KeyService } from '../auth/key-service.ts';
 import type { Config } from '../config.ts';
 import type { IdentityProvider } from './identity-provider.ts';
@@ -19,7 +19,7 @@ interface LoginOptions {
   readonly keys: Pick<KeyService, 'ended'>;
   readonly log: SessionLog;
   readonly flushed: () => Promise<void>;
-  readonly clock: Clock;
+  readonly clock: SteadyClock;
   readonly logger: Logger;
 }
 

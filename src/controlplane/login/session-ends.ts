@@ -11,7 +11,10 @@ interface SessionEndsOptions {
   readonly logger: Logger;
 }
 
-/** Ends sessions whose time is over, so that it is on record: at the start those that ended before, then once a minute. */
+/**
+ * Ends sessions whose time is over, so that it is on record, once a minute; those that ended before the start, or by a clock that has jumped,
+ * when that is certain (`SteadyClock`).
+ */
 export class SessionEnds implements AsyncDisposable {
   readonly #options: SessionEndsOptions;
   #cancel: () => void = () => undefined;

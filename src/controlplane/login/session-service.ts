@@ -1,6 +1,6 @@
-import type { Clock } from '../../kernel/clock.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import { type KeyId, newKeyId } from '../../kernel/ids.ts';
+import type { SteadyClock } from '../../kernel/steady-clock.ts';
 import type { ApiKey, Principal, SignIn, User } from '../auth/identity.ts';
 import { hashKeySecret, keyPrefix } from '../auth/key-secret.ts';
 import type { KeyService } from '../auth/key-service.ts';
@@ -12,7 +12,7 @@ interface SessionServiceOptions {
   readonly store: Pick<LoginStore, 'insertSession' | 'listSessions' | 'endSessions' | 'endSessionsByTime'>;
   readonly keys: Pick<KeyService, 'ended'>;
   readonly log: SessionLog;
-  readonly clock: Pick<Clock, 'now'>;
+  readonly clock: Pick<SteadyClock, 'now' | 'certain'>;
   /** After how long without a request a session ends. */
   readonly idleMs: number;
   /** When it ends whatever happens. */
@@ -34,6 +34,8 @@ export interface NewSession {
   readonly secret: string;
 }
 
+/** So far may what a session began at lie ahead, as where a clock that is kept right is put back. */
+const aheadMs = 60_000;
 /** Open sessions of one user; the next one ends the oldest. */
 const mostSessions = 50;
 
@@ -113,10 +115,17 @@ export class SessionService {
     return ended.length;
   }
 
-  /** Ends everyone's whose time is over. */
+  /**
+   * Ends everyone's whose time is over for certain: what has ended does not come back. Nobody gets in with one that is over by a
+   * clock that is in doubt; it is only not ended for good. One that has begun at a time that is still to come was begun by a clock that
+   * was ahead, and would live as much longer.
+   */
   async endByTime(): Promise<void> {
     const { store, clock, idleMs } = this.#options;
-    for (const { id, reason, ...whose } of await store.endSessionsByTime({ now: clock.now(), idleMs })) {
+    const now = clock.certain();
+    if (now === undefined) return;
+    const newest = clock.now() + aheadMs;
+    for (const { id, reason, ...whose } of await store.endSessionsByTime({ now, idleMs, newest })) {
       this.ended(whose, [id], reason);
     }
   }

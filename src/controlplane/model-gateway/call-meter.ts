@@ -85,9 +85,14 @@ export class CallMeter {
     await this.#settle(counts, isEstimated);
   }
 
-  /** The service took the call and did not tell its usage. `output` null: nothing of the answer was seen either. */
-  async settleByEstimate(output: number | null): Promise<void> {
-    await this.#settle({ ...noTokens, input: this.#input, output: output ?? this.#held }, true);
+  /** The service took the call and did not tell its usage. */
+  async settleByEstimate(output: number): Promise<void> {
+    await this.#settle({ ...noTokens, input: this.#input, output }, true);
+  }
+
+  /** Nothing of the answer was seen either: it is what was held for it, or `output` where that is more. */
+  async settleUnseen(output: number): Promise<void> {
+    await this.settleByEstimate(Math.max(this.#held, output));
   }
 
   /** The call took nothing. */

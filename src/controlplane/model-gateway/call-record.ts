@@ -1,6 +1,7 @@
 import type { ModelApi } from './apis/model-api.ts';
 import type { Charge } from './call-meter.ts';
 import type { ModelCaller } from './callers.ts';
+import type { GatewayError } from './gateway-error.ts';
 
 /** How a call ended: `answered` in full, whatever the status; every other one broke off. */
 export type CallOutcome =
@@ -37,4 +38,24 @@ export interface CallRecord {
   readonly ms: number;
   /** The system's code of what went wrong, e.g. ECONNREFUSED. */
   readonly cause?: string;
+}
+
+/** Of a call that was refused before anything of it was read. */
+export function refusedRecord(api: ModelApi, error: GatewayError): CallRecord {
+  return {
+    outcome: 'request_refused',
+    api: api.name,
+    status: null,
+    caller: null,
+    upstream: null,
+    model: null,
+    priceVersion: null,
+    answeredBy: null,
+    charge: null,
+    requestBytes: 0,
+    responseBytes: 0,
+    firstByteMs: null,
+    ms: 0,
+    cause: error.kind,
+  };
 }

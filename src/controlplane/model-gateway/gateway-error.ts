@@ -1,3 +1,5 @@
+import type { BudgetSpent } from './budget.ts';
+
 interface ErrorRow {
   readonly status: number;
   readonly openai: { readonly type: string; readonly code: string };
@@ -108,4 +110,10 @@ export class GatewayError extends Error {
   get anthropic(): object {
     return { type: 'error', error: { type: errorRows[this.kind].anthropic, message: this.message } };
   }
+}
+
+/** What a call is answered that has no room in its budget. */
+export function quotaError(spent: BudgetSpent): GatewayError {
+  const left = spent.resetsAt === null ? null : Math.max(1, Math.ceil((spent.resetsAt - Date.now()) / 1_000));
+  return new GatewayError('insufficient_quota', spent.message, { retryAfterS: left });
 }

@@ -1,5 +1,5 @@
 import type { ClientRequest } from 'node:http';
-import type { ServerHttp2Stream } from 'node:http2';
+import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { ModelApi } from './apis/model-api.ts';
 import { GatewayError, type GatewayErrorKind } from './gateway-error.ts';
 import type { HeldRoom } from './held-room.ts';
@@ -80,7 +80,8 @@ export class GuestBody {
 
   /** Passes the body on under the name by which the service knows the model, and ends the request with it. */
   passTo(request: ClientRequest, model: string): void {
-    const held = Buffer.concat(this.#held);
+    const [only = Buffer.alloc(0), ...others] = this.#held;
+    const held = others.length === 0 ? only : Buffer.concat(this.#held);
     let at = 0;
     for (const { start, end, text } of this.#edits(model)) {
       request.write(held.subarray(at, start));
@@ -167,6 +168,13 @@ export class GuestBody {
     this.#held = [];
     this.#heldBytes = 0;
   }
+}
+
+/** Of the body that a guest's headers announce; NaN for one that is no length, undefined where they say nothing. */
+export function declaredLength(headers: IncomingHttpHeaders): number | undefined {
+  const declared = headers['content-length'];
+  if (declared === undefined) return undefined;
+  return /^\d{1,15}$/.test(declared) ? Number(declared) : Number.NaN;
 }
 
 function problemWith(fields: ReadonlyMap<string, WatchedField>): string | null {

@@ -9,7 +9,7 @@ import type { ModelApi } from './apis/model-api.ts';
 import { responsesApi } from './apis/responses.ts';
 import type { ModelBudget } from './budget.ts';
 import { CallLog } from './call-log.ts';
-import type { CallRecord } from './call-record.ts';
+import { type CallRecord, refusedRecord } from './call-record.ts';
 import type { ModelCallers } from './callers.ts';
 import type { BreakerMode } from './circuit-breaker.ts';
 import { GatewayError } from './gateway-error.ts';
@@ -81,10 +81,14 @@ export function createModelGateway(options: ModelGatewayOptions): ModelGateway {
   const open = new Map<AgentId, Set<ModelCall>>();
   const running = new Set<Promise<void>>();
 
-  const run = async (agentId: AgentId, call: ModelCall): Promise<void> => {
-    const { record, settled } = await call.run();
+  const tell = (agentId: AgentId, record: CallRecord): void => {
     log.add(agentId, record);
     options.onCall?.(record);
+  };
+
+  const run = async (agentId: AgentId, call: ModelCall): Promise<void> => {
+    const { record, settled } = await call.run();
+    tell(agentId, record);
     const usage = usageOf(record, clock.now());
     await Promise.all([settled, usage && recorder.add(usage)]);
   };
@@ -106,6 +110,7 @@ export function createModelGateway(options: ModelGatewayOptions): ModelGateway {
       if (calls.size >= limits.maxCallsPerAgent || running.size >= limits.maxCalls) {
         const error = new GatewayError('too_many_calls', 'Too many model calls are under way.');
         sendError(stream, route.api, error);
+        tell(agentId, refusedRecord(route.api, error));
         return;
       }
       const call = new ModelCall({
@@ -119,6 +124,7 @@ export function createModelGateway(options: ModelGatewayOptions): ModelGateway {
         budget,
         room,
         limits,
+        clock,
         logger,
       });
       open.set(agentId, calls.add(call));

@@ -1,4 +1,5 @@
 const star = 42;
+const nothing = Buffer.alloc(0);
 
 /**
  * Takes a secret out of a byte stream: each occurrence leaves as stars, of the same length. Bytes are held back only
@@ -6,11 +7,11 @@ const star = 42;
  */
 export class SecretMask {
   readonly #secret: Buffer;
-  #held: Buffer = Buffer.alloc(0);
+  #held: Buffer = nothing;
 
   /** Null masks nothing. */
   constructor(secret: string | null) {
-    this.#secret = Buffer.from(secret ?? '');
+    this.#secret = secret === null ? nothing : Buffer.from(secret);
   }
 
   /** What may be passed on now. */
@@ -21,6 +22,10 @@ export class SecretMask {
     if (at !== -1) bytes = Buffer.from(bytes); // never write into someone else's memory
     for (; at !== -1; at = bytes.indexOf(this.#secret, at)) bytes.fill(star, at, at + this.#secret.length);
     const kept = this.#beginningAtEndOf(bytes);
+    if (kept === 0) {
+      this.#held = nothing;
+      return bytes;
+    }
     this.#held = bytes.subarray(bytes.length - kept);
     return bytes.subarray(0, bytes.length - kept);
   }
@@ -28,7 +33,7 @@ export class SecretMask {
   /** What was held back, once the stream is over. */
   rest(): Buffer {
     const rest = this.#held;
-    this.#held = Buffer.alloc(0);
+    this.#held = nothing;
     return rest;
   }
 

@@ -8,6 +8,13 @@ const deltaFrameBytes = 256;
 const newline = 10;
 const carriageReturn = 13;
 
+/** What of a chunk lies in one line, its newline left out. */
+interface LinePart {
+  readonly start: number;
+  readonly end: number;
+  readonly isLineEnd: boolean;
+}
+
 /**
  * Reads a model service's answer as it passes by, without holding it up, and remembers what it tells of the call. Takes
  * server-sent events or one JSON body. Keeps nothing but the line or body that may tell the usage: at most 4 MiB.
@@ -28,8 +35,9 @@ export class UsageReader {
   #kept: Buffer[] = [];
   #keptBytes = 0;
   #lineBytes = 0;
-  /** Of the line that is being read. */
+  /** Of the line that is being read; so is the next one. */
   #line: LineKind | 'unknown' = 'unknown';
+  #isBlank = true;
 
   constructor(api: ModelApi, contentType: string | undefined) {
     this.#api = api;
@@ -81,16 +89,14 @@ export class UsageReader {
       return;
     }
     this.#eventEnd = -1;
-    let start = 0;
-    for (;;) {
-      const end = chunk.indexOf(newline, start);
-      const part = chunk.subarray(start, end === -1 ? chunk.length : end);
-      this.#readPart(part, end !== -1);
-      if (end === -1) break;
+    for (let start = 0; start < chunk.length;) {
+      const found = chunk.indexOf(newline, start);
+      const end = found === -1 ? chunk.length : found;
+      this.#readPart(chunk, { start, end, isLineEnd: found !== -1 });
       start = end + 1;
-      if (this.#isBetweenEvents) this.#eventEnd = start;
+      if (found === -1) this.#isBetweenEvents = false;
+      else if (this.#isBetweenEvents) this.#eventEnd = start;
     }
-    if (start < chunk.length) this.#isBetweenEvents = false;
   }
 
   /** The answer is over. */
@@ -99,24 +105,40 @@ export class UsageReader {
     this.#report(parseJson(this.#take()));
   }
 
-  #readPart(part: Buffer, isLineEnd: boolean): void {
-    this.#lineBytes += part.length;
-    if (this.#line === 'unknown' || this.#line === 'report') this.#keep(part);
-    if (this.#line === 'unknown' && (isLineEnd || this.#keptBytes >= this.#api.peekBytes)) {
-      this.#line = this.#kindOfLine();
-      if (this.#line !== 'report') this.#take();
-    }
+  #readPart(chunk: Buffer, { start, end, isLineEnd }: LinePart): void {
+    const bytes = end - start;
+    this.#isBlank &&= bytes === 0 || (this.#lineBytes === 0 && bytes === 1 && chunk[start] === carriageReturn);
+    if (isLineEnd && this.#lineBytes === 0 && bytes <= lookLimit) this.#readLine(chunk, start, end);
+    else this.#readLineOn(chunk.subarray(start, end), isLineEnd);
+    this.#lineBytes += bytes;
     if (!isLineEnd) return;
-    if (this.#line === 'report') this.#readReport(this.#take());
     if (this.#line === 'delta') this.#outputEstimate += tokensOfDelta(this.#lineBytes);
-    this.#isBetweenEvents = this.#lineBytes === 0 || (this.#lineBytes === 1 && part[0] === carriageReturn);
+    this.#isBetweenEvents = this.#isBlank;
     this.#line = 'unknown';
     this.#lineBytes = 0;
+    this.#isBlank = true;
   }
 
-  #kindOfLine(): LineKind {
-    const line = this.#kept.length === 1 ? (this.#kept[0] ?? Buffer.alloc(0)) : Buffer.concat(this.#kept);
-    const head = line.toString('latin1', 0, Math.min(line.length, this.#api.peekBytes));
+  /** A line that came in one piece, as most do: nothing of it is kept, and no more made of it than tells its kind. */
+  #readLine(chunk: Buffer, start: number, end: number): void {
+    if (this.#isBlank) return;
+    this.#line = this.#kindOfLine(chunk.toString('latin1', start, Math.min(end, start + this.#api.peekBytes)));
+    if (this.#line === 'report') this.#readReport(chunk.toString('utf8', start, end));
+  }
+
+  /** A line that comes in several. */
+  #readLineOn(part: Buffer, isLineEnd: boolean): void {
+    if (this.#line === 'unknown' || this.#line === 'report') this.#keep(part);
+    if (this.#line === 'unknown' && (isLineEnd || this.#keptBytes >= this.#api.peekBytes)) {
+      const line = this.#kept.length === 1 ? (this.#kept[0] ?? part) : Buffer.concat(this.#kept);
+      this.#line = this.#kindOfLine(line.toString('latin1', 0, Math.min(line.length, this.#api.peekBytes)));
+      if (this.#line !== 'report') this.#letGo();
+    }
+    if (isLineEnd && this.#line === 'report') this.#readReport(this.#take());
+  }
+
+  /** `head`: what shows it, of the line. */
+  #kindOfLine(head: string): LineKind {
     if (head.startsWith('event:')) {
       this.#event = head.slice('event:'.length).trim();
       return 'other';
@@ -151,9 +173,13 @@ export class UsageReader {
 
   #take(): string {
     const text = this.#kept.length === 0 ? '' : Buffer.concat(this.#kept).toString();
+    this.#letGo();
+    return text;
+  }
+
+  #letGo(): void {
     this.#kept = [];
     this.#keptBytes = 0;
-    return text;
   }
 }
 

@@ -1,6 +1,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from '@prometheus-io/client';
 import type { AgentEvent } from '../../agents/event.ts';
 import { endsRun } from '../../agents/run-ending.ts';
+import type { ErrorCode } from '../../kernel/error-table.ts';
 import type { RunId } from '../../kernel/ids.ts';
 import type { AuditHealth } from '../audit/audit-log.ts';
 import type { EgressRecord } from '../egress/ports.ts';
@@ -24,10 +25,18 @@ export interface ObservedRequest {
   readonly status: number;
 }
 
+interface ActiveRun {
+  readonly state: string;
+  /** Since it was accepted, in milliseconds. */
+  readonly ageMs: number;
+}
+
 /** What is counted when it is asked for. */
 export interface Census {
   /** Runs that are not over. */
-  readonly activeRuns: () => Promise<readonly { readonly state: string }[]>;
+  readonly activeRuns: () => Promise<readonly ActiveRun[]>;
+  /** Sandboxes that run, as far as it is known: those that the control plane should hold a wire to. */
+  readonly runningSandboxes: () => Promise<number>;
   /** Sandboxes that the control plane holds a wire to. */
   readonly attachedSandboxes: () => number;
   /** What agents take of the disk, as it was measured last, and how many there are by its state. */
@@ -43,8 +52,15 @@ export interface Census {
 
 /** Runs whose begin is remembered until their end. The oldest are forgotten, and their duration is not told. */
 const knownRuns = 4_096;
+/**
+ * How often the event loop's delay and its load are looked at. Each look wakes the process: at the library's 10 and 100 ms they
+ * take 7 ms of processor time a second, and hold up what else the machine does in a turn; at these 1 ms.
+ */
+const loopLookMs = 100;
+const loopShareMs = 1_000;
 const callSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 120];
 const breakerValue = { closed: 0, half_open: 1, open: 2 } as const satisfies Readonly<Record<BreakerMode, number>>;
+const flushSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30];
 const runSeconds = [1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600];
 
 /**
@@ -60,11 +76,17 @@ export class Metrics {
   readonly #sandboxes: Counter<'state'>;
   readonly #modelCalls: Counter<'upstream' | 'outcome' | 'status'>;
   readonly #connections: Counter<'outcome'>;
+  readonly #wireBreaks: Counter<'code'>;
+  readonly #flushes: Histogram;
   readonly #begun = new Map<RunId, number>();
 
   constructor(census: Census) {
     const registers = [this.#registry];
-    collectDefaultMetrics({ register: this.#registry });
+    collectDefaultMetrics({
+      register: this.#registry,
+      eventLoopMonitoringPrecision: loopLookMs,
+      eventLoopUtilizationTimeout: loopShareMs,
+    });
     this.#calls = new Histogram({
       name: 'caisson_call_duration_seconds',
       help: 'Calls of procedures that are over, each of a batch, without subscriptions.',
@@ -108,6 +130,18 @@ export class Metrics {
       labelNames: ['outcome'],
       registers,
     });
+    this.#wireBreaks = new Counter({
+      name: 'caisson_wire_breaks_total',
+      help: 'Wires to sandboxes that broke, by what broke them.',
+      labelNames: ['code'],
+      registers,
+    });
+    this.#flushes = new Histogram({
+      name: 'caisson_store_flush_seconds',
+      help: 'How long the disk of the data directory took to take what was stored.',
+      buckets: flushSeconds,
+      registers,
+    });
     gauge(
       this.#registry,
       'caisson_model_breaker_state',
@@ -125,6 +159,12 @@ export class Metrics {
     gauge(this.#registry, 'caisson_active_runs', 'Runs that are not over.', ['state'], async () =>
       numbers(await census.activeRuns()),
     );
+    gauge(this.#registry, 'caisson_oldest_run_seconds', 'How long ago the oldest was accepted.', ['state'], async () =>
+      oldest(await census.activeRuns()),
+    );
+    gauge(this.#registry, 'caisson_running_sandboxes', 'Sandboxes that run.', [], async () => ({
+      '': await census.runningSandboxes(),
+    }));
     gauge(this.#registry, 'caisson_attached_sandboxes', 'Sandboxes that a wire is held to.', [], () => ({
       '': census.attachedSandboxes(),
     }));
@@ -171,6 +211,15 @@ export class Metrics {
     this.#connections.inc({ outcome });
   }
 
+  wireBroke(code: ErrorCode): void {
+    this.#wireBreaks.inc({ code });
+  }
+
+  /** The disk has taken what was stored, or has not. */
+  flush(ms: number): void {
+    this.#flushes.observe(ms / 1_000);
+  }
+
   /** A stored event. */
   event(event: AgentEvent): void {
     if (event.type === 'sandbox.status') this.#sandboxes.inc({ state: event.state });
@@ -200,10 +249,16 @@ export class Metrics {
   }
 }
 
-function numbers(runs: readonly { readonly state: string }[]): Record<string, number> {
+function numbers(runs: readonly ActiveRun[]): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const { state } of runs) counts[state] = (counts[state] ?? 0) + 1;
   return counts;
+}
+
+function oldest(runs: readonly ActiveRun[]): Record<string, number> {
+  const seconds: Record<string, number> = {};
+  for (const { state, ageMs } of runs) seconds[state] = Math.max(seconds[state] ?? 0, ageMs / 1_000);
+  return seconds;
 }
 
 /** A gauge whose values, by its one label, are asked for when it is read. */

@@ -48,6 +48,9 @@ export interface LedgerTransaction {
     charges: readonly Charge[],
     expiry: { readonly expiresAt: number; readonly lifetimeMs: number },
   ): Promise<void>;
-  /** Whether it still held its room: it may be forgotten, or have expired. */
-  removeReservation(id: ReservationId, now: number): Promise<boolean>;
+  /** Whether it still held its room: it may be forgotten, or have expired. `entries`: those of its charges. */
+  removeReservation(
+    id: ReservationId,
+    held: { readonly entries: readonly AccountEntry[]; readonly now: number },
+  ): Promise<boolean>;
 }

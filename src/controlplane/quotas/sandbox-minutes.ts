@@ -1,5 +1,6 @@
 import type { AgentStore, AgentUp } from '../../agents/ports.ts';
 import type { Clock } from '../../kernel/clock.ts';
+import { orAbort } from '../../kernel/deadline.ts';
 import { CaissonError, toCaissonError } from '../../kernel/errors.ts';
 import type { AgentId } from '../../kernel/ids.ts';
 import type { Logger } from '../../kernel/logger.ts';
@@ -29,7 +30,7 @@ export class SandboxMinutes implements AsyncDisposable {
   readonly #due = new Map<AgentId, number>();
   #cancel: () => void = () => undefined;
   #round: Promise<void> = Promise.resolve();
-  #isOver = false;
+  readonly #closing = new AbortController();
 
   constructor(options: SandboxMinutesOptions) {
     this.#options = options;
@@ -37,15 +38,15 @@ export class SandboxMinutes implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#isOver = true;
+    this.#closing.abort(new Error('the control plane closes'));
     this.#cancel();
-    await this.#round;
+    await this.#round; // does not wait for the stop of a sandbox, which is the fleet's
   }
 
   #schedule(): void {
     this.#cancel = this.#options.clock.schedule(lookEveryMs, () => {
       this.#round = this.#look().finally(() => {
-        if (!this.#isOver) this.#schedule();
+        if (!this.#closing.signal.aborted) this.#schedule();
       });
     });
   }
@@ -58,6 +59,7 @@ export class SandboxMinutes implements AsyncDisposable {
       const ids = new Set(up.map(({ id }) => id));
       for (const id of this.#due.keys()) if (!ids.has(id)) this.#due.delete(id);
       for (const agent of up) {
+        if (this.#closing.signal.aborted) return;
         const now = clock.elapsed();
         const due = this.#due.get(agent.id) ?? now + minuteMs;
         this.#due.set(agent.id, due);
@@ -66,7 +68,7 @@ export class SandboxMinutes implements AsyncDisposable {
         await this.#take(agent);
       }
     } catch (thrown) {
-      logger.warn({ err: thrown }, 'the minutes of sandboxes could not be counted');
+      if (!this.#closing.signal.aborted) logger.warn({ err: thrown }, 'the minutes of sandboxes could not be counted');
     }
   }
 
@@ -80,7 +82,7 @@ export class SandboxMinutes implements AsyncDisposable {
       if (thrown instanceof CaissonError && code === 'AGENT_NOT_FOUND') return; // deleted meanwhile
       if (code !== 'QUOTA_EXCEEDED') throw thrown;
       logger.info({ agentId: agent.id }, 'a sandbox without minutes is stopped');
-      await stop(agent.id, `${message} ${hint}`);
+      await orAbort(stop(agent.id, `${message} ${hint}`), this.#closing.signal);
     }
   }
 }

@@ -7,7 +7,7 @@ import { type Account, holderOf } from './account.ts';
 import { endOfDay } from './day.ts';
 import type { MeteredDimension } from './dimension.ts';
 import type { Charge, Ledger, Reservation } from './ledger.ts';
-import type { AccountState, LedgerStore, LedgerTransaction } from './ledger-store.ts';
+import type { AccountEntry, AccountState, LedgerStore, LedgerTransaction } from './ledger-store.ts';
 import type { Terms, TermsSource } from './terms.ts';
 
 /** Between two sweeps of reservations that have expired. They hold no room from the moment at which they do. */
@@ -104,12 +104,14 @@ export class StoredLedger implements Ledger, Disposable {
 
   #reservation(id: ReservationId, reserved: readonly TermedCharge[]): Reservation {
     let held = reserved;
+    let mayHold = reserved;
     let ended = false;
     const end = async (actual: readonly Charge[]): Promise<void> => {
       if (ended) return;
       ended = true;
       try {
-        await this.#settle(id, await this.#withTerms(actual, held));
+        const counted = await this.#withTerms(actual, held);
+        await this.#settle({ id, entries: mayHold, counted });
       } catch (thrown) {
         ended = false;
         throw thrown;
@@ -121,6 +123,7 @@ export class StoredLedger implements Ledger, Disposable {
       extend: async ({ expiresInMs, more = [] }) => {
         if (ended) throw new CaissonError('INTERNAL', 'A reservation that has ended cannot be extended.');
         const whole = await this.#withTerms([...held, ...more], held);
+        mayHold = whole; // also while it is being stored
         await this.#extend({ id, held, whole }, expiresInMs);
         held = whole;
       },
@@ -133,7 +136,7 @@ export class StoredLedger implements Ledger, Disposable {
   ): Promise<void> {
     const now = this.#clock.now();
     await this.#store.transaction(async (tx) => {
-      const hadRoom = await tx.removeReservation(id, this.#steadyNow());
+      const hadRoom = await tx.removeReservation(id, { entries: whole, now: this.#steadyNow() });
       const grown = whole.filter(
         (charge) => charge.amount > (held.find((each) => isSameEntry(each, charge))?.amount ?? 0),
       );
@@ -142,11 +145,19 @@ export class StoredLedger implements Ledger, Disposable {
     });
   }
 
-  async #settle(id: ReservationId, counted: readonly TermedCharge[]): Promise<void> {
+  async #settle({
+    id,
+    entries,
+    counted,
+  }: {
+    readonly id: ReservationId;
+    readonly entries: readonly AccountEntry[];
+    readonly counted: readonly TermedCharge[];
+  }): Promise<void> {
     const now = this.#clock.now();
     const agentId = counted.find(({ terms }) => terms.agentId !== null)?.terms.agentId ?? null;
     const crossings = await this.#store.transaction(async (tx) => {
-      await tx.removeReservation(id, this.#steadyNow());
+      await tx.removeReservation(id, { entries, now: this.#steadyNow() });
       const before = await this.#balancesOf(tx, counted, now);
       const after = before.map(({ account, dimension, amount, terms, used, resetsAt }) => {
         return {

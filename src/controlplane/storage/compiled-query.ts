@@ -1,11 +1,13 @@
 import { type Compilable, type CompiledQuery, type Kysely, type RawBuilder, sql } from 'kysely';
 import type { Database } from './database.ts';
 
-/** Stands in a compiled query for the value of that name. */
+/** Stands in a compiled query for the value of that name, of one of the rows that it is asked with. */
 class Placeholder {
+  readonly row: number;
   readonly name: string;
 
-  constructor(name: string) {
+  constructor(row: number, name: string) {
+    this.row = row;
     this.name = name;
   }
 }
@@ -21,8 +23,8 @@ type ValueOf<Values> = <Name extends keyof Values & string>(name: Name) => RawBu
 export function compiledQuery<Values extends object, Row>(
   build: (db: Kysely<Database>, value: ValueOf<Values>) => Compilable<Row>,
 ): (db: Kysely<Database>, values: Values) => Promise<readonly Row[]> {
-  const ask = compiledOnce((db) => build(db, (name) => sql`${new Placeholder(name)}`));
-  return async (db, values) => await ask(db, new Map<string, unknown>(Object.entries(values)));
+  const ask = compiledOnce((db) => build(db, (name) => sql`${new Placeholder(0, name)}`));
+  return async (db, values) => await ask(db, [values]);
 }
 
 /** The most that one query takes. What asks for more is several queries. */
@@ -38,7 +40,7 @@ export function compiledRowsQuery<Values extends object, Row>(
   const byCount = Array.from({ length: mostRows + 1 }, (_, count) =>
     compiledOnce<Row>((db) => {
       const places = Array.from({ length: count }, (_each, row): ValueOf<Values> => {
-        return (name) => sql`${new Placeholder(`${row}.${name}`)}`;
+        return (name) => sql`${new Placeholder(row, name)}`;
       });
       return build(db, places);
     }),
@@ -47,11 +49,7 @@ export function compiledRowsQuery<Values extends object, Row>(
     const answer: Row[] = [];
     for (let from = 0; from < rows.length; from += mostRows) {
       const some = rows.slice(from, from + mostRows);
-      const given = new Map<string, unknown>();
-      for (const [row, values] of some.entries()) {
-        for (const [name, value] of Object.entries(values)) given.set(`${row}.${name}`, value);
-      }
-      answer.push(...((await byCount[some.length]?.(db, given)) ?? []));
+      answer.push(...((await byCount[some.length]?.(db, some)) ?? []));
     }
     return answer;
   };
@@ -59,15 +57,21 @@ export function compiledRowsQuery<Values extends object, Row>(
 
 function compiledOnce<Row>(
   build: (db: Kysely<Database>) => Compilable<Row>,
-): (db: Kysely<Database>, given: ReadonlyMap<string, unknown>) => Promise<readonly Row[]> {
+): (db: Kysely<Database>, rows: readonly object[]) => Promise<readonly Row[]> {
   /** By the adapter of its database, which the transactions of one have in common. */
   const compiled = new WeakMap<object, CompiledQuery<Row>>();
   return async (db, given) => {
-    const { adapter } = db.getExecutor();
+    const executor = db.getExecutor();
+    const { adapter } = executor;
     const query = compiled.get(adapter) ?? build(db).compile();
     compiled.set(adapter, query);
-    const parameters = query.parameters.map((value) => (value instanceof Placeholder ? given.get(value.name) : value));
-    const { rows } = await db.executeQuery<Row>({ ...query, parameters });
+    const parameters = query.parameters.map((value): unknown =>
+      value instanceof Placeholder ? Reflect.get(given[value.row] ?? {}, value.name) : value,
+    );
+    // As `db.executeQuery` does, without what it does for plugins: there are none.
+    const { rows } = await executor.provideConnection(
+      async (connection) => await connection.executeQuery<Row>({ ...query, parameters }),
+    );
     return rows;
   };
 }

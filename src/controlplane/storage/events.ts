@@ -3,13 +3,11 @@ import type { Insertable, Kysely, Selectable } from 'kysely';
 import type { AgentEvent, EventDraft } from '../../agents/event.ts';
 import type { AgentId } from '../../kernel/ids.ts';
 import { agentNotFound } from './agents.ts';
-import { compiledQuery } from './compiled-query.ts';
+import { compiledQuery, compiledRowsQuery } from './compiled-query.ts';
 import type { Database, EventsTable } from './database.ts';
 import { fromJson, toJson } from './json-text.ts';
 import { bytesOf, fitting } from './pages.ts';
 
-/** Keeps a statement under 400 variables: every SQL database takes 999. */
-const rowsPerInsert = 64;
 const rowsPerDelete = 256;
 
 const advance = compiledQuery<{ agentId: AgentId; by: number }, { readonly head_seq: number }>((db, value) =>
@@ -20,15 +18,17 @@ const advance = compiledQuery<{ agentId: AgentId; by: number }, { readonly head_
     .returning('head_seq'),
 );
 
-const insertOne = compiledQuery<Insertable<EventsTable>, unknown>((db, value) =>
-  db.insertInto('events').values({
-    agent_id: value('agent_id'),
-    seq: value('seq'),
-    conversation_id: value('conversation_id'),
-    run_id: value('run_id'),
-    at: value('at'),
-    data: value('data'),
-  }),
+const insertAll = compiledRowsQuery<Insertable<EventsTable>, unknown>((db, rows) =>
+  db.insertInto('events').values(
+    rows.map((value) => ({
+      agent_id: value('agent_id'),
+      seq: value('seq'),
+      conversation_id: value('conversation_id'),
+      run_id: value('run_id'),
+      at: value('at'),
+      data: value('data'),
+    })),
+  ),
 );
 
 export async function append(
@@ -51,12 +51,10 @@ export async function append(
       data: toJson(data),
     },
   }));
-  for (let start = 0; start < events.length; start += rowsPerInsert) {
-    const rows = events.slice(start, start + rowsPerInsert).map(({ row }) => row);
-    const [only] = rows;
-    if (rows.length === 1 && only !== undefined) await insertOne(db, only);
-    else await db.insertInto('events').values(rows).execute();
-  }
+  await insertAll(
+    db,
+    events.map(({ row }) => row),
+  );
   return events.map(({ event }) => event);
 }
 

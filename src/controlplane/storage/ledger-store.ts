@@ -12,7 +12,7 @@ export function createLedgerStore(access: StorageAccess): LedgerStore {
             readAccounts: async (entries, now) => await usage.read(tx, entries, now),
             writeAccounts: async (states) => await usage.write(tx, states),
             insertReservation: async (id, charges, expiry) => await usage.reserve(tx, id, charges, expiry),
-            removeReservation: async (id, now) => await usage.removeReservation(tx, id, now),
+            removeReservation: async (id, held) => await usage.removeReservation(tx, id, held),
           }),
       ),
     readAccount: async (account, dimension, now) => {

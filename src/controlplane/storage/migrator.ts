@@ -20,9 +20,26 @@ export async function migrate(
       { hint: 'Start that version again, or set CAISSON_DATA_DIR to another directory.' },
     );
   }
-  const migrator = new Migrator({ db, provider: { getMigrations: async () => ({ ...known }) } });
+  const migrator = new Migrator({
+    db,
+    provider: { getMigrations: async () => ({ ...known }) },
+    // Changes that were made side by side came into the main line in another order than that of their numbers.
+    allowUnorderedMigrations: true,
+  });
   const { error } = await migrator.migrateToLatest();
   if (error !== undefined) throw toCaissonError(error);
+}
+
+/** When the database was made, in milliseconds since the epoch. It has a schema. */
+export async function madeAt(db: Kysely<Database>): Promise<number> {
+  const { timestamp } = await db
+    .withTables<{ [DEFAULT_MIGRATION_TABLE]: { timestamp: string } }>()
+    .selectFrom(DEFAULT_MIGRATION_TABLE)
+    .select('timestamp')
+    .orderBy('timestamp')
+    .limit(1)
+    .executeTakeFirstOrThrow();
+  return Date.parse(timestamp);
 }
 
 async function executedMigrations(db: Kysely<Database>): Promise<readonly string[]> {

@@ -40,7 +40,7 @@ export async function insert(db: Kysely<Database>, calls: readonly ModelUsage[],
   const [newest] = await newestOrdinal(db, {});
   let ordinal = Number(newest?.ordinal ?? 0); // null where there is none
   for (const call of calls) await insertOne(db, toRow(call, ++ordinal));
-  await removeBefore(db, { ordinal: ordinal - mostKept + 1 });
+  if (ordinal > mostKept) await removeBefore(db, { ordinal: ordinal - mostKept + 1 });
 }
 
 export async function list(

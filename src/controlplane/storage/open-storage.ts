@@ -30,6 +30,7 @@ import { createSecretStore } from './secret-store.ts';
 import { createShareStore } from './share-store.ts';
 import { createQuotaStore } from './quota-store.ts';
 import { takeInstanceLock } from './instance-lock.ts';
+import { madeAt } from './migrator.ts';
 import { openSqlite } from './open-sqlite.ts';
 import { SqliteLog } from './sqlite-log.ts';
 import { StorageAccess } from './storage-access.ts';
@@ -49,6 +50,8 @@ export interface Storage {
   readonly secrets: SecretStore;
   readonly audit: AuditStore;
   readonly disks: DiskStore;
+  /** When the database was made, in milliseconds since the epoch: which agents there were before is not known. */
+  readonly madeAt: number;
   /** As that of `agents`, for all stores. */
   flushed(): Promise<void>;
   /** Resolves, never rejects, when the disk has failed for good: only a new start can tell what it holds. */
@@ -59,20 +62,37 @@ export interface Storage {
   close(): Promise<void>;
 }
 
+interface StorageOptions {
+  /** Called after each flush with how long the disk took for it, in milliseconds. Default: nobody counts. */
+  readonly onFlush?: (ms: number) => void;
+}
+
 /**
  * Opens the embedded store in `directory`. What it makes there only its user can read: the directory has mode 700 (one
  * that exists keeps its mode), the files 600.
  * Errors: CONFIG_INVALID when another control plane uses the directory, or a newer version of Caisson wrote it.
  */
-export async function openStorage(directory: string): Promise<Storage> {
+export async function openStorage(
+  directory: string,
+  { onFlush = () => undefined }: StorageOptions = {},
+): Promise<Storage> {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  using undo = new DisposableStack();
+  await using undo = new AsyncDisposableStack();
   const lock = undo.use(takeInstanceLock(directory));
   const file = join(directory, 'caisson.db');
   const db = await openSqlite(file);
+  undo.defer(() => db.destroy());
+  const made = await madeAt(db);
   undo.move();
   const writeAheadLog = new SqliteLog(file);
-  const access = new StorageAccess(db, () => writeAheadLog.sync());
+  const access = new StorageAccess(db, async () => {
+    const began = performance.now();
+    try {
+      await writeAheadLog.sync();
+    } finally {
+      onFlush(performance.now() - began);
+    }
+  });
   return {
     agents: createAgentStore(access),
     identities: createIdentityStore(access),
@@ -88,6 +108,7 @@ export async function openStorage(directory: string): Promise<Storage> {
     secrets: createSecretStore(access),
     audit: createAuditStore(access),
     disks: createDiskStore(access),
+    madeAt: made,
     flushed: async () => await access.flushed(),
     failed: access.failed,
     checkHealth: async () => await access.checkHealth(),

@@ -2,7 +2,7 @@ import type { Kysely, Selectable } from 'kysely';
 import type { ReservationId } from '../../kernel/ids.ts';
 import type { Charge } from '../quotas/ledger.ts';
 import type { AccountEntry, AccountState, AccountWrite } from '../quotas/ledger-store.ts';
-import { compiledQuery, compiledRowsQuery } from './compiled-query.ts';
+import { compiledRowsQuery } from './compiled-query.ts';
 import type { Database } from './database.ts';
 
 interface Expiry {
@@ -86,8 +86,21 @@ const insertReserved = compiledRowsQuery<Row, unknown>((db, rows) =>
     })),
   ),
 );
-const removeReserved = compiledQuery<Pick<Row, 'id'>, Pick<Row, 'expires_at'>>((db, value) =>
-  db.deleteFrom('quota_reservations').where('id', '=', value('id')).returning('expires_at'),
+const removeReserved = compiledRowsQuery<AccountEntry & Pick<Row, 'id'>, Pick<Row, 'expires_at'>>((db, rows) =>
+  db
+    .deleteFrom('quota_reservations')
+    .where((eb) =>
+      eb.or(
+        rows.map((value) =>
+          eb.and([
+            eb('account', '=', value('account')),
+            eb('dimension', '=', value('dimension')),
+            eb('id', '=', value('id')),
+          ]),
+        ),
+      ),
+    )
+    .returning('expires_at'),
 );
 
 /** See `LedgerTransaction.readAccounts`. */
@@ -130,8 +143,17 @@ export async function reserve(
   );
 }
 
-export async function removeReservation(db: Kysely<Database>, id: ReservationId, now: number): Promise<boolean> {
-  return (await removeReserved(db, { id })).some(({ expires_at: expiresAt }) => expiresAt > now);
+/** See `LedgerTransaction.removeReservation`. */
+export async function removeReservation(
+  db: Kysely<Database>,
+  id: ReservationId,
+  { entries, now }: { readonly entries: readonly AccountEntry[]; readonly now: number },
+): Promise<boolean> {
+  const removed = await removeReserved(
+    db,
+    entries.map(({ account, dimension }) => ({ id, account, dimension })),
+  );
+  return removed.some(({ expires_at: expiresAt }) => expiresAt > now);
 }
 
 export async function removeExpired(db: Kysely<Database>, now: number): Promise<void> {

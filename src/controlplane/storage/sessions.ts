@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely';
 import type { KeyId, UserId } from '../../kernel/ids.ts';
 import type { ApiKey } from '../auth/identity.ts';
-import type { SessionEnd } from '../login/login-store.ts';
+import type { SessionEnd, SessionTimes } from '../login/login-store.ts';
 import * as keys from './api-keys.ts';
 import type { Database } from './database.ts';
 import * as logins from './logins.ts';
@@ -60,7 +60,7 @@ export async function end(
 
 export async function endByTime(
   db: Kysely<Database>,
-  { now, idleMs }: { readonly now: number; readonly idleMs: number },
+  { now, idleMs, newest }: SessionTimes,
 ): Promise<readonly SessionEnd[]> {
   const rows = await db
     .updateTable('api_keys')
@@ -70,6 +70,7 @@ export async function endByTime(
     .where((where) =>
       where.or([
         where('expires_at', '<=', now),
+        where('created_at', '>', newest),
         where((each) => each.fn.coalesce('last_used_at', 'created_at'), '<=', now - idleMs),
       ]),
     )
@@ -80,7 +81,7 @@ export async function endByTime(
     .execute();
   return rows.map((row) => {
     const idleAt = (row.last_used_at ?? row.created_at) + idleMs;
-    const reason = (row.expires_at ?? Infinity) <= idleAt ? 'expired' : 'idle';
+    const reason = (row.expires_at ?? Infinity) <= idleAt || row.created_at > newest ? 'expired' : 'idle';
     return { id: row.id, userId: row.user_id, userName: row.user_name ?? '', reason };
   });
 }

@@ -13,10 +13,14 @@ const maxStatements = 256;
 export class SqliteConnection implements SqliteDatabase {
   readonly #database: DatabaseSync;
   readonly #statements = new Map<string, SqliteStatement>();
+  readonly #begin: StatementSync;
+  readonly #commit: StatementSync;
   #transaction: 'none' | 'open' | { readonly doomedBy: unknown } = 'none';
 
   constructor(database: DatabaseSync) {
     this.#database = database;
+    this.#begin = database.prepare('begin immediate');
+    this.#commit = database.prepare('commit');
   }
 
   prepare(sql: string): SqliteStatement {
@@ -35,12 +39,12 @@ export class SqliteConnection implements SqliteDatabase {
 
   /** Takes the write lock at once, so that no statement after it can find the database busy. */
   begin(): void {
-    this.#attempt(() => this.#database.exec('begin immediate'));
+    this.#attempt(() => this.#begin.run());
     this.#transaction = 'open';
   }
 
   commit(): void {
-    this.#attempt(() => this.#database.exec('commit'));
+    this.#attempt(() => this.#commit.run());
     this.#transaction = 'none';
   }
 

@@ -152,7 +152,7 @@ export class Changes {
       for (const path of surplus.filter((known) => leftOut.has(toApiPath(known)))) keep.set(path, 'left_out');
     }
     const undo = newCheckpointId();
-    await this.#store.write(recordOf(undo, 'restore', { at, durationMs: clock.now() - at }, present));
+    this.#store.write(recordOf(undo, 'restore', { at, durationMs: clock.now() - at }, present));
     await this.#store.prune();
     try {
       const { written, removed, kept } = await putBack({ git: this.#git, workspace, changes, keep });

@@ -68,7 +68,7 @@ export class RunCheckpoints {
       if (await store.has(runId)) return; // an earlier incarnation of the guest was asked
       const snapshot = await taker.take();
       if (isLate) return;
-      await store.write(recordOf(runId, 'run', { at, durationMs: clock.now() - at }, snapshot));
+      store.write(recordOf(runId, 'run', { at, durationMs: clock.now() - at }, snapshot));
       this.#options.onTaken();
     });
     let timer: NodeJS.Timeout | undefined;
@@ -85,7 +85,7 @@ export class RunCheckpoints {
       isLate = true;
       this.#options.logger.warn({ runId, error: errorText(thrown) }, 'a run has no checkpoint');
       await store.open();
-      await store.write(failedRecord(runId, { at, durationMs: clock.now() - at }, thrown));
+      store.write(failedRecord(runId, { at, durationMs: clock.now() - at }, thrown));
     } finally {
       clearTimeout(timer);
     }

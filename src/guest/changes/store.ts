@@ -1,5 +1,5 @@
-import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { existsSync, linkSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { CaissonError, errorText } from '../../kernel/errors.ts';
@@ -34,6 +34,8 @@ export class CheckpointStore {
   readonly #workspace: string;
   #opening: Promise<void> | undefined;
   #isSwept = false;
+  /** The ref that was made last as a file of its own. */
+  #kept: { readonly tree: string; readonly ref: string } | undefined;
 
   constructor({ directory, workspace }: { readonly directory: string; readonly workspace: string }) {
     this.directory = directory;
@@ -65,18 +67,24 @@ export class CheckpointStore {
     await rm(join(this.directory, 'index'), { force: true });
   }
 
-  async write(record: CheckpointRecord): Promise<void> {
+  /**
+   * Written when it returns: eight calls of the system, where Node's threads would be asked and answered eight times, ten times as long,
+   * and the model's answer waits.
+   *
+   * @throws DISK_FULL, GIT_FAILED.
+   */
+  write(record: CheckpointRecord): void {
     const { id } = record.checkpoint;
     try {
-      if (record.tree !== null) await this.#replace(join('refs', 'caisson', id), `${record.tree}\n`);
-      await this.#replace(join('checkpoints', `${id}.json`), JSON.stringify(record));
+      if (record.tree !== null) this.#keep(record.tree, id);
+      this.#replace(this.#fileOf(id), JSON.stringify(record));
     } catch (thrown) {
       throw storeError(thrown);
     }
   }
 
   async has(id: AnyCheckpointId): Promise<boolean> {
-    return (await this.#read(id)) !== undefined;
+    return existsSync(join(this.directory, this.#fileOf(id))) && (await this.#read(id)) !== undefined;
   }
 
   /** Rejects with CHECKPOINT_NOT_FOUND, which says why there is none where that is known. */
@@ -108,7 +116,7 @@ export class CheckpointStore {
     const kept = new Set<string>((await this.list()).slice(0, keep).map(({ id }) => id));
     for (const id of ids.filter((known) => !kept.has(known))) {
       await rm(join(this.directory, 'refs', 'caisson', id), { force: true });
-      await rm(join(this.directory, 'checkpoints', `${id}.json`), { force: true });
+      await rm(join(this.directory, this.#fileOf(id)), { force: true });
     }
     return true;
   }
@@ -123,7 +131,7 @@ export class CheckpointStore {
 
   async #read(id: AnyCheckpointId): Promise<CheckpointRecord | undefined> {
     try {
-      const text = await readFile(join(this.directory, 'checkpoints', `${id}.json`), 'utf8');
+      const text = await readFile(join(this.directory, this.#fileOf(id)), 'utf8');
       return recordSchema.safeParse(JSON.parse(text)).data;
     } catch {
       return undefined; // missing or broken: there is none
@@ -134,9 +142,9 @@ export class CheckpointStore {
     for (const folder of ['objects/info', 'objects/pack', 'refs/caisson', 'refs/heads', 'info', 'checkpoints']) {
       await mkdir(join(this.directory, folder), { recursive: true, mode: 0o700 });
     }
-    await this.#replace('HEAD', 'ref: refs/heads/none\n');
-    await this.#replace('config', configText(this.#workspace));
-    await this.#replace(join('info', 'attributes'), attributesText);
+    this.#replace('HEAD', 'ref: refs/heads/none\n');
+    this.#replace('config', configText(this.#workspace));
+    this.#replace(join('info', 'attributes'), attributesText);
     await rm(join(this.directory, 'index.lock'), { force: true }); // only one of ours writes the index at a time
     if (this.#isSwept) return;
     for (const folder of ['', 'info', 'checkpoints', 'refs/caisson', 'objects/pack']) {
@@ -147,10 +155,26 @@ export class CheckpointStore {
     this.#isSwept = true;
   }
 
-  async #replace(name: string, content: string): Promise<void> {
+  /** Where a turn has changed nothing, its tree is that of the one before: another name for a ref costs less than another file. */
+  #keep(tree: string, id: AnyCheckpointId): void {
+    const ref = join('refs', 'caisson', id);
+    try {
+      if (this.#kept?.tree === tree) return linkSync(join(this.directory, this.#kept.ref), join(this.directory, ref));
+    } catch {
+      // forgotten meanwhile, or linked as often as may be
+    }
+    this.#replace(ref, `${tree}\n`);
+    this.#kept = { tree, ref };
+  }
+
+  #fileOf(id: AnyCheckpointId): string {
+    return join('checkpoints', `${id}.json`);
+  }
+
+  #replace(name: string, content: string): void {
     const path = join(this.directory, name);
-    await writeFile(`${path}.new`, content, { mode: 0o600 });
-    await rename(`${path}.new`, path);
+    writeFileSync(`${path}.new`, content, { mode: 0o600 });
+    renameSync(`${path}.new`, path);
   }
 }
 

@@ -88,13 +88,18 @@ function fitStart(event: Tool<'tool.started'>): HarnessEvent {
   return { ...event, ...fitCall(event, inputBytes), locations, content };
 }
 
-/** Output goes on in further updates; the end of it stays with the rest of the event. */
-function fitProgress(event: Tool<'tool.updated' | 'tool.completed'>): readonly HarnessEvent[] {
+/** Output goes on in further updates; the end of it stays with the rest of the event. The first piece is what replaces others. */
+function fitProgress({ replacesOutput, ...event }: Tool<'tool.updated' | 'tool.completed'>): readonly HarnessEvent[] {
   const toolCallId = fitId(event.toolCallId);
   const pieces = event.output === undefined ? [] : textPieces(event.output, pieceBytes);
   const output = pieces.at(-1);
-  const before = pieces.slice(0, -1).map((piece) => ({ type: 'tool.updated', toolCallId, output: piece }) as const);
-  const rest = { toolCallId, ...(output === undefined ? {} : { output }) };
+  const anew = replacesOutput === undefined ? {} : { replacesOutput };
+  const before = pieces
+    .slice(0, -1)
+    .map(
+      (piece, index) => ({ type: 'tool.updated', toolCallId, output: piece, ...(index === 0 ? anew : {}) }) as const,
+    );
+  const rest = { toolCallId, ...(output === undefined ? {} : { output }), ...(before.length === 0 ? anew : {}) };
   if (event.type === 'tool.completed') {
     return [...before, { ...event, ...rest, content: fitBlocks(event.content, contentBytes) }];
   }

@@ -7,7 +7,7 @@ interface PortTableOptions {
   readonly proc: string;
   /** The guest's own ports: nobody is told of them, and nobody is let through to them. */
   readonly ownPorts: () => ReadonlySet<number>;
-  /** How many sockets listen on them now. */
+  /** How many sockets listen on them now, or are an end of a connection of the harness to its model. */
   readonly ownSockets: () => number;
 }
 

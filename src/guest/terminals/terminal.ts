@@ -155,6 +155,7 @@ export class Terminal {
 
   #end(exit: PtyExit): void {
     this.#exit = { ...exit, at: this.#options.clock.now() };
+    this.#tellAll(); // who has just come has not been told yet
     for (const reader of this.#readers.values()) reader.finish(exit);
     this.#exited.resolve();
     this.#options.onEnd();

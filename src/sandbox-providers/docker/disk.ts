@@ -73,12 +73,13 @@ async function walkInContainer(
         Memory: 1024 ** 3,
         CpuShares: 2, // behind everything else
         LogConfig: { Type: 'json-file', Config: { 'max-size': '1m', 'max-file': '1' } },
-        Mounts: volumes.map(({ Name }, index) => ({
+        Mounts: volumes.map(({ Name, Labels }, index) => ({
           Type: 'volume',
           Source: Name,
           Target: `/measured/${index}`,
           ReadOnly: true,
-          VolumeOptions: { NoCopy: true, Labels: {}, DriverConfig: { Name: 'local', Options: {} } },
+          // The engine makes a volume anew that was removed meanwhile: by its labels it is found, and removed again.
+          VolumeOptions: { NoCopy: true, Labels, DriverConfig: { Name: 'local', Options: {} } },
         })),
       },
     },

@@ -38,6 +38,12 @@ export type ToolContent = z.infer<typeof toolContentSchema>;
 const toolContents = boundedArray(toolContentSchema, journalBounds.blocks);
 
 /**
+ * With `output`: the command's output begins anew with it, and what was told of it before does not count. A harness may lose pieces
+ * while a command runs, and tell the whole when it has ended.
+ */
+const replacesOutput = z.literal(true).optional();
+
+/**
  * What a harness did, in Caisson's words. Deltas are provisional until `message.completed`, which carries the whole
  * content, or `message.discarded`, after which the message never was: the harness threw the attempt away.
  * `offset` counts UTF-16 code units of the message so far, so that a reader can see a gap or a repeat.
@@ -72,6 +78,7 @@ export const harnessEventSchemas = [
     title: title.optional(),
     /** Output of a command since the last update. */
     output: z.string().optional(),
+    replacesOutput,
     content: toolContents.optional(),
   }),
   z.object({
@@ -81,6 +88,7 @@ export const harnessEventSchemas = [
     exitCode: z.int().nullable(),
     /** The last output of a command, when the harness sends it with the end. */
     output: z.string().optional(),
+    replacesOutput,
     content: toolContents,
   }),
   z.object({

@@ -24,8 +24,8 @@ const collector = join(import.meta.dirname, '../rig/collect-on-signal.ts');
 const rounds = 3;
 const held = 500;
 /** Rounds until the allocator has what it needs, and rounds in all. */
-const warmUp = 12;
-const reopened = 24;
+const warmUp = 24;
+const reopened = 48;
 const timeoutMs = 120_000;
 /** What the rounds may add to the memory of the control plane: the noise of its allocator. */
 const flatBytes = 10e6;

@@ -99,8 +99,9 @@ async function bareLedger(context: BenchContext, undo: AsyncDisposableStack): Pr
     (select used from quota_usage where account = ? and dimension = ?),
     (select resets_at from quota_usage where account = ? and dimension = ?),
     (select sum(amount) from quota_reservations where account = ? and dimension = ? and expires_at > ?)`);
-  const insert = db.prepare('insert into quota_reservations values (?, ?, ?, ?, ?, ?)');
-  const remove = db.prepare('delete from quota_reservations where id = ?');
+  const insert = db.prepare(`insert into quota_reservations (id, account, dimension, amount, expires_at, lifetime_ms)
+    values (?, ?, ?, ?, ?, ?)`);
+  const remove = db.prepare('delete from quota_reservations where account = ? and dimension = ? and id = ?');
   const count = db.prepare(`insert into quota_usage (account, dimension, used, resets_at) values (?, ?, 10, ?)
     on conflict do update set used = used + 10`);
   const account = userAccount(newUserId());
@@ -117,8 +118,8 @@ async function bareLedger(context: BenchContext, undo: AsyncDisposableStack): Pr
     },
     settle: async () => {
       db.exec('begin immediate');
-      remove.run(id);
       for (const dimension of ['tokens', 'cost']) {
+        remove.run(account, dimension, id);
         read(dimension);
         count.run(account, dimension, Date.now() + 86_400_000);
       }

@@ -89,6 +89,23 @@ describe('events as session updates', () => {
     ]);
   });
 
+  test('a command whose output begins anew: the editor is left with that', () => {
+    const output = (text: string): object[] => [{ type: 'content', content: { type: 'text', text } }];
+    expect(
+      updatesOf(
+        { type: 'tool.started', toolCallId: 'c', title: 'make', kind: 'execute', locations: [], content: [] },
+        { type: 'tool.updated', toolCallId: 'c', output: 'two\n' },
+        { type: 'tool.updated', toolCallId: 'c', output: 'one\n', replacesOutput: true },
+        { type: 'tool.completed', toolCallId: 'c', status: 'completed', exitCode: 0, output: 'two\n', content: [] },
+      ),
+    ).toMatchObject([
+      { sessionUpdate: 'tool_call' },
+      { content: output('two\n') },
+      { content: output('one\n') },
+      { content: output('one\ntwo\n') },
+    ]);
+  });
+
   test('an edit keeps its diff to the end; an unknown kind and a canceled call are told in words that ACP has', () => {
     const diff = { type: 'diff', path: '/workspace/a', oldText: null, newText: 'x' } as const;
     const updates = updatesOf(

@@ -86,6 +86,23 @@ describe('TurnView', () => {
     expect(text).toBe(`  run   ls\n${lines}        … 15 more lines\n        exit 2\n`);
   });
 
+  test('shows an output again that lacked something, and only what is new of one that lacked nothing shown', async () => {
+    const live: EventData = { type: 'tool.updated', toolCallId: 'c', output: 'two\n' };
+    const whole = { replacesOutput: true } as const;
+    expect(await shown({ speech: 'none' }, started(), live, ended({ output: 'one\ntwo\n', ...whole }))).toBe(
+      '  run   ls\n        two\n        (parts are missing above; the whole output:)\n        one\n        two\n',
+    );
+    expect(
+      await shown(
+        { speech: 'none' },
+        started(),
+        live,
+        { type: 'tool.updated', toolCallId: 'c', output: 'two\nth', ...whole },
+        ended({ output: `ree\n${'more\n'.repeat(9)}` }),
+      ),
+    ).toBe(`  run   ls\n        two\n        three\n${'        more\n'.repeat(8)}        … 1 more lines\n`);
+  });
+
   test('shows edits by file with what they add and remove, once', async () => {
     const content = [{ type: 'diff', path: '/workspace/a.txt', oldText: 'x\ny\n', newText: 'x\nz\nw\n' } as const];
     expect(

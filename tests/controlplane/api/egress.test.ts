@@ -78,6 +78,7 @@ describe('a policy', () => {
     [{}],
     [{ host: '*' }],
     [{ host: '*.com' }],
+    [{ host: '*.93.184.215.14' }],
     [{ host: 'a.example:22', ports: [80] }],
     [{ host: 'a.example', ports: [] }],
     [{ host: 'a.example', effect: 'permit' }],
@@ -104,12 +105,35 @@ describe('a policy', () => {
     expect(await verdictOf(quiet, 'given.example')).toBe('allow');
   });
 
+  test.each(['10.0.0.1', '0xa9fea9fe', '127.1:80', '[::1]:443', '::ffff:8.8.8.8'])(
+    'takes no rule that lets out to %s, which could never work, and keeps what denies it',
+    async (host) => {
+      const hopeful = await newAgent(`hopeful-${Math.random().toString(36).slice(2)}`);
+      const add = [{ host: 'example.com' }, { host }];
+      const set = { agentId: hopeful, mode: 'open', add };
+      const { status, error } = await server.mutate(server.alice, 'egress.policy.set', set);
+      expect([status, error]).toEqual([
+        400,
+        expect.objectContaining({
+          code: 'BAD_REQUEST',
+          message: expect.stringContaining('is an address that is not public, which no rule can allow.'),
+          hint: expect.stringContaining('CAISSON_EGRESS_INTERNAL'),
+        }),
+      ]);
+      const { data } = await server.query(server.alice, 'egress.policy.get', { agentId: hopeful });
+      expect(data).toMatchObject({ version: 0, mode: null, rules: [] });
+      const permit = { scope: 'operator', add: [{ host, effect: 'permit' }] };
+      expect((await server.mutate(server.admin, 'egress.policy.set', permit)).status).toBe(400);
+      const deny = { agentId: hopeful, add: [{ host, effect: 'deny' }] };
+      expect((await server.mutate(server.alice, 'egress.policy.set', deny)).status).toBe(200);
+    },
+  );
+
   test('does not say that an address which is not public could be reached', async () => {
     const walled = await newAgent('walled');
     await server.mutate(server.alice, 'egress.policy.set', { agentId: walled, mode: 'ask' });
     expect(await verdictOf(walled, '93.184.215.14')).toBe('ask');
     expect(await verdictOf(walled, '0xa9fea9fe', 80)).toBe('deny');
-    await server.mutate(server.alice, 'egress.policy.set', { agentId: walled, add: [{ host: '10.0.0.1' }] });
     const { data } = await server.query(server.alice, 'egress.policy.test', { agentId: walled, host: '10.0.0.1' });
     const reason = '10.0.0.1:443 is an address that is not public.';
     expect(data).toEqual({ verdict: 'deny', source: 'settings', rule: null, reason, host: '10.0.0.1', port: 443 });

@@ -34,6 +34,19 @@ describe('keys', () => {
     expect([refused.status, refused.error?.code]).toEqual([409, 'NAME_TAKEN']);
   });
 
+  test('for a user that must be there none is made, and its role need not be known', async () => {
+    const ofExisting = { user: 'dora', newUser: false, name: 'x' };
+    const refused = await server.mutate(server.admin, 'keys.create', ofExisting);
+    expect([refused.status, refused.error?.code]).toEqual([404, 'USER_NOT_FOUND']);
+    const { data: users } = await server.query(server.admin, 'users.list');
+    expect(JSON.stringify(users)).not.toContain('dora');
+    await server.mutate(server.admin, 'keys.create', { user: 'dora', role: 'auditor', name: 'first' });
+    const made = await server.mutate(server.admin, 'keys.create', ofExisting);
+    expect(made.data).toMatchObject({ key: { user: { name: 'dora', role: 'auditor' } } });
+    const wrong = await server.mutate(server.admin, 'keys.create', { ...ofExisting, role: 'member' });
+    expect([wrong.status, wrong.error?.code]).toEqual([409, 'NAME_TAKEN']);
+  });
+
   test('the last key of an administrator stays', async () => {
     const refused = await server.mutate(server.admin, 'keys.revoke', { keyId: server.admin.principal.keyId });
     expect([refused.status, refused.error?.code]).toEqual([412, 'LAST_ADMIN_KEY']);

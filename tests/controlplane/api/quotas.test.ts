@@ -3,6 +3,7 @@ import { userAccount } from '../../../src/controlplane/quotas/account.ts';
 import type { AgentId, ConversationId } from '../../../src/kernel/ids.ts';
 import { newUserId } from '../../../src/kernel/ids.ts';
 import { HandClock } from '../../acp/hand-clock.ts';
+import { signedIn } from '../login/people.ts';
 import { type Answer, bearer, type RunningServer, startServer } from '../running-server.ts';
 
 let server: RunningServer;
@@ -242,6 +243,33 @@ test('who calls too often is told when to come again, by key and by user', async
     const answer = await fetch(`${url}${path}`, { method, body, headers: bearer(alice) });
     expect([method, path, answer.status, answer.headers.has('retry-after')]).toEqual([method, path, 429, true]);
   }
+});
+
+test('who calls too often is called what it came with', async () => {
+  const clock = new HandClock(); // stands still: nobody is given room meanwhile
+  await using limited = await startServer({ clock, limits: { requests: 30 }, requestsPerKey: 10 });
+  const tooMany = (of: string): unknown => ({ code: 'RATE_LIMITED', details: expect.objectContaining({ of }) });
+  const untilRefused = async (call: () => Promise<string>): Promise<unknown> => {
+    for (let each = 0; each < 10; each++) expect(await call()).not.toContain('RATE_LIMITED');
+    const { error } = JSON.parse(await call()) as { error: { message: string; data: { caisson: unknown } } };
+    return [error.message, error.data.caisson];
+  };
+  const ida = await signedIn(limited, { name: 'ida' });
+  expect(await untilRefused(async () => (await ida.call('sessions.list')).text)).toEqual([
+    'This session may send 10 requests a minute.',
+    expect.objectContaining(tooMany('session')),
+  ]);
+  expect(await untilRefused(async () => (await limited.query(limited.alice, 'sessions.list')).text)).toEqual([
+    'This API key may send 10 requests a minute.',
+    expect.objectContaining(tooMany('key')),
+  ]);
+  for (const name of ['second', 'third']) {
+    const { secret } = await limited.keys.issue({ user: 'alice', name });
+    for (let each = 0; each < 10; each++) await limited.query({ ...limited.alice, secret }, 'sessions.list');
+  }
+  const { secret } = await limited.keys.issue({ user: 'alice', name: 'fourth' });
+  const ofUser = await limited.query({ ...limited.alice, secret }, 'sessions.list');
+  expect(ofUser.text).toContain('This user, with all keys and sessions, may send 30 requests a minute.');
 });
 
 test('an administrator who has left nobody a request can take that back', async () => {

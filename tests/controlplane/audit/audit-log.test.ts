@@ -112,3 +112,24 @@ test('whatever fails and in whatever order: what has ended is written once, in i
     { numRuns: 300 },
   );
 });
+
+test('a store that writes again is found out within a second when nobody asks, and nothing is left of the try', async () => {
+  const store = new FragileStore();
+  const clock = new SteeredClock();
+  await using log = await AuditLog.open({ store, flushed: async () => undefined, clock, logger: silentLogger });
+  const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
+  store.isBroken = true;
+  await expect(log.open(aCall())).rejects.toThrow('broken');
+  for (let second = 0; second < 3; second++) {
+    clock.advance(1_000);
+    await turn();
+    expect(log.health).toEqual({ isFailing: true, waiting: 0 });
+  }
+  store.isBroken = false;
+  clock.advance(1_000);
+  await turn();
+  expect(log.health).toEqual({ isFailing: false, waiting: 0 });
+  expect([...store.open]).toEqual([]);
+  expect(log.head).toEqual(genesis);
+  expect(clock.timers).toBe(0);
+});

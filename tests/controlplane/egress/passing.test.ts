@@ -96,6 +96,26 @@ test('several requests of one connection go through one after the other', async 
   expect(connections).toBe(1);
 });
 
+test('a program whose host closes the connection while nothing is asked hears of it', async () => {
+  await using egress = await openEgress();
+  const server = createHttpServer({ keepAlive: true, keepAliveTimeout: 0 }, (_request, response) => response.end('hi'));
+  const hosts: Socket[] = [];
+  server.on('connection', (socket) => hosts.push(socket));
+  await using host = await listen(server);
+  const { socket } = await egress.tunnel(`some.host:${host.port}`);
+  let said = '';
+  socket.setEncoding('utf8').on('data', (chunk: string) => (said += chunk));
+  for (let count = 1; count <= 2; count++) {
+    socket.write(`GET / HTTP/1.1\r\nHost: some.host:${host.port}\r\n\r\n`);
+    await until('it is answered', () => said.split('hi').length > count);
+  }
+  const ended = once(socket, 'end');
+  hosts[0]?.end();
+  await ended;
+  socket.end();
+  expect(await egress.recorded()).toMatchObject({ outcome: 'closed', reason: null });
+});
+
 test('64 MiB arrive whole, both ways', async () => {
   await using egress = await openEgress();
   const content = randomBytes(64 * 1024 * 1024);

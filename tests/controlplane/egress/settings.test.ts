@@ -64,6 +64,8 @@ test.each([
   ['CAISSON_EGRESS_ALLOW', 'a.*.example'],
   ['CAISSON_EGRESS_ALLOW', 'example.com:0'],
   ['CAISSON_EGRESS_ALLOW', 'example.com,'],
+  ['CAISSON_EGRESS_ALLOW', 'example.com, 10.0.0.1'],
+  ['CAISSON_EGRESS_ALLOW', '*.93.184.215.14'],
   ['CAISSON_EGRESS_INTERNAL', 'git.corp.example'],
 ])('%s=%s is refused', (name, value) => {
   expect(() => loadConfig({ [name]: value })).toThrow(new RegExp(`^${name}=`));

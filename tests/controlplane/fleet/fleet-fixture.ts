@@ -10,6 +10,7 @@ import { Fleet } from '../../../src/controlplane/fleet/fleet.ts';
 import { openStorage, type Storage } from '../../../src/controlplane/storage/open-storage.ts';
 import { startGuest, type Guest } from '../../../src/guest/guest.ts';
 import { type Clock, systemClock } from '../../../src/kernel/clock.ts';
+import type { ErrorCode } from '../../../src/kernel/error-table.ts';
 import { CaissonError } from '../../../src/kernel/errors.ts';
 import { type AgentId, newUserId, type RunId } from '../../../src/kernel/ids.ts';
 import { type Logger, silentLogger } from '../../../src/kernel/logger.ts';
@@ -174,6 +175,7 @@ interface Overrides {
   readonly logger?: Logger;
   readonly domainLogger?: Logger;
   readonly mayRun?: () => Promise<boolean>;
+  readonly onWireBroken?: (code: ErrorCode) => void;
   /** Stands between the fleet and the store. */
   readonly observe?: (observer: SandboxObserver) => SandboxObserver;
 }
@@ -181,7 +183,7 @@ interface Overrides {
 /** The real domain, fleet, store, wire and guest. */
 export async function openFleet(overrides: Overrides = {}): Promise<FleetFixture> {
   const { clock = systemClock, logger = silentLogger, domainLogger = silentLogger } = overrides;
-  const { mayRun = async () => true, observe = (real) => real } = overrides;
+  const { mayRun = async () => true, observe = (real) => real, onWireBroken = () => undefined } = overrides;
   await using undo = new AsyncDisposableStack();
   const directory = await mkdtemp(join(tmpdir(), 'caisson-fleet-'));
   undo.defer(() => rm(directory, { recursive: true }));
@@ -201,6 +203,8 @@ export async function openFleet(overrides: Overrides = {}): Promise<FleetFixture
         outwardFor: () => () => undefined,
         egressFor: () => () => undefined,
         authoritiesFor: async () => '',
+        knownSince: storage.madeAt,
+        onWireBroken,
         clock,
         logger,
       });

@@ -1,11 +1,12 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { SandboxObserver } from '../../../src/agents/ports.ts';
 import { KnownSandboxes } from '../../../src/controlplane/admin/known-sandboxes.ts';
-import { systemClock } from '../../../src/kernel/clock.ts';
+import { type Clock, systemClock } from '../../../src/kernel/clock.ts';
 import { CaissonError } from '../../../src/kernel/errors.ts';
 import { newMessageId } from '../../../src/kernel/ids.ts';
 import { type LogFields, silentLogger } from '../../../src/kernel/logger.ts';
 import { until } from '../../until.ts';
+import { type LoggedLine, recordingLogger } from '../recording-logger.ts';
 import { openFleet } from './fleet-fixture.ts';
 
 test('a cancellation that meets a breaking wire arrives by the next one', async () => {
@@ -360,6 +361,39 @@ test('a fleet that is closed attaches to nothing more', async () => {
   await fixture.fleet.start(async () => [agent]);
   expect(fixture.provider.connects).toBe(connects);
   expect(fixture.provider.stopped).toEqual([]);
+});
+
+test('a fleet that is closed leaves a stop that the provider does not bring to its end, and says so', async () => {
+  const log: LoggedLine[] = [];
+  const due: (() => void)[] = [];
+  const schedule: Clock['schedule'] = (ms, callback) =>
+    ms === 3_000 ? (due.push(callback), () => undefined) : systemClock.schedule(ms, callback);
+  await using fixture = await openFleet({ clock: { ...systemClock, schedule }, logger: recordingLogger(log) });
+  const { agent } = await fixture.newTalk();
+  const stopped = Promise.withResolvers<void>();
+  fixture.provider.beforeStop = () => stopped.promise;
+  const stopping = fixture.fleet.stop(agent.id, 'a test');
+  await until('the provider was asked', () => fixture.provider.stopped.length > 0);
+  const closing = fixture.fleet[Symbol.asyncDispose]();
+  for (const callback of due) callback();
+  await closing;
+  expect(log.filter(({ level }) => level === 'warn')).toMatchObject([
+    { fields: { agentIds: [agent.id] }, message: 'the provider is held up; what it was asked to do is left to it' },
+  ]);
+  fixture.provider.beforeStop = async () => undefined;
+  stopped.resolve();
+  await stopping;
+});
+
+test('a wire that breaks is counted, and one that is let go of is not', async () => {
+  const broken: string[] = [];
+  await using fixture = await openFleet({ onWireBroken: (code) => void broken.push(code) });
+  const { agent } = await fixture.newTalk();
+  fixture.provider.cut();
+  await until('it is counted', () => broken.length > 0);
+  await fixture.fleet.ensureGuest(agent);
+  await fixture.fleet[Symbol.asyncDispose]();
+  expect(broken).toEqual(['WIRE_LOST']);
 });
 
 test('a guest that breaks its wire again and again is warned of once a minute, with the number of breaks', async () => {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { HandClock } from '../../acp/hand-clock.ts';
+import { SteeredClock } from '../egress/policy/steered-clock.ts';
 import { type RunningServer, startServer } from '../running-server.ts';
 import { Browser } from './browser.ts';
 import { invite, password, signedIn } from './people.ts';
@@ -295,5 +296,48 @@ describe('a session', () => {
       return (data as { items: { details: { reason: string } }[] }).items.map(({ details }) => details.reason);
     };
     await expect.poll(reasons, { timeout: 20_000 }).toEqual(['idle', 'expired']);
+  });
+
+  test('is not ended for good by a clock that is ahead for a moment, nor kept by one that is set back', async () => {
+    await server[Symbol.asyncDispose]();
+    const clock = new SteeredClock();
+    server = await startServer({ clock, login: { sessionIdleMs: 7_200_000, sessionLifeMs: 7_200_000 } });
+    const ida = await signedIn(server);
+    const agents = async (): Promise<number> => (await ida.call('agents.list?input={}')).status;
+    /** Minutes in which sessions whose time is over are looked for. */
+    const pass = async (minutes: number): Promise<void> => {
+      for (let each = 0; each < minutes; each++) {
+        await expect.poll(() => clock.timers, { timeout: 20_000 }).toBeGreaterThan(0);
+        clock.advance(60_000);
+        await server.storage.identities.listUsers(); // behind what ends them
+        await new Promise((resolve) => void setImmediate(resolve));
+      }
+    };
+    const ended = async (): Promise<unknown> => {
+      const { data } = await server.query(server.admin, 'audit.search', { action: 'session.ended' });
+      return (data as { items: { details: { reason: string } }[] }).items.map(({ details }) => details.reason);
+    };
+    await pass(12);
+    expect(await agents()).toBe(200);
+    clock.jump(86_400_000);
+    await pass(3);
+    expect(await agents()).toBe(401);
+    clock.jump(-86_400_000);
+    await pass(3);
+    expect(await agents()).toBe(200);
+    expect(await ended()).toEqual([]);
+
+    await pass(60);
+    clock.jump(-86_400_000);
+    await pass(9);
+    expect(await agents()).toBe(200);
+    clock.jump(86_400_000);
+    await pass(30);
+    clock.jump(-86_400_000);
+    await pass(5);
+    expect(await agents()).toBe(401);
+    await pass(30); // the clock is believed
+    expect(await agents()).toBe(401);
+    expect(await ended()).toEqual(['expired']);
   });
 });

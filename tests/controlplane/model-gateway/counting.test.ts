@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import type { RequestListener, ServerResponse } from 'node:http';
+import { type AddressInfo, createServer } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { HandClock } from '../../acp/hand-clock.ts';
 import { until } from '../../until.ts';
@@ -90,7 +92,10 @@ describe('a stream', () => {
   });
 
   test('whose guest leaves is counted by what had passed', async () => {
-    await using gateway = await openGateway({ upstream: (_, response) => void sse(response).write(delta) });
+    await using gateway = await openGateway({
+      clock: new HandClock(),
+      upstream: (_, response) => void sse(response).write(delta),
+    });
     const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses' });
     stream.end(aRequest);
     await new Promise((resolve) => stream.once('data', resolve));
@@ -100,12 +105,94 @@ describe('a stream', () => {
 
   test('whose guest leaves before the model has said anything, as while it reasons unseen, is counted by what was held', async () => {
     const created = event('response.created', { response: { model: 'gpt-5.5-2026' } });
-    await using gateway = await openGateway({ upstream: (_, response) => void sse(response).write(created) });
+    await using gateway = await openGateway({
+      clock: new HandClock(),
+      upstream: (_, response) => void sse(response).write(created),
+    });
     const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses' });
     stream.end(aRequest);
     await new Promise((resolve) => stream.once('data', resolve));
     stream.destroy();
     expect(await lastKept(gateway)).toMatchObject({ outcome: 'guest_left', outputTokens: 1_000, isEstimated: true });
+  });
+
+  describe('whose guest leaves while the model reasons unseen', () => {
+    const minuteOfReasoning = 60_000;
+    const tokensOfIt = 6_000;
+    const created = event('response.created', { response: { model: 'gpt-5.5-2026' } });
+    const start = event('message_start', { message: { model: 'm', usage: { input_tokens: 500, output_tokens: 1 } } });
+
+    test.each([
+      ['before its first word', '/model/v1/responses', created, tokensOfIt],
+      ['behind a word', '/model/v1/responses', delta, 1 + tokensOfIt],
+      ['behind a usage that was told at the beginning', '/model/v1/messages', start, 1 + tokensOfIt],
+    ])('%s is counted by the time of it', async (_, path, piece, outputTokens) => {
+      const clock = new HandClock();
+      await using gateway = await openGateway({
+        clock,
+        upstream: (_request, response) => void sse(response).write(piece),
+      });
+      const stream = gateway.open({ ':method': 'POST', ':path': path });
+      stream.end(aRequest);
+      await new Promise((resolve) => stream.once('data', resolve));
+      clock.advance(minuteOfReasoning);
+      stream.destroy();
+      expect(await lastKept(gateway)).toMatchObject({ outcome: 'guest_left', outputTokens, isEstimated: true });
+      expect(gateway.budget).toMatchObject({ held: 0, endings: ['settled'] });
+    });
+
+    test('and the answer has not begun is counted by the time since the request was whole', async () => {
+      const clock = new HandClock();
+      let isAsked = false;
+      await using gateway = await openGateway({
+        clock,
+        upstream: (request) => request.resume().once('end', () => (isAsked = true)),
+      });
+      const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses' });
+      stream.write(aRequest.slice(0, -1));
+      clock.advance(minuteOfReasoning);
+      stream.end(aRequest.slice(-1));
+      await until('the request', () => isAsked);
+      clock.advance(minuteOfReasoning);
+      stream.destroy();
+      expect(await lastKept(gateway)).toMatchObject({ outcome: 'guest_left', outputTokens: tokensOfIt });
+    });
+
+    test('is counted for all such times, but not for more than a model writes', async () => {
+      const clock = new HandClock();
+      let response: ServerResponse | undefined;
+      await using gateway = await openGateway({
+        clock,
+        upstream: (_request, given) => void (response = sse(given)).write(delta),
+      });
+      const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses' });
+      stream.end(aRequest);
+      for (const ms of [minuteOfReasoning, 10 * minuteOfReasoning, 100 * minuteOfReasoning]) {
+        await new Promise((resolve) => stream.once('data', resolve));
+        clock.advance(ms);
+        response?.write(delta);
+      }
+      await new Promise((resolve) => stream.once('data', resolve));
+      stream.destroy();
+      expect(await lastKept(gateway)).toMatchObject({ outcome: 'guest_left', outputTokens: 4 + 128_000 });
+    });
+
+    test('is not charged for it where the service told its usage', async () => {
+      const clock = new HandClock();
+      let response: ServerResponse | undefined;
+      await using gateway = await openGateway({
+        clock,
+        upstream: (_request, given) => void (response = sse(given)).write(delta),
+      });
+      const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses' });
+      stream.end(aRequest);
+      await new Promise((resolve) => stream.once('data', resolve));
+      clock.advance(minuteOfReasoning);
+      response?.write(completed(usage(11, 7)));
+      await new Promise((resolve) => stream.once('data', resolve));
+      stream.destroy();
+      expect(await lastKept(gateway)).toMatchObject({ outcome: 'answered', outputTokens: 7, isEstimated: false });
+    });
   });
 
   test('whose usage so far was told at its beginning is counted by what had passed since, too', async () => {
@@ -174,6 +261,26 @@ test('whoever asks and does not wait pays for what was held', async () => {
   await until('the request', () => isAsked);
   stream.destroy();
   expect(await lastKept(gateway)).toMatchObject({ outcome: 'guest_left', outputTokens: 1_000, isEstimated: true });
+});
+
+test('a call that its guest gives up while the service is not reached yet costs nothing', async () => {
+  await using stack = new AsyncDisposableStack();
+  let hasKnocked = false;
+  const silent = createServer((socket) => {
+    stack.defer(() => void socket.destroy());
+    socket.on('error', () => undefined).once('data', () => (hasKnocked = true)); // and is never greeted
+  }).listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  stack.defer(() => void silent.close());
+  const { port } = silent.address() as AddressInfo;
+  await using gateway = await openGateway({ baseUrl: `https://127.0.0.1:${port}/v1` });
+  const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses' });
+  stream.end(aRequest);
+  await until('the connection', () => hasKnocked);
+  stream.destroy();
+  await until('the end of the call', () => gateway.calls.length === 1);
+  expect(gateway.calls).toMatchObject([{ outcome: 'guest_left', requestBytes: aRequest.length, charge: null }]);
+  expect(gateway.budget).toMatchObject({ held: 0, endings: ['released'] });
 });
 
 test('a call that cannot be settled or kept is answered all the same, and its figures are in the log', async () => {

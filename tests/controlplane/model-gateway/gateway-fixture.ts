@@ -3,6 +3,7 @@ import type { ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders, Serve
 import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
+import type { CallRecord } from '../../../src/controlplane/model-gateway/call-record.ts';
 import type { ModelCaller } from '../../../src/controlplane/model-gateway/callers.ts';
 import type { GatewayLimits } from '../../../src/controlplane/model-gateway/gateway-limits.ts';
 import { createModelGateway, type ModelGateway } from '../../../src/controlplane/model-gateway/model-gateway.ts';
@@ -36,6 +37,8 @@ export interface GatewayFixture extends AsyncDisposable {
   readonly handlerErrors: unknown[];
   readonly caller: ModelCaller;
   readonly budget: MemoryBudget;
+  /** Calls that are over, in their order. */
+  readonly calls: readonly CallRecord[];
   /** Calls that were kept, in their order. */
   readonly kept: readonly ModelUsage[];
   /** What the harness said of its session, call by call. */
@@ -87,6 +90,7 @@ export async function openGateway(options: FixtureOptions): Promise<GatewayFixtu
     conversationId: newConversationId(),
     runId: newRunId(),
   };
+  const calls: CallRecord[] = [];
   const kept: ModelUsage[] = [];
   const sessions: (readonly string[])[] = [];
   const gateway = undo.use(
@@ -113,6 +117,7 @@ export async function openGateway(options: FixtureOptions): Promise<GatewayFixtu
       logger: recordingLogger(log),
       limits,
       clock,
+      onCall: (record) => calls.push(record),
     }),
   );
   const handlerErrors: unknown[] = [];
@@ -139,6 +144,7 @@ export async function openGateway(options: FixtureOptions): Promise<GatewayFixtu
     handlerErrors,
     caller,
     budget,
+    calls,
     kept,
     sessions,
     open,

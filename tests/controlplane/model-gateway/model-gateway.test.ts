@@ -417,6 +417,10 @@ describe('bounds', () => {
     const first = gateway.ask(aRequest);
     await until('the first call', () => responses.length === 1);
     expect((await gateway.ask(aRequest)).status).toBe(429);
+    expect(gateway.log).toMatchObject([
+      { agentId: gateway.caller.agentId, outcome: 'request_refused', cause: 'too_many_calls' },
+    ]);
+    expect(gateway.calls).toMatchObject([{ outcome: 'request_refused', cause: 'too_many_calls' }]);
     responses[0]?.end('{}');
     expect((await first).status).toBe(200);
     const next = gateway.ask(aRequest);

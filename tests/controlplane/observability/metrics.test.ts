@@ -50,6 +50,9 @@ test('runs are counted as they end, and those under way as they are', async () =
   });
   await guest.say({ type: 'turn.started', runId, conversationId });
   expect(await metrics()).toContain('caisson_active_runs{state="running"} 1');
+  const [, age] = /^caisson_oldest_run_seconds\{state="running"\} (\S+)$/m.exec(await metrics()) ?? [];
+  expect(Number(age)).toBeGreaterThan(0);
+  expect(await metrics()).toContain('caisson_running_sandboxes 1');
   const outcome = { state: 'completed', reason: 'end_turn', usage: null } as const;
   await guest.say({ type: 'turn.ended', runId, conversationId, outcome });
   await until('the count', async () =>
@@ -108,4 +111,13 @@ test('the breaker of each model service and the health of the audit can be read'
     expect(text).toContain(`caisson_model_breaker_state{upstream="${upstream}"} ${state}`);
   expect(text).toContain('caisson_audit_up 1');
   expect(text).toMatch(/caisson_audit_waiting \d+/);
+});
+
+test('wires that broke and flushes of the store are counted', async () => {
+  server.metrics.wireBroke('WIRE_LOST');
+  server.metrics.flush(300);
+  const text = await metrics();
+  expect(text).toContain('caisson_wire_breaks_total{code="WIRE_LOST"} 1');
+  expect(text).toContain('caisson_store_flush_seconds_bucket{le="0.25"} 0');
+  expect(text).toContain('caisson_store_flush_seconds_bucket{le="0.5"} 1');
 });

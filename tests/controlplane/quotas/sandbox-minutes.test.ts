@@ -3,7 +3,9 @@ import { agentAccount, userAccount } from '../../../src/controlplane/quotas/acco
 import { SandboxMinutes } from '../../../src/controlplane/quotas/sandbox-minutes.ts';
 import { noLimits } from '../../../src/controlplane/quotas/terms.ts';
 import { systemClock } from '../../../src/kernel/clock.ts';
-import type { AgentId } from '../../../src/kernel/ids.ts';
+import { CaissonError } from '../../../src/kernel/errors.ts';
+import { type AgentId, newAgentId, newUserId } from '../../../src/kernel/ids.ts';
+import { silentLogger } from '../../../src/kernel/logger.ts';
 import { until } from '../../until.ts';
 import { HandClock } from '../../acp/hand-clock.ts';
 import { storedAgent } from '../../contracts/store-records.ts';
@@ -64,4 +66,30 @@ test('each minute that a sandbox is up is counted, and one that has none left is
   expect(log.filter(({ level }) => level === 'warn')).toEqual([]);
   await minutes[Symbol.asyncDispose]();
   await storage.close();
+});
+
+test('the count does not wait, when it is closed, for the stop of a sandbox', async () => {
+  const clock = new HandClock();
+  const asked = Promise.withResolvers<void>();
+  const agent = { id: newAgentId(), ownerId: newUserId(), limits: { cpus: 1, memoryBytes: 1, pids: 1 } };
+  const minutes = new SandboxMinutes({
+    agents: { listAgentsUp: async () => [agent] },
+    ledger: {
+      reserve: async () => {
+        throw new CaissonError('QUOTA_EXCEEDED', 'spent');
+      },
+    },
+    stop: async () => {
+      asked.resolve();
+      await new Promise(() => undefined);
+    },
+    clock,
+    logger: silentLogger,
+  });
+  for (let each = 0; each < 7; each++) {
+    await until('it waits for the next look', () => clock.hasTimers);
+    clock.advance(10_000);
+  }
+  await asked.promise;
+  await minutes[Symbol.asyncDispose]();
 });

@@ -106,19 +106,24 @@ describe('a session', () => {
     const key: ApiKey = { ...aSession(), signedInBy: null, expiresAt: now + 5 };
     await identities.insertKey(key, 'k');
     const [revoked, expired, idle, live] = [aSession(), aSession(now, 5), aSession(now), aSession(now)];
-    for (const each of [revoked, expired, idle, live]) await begin(each);
+    const ahead = aSession(now + 71);
+    for (const each of [revoked, expired, idle, live, ahead]) await begin(each);
     await logins.endSessions(user.id, { only: revoked.id, at: now });
     await identities.touchKey(live.id, now + 50);
-    const ended = await logins.endSessionsByTime({ now: now + 60, idleMs: 50 });
-    expect(ended.toSorted((a, b) => (a.reason < b.reason ? -1 : 1))).toEqual([
-      { id: expired.id, userId: user.id, userName: user.name, reason: 'expired' },
-      { id: idle.id, userId: user.id, userName: user.name, reason: 'idle' },
-    ]);
-    expect(await logins.endSessionsByTime({ now: now + 60, idleMs: 50 })).toEqual([]);
+    const times = { now: now + 60, idleMs: 50, newest: now + 70 };
+    const ended = await logins.endSessionsByTime(times);
+    expect(new Map(ended.map((each) => [each.id, each]))).toEqual(
+      new Map([
+        [expired.id, { id: expired.id, userId: user.id, userName: user.name, reason: 'expired' }],
+        [ahead.id, { id: ahead.id, userId: user.id, userName: user.name, reason: 'expired' }],
+        [idle.id, { id: idle.id, userId: user.id, userName: user.name, reason: 'idle' }],
+      ]),
+    );
+    expect(await logins.endSessionsByTime(times)).toEqual([]);
     const next = aSession(now + 60);
     await begin(next);
     const kept = [];
-    for (const { id } of [key, revoked, expired, idle, live, next])
+    for (const { id } of [key, revoked, expired, idle, live, ahead, next])
       if ((await identities.findKey(id)) !== undefined) kept.push(id);
     expect(kept).toEqual([key.id, live.id, next.id]);
   });

@@ -2,13 +2,17 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { Kysely } from 'kysely';
 import { expect, test } from 'vitest';
+import { userAccount } from '../../../src/controlplane/quotas/account.ts';
 import type { Database } from '../../../src/controlplane/storage/database.ts';
+import { createLedgerStore } from '../../../src/controlplane/storage/ledger-store.ts';
 import { migrations } from '../../../src/controlplane/storage/migrations/index.ts';
 import { migrate } from '../../../src/controlplane/storage/migrator.ts';
 import { openStorage } from '../../../src/controlplane/storage/open-storage.ts';
 import { SqliteCheckpoints } from '../../../src/controlplane/storage/sqlite-checkpoints.ts';
 import { SqliteConnection } from '../../../src/controlplane/storage/sqlite-connection.ts';
 import { NodeSqliteDialect } from '../../../src/controlplane/storage/sqlite-dialect.ts';
+import { StorageAccess } from '../../../src/controlplane/storage/storage-access.ts';
+import { newReservationId, newUserId } from '../../../src/kernel/ids.ts';
 import { storedAgent } from '../../contracts/store-records.ts';
 import { dataDirectory } from './data-directory.ts';
 
@@ -46,6 +50,18 @@ test('a database of a newer version is refused with a sentence and left as it is
   });
   expect(tablesOf(database)).toEqual(before);
   database.close();
+});
+
+test('a database that has a later change and lacks an earlier one, as versions had that were made side by side, is brought up to date', async () => {
+  const { database, db } = inMemory();
+  const { '0009-login': _login, ...others } = Object.fromEntries(
+    Object.entries(migrations).filter(([name]) => name <= '0010-secrets'),
+  );
+  await migrate(db, others);
+  await migrate(db);
+  const whole = inMemory();
+  await migrate(whole.db);
+  expect(tablesOf(database)).toEqual(tablesOf(whole.database));
 });
 
 test('of the keys of an earlier version, the one in the data directory goes on making keys, and no other', async () => {
@@ -119,5 +135,28 @@ test('agents of earlier versions are counted as what they are', async () => {
     { id: 'up', sandbox_up: 1, history_bytes: 9 },
     { id: 'down', sandbox_up: 0, history_bytes: 0 },
   ]);
+  await db.destroy();
+});
+
+test('what was reserved before reservations lay by account is held as it was', async () => {
+  const { database, db } = inMemory();
+  const all = Object.entries(migrations);
+  const at = all.findIndex(([name]) => name.endsWith('-reservations-by-account'));
+  await migrate(db, Object.fromEntries(all.slice(0, at)));
+  const accounts = [userAccount(newUserId()), userAccount(newUserId())] as const;
+  const insert = database.prepare(
+    `insert into quota_reservations (id, account, dimension, amount, expires_at, lifetime_ms) values (?, ?, 'tokens', ?, ?, 60000)`,
+  );
+  const id = newReservationId();
+  for (const [amount, account] of accounts.entries()) insert.run(id, account, 10 + amount, 1_000);
+  await migrate(db, migrations);
+  const ledger = createLedgerStore(new StorageAccess(db));
+  const reserved = async (now: number): Promise<readonly number[]> =>
+    await Promise.all(accounts.map(async (account) => (await ledger.readAccount(account, 'tokens', now)).reserved));
+  expect(await reserved(999)).toEqual([10, 11]);
+  expect(await reserved(1_000)).toEqual([0, 0]);
+  const entries = accounts.map((account) => ({ account, dimension: 'tokens' as const }));
+  expect(await ledger.transaction(async (tx) => await tx.removeReservation(id, { entries, now: 999 }))).toBe(true);
+  expect(await reserved(999)).toEqual([0, 0]);
   await db.destroy();
 });

@@ -97,3 +97,25 @@ test('a file that is no database is refused with a sentence, and the lock is let
   await expect(openStorage(directory.path)).rejects.toMatchObject(refused);
   await expect(openStorage(directory.path)).rejects.toMatchObject(refused);
 });
+
+test('how long the disk takes for a flush is told', async () => {
+  using directory = dataDirectory();
+  const flushes: number[] = [];
+  const storage = await openStorage(directory.path, { onFlush: (ms) => void flushes.push(ms) });
+  await storage.flushed();
+  expect(flushes).toEqual([expect.any(Number)]);
+  await storage.close();
+});
+
+test('when the database was made is known, and stays so', async () => {
+  using directory = dataDirectory();
+  const before = Date.now();
+  const first = await openStorage(directory.path);
+  const { madeAt } = first;
+  expect(madeAt).toBeGreaterThanOrEqual(before);
+  expect(madeAt).toBeLessThanOrEqual(Date.now());
+  await first.close();
+  const second = await openStorage(directory.path);
+  expect(second.madeAt).toBe(madeAt);
+  await second.close();
+});

@@ -10,7 +10,7 @@ export interface EndedRun {
   readonly end: RunEndEvent;
   /** What the agent said, message by message. */
   readonly said: readonly string[];
-  /** What the commands printed, as far as it was told while they ran or when they ended. */
+  /** What the commands printed. */
   readonly printed: string;
 }
 
@@ -98,7 +98,11 @@ function saidIn(events: readonly AgentEvent[]): readonly string[] {
 }
 
 function printedIn(events: readonly AgentEvent[]): string {
-  return events
-    .map((event) => (event.type === 'tool.updated' || event.type === 'tool.completed' ? (event.output ?? '') : ''))
-    .join('');
+  const outputs = new Map<string, string>();
+  for (const event of events) {
+    if (event.type !== 'tool.updated' && event.type !== 'tool.completed') continue;
+    const before = event.replacesOutput === true ? '' : (outputs.get(event.toolCallId) ?? '');
+    outputs.set(event.toolCallId, before + (event.output ?? ''));
+  }
+  return [...outputs.values()].join('');
 }

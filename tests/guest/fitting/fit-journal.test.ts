@@ -88,6 +88,32 @@ test('thoughts and the output of commands that no line can hold go on in further
   expect(events.at(-1)?.type).toBe('tool.completed');
 });
 
+test('a whole output that no line can hold begins anew once, and goes on in further entries', () => {
+  const text = 'one\ttwo\n'.repeat(megabyte / 10);
+  const events = updated(
+    { sessionUpdate: 'tool_call', toolCallId: 't', title: 'make' },
+    { sessionUpdate: 'tool_call_update', toolCallId: 't', _meta: { terminal_output_delta: { data: 'lost' } } },
+    {
+      sessionUpdate: 'tool_call_update',
+      toolCallId: 't',
+      status: 'completed',
+      _meta: { caisson_whole_output: { data: text } },
+    },
+  );
+  const outputs = events.flatMap((event) => ('output' in event ? [event] : []));
+  expect(outputs.map(({ replacesOutput }) => replacesOutput)).toEqual(
+    outputs.map((_, index) => (index === 1 ? true : undefined)),
+  );
+  expect(outputs[0]?.output).toBe('lost');
+  expect(
+    outputs
+      .slice(1)
+      .map(({ output }) => output)
+      .join(''),
+  ).toBe(text);
+  expect(outputs.at(-1)?.type).toBe('tool.completed');
+});
+
 test('the diff of two files of 5 MB shows the change', () => {
   const lines = Array.from({ length: 100_000 }, (_, index) => `${index} ${'x'.repeat(45)}`);
   const oldText = lines.join('\n');
@@ -226,7 +252,10 @@ const oddUpdates = fc.oneof(
         manyOf(fc.record({ type: fc.constant('diff'), path: shortTexts, newText: shortTexts })),
       ),
       locations: manyOf(fc.record({ path: shortTexts })),
-      _meta: fc.record({ terminal_output_delta: fc.record({ data: oddTexts }) }),
+      _meta: fc.record(
+        { terminal_output_delta: fc.record({ data: oddTexts }), caisson_whole_output: fc.record({ data: oddTexts }) },
+        { requiredKeys: [] },
+      ),
     },
     { requiredKeys: ['sessionUpdate', 'toolCallId'] },
   ),

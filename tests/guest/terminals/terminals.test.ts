@@ -411,6 +411,23 @@ describe('hostile readers', () => {
     expect(observer.messages.length).toBeLessThan(12);
   });
 
+  test('who attaches just before the program ends is told how it stood', async () => {
+    // Nothing that has to wait a moment is told by this clock.
+    await using other = await runGuest({
+      clock: { ...systemClock, elapsed: () => 0, schedule: () => () => undefined },
+    });
+    const client = await other.client();
+    const terminal = await client.terminals.open({ command: ['cat'] });
+    for (let cols = 101; cols <= 120; cols++) await client.terminals.resize(terminal.id, { cols, rows: 10 });
+    const ending = TerminalReader.attach(client, terminal);
+    await until('it is there', async () => (await client.terminals.get(terminal.id)).readers.length === 1);
+    await client.terminals.close(terminal.id);
+    const reader = await ending;
+    expect(reader.situation).toMatchObject({ cols: 120, driver: reader.id });
+    expect(await reader.ended).toBeUndefined();
+    expect(reader.first('exited')).toMatchObject({ signal: 'SIGHUP' });
+  });
+
   test('a reader that takes nothing for 30 s holds the program no more', async () => {
     let passedMs = 0;
     const clock: Clock = {

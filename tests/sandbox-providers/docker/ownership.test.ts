@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { ContainerCreateOptions } from 'dockerode';
+import { measureVolumes } from '../../../src/sandbox-providers/docker/disk.ts';
+import { Engine } from '../../../src/sandbox-providers/docker/engine.ts';
 import { DockerProvider } from '../../../src/sandbox-providers/docker/provider.ts';
 import { until } from '../../until.ts';
 import { type DockerSubject, openDocker } from './docker-subject.ts';
@@ -47,6 +50,23 @@ describe('on an engine with other tenants, the Docker provider', () => {
     await provider.ensureRunning(spec);
     expect(await subject.run(spec.agentId, 'cat note')).toBe('kept\n');
     await docker.getContainer(spec.agentId).remove({ force: true });
+    await provider.destroy(spec.agentId);
+    expect(await subject.remains(spec.agentId)).toEqual([]);
+  });
+
+  test('finds the volumes that the engine makes anew for a measurement that met the end of the sandbox', async () => {
+    const { provider, docker } = subject;
+    const spec = subject.newSpec();
+    await provider.ensureRunning(spec);
+    class LateEngine extends Engine {
+      override async create(options: ContainerCreateOptions): Promise<void> {
+        await provider.destroy(spec.agentId);
+        await super.create(options);
+      }
+    }
+    const engine = new LateEngine(docker, subject.instance, { quickMs: 10_000, slowMs: 60_000 });
+    await measureVolumes(engine, { agentId: spec.agentId, isLocal: false, signal: undefined });
+    expect((await provider.list()).map(({ agentId }) => agentId)).toContain(spec.agentId);
     await provider.destroy(spec.agentId);
     expect(await subject.remains(spec.agentId)).toEqual([]);
   });

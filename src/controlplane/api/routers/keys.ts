@@ -10,16 +10,19 @@ const longestLifeMs = 3_650 * 86_400_000;
 
 export const keysRouter = router({
   /**
-   * For administrators. Makes the user as well when there is none of that name; otherwise its role must be the same. The key
-   * may be narrowed to scopes and to named agents, and may expire. A key that was made here makes no keys: that takes the one
-   * in the data directory.
+   * For administrators. Makes the user as well when there is none of that name; otherwise its role must be the same. With
+   * `newUser: false` the user must be there, and the role may be left out. The key may be narrowed to scopes and to named
+   * agents, and may expire. A key that was made here makes no keys: that takes the one in the data directory.
    */
   create: procedure
     .meta({ needs: 'appoint' })
     .input(
       z.strictObject({
         user: displayNameSchema,
-        role: roleSchema.default('member'),
+        /** Default: `member`; with `newUser: false` that of the user. */
+        role: roleSchema.optional(),
+        /** Whether the user is made where there is none of that name; else that is USER_NOT_FOUND. */
+        newUser: z.boolean().default(true),
         name: displayNameSchema,
         scopes: keyLimitFields.scopes.optional(),
         agents: keyLimitFields.agents.optional(),

@@ -6,6 +6,7 @@ import { type AgentId, type EgressRuleId, newEgressRuleId, type UserId } from '.
 import type { Logger } from '../../../kernel/logger.ts';
 import { AgentPages } from '../agent-pages.ts';
 import type { EgressTarget } from '../ports.ts';
+import { isPrivateAddress } from '../public-address.ts';
 import {
   type EffectiveMode,
   type EgressDefaults,
@@ -114,7 +115,8 @@ export class EgressRules implements Disposable {
 
   /**
    * Changes one policy, all of it or nothing, and answers what it is then. A rule takes the place of one that says the same
-   * of the same. Errors: EGRESS_POLICY_CHANGED, LIMIT_REACHED, AGENT_NOT_FOUND; BAD_REQUEST for what the scope cannot have.
+   * of the same. Errors: EGRESS_POLICY_CHANGED, LIMIT_REACHED, AGENT_NOT_FOUND; BAD_REQUEST for what the scope cannot have, and for
+   * what no rule can let out to.
    */
   async change(scope: EgressScope, change: EgressRulesChange): Promise<EgressPolicyRecord> {
     const { by, mode, add = [], remove = [], ifVersion = null, why = null } = change;
@@ -202,13 +204,22 @@ function checkFits({ kind }: EgressScope, mode: EgressMode | null | undefined, a
     if (!effects.includes(effect)) {
       throw new CaissonError('BAD_REQUEST', `A rule of this policy cannot ${effect}; it can ${effects.join(' or ')}.`);
     }
-    if (effect === 'deny' || 'preset' in subject || /^(?!\*\.[^.]+$)(?!\*$)/.test(subject.host)) continue;
+    if (effect === 'deny' || 'preset' in subject) continue;
+    checkReachable(subject.host);
+  }
+}
+
+/** What a rule lets out to. What it names in vain would look as if it were allowed. */
+function checkReachable(host: string): void {
+  if (/^\*(\.[^.]+)?$/.test(host)) {
     throw new CaissonError(
       'BAD_REQUEST',
-      `A rule that lets out must name a host, or names under one: ${subject.host} is too much.`,
-      {
-        hint: 'Use a name such as *.example.com, or the mode `open`.',
-      },
+      `A rule that lets out must name a host, or names under one: ${host} is too much.`,
+      { hint: 'Use a name such as *.example.com, or the mode `open`.' },
     );
   }
+  if (!isPrivateAddress(host)) return;
+  throw new CaissonError('BAD_REQUEST', `${host} is an address that is not public, which no rule can allow.`, {
+    hint: 'An operator names hosts of the own network in CAISSON_EGRESS_INTERNAL, each with its port: every agent reaches them.',
+  });
 }

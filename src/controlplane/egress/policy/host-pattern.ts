@@ -25,8 +25,10 @@ export function parseHostPattern(text: string): { readonly host: string; readonl
     );
   }
   const [, wildcard = '', name = text, port] = parts ?? [];
-  if (port === undefined) return { host: wildcard + canonicalHost(name), port: undefined };
-  const target = parseTarget(name, port);
+  const target = port === undefined ? { host: canonicalHost(name), port } : parseTarget(name, port);
+  if (wildcard !== '' && isAddress(target.host)) {
+    throw new CaissonError('BAD_REQUEST', `${target.host} is an address: there are no names under it.`);
+  }
   return { host: wildcard + target.host, port: target.port };
 }
 

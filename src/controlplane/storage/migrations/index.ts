@@ -12,6 +12,7 @@ import { up as secrets } from './0010-secrets.ts';
 import { up as disks } from './0011-disks.ts';
 import { up as openConnections } from './0012-open-connections.ts';
 import { up as auditClock } from './0013-audit-clock.ts';
+import { up as reservationsByAccount } from './0014-reservations-by-account.ts';
 
 /** Every migration by its name, in the order in which they run. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -28,4 +29,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0011-disks': { up: disks },
   '0012-open-connections': { up: openConnections },
   '0013-audit-clock': { up: auditClock },
+  '0014-reservations-by-account': { up: reservationsByAccount },
 };

@@ -1,5 +1,4 @@
-// Runs when the image is built: starts the adapter as a sandbox does, waits for its first answer and lets it end by itself,
-// which is when Node writes the code cache.
+// Runs when the image is built: starts the adapter as a sandbox does, waits for its first answer and lets it end by itself.
 import { spawn } from 'node:child_process';
 
 const initialize = {
