@@ -11,6 +11,8 @@ import { label } from './labels.ts';
 
 const longestWalkMs = 60_000;
 
+const nothingThere: DiskUse = { method: 'nothing there', usedBytes: 0 };
+
 /** The container that measures, beside that of the sandbox. */
 export const measurerName = (agentId: AgentId): string => `${agentId}-disk`;
 
@@ -18,6 +20,8 @@ interface Measuring {
   readonly agentId: AgentId;
   /** Whether this process may be on the engine's machine, and looks at its files directly. */
   readonly isLocal: boolean;
+  /** Runs its work while nothing else changes the agent's sandbox. */
+  readonly betweenChanges: <T>(work: () => Promise<T>) => Promise<T>;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -27,10 +31,11 @@ interface Measuring {
  * sees files that were deleted and are still held; else by a container of its own that sees the volumes, read-only, and
  * nothing else. The guest is not asked: whatever runs in the sandbox could answer in its place.
  */
-export async function measureVolumes(engine: Engine, { agentId, isLocal, signal }: Measuring): Promise<DiskUse> {
+export async function measureVolumes(engine: Engine, measuring: Measuring): Promise<DiskUse> {
+  const { agentId, isLocal, signal } = measuring;
   using limit = deadline(longestWalkMs, `Measuring the disk of ${agentId}`, signal);
   const volumes = await engine.listVolumes(agentId);
-  if (volumes.length === 0) return { method: 'nothing there', usedBytes: 0 };
+  if (volumes.length === 0) return nothingThere;
   if (isLocal && process.getuid?.() === 0) {
     const paths = volumes.map(({ Mountpoint }) => Mountpoint);
     const walked = await walkFromHost(paths, limit.signal);
@@ -44,50 +49,63 @@ export async function measureVolumes(engine: Engine, { agentId, isLocal, signal 
       return { method: 'walk on the host', usedBytes: walked + held };
     }
   }
-  return { method: 'walk in a container', usedBytes: await walkInContainer(engine, agentId, volumes, limit.signal) };
+  return await walkInContainer(engine, { ...measuring, signal: limit.signal });
 }
 
 async function walkInContainer(
   engine: Engine,
-  agentId: AgentId,
-  volumes: readonly VolumeInspectInfo[],
-  signal: AbortSignal,
-): Promise<number> {
+  { agentId, betweenChanges, signal }: Measuring & { readonly signal: AbortSignal },
+): Promise<DiskUse> {
+  const name = measurerName(agentId);
+  try {
+    // The engine makes volumes anew that a container names and that were removed meanwhile. Those of one that stands stay.
+    const folders = await betweenChanges(async () => {
+      const volumes = await engine.listVolumes(agentId);
+      if (volumes.length > 0) await makeMeasurer(engine, agentId, volumes);
+      return volumes.length;
+    });
+    if (folders === 0) return nothingThere;
+    const { exitCode, stdout } = await engine.runToEnd(name, signal);
+    const usedBytes = bytesOf(stdout, folders);
+    if (usedBytes !== undefined) return { method: 'walk in a container', usedBytes };
+    throw new CaissonError('PROVIDER_UNAVAILABLE', `The disk of ${agentId} could not be measured (exit ${exitCode}).`);
+  } finally {
+    await engine.removeContainer(name);
+  }
+}
+
+/** What an earlier measurement left under its name is removed first. */
+async function makeMeasurer(engine: Engine, agentId: AgentId, volumes: readonly VolumeInspectInfo[]): Promise<void> {
+  const name = measurerName(agentId);
   const image = (await engine.inspectOwn(agentId))?.Image ?? volumes[0]?.Labels[label.image] ?? '';
-  const places = volumes.map((_, index) => `/measured/${index}`);
-  const { exitCode, stdout } = await engine.runOnce(
-    {
-      name: measurerName(agentId),
-      Image: image,
-      Entrypoint: ['sh', '-c', walk, 'sh'],
-      Cmd: places,
-      User: '0:0',
-      Labels: { [label.measurer]: engine.instance },
-      HostConfig: {
-        NetworkMode: 'none',
-        ReadonlyRootfs: true,
-        CapDrop: ['ALL'],
-        CapAdd: ['DAC_READ_SEARCH'], // folders that their owner has closed count too
-        SecurityOpt: ['no-new-privileges'],
-        PidsLimit: 16,
-        Memory: 1024 ** 3,
-        CpuShares: 2, // behind everything else
-        LogConfig: { Type: 'json-file', Config: { 'max-size': '1m', 'max-file': '1' } },
-        Mounts: volumes.map(({ Name, Labels }, index) => ({
-          Type: 'volume',
-          Source: Name,
-          Target: `/measured/${index}`,
-          ReadOnly: true,
-          // The engine makes a volume anew that was removed meanwhile: by its labels it is found, and removed again.
-          VolumeOptions: { NoCopy: true, Labels, DriverConfig: { Name: 'local', Options: {} } },
-        })),
-      },
+  await engine.removeContainer(name);
+  await engine.create({
+    name,
+    Image: image,
+    Entrypoint: ['sh', '-c', walk, 'sh'],
+    Cmd: volumes.map((_, index) => `/measured/${index}`),
+    User: '0:0',
+    Labels: { [label.measurer]: engine.instance },
+    HostConfig: {
+      NetworkMode: 'none',
+      ReadonlyRootfs: true,
+      CapDrop: ['ALL'],
+      CapAdd: ['DAC_READ_SEARCH'], // folders that their owner has closed count too
+      SecurityOpt: ['no-new-privileges'],
+      PidsLimit: 16,
+      Memory: 1024 ** 3,
+      CpuShares: 2, // behind everything else
+      LogConfig: { Type: 'json-file', Config: { 'max-size': '1m', 'max-file': '1' } },
+      Mounts: volumes.map(({ Name, Labels }, index) => ({
+        Type: 'volume',
+        Source: Name,
+        Target: `/measured/${index}`,
+        ReadOnly: true,
+        // If another process removed it just now, the engine makes it anew: by its labels it is found, and removed again.
+        VolumeOptions: { NoCopy: true, Labels, DriverConfig: { Name: 'local', Options: {} } },
+      })),
     },
-    signal,
-  );
-  const bytes = bytesOf(stdout, places.length);
-  if (bytes !== undefined) return bytes;
-  throw new CaissonError('PROVIDER_UNAVAILABLE', `The disk of ${agentId} could not be measured (exit ${exitCode}).`);
+  });
 }
 
 /** Of the disk that the engine keeps volumes on, where that is one of this machine's. */

@@ -85,43 +85,24 @@ export class Engine {
   }
 
   /**
-   * Runs a container of its own to its end, and removes it; resolves with how it ended and the first 64 KiB that it wrote to
-   * its standard output. What an earlier call under this name left is removed first.
+   * Starts a container that stands ready, and waits for its end; resolves with how it ended and the first 64 KiB that it wrote
+   * to its standard output.
    */
-  async runOnce(
-    options: ContainerCreateOptions & { readonly name: string },
-    signal: AbortSignal,
-  ): Promise<{ readonly exitCode: number; readonly stdout: string }> {
-    const container = this.#docker.getContainer(options.name);
-    await this.removeNamed(options.name);
-    await this.create(options);
-    try {
-      signal.throwIfAborted();
-      await this.#slow(`Starting ${options.name}`, (abortSignal) => container.start({ abortSignal }));
-      const ended: unknown = await engineCall({
-        what: `Waiting for ${options.name}`,
-        request: (abortSignal) => container.wait({ abortSignal }),
-        signal,
-        timeoutMs: this.timeouts.slowMs,
-      });
-      const log = await this.#quick('Reading the answer', (abortSignal) =>
-        container.logs({ stdout: true, stderr: false, abortSignal }),
-      );
-      const isTold = typeof ended === 'object' && ended !== null && 'StatusCode' in ended;
-      return { exitCode: isTold ? Number(ended.StatusCode) : -1, stdout: unframed(log) };
-    } finally {
-      await this.removeNamed(options.name);
-    }
-  }
-
-  /** A missing one is no error, nor one that somebody else is removing. */
-  async removeNamed(name: string): Promise<void> {
+  async runToEnd(name: string, signal: AbortSignal): Promise<{ readonly exitCode: number; readonly stdout: string }> {
     const container = this.#docker.getContainer(name);
-    await unlessRefused(
-      this.#slow(`Removing ${name}`, (abortSignal) => container.remove({ force: true, v: true, abortSignal })),
-      404,
-      409,
+    signal.throwIfAborted();
+    await this.#slow(`Starting ${name}`, (abortSignal) => container.start({ abortSignal }));
+    const ended: unknown = await engineCall({
+      what: `Waiting for ${name}`,
+      request: (abortSignal) => container.wait({ abortSignal }),
+      signal,
+      timeoutMs: this.timeouts.slowMs,
+    });
+    const log = await this.#quick('Reading the answer', (abortSignal) =>
+      container.logs({ stdout: true, stderr: false, abortSignal }),
     );
+    const isTold = typeof ended === 'object' && ended !== null && 'StatusCode' in ended;
+    return { exitCode: isTold ? Number(ended.StatusCode) : -1, stdout: unframed(log) };
   }
 
   listContainers(): Promise<ContainerInfo[]> {
@@ -174,17 +155,17 @@ export class Engine {
     await this.#slow(`Resuming ${agentId}`, (abortSignal) => container.unpause({ abortSignal }));
   }
 
-  /** Ends and removes the container; workspace and home stay. A missing one is no error. */
-  async removeContainer(agentId: AgentId): Promise<void> {
-    const container = this.container(agentId);
+  /** Ends and removes the container of that name; its named volumes stay. A missing one is no error. */
+  async removeContainer(name: string): Promise<void> {
+    const container = this.#docker.getContainer(name);
     const removed = await unlessRefused(
-      this.#slow(`Removing ${agentId}`, (abortSignal) => container.remove({ force: true, v: true, abortSignal })),
+      this.#slow(`Removing ${name}`, (abortSignal) => container.remove({ force: true, v: true, abortSignal })),
       404,
       409, // somebody else is removing it
     );
     if (removed !== undefined) return;
     await unlessRefused(
-      this.#slow(`Removing ${agentId}`, (abortSignal) => container.wait({ condition: 'removed', abortSignal })),
+      this.#slow(`Removing ${name}`, (abortSignal) => container.wait({ condition: 'removed', abortSignal })),
       404,
     );
   }

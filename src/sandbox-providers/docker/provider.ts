@@ -110,7 +110,7 @@ export class DockerProvider implements SandboxProvider {
     return this.#change(agentId, 'Destroying', async () => {
       const engine = this.#engine;
       if (await engine.inspectOwn(agentId)) await engine.removeContainer(agentId);
-      await engine.removeNamed(measurerName(agentId)); // it would hold the volumes
+      await engine.removeContainer(measurerName(agentId)); // it would hold the volumes
       await engine.removeVolumes(agentId);
       if ((await engine.inspectOwn(agentId)) || (await engine.listVolumes(agentId)).length > 0) {
         throw new CaissonError('PROVIDER_UNAVAILABLE', `Docker still has parts of the sandbox of ${agentId}.`);
@@ -120,7 +120,12 @@ export class DockerProvider implements SandboxProvider {
 
   measureDisk(agentId: AgentId, signal?: AbortSignal): Promise<DiskUse> {
     return this.#ask(`Measuring the disk of ${agentId}`, () =>
-      measureVolumes(this.#engine, { agentId, isLocal: this.#isLocal, signal }),
+      measureVolumes(this.#engine, {
+        agentId,
+        isLocal: this.#isLocal,
+        betweenChanges: (work) => this.#changes.run(agentId, work, signal),
+        signal,
+      }),
     );
   }
 

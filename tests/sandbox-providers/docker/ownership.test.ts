@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ContainerCreateOptions } from 'dockerode';
+import { toCaissonError } from '../../../src/kernel/errors.ts';
 import { measureVolumes } from '../../../src/sandbox-providers/docker/disk.ts';
 import { Engine } from '../../../src/sandbox-providers/docker/engine.ts';
 import { DockerProvider } from '../../../src/sandbox-providers/docker/provider.ts';
@@ -65,7 +66,8 @@ describe('on an engine with other tenants, the Docker provider', () => {
       }
     }
     const engine = new LateEngine(docker, subject.instance, { quickMs: 10_000, slowMs: 60_000 });
-    await measureVolumes(engine, { agentId: spec.agentId, isLocal: false, signal: undefined });
+    const betweenChanges = <T>(work: () => Promise<T>): Promise<T> => work(); // of a process of its own
+    await measureVolumes(engine, { agentId: spec.agentId, isLocal: false, betweenChanges, signal: undefined });
     expect((await provider.list()).map(({ agentId }) => agentId)).toContain(spec.agentId);
     await provider.destroy(spec.agentId);
     expect(await subject.remains(spec.agentId)).toEqual([]);
@@ -82,6 +84,18 @@ describe('on an engine with other tenants, the Docker provider', () => {
         details: { status: 400 },
       });
       expect(await subject.remains(spec.agentId)).toEqual([]);
+    }
+  });
+
+  test('removes a sandbox while its disk is measured, before the measuring container is made and after', async () => {
+    for (const isMade of [false, true]) {
+      const { agentId } = await byPipes.ensureRunning(subject.newSpec());
+      const measuring = byPipes.measureDisk(agentId).catch((thrown: unknown) => toCaissonError(thrown).code);
+      if (isMade) await until('it is made', async () => (await subject.remains(agentId)).includes(`/${agentId}-disk`));
+      await byPipes.destroy(agentId);
+      const outcome = await measuring;
+      if (!isMade) expect(outcome).toEqual({ method: 'nothing there', usedBytes: 0 });
+      expect(await subject.remains(agentId)).toEqual([]);
     }
   });
 
