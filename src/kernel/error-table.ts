@@ -261,7 +261,12 @@ export const errorTable = {
     retryable: false,
     hint: 'Ask for a new link. `caisson preview <agent> <port>` makes one.',
   },
-  USER_NOT_FOUND: { trpc: 'NOT_FOUND', http: 404, retryable: false, hint: 'Check the name.' },
+  USER_NOT_FOUND: {
+    trpc: 'NOT_FOUND',
+    http: 404,
+    retryable: false,
+    hint: 'Check the name: `caisson users list` shows who there is.',
+  },
   PLAN_NOT_FOUND: { trpc: 'NOT_FOUND', http: 404, retryable: false, hint: 'List them with `caisson quotas plans`.' },
   // State that does not allow it
   PLAN_IN_USE: {

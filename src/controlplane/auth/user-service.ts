@@ -59,10 +59,11 @@ export class UserService {
   }
 
   async get(id: UserId): Promise<KnownUser> {
-    const user = await this.#options.store.findUser(id);
-    if (user === undefined) throw new CaissonError('USER_NOT_FOUND', `There is no user ${id}.`);
-    const login = await this.#options.logins.findByUser(id);
-    return { user, state: stateOf(user, await this.#invited()), email: login?.email ?? null };
+    return await this.#known(id, await this.#options.store.findUser(id));
+  }
+
+  async getByName(name: string): Promise<KnownUser> {
+    return await this.#known(name, await this.#options.store.findUserByName(name));
   }
 
   /**
@@ -180,6 +181,12 @@ export class UserService {
   async #requireFree(email: string, name: string): Promise<void> {
     const holder = await this.#options.logins.findByEmail(email);
     if (holder !== undefined && holder.user.name !== name) throw emailTaken(email);
+  }
+
+  async #known(asked: string, user: User | undefined): Promise<KnownUser> {
+    if (user === undefined) throw new CaissonError('USER_NOT_FOUND', `There is no user ${asked}.`);
+    const login = await this.#options.logins.findByUser(user.id);
+    return { user, state: stateOf(user, await this.#invited()), email: login?.email ?? null };
   }
 
   /** Who has not been in yet. */

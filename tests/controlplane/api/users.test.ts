@@ -47,6 +47,8 @@ describe('an invitation', () => {
     const again = await server.mutate(null, 'users.accept', { invitation });
     expect([again.status, again.error?.code]).toEqual([412, 'INVITATION_INVALID']);
     expect((await server.query(ida, 'users.get', { userId: user.id })).data).toMatchObject({ state: 'active' });
+    expect((await server.query(ida, 'users.get', { name: 'ida' })).data).toMatchObject({ id: user.id });
+    expect((await server.query(ida, 'users.get', { name: 'Ida' })).error?.code).toBe('USER_NOT_FOUND');
   });
 
   test('of two who accept it at once, one gets a key', async () => {

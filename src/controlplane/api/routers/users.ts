@@ -38,12 +38,14 @@ export const usersRouter = router({
     .output(z.object({ items: z.array(userSchema).readonly() }))
     .query(async ({ ctx }) => ({ items: (await ctx.services.users.list()).map(userView) })),
 
-  /** One user. */
+  /** By id or by name. */
   get: procedure
     .meta({ needs: 'oversee' })
-    .input(byId)
+    .input(z.union([byId, z.strictObject({ name: displayNameSchema })]))
     .output(userSchema)
-    .query(async ({ ctx, input }) => userView(await ctx.services.users.get(input.userId))),
+    .query(async ({ ctx: { services }, input }) =>
+      userView(await ('name' in input ? services.users.getByName(input.name) : services.users.get(input.userId))),
+    ),
 
   /**
    * Makes a user, with an invitation that is accepted once, until it expires: by `users.accept` for a key, or where the user has an
