@@ -14,8 +14,12 @@ beforeAll(async () => {
 });
 afterAll(() => plane[Symbol.asyncDispose]());
 
-const seqOf = async (talk: Talk): Promise<number> =>
-  (await talk.client.agents.status.query({ agentId: talk.agentId })).seq;
+/** What the log tells so far of messages, runs and conversations; a session may be opened in advance at any time. */
+async function toldBy({ client, agentId, log }: Talk): Promise<readonly string[]> {
+  const { seq } = await client.agents.status.query({ agentId });
+  await log.until(`event ${seq}`, (events) => events.length >= seq);
+  return log.events.map(({ type }) => type).filter((type) => /^(message|run|conversation)\./.test(type));
+}
 
 describe('a conversation', () => {
   test('keeps its title and messages; each has its own', async () => {
@@ -64,10 +68,10 @@ describe('a conversation', () => {
     expect(await talk.client.conversations.close.mutate({ conversationId })).toMatchObject({ status: 'closed' });
     expect((await talk.end(underWay)).run).toMatchObject({ state: 'canceled' });
     expect((await talk.end(queued)).run).toMatchObject({ state: 'canceled', reason: 'conversation_closed' });
-    const seq = await seqOf(talk);
+    const told = await toldBy(talk);
     await expect(talk.start('say more')).rejects.toMatchObject({ code: 'CONVERSATION_CLOSED' });
     expect(await talk.client.conversations.close.mutate({ conversationId })).toMatchObject({ status: 'closed' });
-    expect(await seqOf(talk)).toBe(seq);
+    expect(await toldBy(talk)).toEqual(told);
     const { items } = await talk.client.agents.history.query({ agentId, conversationId });
     expect(items.map(({ content }) => textOf(content))).toEqual(['say kept', 'kept', 'hold closing', 'say never']);
     const another = await talk.openConversation();
@@ -97,10 +101,10 @@ describe('an idempotency key', () => {
     const idempotencyKey = 'key-2';
     const { runId } = await client.runs.start.mutate({ conversationId, message: 'say first', idempotencyKey });
     await talk.end(runId);
-    const seq = await seqOf(talk);
+    const told = await toldBy(talk);
     const other = client.runs.start.mutate({ conversationId, message: 'say other', idempotencyKey });
     await expect(other).rejects.toMatchObject({ code: 'IDEMPOTENCY_CONFLICT', details: { runId } });
-    expect(await seqOf(talk)).toBe(seq);
+    expect(await toldBy(talk)).toEqual(told);
     const elsewhere = await talk.openConversation();
     const own = await client.runs.start.mutate({ conversationId: elsewhere, message: 'say other', idempotencyKey });
     expect((await talk.end(own.runId)).said).toEqual(['other']);
@@ -121,7 +125,7 @@ describe('a message that cannot be taken', () => {
   test.for(refused)('$what is refused with $code, a hint, and nothing changed', async ({ message, code }) => {
     await using talk = await Talk.open(plane.client, 'refused');
     const { agentId, conversationId, client } = talk;
-    const seq = await seqOf(talk);
+    const told = await toldBy(talk);
     const blocks = typeof message === 'string' ? message : [...message];
     for (const call of [
       client.runs.start.mutate({ conversationId, message: blocks }),
@@ -131,7 +135,7 @@ describe('a message that cannot be taken', () => {
       expect(thrown).toBeInstanceOf(CaissonError);
       expect(thrown).toMatchObject({ code, hint: expect.stringMatching(/./) });
     }
-    expect(await seqOf(talk)).toBe(seq);
+    expect(await toldBy(talk)).toEqual(told);
     expect((await client.runs.list.query({ agentId })).items).toEqual([]);
   });
 
@@ -140,13 +144,13 @@ describe('a message that cannot be taken', () => {
     const first = await talk.start('hold full');
     await talk.log.event(first, 'message.delta');
     const [second, third] = [await talk.start('say second'), await talk.start('say third')];
-    const seq = await seqOf(talk);
+    const told = await toldBy(talk);
     await expect(talk.start('say fourth')).rejects.toMatchObject({
       code: 'QUEUE_FULL',
       retryable: true,
       details: { limit: 2, used: 3 },
     });
-    expect(await seqOf(talk)).toBe(seq);
+    expect(await toldBy(talk)).toEqual(told);
     await talk.client.runs.cancel.mutate({ runId: second });
     const fourth = await talk.start('say fourth');
     plane.model.openGate('full');

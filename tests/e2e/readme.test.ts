@@ -29,6 +29,8 @@ beforeAll(async () => {
   environment = {
     PATH: [dirname(process.execPath), process.env['PATH']].join(delimiter),
     HOME: process.env['HOME'] ?? '',
+    // Networks that sign anew what comes in: npm needs their authority.
+    ...(process.env['NODE_EXTRA_CA_CERTS'] && { NODE_EXTRA_CA_CERTS: process.env['NODE_EXTRA_CA_CERTS'] }),
     CAISSON_URL: plane.url,
     CAISSON_DATA_DIR: dataDir,
     npm_config_prefer_offline: 'true',

@@ -83,7 +83,8 @@ describe('a new terminal', () => {
   });
 
   test('ends a program that has closed its terminal and goes on', async () => {
-    const terminal = await openShell('exec 0<&- 1>&- 2>&-; exec sleep 985');
+    const terminal = await openShell('printf last; exec 0<&- 1>&- 2>&-; exec sleep 985');
+    await until('it runs', async () => (await guest.terminals.get(terminal.id)).output.end === 4);
     const { exit } = await guest.terminals.close(terminal.id);
     expect(exit).toMatchObject({ exitCode: null, signal: 'SIGHUP' });
   });
