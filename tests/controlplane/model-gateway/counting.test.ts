@@ -96,9 +96,8 @@ describe('a stream', () => {
       clock: new HandClock(),
       upstream: (_, response) => void sse(response).write(delta),
     });
-    const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses' });
-    stream.end(aRequest);
-    await new Promise((resolve) => stream.once('data', resolve));
+    const stream = gateway.begin(aRequest);
+    await once(stream, 'data');
     stream.destroy();
     expect(await lastKept(gateway)).toMatchObject({ outcome: 'guest_left', outputTokens: 1, isEstimated: true });
   });
@@ -109,9 +108,8 @@ describe('a stream', () => {
       clock: new HandClock(),
       upstream: (_, response) => void sse(response).write(created),
     });
-    const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses' });
-    stream.end(aRequest);
-    await new Promise((resolve) => stream.once('data', resolve));
+    const stream = gateway.begin(aRequest);
+    await once(stream, 'data');
     stream.destroy();
     expect(await lastKept(gateway)).toMatchObject({ outcome: 'guest_left', outputTokens: 1_000, isEstimated: true });
   });
@@ -132,9 +130,8 @@ describe('a stream', () => {
         clock,
         upstream: (_request, response) => void sse(response).write(piece),
       });
-      const stream = gateway.open({ ':method': 'POST', ':path': path });
-      stream.end(aRequest);
-      await new Promise((resolve) => stream.once('data', resolve));
+      const stream = gateway.begin(aRequest, { ':path': path });
+      await once(stream, 'data');
       clock.advance(minuteOfReasoning);
       stream.destroy();
       expect(await lastKept(gateway)).toMatchObject({ outcome: 'guest_left', outputTokens, isEstimated: true });
@@ -165,14 +162,13 @@ describe('a stream', () => {
         clock,
         upstream: (_request, given) => void (response = sse(given)).write(delta),
       });
-      const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses' });
-      stream.end(aRequest);
+      const stream = gateway.begin(aRequest);
       for (const ms of [minuteOfReasoning, 10 * minuteOfReasoning, 100 * minuteOfReasoning]) {
-        await new Promise((resolve) => stream.once('data', resolve));
+        await once(stream, 'data');
         clock.advance(ms);
         response?.write(delta);
       }
-      await new Promise((resolve) => stream.once('data', resolve));
+      await once(stream, 'data');
       stream.destroy();
       expect(await lastKept(gateway)).toMatchObject({ outcome: 'guest_left', outputTokens: 4 + 128_000 });
     });
@@ -184,12 +180,11 @@ describe('a stream', () => {
         clock,
         upstream: (_request, given) => void (response = sse(given)).write(delta),
       });
-      const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses' });
-      stream.end(aRequest);
-      await new Promise((resolve) => stream.once('data', resolve));
+      const stream = gateway.begin(aRequest);
+      await once(stream, 'data');
       clock.advance(minuteOfReasoning);
       response?.write(completed(usage(11, 7)));
-      await new Promise((resolve) => stream.once('data', resolve));
+      await once(stream, 'data');
       stream.destroy();
       expect(await lastKept(gateway)).toMatchObject({ outcome: 'answered', outputTokens: 7, isEstimated: false });
     });
@@ -256,8 +251,7 @@ test('whoever asks and does not wait pays for what was held', async () => {
   await using gateway = await openGateway({
     upstream: (request) => request.resume().once('end', () => (isAsked = true)),
   });
-  const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses' });
-  stream.end(aRequest);
+  const stream = gateway.begin(aRequest);
   await until('the request', () => isAsked);
   stream.destroy();
   expect(await lastKept(gateway)).toMatchObject({ outcome: 'guest_left', outputTokens: 1_000, isEstimated: true });
@@ -274,8 +268,7 @@ test('a call that its guest gives up while the service is not reached yet costs 
   stack.defer(() => void silent.close());
   const { port } = silent.address() as AddressInfo;
   await using gateway = await openGateway({ baseUrl: `https://127.0.0.1:${port}/v1` });
-  const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses' });
-  stream.end(aRequest);
+  const stream = gateway.begin(aRequest);
   await until('the connection', () => hasKnocked);
   stream.destroy();
   await until('the end of the call', () => gateway.calls.length === 1);

@@ -44,7 +44,9 @@ export interface GatewayFixture extends AsyncDisposable {
   /** What the harness said of its session, call by call. */
   readonly sessions: readonly (readonly string[])[];
   open(headers: OutgoingHttpHeaders, options?: { readonly endStream?: boolean }): ClientHttp2Stream;
-  /** A POST to /model/v1/responses. Rejects when the answer is cut. */
+  /** Sends a POST to /model/v1/responses, and does not wait for its answer. */
+  begin(body: string | Buffer, headers?: OutgoingHttpHeaders): ClientHttp2Stream;
+  /** The same, and its whole answer. Rejects when it is cut. */
   ask(body: string | Buffer, headers?: OutgoingHttpHeaders): Promise<GuestAnswer>;
   /** Breaks the wire. */
   cutWire(): void;
@@ -136,6 +138,12 @@ export async function openGateway(options: FixtureOptions): Promise<GatewayFixtu
   });
   const open: GatewayFixture['open'] = (headers, { endStream = false } = {}) =>
     openStream(guest.session, { headers, endStream });
+  const begin: GatewayFixture['begin'] = (body, headers = {}) => {
+    const fixed = { ':method': 'POST', ':path': '/model/v1/responses', 'content-type': 'application/json' };
+    const stream = open({ ...fixed, ...headers });
+    stream.end(body);
+    return stream;
+  };
   const stop = undo.move();
   return {
     gateway,
@@ -148,16 +156,8 @@ export async function openGateway(options: FixtureOptions): Promise<GatewayFixtu
     kept,
     sessions,
     open,
-    ask: async (body, headers = {}) => {
-      const stream = open({
-        ':method': 'POST',
-        ':path': '/model/v1/responses',
-        'content-type': 'application/json',
-        ...headers,
-      });
-      stream.end(body);
-      return await readAnswer(stream);
-    },
+    begin,
+    ask: async (body, headers) => await readAnswer(begin(body, headers)),
     cutWire: () => far.destroy(),
     [Symbol.asyncDispose]: () => stop.disposeAsync(),
   };
