@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { startFlags } from '../../../scripts/start-options.mjs';
 import { context as explain, difference, ms, type Row } from '../report/row.ts';
 import type { BenchContext } from '../rig/bench-context.ts';
 import { quantile } from '../rig/statistics.ts';
@@ -19,21 +20,21 @@ const timesSchema = z.array(z.number());
  */
 export async function models(context: BenchContext): Promise<readonly Row[]> {
   await using undo = new AsyncDisposableStack();
-  const start = async (name: string, args: readonly string[]): Promise<unknown> => {
-    const child = fork(join(import.meta.dirname, '../rig', name), args);
+  const start = async (name: string, args: readonly string[], flags: readonly string[] = []): Promise<unknown> => {
+    const child = fork(join(import.meta.dirname, '../rig', name), args, { execArgv: [...flags] });
     undo.defer(() => end(child));
     return ((await once(child, 'message')) as unknown[])[0];
   };
   const modelUrl = z.string().parse(await start('steady-model-main.ts', []));
   const directory = await context.directory('gateway');
-  await start('gateway-main.ts', [directory, modelUrl]);
+  await start('gateway-main.ts', [directory, modelUrl], startFlags);
   const gateway = join(directory, 'outward.sock');
   const bareDirectory = await context.directory('bare');
   await start('bare-gateway-main.ts', [bareDirectory, modelUrl]);
   const bare = join(bareDirectory, 'outward.sock');
   return [
     ...(await compare({ modelUrl, gateway, bare, streams: 20, rounds: 1 })),
-    ...(await compare({ modelUrl, gateway, bare, streams: 200, rounds: 2 })),
+    ...(await compare({ modelUrl, gateway, bare, streams: 200, rounds: 3 })),
   ];
 }
 

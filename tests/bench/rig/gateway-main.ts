@@ -1,5 +1,6 @@
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { scavengeAlone } from '../../../src/cli/scavenge-alone.ts';
 import { createModelGateway } from '../../../src/controlplane/model-gateway/model-gateway.ts';
 import { LedgerBudget } from '../../../src/controlplane/model-gateway/ledger-budget.ts';
 import { StoredLedger } from '../../../src/controlplane/quotas/stored-ledger.ts';
@@ -12,7 +13,7 @@ import { serveOutward } from '../../../src/wire/serve-outward.ts';
 import { aRun, storedAgent } from '../../contracts/store-records.ts';
 
 /**
- * The model gateway in a process of its own, with the store and the wire of a control plane. Each connection to its socket
+ * The model gateway in a process of its own, with the store, the wire and the flags of a control plane. Each connection to its socket
  * is the wire of another agent, with a run under way in the session `session`. Arguments: a folder, the URL of the service.
  */
 const [directory = '', modelUrl = ''] = process.argv.slice(2);
@@ -55,5 +56,6 @@ const server = createServer((socket) => {
     });
   });
 });
+scavengeAlone();
 server.listen(join(directory, 'outward.sock'), () => process.send?.('listening'));
 process.once('disconnect', () => process.exit(0));

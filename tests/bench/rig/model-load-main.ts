@@ -8,8 +8,8 @@ import { openStream } from '../../../src/wire/requests.ts';
 /**
  * Model calls as many people make them, at random moments and whatever becomes of those before, and how long each waits for
  * the first byte of its answer. Arguments: how many a second, for how many seconds, and the address: a URL of the service,
- * or the socket of a gateway. The first two seconds do not count: the answers of the first calls last so long. Tells its
- * parent the milliseconds of each.
+ * or the socket of a gateway. The first four seconds do not count: answers last two, and what is new to a process is slow.
+ * Tells its parent the milliseconds of each.
  */
 const [rate = 0, seconds = 0] = process.argv.slice(2, 4).map(Number);
 const address = process.argv[4] ?? '';
@@ -26,7 +26,7 @@ const body = Buffer.from(
 const headers = { 'content-type': 'application/json', 'content-length': body.length, 'thread-id': 'session' };
 
 const wires = 20;
-const warmUpMs = 2_000;
+const warmUpMs = 4_000;
 
 /** Makes a call; resolves with its answer's body. */
 type Ask = (index: number) => Promise<NodeJS.ReadableStream>;
