@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { compiled } from './compiled.ts';
 
 /** Fields of the input of a listing. */
 export const pageFields = {
@@ -13,5 +14,5 @@ export const pageFields = {
 };
 
 export function pageSchema<Item extends z.ZodType>(item: Item) {
-  return z.object({ items: z.array(item).readonly(), nextCursor: z.string().nullable() });
+  return compiled(z.object({ items: z.array(item).readonly(), nextCursor: z.string().nullable() }));
 }
