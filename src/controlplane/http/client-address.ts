@@ -7,7 +7,9 @@ export function clientAddress(
   trusted: BlockList,
 ): string {
   let address = plainAddress(socket.remoteAddress ?? '');
-  const hops = String(headers['x-forwarded-for'] ?? '').split(',');
+  const forwarded = headers['x-forwarded-for'];
+  if (forwarded === undefined) return address;
+  const hops = String(forwarded).split(',');
   while (isTrusted(address, trusted)) {
     const before = plainAddress(hops.pop()?.trim() ?? '');
     if (!/^[\da-f.:]+$/i.test(before)) break;
