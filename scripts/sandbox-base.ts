@@ -20,6 +20,7 @@ const folder = join(repositoryRoot, 'images/sandbox');
 /** Small files that go into the image as they are: from → to, mode. */
 const configuration = [
   ['etc/codex/config.toml', '/etc/codex/config.toml', 0o644],
+  ['etc/codex/no-authority.crt', '/etc/codex/no-authority.crt', 0o644],
   ['etc/codex/rules/default.rules', '/etc/codex/rules/default.rules', 0o644],
   ['etc/ssh/caisson.conf', '/etc/ssh/ssh_config.d/caisson.conf', 0o644],
   ['etc/apt/90caisson', '/etc/apt/apt.conf.d/90caisson', 0o644],

@@ -79,9 +79,12 @@ export function createDomain(parts: DomainParts): Domain {
       if (state === 'stopped' || state === 'failed') executor.sandboxDown(agentId);
     }
     if (!endsRun(event)) return;
-    waiters.runEnded(event.runId);
-    const { agentId, conversationId: id } = event;
-    if (id !== null) void conversations.runEnded({ agentId, id });
+    // The feed wakes the subscribers in an immediate of its own, before this one: they hear of the end before it is tidied up after.
+    setImmediate(() => {
+      waiters.runEnded(event.runId);
+      const { agentId, conversationId: id } = event;
+      if (id !== null) void conversations.runEnded({ agentId, id });
+    });
   });
   return {
     agents,

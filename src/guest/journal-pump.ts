@@ -5,8 +5,8 @@ import type { Journal } from './journal.ts';
 
 /** How much is handed to the stream at once. What is not handed out can still be merged. */
 const batchBytes = 64 * 1024;
-/** How long an entry that is not urgent waits for others to leave with. */
-const patienceMs = 20;
+/** How long an entry that is not urgent waits for others to leave with. Codex asks its model some 30 to 60 ms after a prompt. */
+const patienceMs = 100;
 
 export interface JournalPump {
   /** Ends the stream with the reason in its trailer. */
@@ -26,7 +26,7 @@ export function pumpJournal(journal: Journal, after: number, stream: ServerHttp2
   const schedule = (): void => {
     if (state !== 'idle') return;
     state = 'scheduled';
-    setImmediate(flush);
+    process.nextTick(flush);
   };
   const later = (): void => {
     timer = undefined;

@@ -183,9 +183,12 @@ export class Journal implements HarnessSink {
   }
 }
 
-/** Nobody waits for a count of tokens; an end of a turn, which does, follows it. */
+/**
+ * Nobody waits for a count of tokens; an end of a turn, which does, follows it. Nor for the news that a prompt is with the harness,
+ * which is busy with it just then: what is done beside it holds it up.
+ */
 function isUrgent(body: JournalBody): boolean {
-  return body.type !== 'event' || body.event.type !== 'usage.updated';
+  return body.type === 'event' ? body.event.type !== 'usage.updated' : body.type !== 'turn.started';
 }
 
 function encode(seq: number, at: number, body: JournalBody): string {

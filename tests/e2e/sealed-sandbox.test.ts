@@ -40,6 +40,17 @@ test('no environment variable of the harness looks like a credential', async () 
   expect(stdout).not.toMatch(/(_KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL)[A-Z_]*=./i);
 });
 
+test('Codex trusts an authority that nobody is, and its commands those of the sandbox', async () => {
+  const script = `for each in /proc/[0-9]*; do
+    if [ "$(cat $each/comm)" = codex ]; then tr '\\0' '\\n' < $each/environ | grep ^SSL_CERT_FILE=; fi
+  done`;
+  const { stdout } = await inside(caisson.provider, agentId, script);
+  expect(stdout.trim()).toBe('SSL_CERT_FILE=/etc/codex/no-authority.crt');
+  const { events } = await caisson.client.events.read.query({ agentId, limit: 1_000 });
+  const printed = JSON.stringify(events.filter(({ type }) => type === 'tool.completed' || type === 'tool.updated'));
+  expect(printed).toContain('SSL_CERT_FILE=/run/caisson/ca-certificates.crt');
+});
+
 test('there is no interface but loopback, and no name server that answers', async () => {
   const { stdout } = await inside(caisson.provider, agentId, "tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '");
   expect(stdout.trim()).toBe('lo');

@@ -52,7 +52,7 @@ export class PortTable {
   async #readSockets(): Promise<readonly ListeningSocket[]> {
     const { proc, ownSockets } = this.#options;
     const own = ownSockets(); // before: one that comes to listen meanwhile is then counted as somebody else's
-    return (await countTcpSockets(proc)) === own ? [] : readListeningSockets(proc);
+    return countTcpSockets(proc) === own ? [] : readListeningSockets(proc);
   }
 
   async #findOwners(sockets: readonly ListeningSocket[], again: boolean): Promise<void> {

@@ -17,7 +17,8 @@ const restMs = 10;
  * A warm turn of four deltas. Ours: from the call of `runs.start` on the typed client until a subscriber that listens all
  * the time has been given `run.completed`; the first delta until it has been given `message.delta`. Floor: the same
  * codex-acp driven by the ACP SDK on this machine, from `session/prompt` to its answer and to the first
- * `agent_message_chunk`. One round of each in turn.
+ * `agent_message_chunk`. One round of each in turn, and one of a Codex that reads the machine's certificate authorities, as it
+ * does by itself.
  */
 export async function prompt(context: BenchContext): Promise<readonly Row[]> {
   await using controlPlane = await startControlPlane(context);
@@ -25,18 +26,24 @@ export async function prompt(context: BenchContext): Promise<readonly Row[]> {
   const agent = await client.agents.create.mutate({ name: 'prompt', wait: true });
   await using conversation = await LiveConversation.open(client, agent.id);
   await using codex = await HostCodex.start(await context.newCodexHome());
-  const sessionId = await codex.openSession();
-  await codex.setTitle(sessionId);
+  const sessionId = await openBenchSession(codex);
+  const { directory, environment } = await context.newCodexHome();
+  const { SSL_CERT_FILE: _, ...asItComes } = environment;
+  await using plainCodex = await HostCodex.start({ directory, environment: asItComes });
+  const plainSessionId = await openBenchSession(plainCodex);
   await using relay = await BareRelay.start(context);
 
   const ours = { turn: [] as number[], first: [] as number[] };
   const host = { turn: [] as number[], first: [] as number[] };
+  const plain = { turn: [] as number[], first: [] as number[] };
   const bare = { turn: [] as number[], first: [] as number[] };
   const calls: number[] = [];
   for (let round = -warmUps; round < rounds; round++) {
     const { endedMs, firstDeltaMs } = await conversation.turn(message);
     await pause(restMs);
     const hosted = await hostTurn(codex, sessionId);
+    await pause(restMs);
+    const plainly = await hostTurn(plainCodex, plainSessionId);
     await pause(restMs);
     const relayed = await relay.turn(message);
     await pause(restMs);
@@ -46,6 +53,8 @@ export async function prompt(context: BenchContext): Promise<readonly Row[]> {
     ours.first.push(firstDeltaMs);
     host.turn.push(hosted.endedMs);
     host.first.push(hosted.firstMs);
+    plain.turn.push(plainly.endedMs);
+    plain.first.push(plainly.firstMs);
     bare.turn.push(relayed.endedMs);
     bare.first.push(relayed.firstMs);
     calls.push(callMs);
@@ -62,16 +71,19 @@ export async function prompt(context: BenchContext): Promise<readonly Row[]> {
       met: over <= limitMs,
     };
   };
-  const bareRow = (what: string, of: 'turn' | 'first'): Row => {
-    const [a, b] = [median(bare[of]), median(host[of])];
+  const row = (what: string, measured: typeof bare, of: 'turn' | 'first'): Row => {
+    const [a, b] = [median(measured[of]), median(host[of])];
     return explain({ what, ours: ms(a), floor: `${ms(b)} (Codex on the host)`, comparison: difference(a - b) });
   };
+  const plainly = 'Codex on the host that reads the certificate authorities, as it comes';
   return [
     compare('warm prompt round trip, p50', 0.5, 5, 'turn'),
     compare('warm prompt round trip, p99', 0.99, 20, 'turn'),
     compare('first delta, p50', 0.5, 3, 'first'),
-    bareRow('for comparison: the same turn through as many processes of bare Node, p50', 'turn'),
-    bareRow('for comparison: its first delta, p50', 'first'),
+    row('for comparison: the same turn through as many processes of bare Node, p50', bare, 'turn'),
+    row('for comparison: its first delta, p50', bare, 'first'),
+    row(`for comparison: ${plainly}, p50`, plain, 'turn'),
+    row('for comparison: its first delta, p50', plain, 'first'),
     explain({
       what: 'for comparison: one API call that does nothing, p50',
       ours: ms(median(calls)),
@@ -79,6 +91,12 @@ export async function prompt(context: BenchContext): Promise<readonly Row[]> {
       comparison: '',
     }),
   ];
+}
+
+async function openBenchSession(codex: HostCodex): Promise<string> {
+  const sessionId = await codex.openSession();
+  await codex.setTitle(sessionId);
+  return sessionId;
 }
 
 async function hostTurn(codex: HostCodex, sessionId: string): Promise<{ endedMs: number; firstMs: number }> {
