@@ -35,27 +35,36 @@ export function parseInput<Output>(schema: z.ZodType<Output>, value: unknown, wh
 }
 
 /** Reads the request's body as JSON. BODY_TOO_LARGE above 16 MiB, BAD_REQUEST for what is no JSON. */
-export function readJsonBody(stream: ServerHttp2Stream): Promise<unknown> {
+export async function readJsonBody(stream: ServerHttp2Stream): Promise<unknown> {
+  const body = await readBody(stream, maxBodyBytes);
+  try {
+    return JSON.parse(body.toString());
+  } catch (thrown) {
+    throw new CaissonError('BAD_REQUEST', 'The body is not JSON.', { cause: thrown });
+  }
+}
+
+/**
+ * All that comes until the stream ends, which a lost session does as well. BODY_TOO_LARGE above `mostBytes`, ABORTED when the
+ * caller has gone. By events: with the stream's iterator a small write takes the guest a tenth more.
+ */
+export function readBody(stream: ServerHttp2Stream, mostBytes: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let bytes = 0;
     stream.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
-      if (bytes <= maxBodyBytes) chunks.push(chunk);
+      if (bytes <= mostBytes) chunks.push(chunk);
       else {
         chunks.length = 0;
-        reject(new CaissonError('BODY_TOO_LARGE', `The body exceeds ${maxBodyBytes} bytes.`));
+        reject(new CaissonError('BODY_TOO_LARGE', `The body exceeds ${mostBytes} bytes.`));
       }
     });
     const gone = (): void => reject(callerGone());
     stream.once('close', gone).once('aborted', gone); // the latter alone for some resets: see `goneWith`
     stream.once('end', () => {
       stream.off('close', gone).off('aborted', gone);
-      try {
-        resolve(JSON.parse(Buffer.concat(chunks).toString()));
-      } catch (thrown) {
-        reject(new CaissonError('BAD_REQUEST', 'The body is not JSON.', { cause: thrown }));
-      }
+      resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks));
     });
   });
 }

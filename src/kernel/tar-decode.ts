@@ -24,12 +24,13 @@ const types: Readonly<Record<string, TarEntryType>> = {
 export async function readTarEntry(source: ByteSource): Promise<TarEntry | undefined> {
   const long = new Map<string, Buffer>();
   for (;;) {
-    const header = await source.take(tarBlockBytes);
-    if (header.every((byte) => byte === 0)) return undefined;
+    const header = source.takeHere(tarBlockBytes) ?? (await source.take(tarBlockBytes));
+    const sum = sumOf(header);
+    if (sum === 0) return undefined;
     if (header.length < tarBlockBytes) throw notTar('it breaks off');
-    checkSum(header);
-    const flag = header.toString('latin1', 156, 157);
-    const size = number(header.subarray(124, 136));
+    if (sum !== number(header, 148, 8)) throw notTar('a header in it is damaged');
+    const flag = String.fromCharCode(header[156] ?? 0);
+    const size = number(header, 124, 12);
     if (flag === 'x' || flag === 'g' || flag === 'L' || flag === 'K') {
       const record = await takeRecord(source, size);
       if (flag === 'L') long.set('path', untilZero(record));
@@ -39,17 +40,16 @@ export async function readTarEntry(source: ByteSource): Promise<TarEntry | undef
     }
     const type = types[flag];
     if (type === undefined) throw notTar(`it holds an entry of the unknown kind ${JSON.stringify(flag)}`);
-    const name = trimSlashes(long.get('path') ?? headerName(header));
-    const isFile = type === 'file' && !(long.get('path') ?? headerName(header)).toString('latin1').endsWith('/');
-    const target = long.get('linkpath') ?? untilZero(header.subarray(157, 257));
+    const name = long.get('path') ?? headerName(header);
+    const isLink = type === 'symbolic-link' || type === 'hard-link';
     const paxSize = long.get('size');
     return {
-      name,
-      type: type === 'file' && !isFile ? 'directory' : type,
-      mode: number(header.subarray(100, 108)) & 0o7777,
+      name: trimSlashes(name),
+      type: type === 'file' && name.at(-1) === slash ? 'directory' : type,
+      mode: number(header, 100, 8) & 0o7777,
       size: type === 'file' ? (paxSize === undefined ? size : decimal(paxSize)) : 0,
       modifiedAt: modified(long.get('mtime'), header),
-      target: type === 'symbolic-link' || type === 'hard-link' ? target : null,
+      target: isLink ? (long.get('linkpath') ?? field(header, 157, 100)) : null,
     };
   }
 }
@@ -57,7 +57,8 @@ export async function readTarEntry(source: ByteSource): Promise<TarEntry | undef
 /** Takes what is left of an entry's last block. */
 export async function skipTarPadding(source: ByteSource, size: number): Promise<void> {
   const padding = tarPadding(size);
-  if (padding > 0 && (await source.take(padding)).length < padding) throw notTar('it breaks off');
+  if (padding === 0 || source.takeHere(padding) !== undefined) return;
+  if ((await source.take(padding)).length < padding) throw notTar('it breaks off');
 }
 
 function notTar(why: string): CaissonError {
@@ -73,10 +74,9 @@ async function takeRecord(source: ByteSource, size: number): Promise<Buffer> {
 }
 
 function headerName(header: Buffer): Buffer {
-  const name = untilZero(header.subarray(0, 100));
-  const isUstar = header.toString('latin1', 257, 263) === 'ustar\0';
-  const prefix = isUstar ? untilZero(header.subarray(345, 500)) : Buffer.alloc(0);
-  return prefix.length === 0 ? Buffer.from(name) : Buffer.concat([prefix, Buffer.from('/'), name]);
+  const name = field(header, 0, 100);
+  if (header[345] === 0 || header.toString('latin1', 257, 263) !== 'ustar\0') return name;
+  return Buffer.concat([field(header, 345, 155), Buffer.from('/'), name]);
 }
 
 function* paxRecords(record: Buffer): Generator<[string, Buffer]> {
@@ -92,22 +92,37 @@ function* paxRecords(record: Buffer): Generator<[string, Buffer]> {
   }
 }
 
-function checkSum(header: Buffer): void {
+/** As a header has it of itself: its bytes, with blanks in place of the sum. 0 where all are zero, which no header's is. */
+function sumOf(header: Buffer): number {
   let sum = 0;
-  for (let at = 0; at < tarBlockBytes; at++) sum += at >= 148 && at < 156 ? 0x20 : (header[at] ?? 0);
-  if (sum !== number(header.subarray(148, 156))) throw notTar('a header in it is damaged');
+  for (let at = 0; at < header.length; at++) sum += header[at] ?? 0;
+  if (sum === 0) return 0;
+  for (let at = 148; at < 156; at++) sum += 0x20 - (header[at] ?? 0);
+  return sum;
 }
 
 /** Octal digits, or GNU's base 256. */
-function number(field: Buffer): number {
-  const first = field[0] ?? 0;
+function number(header: Buffer, start: number, length: number): number {
+  const first = header[start] ?? 0;
   if ((first & 0x80) !== 0) {
     let value = first & 0x7f;
-    for (const byte of field.subarray(1)) value = value * 256 + byte;
+    for (const byte of header.subarray(start + 1, start + length)) value = value * 256 + byte;
     if (!Number.isSafeInteger(value)) throw notTar('a number in it is too large');
     return value;
   }
-  const digits = untilZero(field).toString('latin1').trim();
+  let value = 0;
+  for (let at = start; at < start + length; at++) {
+    const byte = header[at] ?? 0;
+    if (byte === 0) return value;
+    if (byte < zero || byte > seven) return loose(field(header, start, length));
+    value = value * 8 + byte - zero;
+  }
+  return value;
+}
+
+/** Digits with blanks around them, as some programs write them. */
+function loose(text: Buffer): number {
+  const digits = text.toString('latin1').trim();
   if (!/^[0-7]*$/.test(digits)) throw notTar('a number in it is damaged');
   return digits === '' ? 0 : Number.parseInt(digits, 8);
 }
@@ -119,17 +134,27 @@ function decimal(text: Buffer): number {
 }
 
 function modified(pax: Buffer | undefined, header: Buffer): number {
-  const seconds = pax === undefined ? number(header.subarray(136, 148)) : Number(pax.toString('latin1'));
+  const seconds = pax === undefined ? number(header, 136, 12) : Number(pax.toString('latin1'));
   return Number.isFinite(seconds) ? seconds : 0;
 }
 
-function untilZero(field: Buffer): Buffer {
-  const end = field.indexOf(0);
-  return end < 0 ? field : field.subarray(0, end);
+/** What stands in a header before the first zero. */
+function field(header: Buffer, start: number, length: number): Buffer {
+  let end = start;
+  while (end < start + length && header[end] !== 0) end++;
+  return header.subarray(start, end);
+}
+
+function untilZero(text: Buffer): Buffer {
+  return field(text, 0, text.length);
 }
 
 function trimSlashes(name: Buffer): Buffer {
   let end = name.length;
-  while (end > 1 && name[end - 1] === 0x2f) end -= 1;
-  return name.subarray(0, end);
+  while (end > 1 && name[end - 1] === slash) end -= 1;
+  return end === name.length ? name : name.subarray(0, end);
 }
+
+const slash = 0x2f;
+const zero = 0x30;
+const seven = 0x37;

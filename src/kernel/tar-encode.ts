@@ -10,14 +10,14 @@ type Writable = TarEntry & { readonly type: keyof typeof flags };
 export function encodeTarHeader(entry: Writable): Buffer {
   const records: Buffer[] = [];
   const name = entry.type === 'directory' ? Buffer.concat([entry.name, Buffer.from('/')]) : entry.name;
-  const target = entry.target ?? Buffer.alloc(0);
+  const target = entry.target ?? none;
   if (name.length > 100) records.push(paxRecord('path', name));
   if (target.length > 100) records.push(paxRecord('linkpath', target));
   if (entry.size > largestOctal) records.push(paxRecord('size', Buffer.from(String(entry.size))));
   const header = block({ ...entry, name, target, flag: flags[entry.type] });
   if (records.length === 0) return header;
   const pax = Buffer.concat(records);
-  const about = { name: Buffer.from('pax'), target: Buffer.alloc(0), mode: 0o644, modifiedAt: 0 };
+  const about = { name: Buffer.from('pax'), target: none, mode: 0o644, modifiedAt: 0 };
   return Buffer.concat([
     block({ ...about, flag: 'x', size: pax.length }),
     pax,
@@ -35,29 +35,43 @@ interface Block {
   readonly modifiedAt: number;
 }
 
+const none = Buffer.alloc(0);
+const magic = Buffer.from('ustar\u000000');
+const magicAt = 257;
+/** Behind them a header of ours is empty. */
+const usedBytes = magicAt + magic.length;
+const zero = 0x30;
+const blank = 0x20;
+/** The sum counts its own field as blanks. */
+const blankSum = 8 * blank;
 /** What eleven octal digits hold. */
 const largestOctal = 0o77777777777;
 
 function block({ name, target, flag, mode, size, modifiedAt }: Block): Buffer {
-  const bytes = Buffer.alloc(tarBlockBytes);
+  const bytes = Buffer.allocUnsafe(tarBlockBytes).fill(0); // from the pool
   name.copy(bytes, 0, 0, Math.min(name.length, 100));
-  bytes.write(octal(mode & 0o7777, 7), 100);
-  bytes.write(octal(0, 7), 108);
-  bytes.write(octal(0, 7), 116);
-  bytes.write(octal(size > largestOctal ? 0 : size, 11), 124);
-  bytes.write(octal(Math.min(Math.max(0, Math.floor(modifiedAt)), largestOctal), 11), 136);
-  bytes.write('        ', 148);
-  bytes.write(flag, 156);
+  writeOctal(bytes, 100, 7, mode & 0o7777);
+  writeOctal(bytes, 108, 7, 0);
+  writeOctal(bytes, 116, 7, 0);
+  writeOctal(bytes, 124, 11, size > largestOctal ? 0 : size);
+  writeOctal(bytes, 136, 11, Math.min(Math.max(0, Math.floor(modifiedAt)), largestOctal));
+  bytes[156] = flag.charCodeAt(0);
   target.copy(bytes, 157, 0, Math.min(target.length, 100));
-  bytes.write('ustar\u000000', 257);
-  let sum = 0;
-  for (let at = 0; at < tarBlockBytes; at++) sum += bytes[at] ?? 0;
-  bytes.write(`${octal(sum, 6)}\u0000 `, 148);
+  magic.copy(bytes, magicAt);
+  let sum = blankSum;
+  for (let at = 0; at < usedBytes; at++) sum += bytes[at] ?? 0;
+  writeOctal(bytes, 148, 6, sum);
+  bytes[155] = blank;
   return bytes;
 }
 
-function octal(value: number, digits: number): string {
-  return value.toString(8).padStart(digits, '0');
+/** Digit by digit: with texts of them a header takes twice as long. */
+function writeOctal(bytes: Buffer, start: number, digits: number, value: number): void {
+  let left = value;
+  for (let at = start + digits - 1; at >= start; at--) {
+    bytes[at] = zero + (left % 8);
+    left = Math.floor(left / 8);
+  }
 }
 
 /** `<length> <key>=<value>\n`, where the length counts itself. */

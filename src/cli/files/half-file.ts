@@ -44,9 +44,10 @@ export class HalfFile implements Disposable {
 
 /** Names are bytes, which the path functions of Node do not know. */
 export function pathBelow(folder: Buffer, name: Buffer): Buffer {
-  return Buffer.concat([folder, Buffer.from('/'), name]);
+  return Buffer.concat([folder, slash, name]);
 }
 
+const slash = Buffer.from('/');
 const pending = new Set<Buffer>();
 let isRemoving = false;
 

@@ -3,6 +3,7 @@ import { CaissonError } from '../../kernel/errors.ts';
 import { pathFromBytes } from '../../kernel/file-path.ts';
 import { encodeTarHeader } from '../../kernel/tar-encode.ts';
 import { tarEnd, tarPadding } from '../../kernel/tar-entry.ts';
+import { pathBelow } from './half-file.ts';
 import { LeftOutLinks } from './left-out.ts';
 import { isUp, slash, split } from './path-parts.ts';
 
@@ -18,7 +19,7 @@ const blockBytes = 256 * 1024;
 export async function* packFolder(folder: string | Buffer, out = new LeftOutLinks()): AsyncGenerator<Buffer, void> {
   let pieces: Buffer[] = [];
   let bytes = 0;
-  for (const piece of packBelow(Buffer.from(folder), [], out)) {
+  for (const piece of packBelow({ path: Buffer.from(folder), name: Buffer.alloc(0), depth: 0 }, out)) {
     pieces.push(piece);
     bytes += piece.length;
     if (bytes < blockBytes) continue;
@@ -29,31 +30,39 @@ export async function* packFolder(folder: string | Buffer, out = new LeftOutLink
   yield Buffer.concat([...pieces, tarEnd]);
 }
 
-function* packBelow(folder: Buffer, above: readonly Buffer[], out: LeftOutLinks): Generator<Buffer, void> {
+interface Packed {
+  readonly path: Buffer;
+  /** In the archive; empty for the folder that is packed. */
+  readonly name: Buffer;
+  /** How many folders below that one. */
+  readonly depth: number;
+}
+
+function* packBelow(folder: Packed, out: LeftOutLinks): Generator<Buffer, void> {
   // The types of Node know no buffers here, though `encoding: 'buffer'` gives them.
-  using names = opendirSync(folder, { encoding: 'buffer' as BufferEncoding });
+  using names = opendirSync(folder.path, { encoding: 'buffer' as BufferEncoding });
   for (let entry = names.readSync(); entry !== null; entry = names.readSync()) {
     const bytes = Buffer.from(entry.name);
-    const path = Buffer.concat([folder, Buffer.from('/'), bytes]);
+    const path = pathBelow(folder.path, bytes);
+    const name = folder.depth === 0 ? bytes : pathBelow(folder.name, bytes);
     const stats = lstatSync(path);
-    const parts = [...above, bytes];
-    yield* packOne(path, parts, stats, out);
-    if (stats.isDirectory()) yield* packBelow(path, parts, out);
+    const packed = { path, name, depth: folder.depth + 1 };
+    yield* packOne(packed, stats, out);
+    if (stats.isDirectory()) yield* packBelow(packed, out);
   }
 }
 
-function* packOne(path: Buffer, parts: readonly Buffer[], stats: Stats, out: LeftOutLinks): Generator<Buffer, void> {
-  const name = Buffer.concat(parts.flatMap((part, at) => (at === 0 ? [part] : [Buffer.from('/'), part])));
+function* packOne({ path, name, depth }: Packed, stats: Stats, out: LeftOutLinks): Generator<Buffer, void> {
   const about = { name, mode: stats.mode & 0o777, modifiedAt: stats.mtimeMs / 1_000, size: 0, target: null };
   if (stats.isDirectory()) yield encodeTarHeader({ ...about, type: 'directory' });
   else if (stats.isSymbolicLink()) {
     const target = readlinkSync(path, { encoding: 'buffer' });
-    if (leadsOut(parts.length - 1, target)) out.add(pathFromBytes(name));
+    if (leadsOut(depth - 1, target)) out.add(pathFromBytes(name));
     else yield encodeTarHeader({ ...about, type: 'symbolic-link', target });
   } else if (stats.isFile()) {
     yield encodeTarHeader({ ...about, type: 'file', size: stats.size });
     yield* contentOf(path, stats.size);
-    yield Buffer.alloc(tarPadding(stats.size));
+    yield tarEnd.subarray(0, tarPadding(stats.size));
   }
 }
 
@@ -69,7 +78,7 @@ function* contentOf(path: Buffer, size: number): Generator<Buffer, void> {
   const fd = openSync(path, 'r');
   try {
     for (let left = size; left > 0;) {
-      const piece = Buffer.allocUnsafeSlow(Math.min(left, blockBytes));
+      const piece = Buffer.allocUnsafe(Math.min(left, blockBytes));
       const read = readSync(fd, piece);
       if (read === 0) {
         throw new CaissonError('BAD_REQUEST', `${path.toString()} became shorter while it was read.`);

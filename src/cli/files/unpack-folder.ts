@@ -31,15 +31,16 @@ export async function unpackFolder(folder: string, content: AsyncIterable<Buffer
   let [files, bytes] = [0, 0];
   const isNew = mkdirSync(root, { recursive: true }) !== undefined;
   const links = new InnerLinks(root, isNew);
+  const folders = new SafeFolders(root);
   for (let entry = await readTarEntry(source); entry !== undefined; entry = await readTarEntry(source)) {
     const parts = safeParts(entry);
     const name = parts.at(-1);
     if (name === undefined) continue;
     const above = parts.slice(0, -1);
-    const parent = safeFolder(root, above);
+    const parent = folders.at(above);
     switch (entry.type) {
       case 'directory':
-        safeFolder(root, parts);
+        folders.at(parts);
         break;
       case 'file':
         await unpackFile(parent, name, entry, source);
@@ -71,18 +72,36 @@ function safeParts(entry: TarEntry): readonly Buffer[] {
   return parts;
 }
 
-/** Makes the folders that are missing; each must be a folder, not a link to one. */
-function safeFolder(root: Buffer, parts: readonly Buffer[]): Buffer {
-  let path = root;
-  for (const part of parts) {
-    path = pathBelow(path, part);
-    const stats = lstatSync(path, { throwIfNoEntry: false });
-    if (stats === undefined) mkdirSync(path);
-    else if (!stats.isDirectory()) {
-      throw new CaissonError('PATH_FORBIDDEN', `${path.toString()} is in the way: it is no folder.`, {
-        hint: 'Remove it, or unpack into an empty folder.',
-      });
-    }
+/**
+ * The folders below one, each of which is a folder, not a link to one. The last is remembered, as files come folder by folder:
+ * nothing that is unpacked takes the place of a folder.
+ */
+class SafeFolders {
+  readonly #root: Buffer;
+  #last: { readonly parts: readonly Buffer[]; readonly path: Buffer };
+
+  constructor(root: Buffer) {
+    this.#root = root;
+    this.#last = { parts: [], path: root };
+  }
+
+  /** Makes those that are missing. */
+  at(parts: readonly Buffer[]): Buffer {
+    const { parts: last, path } = this.#last;
+    if (parts.length === last.length && parts.every((part, at) => last[at]?.equals(part))) return path;
+    this.#last = { parts: parts.map((part) => Buffer.from(part)), path: parts.reduce(makeOrKeep, this.#root) };
+    return this.#last.path;
+  }
+}
+
+function makeOrKeep(above: Buffer, name: Buffer): Buffer {
+  const path = pathBelow(above, name);
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  if (stats === undefined) mkdirSync(path);
+  else if (!stats.isDirectory()) {
+    throw new CaissonError('PATH_FORBIDDEN', `${path.toString()} is in the way: it is no folder.`, {
+      hint: 'Remove it, or unpack into an empty folder.',
+    });
   }
   return path;
 }

@@ -19,6 +19,7 @@ import { isWithin, parentAndName, parsePath, type SandboxPath } from './sandbox-
  */
 const pathOnly = 0o10000000;
 const { O_DIRECTORY, O_NOFOLLOW } = constants;
+const slash = Buffer.from('/');
 
 /**
  * The folders that files may be reached in. Nothing is checked by its name: what is named is first pinned by an open file
@@ -115,6 +116,7 @@ export class Confinement {
 export class Pin implements Disposable {
   readonly fd: number;
   readonly path: SandboxPath;
+  #above: Buffer | undefined;
 
   constructor(fd: number, path: SandboxPath) {
     this.fd = fd;
@@ -138,19 +140,25 @@ export class Pin implements Disposable {
 
   /** The path of a name in this folder. */
   child(name: Buffer): Buffer {
-    return Buffer.concat([Buffer.from(`${this.via}/`), name]);
+    this.#above ??= Buffer.from(`${this.via}/`);
+    return Buffer.concat([this.#above, name]);
   }
 
   /** What has `name` in this folder, a link as a link; undefined for nothing. FILE_ACCESS_DENIED where the folder may not be entered. */
   lookUp(name: Buffer): BigIntStats | undefined {
-    return onFile(this.path.text, () => lstatSync(this.child(name), { bigint: true, throwIfNoEntry: false }));
+    return onFile(this.path, () => lstatSync(this.child(name), { bigint: true, throwIfNoEntry: false }));
   }
 
   /** Pins what has `name` in this folder, without following a link. */
   pinChild(name: Buffer, { folder = false } = {}): Pin {
-    const path = { bytes: Buffer.concat([this.path.bytes, Buffer.from('/'), name]), text: '' };
-    const named = { ...path, text: pathFromBytes(path.bytes) };
-    return new Pin(open(this.child(name), pathOnly | O_NOFOLLOW | (folder ? O_DIRECTORY : 0), named), named);
+    const bytes = Buffer.concat([this.path.bytes, slash, name]);
+    const path = {
+      bytes,
+      get text() {
+        return pathFromBytes(bytes); // of thousands few are ever told
+      },
+    };
+    return new Pin(open(this.child(name), pathOnly | O_NOFOLLOW | (folder ? O_DIRECTORY : 0), path), path);
   }
 
   [Symbol.dispose](): void {
@@ -177,7 +185,7 @@ export class Place implements Disposable {
 
   /** What is there, a link as a link; undefined for nothing. */
   lookUp(): BigIntStats | undefined {
-    return onFile(this.path.text, () => lstatSync(this.via, { bigint: true, throwIfNoEntry: false }));
+    return onFile(this.path, () => lstatSync(this.via, { bigint: true, throwIfNoEntry: false }));
   }
 
   pin({ follow = false }: { follow?: false } = {}): Pin {
@@ -209,8 +217,8 @@ export class FilePlace extends Place {
   }
 }
 
-function open(path: Buffer, flags: number, { text }: SandboxPath): number {
-  return onFile(text, () => openSync(path, flags));
+function open(path: Buffer, flags: number, about: SandboxPath): number {
+  return onFile(about, () => openSync(path, flags));
 }
 
 function forbidden({ text }: SandboxPath): CaissonError {

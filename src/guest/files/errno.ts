@@ -50,12 +50,12 @@ export function fileError(thrown: unknown, path: string): unknown {
   return new CaissonError(meaning, `${JSON.stringify(path)}: ${text}.`, { details: { path }, cause: thrown });
 }
 
-/** Runs `work`; what the kernel refuses becomes an error about `path`. */
-export function onFile<Result>(path: string, work: () => Result): Result {
+/** Runs `work`; what the kernel refuses becomes an error about `path`, or about what has it. */
+export function onFile<Result>(path: string | { readonly text: string }, work: () => Result): Result {
   try {
     return work();
   } catch (thrown) {
-    throw fileError(thrown, path);
+    throw fileError(thrown, typeof path === 'string' ? path : path.text);
   }
 }
 

@@ -33,7 +33,7 @@ export async function packZip(folder: Pin, out: ArchiveOutput, gone: AbortSignal
       out.add(piece);
       if (out.isFull) await out.flush();
     }
-    await out.flush();
+    await out.finish();
   };
   const sent = orAbort(send(), gone);
   sent.catch((reason: unknown) => failed.abort(reason));

@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync, read, readlinkSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, read, readlinkSync, readSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { CaissonError } from '../../kernel/errors.ts';
 import { encodeTarHeader } from '../../kernel/tar-encode.ts';
@@ -9,7 +9,7 @@ import type { Pin } from './confinement.ts';
 import { onFile } from './errno.ts';
 import { typeOf } from './file-info.ts';
 import { Pacer } from './pacer.ts';
-import { splitPath } from './sandbox-path.ts';
+import type { SandboxPath } from './sandbox-path.ts';
 import { walk } from './walk.ts';
 
 const wholeBytes = 256 * 1024;
@@ -22,50 +22,43 @@ const { O_RDONLY, O_NONBLOCK } = constants;
  * throws, and so cuts the archive, where it has become shorter. FILE_ACCESS_DENIED names what may not be read.
  */
 export async function packTar(folder: Pin, out: ArchiveOutput, gone: AbortSignal): Promise<void> {
-  const depthOfRoot = splitPath(folder.path.bytes).length;
-  const nameOf = (parent: Pin, name: Buffer): Buffer =>
-    Buffer.concat([
-      ...splitPath(parent.path.bytes)
-        .slice(depthOfRoot)
-        .flatMap((part) => [part, slash]),
-      name,
-    ]);
+  const above = folder.path.bytes.length + 1;
   await walk(
     folder,
     {
       async enter(parent, name) {
         if (isTemporaryName(name)) return false;
-        return await packOne(parent, name, nameOf(parent, name), out);
+        return await packOne(parent, name, above, out);
       },
     },
     new Pacer(gone),
   );
   out.add(tarEnd);
-  await out.flush();
+  await out.finish();
 }
 
-/** Returns whether it is a folder. */
-async function packOne(parent: Pin, name: Buffer, packedName: Buffer, out: ArchiveOutput): Promise<boolean> {
+/** Returns whether it is a folder. Of its path, what is `above` the archive is no part of its name there. */
+async function packOne(parent: Pin, name: Buffer, above: number, out: ArchiveOutput): Promise<boolean> {
   using held = pinPresent(parent, name);
   if (held === undefined) return false;
-  const { text } = held.path;
-  const stats = held.stat();
-  const about = { name: packedName, mode: Number(stats.mode) & 0o777, modifiedAt: Number(stats.mtimeMs) / 1_000 };
+  const { path } = held;
+  const stats = fstatSync(held.fd);
+  const about = { name: path.bytes.subarray(above), mode: stats.mode & 0o777, modifiedAt: stats.mtimeMs / 1_000 };
   switch (typeOf(stats)) {
     case 'directory':
       out.add(encodeTarHeader({ ...about, type: 'directory', size: 0, target: null }));
       break;
     case 'link': {
-      const target = onFile(text, () => readlinkSync(parent.child(name), { encoding: 'buffer' }));
+      const target = onFile(path, () => readlinkSync(parent.child(name), { encoding: 'buffer' }));
       out.add(encodeTarHeader({ ...about, type: 'symbolic-link', size: 0, target }));
       break;
     }
     case 'file': {
-      const size = Number(stats.size);
-      const fd = onFile(text, () => openSync(held.via, O_RDONLY | O_NONBLOCK));
+      const { size } = stats;
+      const fd = onFile(path, () => openSync(held.via, O_RDONLY | O_NONBLOCK));
       try {
         out.add(encodeTarHeader({ ...about, type: 'file', size, target: null }));
-        await addContent(fd, size, text, out);
+        await addContent(fd, size, path, out);
       } finally {
         closeSync(fd);
       }
@@ -78,7 +71,7 @@ async function packOne(parent: Pin, name: Buffer, packedName: Buffer, out: Archi
   return stats.isDirectory();
 }
 
-async function addContent(fd: number, size: number, path: string, out: ArchiveOutput): Promise<void> {
+async function addContent(fd: number, size: number, path: SandboxPath, out: ArchiveOutput): Promise<void> {
   for (let at = 0; at < size;) {
     const piece = Buffer.allocUnsafe(Math.min(size - at, wholeBytes));
     const count =
@@ -86,8 +79,8 @@ async function addContent(fd: number, size: number, path: string, out: ArchiveOu
         ? readSync(fd, piece, 0, piece.length, at)
         : (await readLater(fd, piece, 0, piece.length, at)).bytesRead;
     if (count === 0) {
-      throw new CaissonError('FILE_CHANGED', `${JSON.stringify(path)} has become shorter while it was read.`, {
-        details: { path },
+      throw new CaissonError('FILE_CHANGED', `${JSON.stringify(path.text)} has become shorter while it was read.`, {
+        details: { path: path.text },
       });
     }
     out.add(piece.subarray(0, count));
@@ -95,7 +88,7 @@ async function addContent(fd: number, size: number, path: string, out: ArchiveOu
     if (out.isFull) await out.flush();
   }
   const padding = tarPadding(size);
-  if (padding > 0) out.add(Buffer.alloc(padding));
+  if (padding > 0) out.add(tarEnd.subarray(0, padding));
 }
 
 /** Undefined for what is gone since it was seen: it is not in the archive. */
@@ -107,5 +100,3 @@ export function pinPresent(parent: Pin, name: Buffer): Pin | undefined {
     throw thrown;
   }
 }
-
-const slash = Buffer.from('/');

@@ -1,6 +1,6 @@
 import { CaissonError } from '../../kernel/errors.ts';
 import { completeTrailer } from '../../wire/contract/files.ts';
-import type { InwardCall } from '../inward-call.ts';
+import { type InwardCall, readBody } from '../inward-call.ts';
 
 /** Written in one go. */
 const batchBytes = 512 * 1024;
@@ -53,13 +53,10 @@ export class RequestBody {
 
   /** All of a small body. BODY_TOO_LARGE above `mostBytes`. */
   async whole(mostBytes: number): Promise<Buffer> {
-    const chunks: Buffer[] = [];
-    for await (const chunk of this.chunks()) {
-      chunks.push(chunk);
-      if (this.#received > mostBytes) throw new CaissonError('BODY_TOO_LARGE', `The body exceeds ${mostBytes} bytes.`);
-    }
+    const content = await readBody(this.#stream, mostBytes);
+    this.#received = content.length;
     this.#requireWhole();
-    return Buffer.concat(chunks);
+    return content;
   }
 
   /** Takes what is left (what an archive has after its end), and throws ABORTED when the body was cut. */
