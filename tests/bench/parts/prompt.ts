@@ -1,4 +1,6 @@
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { repositoryRoot } from '../../../scripts/harness-install.ts';
 import { context as explain, difference, ms, type Row } from '../report/row.ts';
 import type { BenchContext } from '../rig/bench-context.ts';
 import { BareRelay } from '../rig/bare-relay.ts';
@@ -17,8 +19,8 @@ const restMs = 10;
  * A warm turn of four deltas. Ours: from the call of `runs.start` on the typed client until a subscriber that listens all
  * the time has been given `run.completed`; the first delta until it has been given `message.delta`. Floor: the same
  * codex-acp driven by the ACP SDK on this machine, from `session/prompt` to its answer and to the first
- * `agent_message_chunk`. One round of each in turn, and one of a Codex that reads the machine's certificate authorities, as it
- * does by itself.
+ * `agent_message_chunk`. One round of each in turn, and one of a Codex there that reads no certificate authorities, as it does
+ * not in a sandbox (`codex-acp.sh`).
  */
 export async function prompt(context: BenchContext): Promise<readonly Row[]> {
   await using controlPlane = await startControlPlane(context);
@@ -28,14 +30,14 @@ export async function prompt(context: BenchContext): Promise<readonly Row[]> {
   await using codex = await HostCodex.start(await context.newCodexHome());
   const sessionId = await openBenchSession(codex);
   const { directory, environment } = await context.newCodexHome();
-  const { SSL_CERT_FILE: _, ...asItComes } = environment;
-  await using plainCodex = await HostCodex.start({ directory, environment: asItComes });
-  const plainSessionId = await openBenchSession(plainCodex);
+  const SSL_CERT_FILE = join(repositoryRoot, 'images/sandbox/etc/codex/no-authority.crt');
+  await using tunedCodex = await HostCodex.start({ directory, environment: { ...environment, SSL_CERT_FILE } });
+  const tunedSessionId = await openBenchSession(tunedCodex);
   await using relay = await BareRelay.start(context);
 
   const ours = { turn: [] as number[], first: [] as number[] };
   const host = { turn: [] as number[], first: [] as number[] };
-  const plain = { turn: [] as number[], first: [] as number[] };
+  const tuned = { turn: [] as number[], first: [] as number[] };
   const bare = { turn: [] as number[], first: [] as number[] };
   const calls: number[] = [];
   for (let round = -warmUps; round < rounds; round++) {
@@ -43,7 +45,7 @@ export async function prompt(context: BenchContext): Promise<readonly Row[]> {
     await pause(restMs);
     const hosted = await hostTurn(codex, sessionId);
     await pause(restMs);
-    const plainly = await hostTurn(plainCodex, plainSessionId);
+    const tunedly = await hostTurn(tunedCodex, tunedSessionId);
     await pause(restMs);
     const relayed = await relay.turn(message);
     await pause(restMs);
@@ -53,8 +55,8 @@ export async function prompt(context: BenchContext): Promise<readonly Row[]> {
     ours.first.push(firstDeltaMs);
     host.turn.push(hosted.endedMs);
     host.first.push(hosted.firstMs);
-    plain.turn.push(plainly.endedMs);
-    plain.first.push(plainly.firstMs);
+    tuned.turn.push(tunedly.endedMs);
+    tuned.first.push(tunedly.firstMs);
     bare.turn.push(relayed.endedMs);
     bare.first.push(relayed.firstMs);
     calls.push(callMs);
@@ -75,15 +77,14 @@ export async function prompt(context: BenchContext): Promise<readonly Row[]> {
     const [a, b] = [median(measured[of]), median(host[of])];
     return explain({ what, ours: ms(a), floor: `${ms(b)} (Codex on the host)`, comparison: difference(a - b) });
   };
-  const plainly = 'Codex on the host that reads the certificate authorities, as it comes';
   return [
     compare('warm prompt round trip, p50', 0.5, 5, 'turn'),
     compare('warm prompt round trip, p99', 0.99, 20, 'turn'),
     compare('first delta, p50', 0.5, 3, 'first'),
     row('for comparison: the same turn through as many processes of bare Node, p50', bare, 'turn'),
     row('for comparison: its first delta, p50', bare, 'first'),
-    row(`for comparison: ${plainly}, p50`, plain, 'turn'),
-    row('for comparison: its first delta, p50', plain, 'first'),
+    row('for comparison: Codex on the host without certificate authorities, p50', tuned, 'turn'),
+    row('for comparison: its first delta, p50', tuned, 'first'),
     explain({
       what: 'for comparison: one API call that does nothing, p50',
       ours: ms(median(calls)),

@@ -36,7 +36,6 @@ export async function makeCodexHome(
       CODEX_HOME: codexHome,
       CODEX_PATH: join(vendor, 'bin/codex'),
       NODE_COMPILE_CACHE: codeCache,
-      SSL_CERT_FILE: join(image, 'etc/codex/no-authority.crt'), // as `codex-acp.sh` has it
       NO_BROWSER: '1',
     },
   };
