@@ -1,7 +1,7 @@
 // The way in for `npm start`, `npm test`, `npm run bench` and `npm run setup`. Plain JavaScript on Node's built-ins, because it runs
 // before anything is installed and on whichever Node the machine has. Each step does nothing when there is nothing to do.
 import { spawn } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { chmodSync, mkdirSync } from 'node:fs';
 import { constants } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -38,6 +38,7 @@ async function main(name, args) {
   }
   // Files that end up in the image must be readable by everyone, whatever the caller's umask.
   process.umask(0o022);
+  makePrivate(join(root, '.caisson'));
   const started = performance.now();
   const release = await acquireLock('set-up', { work: 'set-up', log });
   let node;
@@ -54,12 +55,17 @@ async function main(name, args) {
     release();
   }
   log(`ready in ${((performance.now() - started) / 1000).toFixed(1)} s`);
-  mkdirSync(join(root, '.caisson'), { recursive: true });
   for (const [program, programArgs] of command(node, args)) {
     const { code } = await run(program, programArgs, environment, 'inherit');
     if (code !== 0) return code;
   }
   return 0;
+}
+
+/** The data directory of `start` is here too: it is made before a cache in it is, which others could read. */
+function makePrivate(directory) {
+  mkdirSync(directory, { recursive: true });
+  chmodSync(directory, 0o700);
 }
 
 /** Runs a program in the repository's root with our terminal, forwarding signals. A death by signal reads as 128 + its number. */

@@ -92,7 +92,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
 async function start(options: StartOptions, config: Config, logger: Logger): Promise<ControlPlane> {
   await using opened = new AsyncDisposableStack();
 
-  const dataDir = await openDataDir({ path: config.dataDir, instance: config.instance });
+  const dataDir = await openDataDir({ path: config.dataDir, instance: config.instance, logger });
   // Asked when there is a server, and by then there is all of it.
   const metrics = new Metrics({
     attachedSandboxes: () => sandboxes.attached,

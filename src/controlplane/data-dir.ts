@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { link, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { link, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { CaissonError, errorText } from '../kernel/errors.ts';
+import type { Logger } from '../kernel/logger.ts';
 
 export interface DataDir {
   readonly path: string;
@@ -11,18 +12,21 @@ export interface DataDir {
 }
 
 /**
- * Makes the data directory, readable by its owner only (one that exists keeps its mode), and reads or makes the
- * instance's name. A given name is not stored: it may be taken back.
+ * Makes the data directory, readable by its owner only (one that exists keeps its mode, for it may be more than ours: where
+ * others can look into it, the log says so), and reads or makes the instance's name. A given name is not stored: it may be taken back.
  *
  * @throws CaissonError CONFIG_INVALID when the directory cannot be used.
  */
 export async function openDataDir(options: {
   readonly path: string;
   readonly instance: string | null;
+  readonly logger: Pick<Logger, 'warn'>;
 }): Promise<DataDir> {
-  const { path } = options;
+  const { path, logger } = options;
   try {
     await makeDirectory(path);
+    const { mode } = await stat(path);
+    if ((mode & 0o077) !== 0) logger.warn({ path }, 'others can look into the data directory; give it mode 700');
     return { path, instance: options.instance ?? (await keptInstance(join(path, 'instance'))) };
   } catch (cause) {
     throw new CaissonError('CONFIG_INVALID', `CAISSON_DATA_DIR=${path} cannot be used: ${errorText(cause)}.`, {
