@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -11,7 +11,7 @@ import { codeBlocks } from './markdown.ts';
 
 const execute = promisify(execFile);
 
-test('the backup command of docs/operations.md takes a whole copy while the store is open', async () => {
+test('the backup command of docs/operations.md takes a whole and private copy while the store is open', async () => {
   await using undo = new AsyncDisposableStack();
   const directory = await mkdtemp(join(tmpdir(), 'caisson-backup-'));
   undo.defer(() => rm(directory, { recursive: true }));
@@ -25,13 +25,22 @@ test('the backup command of docs/operations.md takes a whole copy while the stor
   const user = { id: newUserId(), name: 'ada', role: 'member', createdAt: 1, disabledAt: null } as const;
   await live.identities.insertUser(user);
   const script = command.replace('node_modules/.bin/node', process.execPath);
-  await execute('sh', ['-c', script], { cwd: directory });
+  await execute('sh', ['-c', `umask 022\n${script}`], { cwd: directory });
 
+  const copy = join(directory, '.caisson/caisson-backup.db'); // which git ignores
+  expect((await stat(copy)).mode & 0o777).toBe(0o600);
   await mkdir(join(directory, 'restored'));
-  await copyFile(join(directory, 'caisson-backup.db'), join(directory, 'restored/caisson.db'));
+  await copyFile(copy, join(directory, 'restored/caisson.db'));
   const restored = await openStorage(join(directory, 'restored'));
   undo.defer(() => restored.close());
   expect(await restored.identities.findUserByName('ada')).toEqual(user);
+});
+
+test('each backup command of docs/operations.md keeps its copy private', async () => {
+  const text = await readFile(join(repositoryRoot, 'docs/operations.md'), 'utf8');
+  const commands = text.match(/^.*caisson-backup\.db.*$/gm) ?? [];
+  expect(commands).toHaveLength(2);
+  for (const command of commands) expect(command).toMatch(/\(umask 077; .* \S*\.caisson\/caisson-backup\.db/);
 });
 
 test('the unit of docs/operations.md starts what is there', async () => {
