@@ -195,10 +195,14 @@ export function serveLogin(app: FastifyInstance, options: LoginRoutesOptions): v
       const principal = await principalOf(request);
       if (principal === undefined) return await goTo(reply, '/login');
       const form = sessionForm.safeParse(request.body);
-      if (!form.success) throw new CaissonError('BAD_REQUEST', 'This is no session.', { hint: '' });
-      await sessions.revoke(principal, form.data.sessionId);
-      await flushed();
-      await goTo(reply, '/account');
+      try {
+        if (!form.success) throw new CaissonError('BAD_REQUEST', 'This is no session.', { hint: '' });
+        await sessions.revoke(principal, form.data.sessionId);
+        await flushed();
+        await goTo(reply, '/account');
+      } catch (thrown) {
+        await showAccount(reply, principal, refused(thrown, reply));
+      }
     });
 
     const leave = async (reply: FastifyReply): Promise<void> => {

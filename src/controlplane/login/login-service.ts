@@ -175,7 +175,9 @@ export class LoginService {
   #provider(): Pick<IdentityProvider, 'begin' | 'finish'> {
     const { provider } = this.#options;
     if (provider !== null) return provider;
-    throw new CaissonError('BAD_REQUEST', 'No identity provider is set up here.');
+    throw new CaissonError('BAD_REQUEST', 'No identity provider is set up here.', {
+      hint: 'Sign in with your email and your password.',
+    });
   }
 
   #attempt(account: string | null, signIn: SignIn, caller: Caller): ReturnType<LoginAttempts['begin']> {

@@ -35,11 +35,17 @@ export class Passwords {
     const { least, most } = passwordLength;
     const length = Array.from(password).length;
     if (length < least || length > most) {
-      throw new CaissonError('BAD_REQUEST', `A password has ${least} to ${most} characters.`);
+      throw new CaissonError('BAD_REQUEST', `A password has ${least} to ${most} characters.`, {
+        hint: `This one has ${length}.`,
+      });
     }
     const same = [email, name].some((each) => each.toLowerCase() === password.toLowerCase());
     const few = new Set(password).size < 4;
-    if (same || few) throw new CaissonError('BAD_REQUEST', 'This password is too easy to guess.');
+    if (same || few) {
+      throw new CaissonError('BAD_REQUEST', 'This password is too easy to guess.', {
+        hint: 'Take one that is not your email or your name, and has at least four different characters.',
+      });
+    }
   }
 
   /** Errors: RATE_LIMITED where too many wait. */

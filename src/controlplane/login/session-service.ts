@@ -97,7 +97,8 @@ export class SessionService {
   /** Ends one of the caller's own. Errors: KEY_NOT_FOUND, also for one that is over. */
   async revoke(by: Principal, id: KeyId): Promise<void> {
     const own = (await this.list(by)).some((session) => session.id === id);
-    if (!own) throw new CaissonError('KEY_NOT_FOUND', `You have no session ${id}.`, { hint: 'See `sessions.list`.' });
+    if (!own)
+      throw new CaissonError('KEY_NOT_FOUND', `You have no session ${id}.`, { hint: 'It may have ended already.' });
     await this.#end(by, id, 'revoked');
   }
 

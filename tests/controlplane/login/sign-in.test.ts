@@ -52,10 +52,10 @@ describe('an invitation', () => {
   });
 
   test.each([
-    ['short', 'eleven char', 'A password has 12 to 256 characters'],
-    ['endless', 'ab cd'.repeat(60), 'A password has 12 to 256 characters'],
-    ['their email', 'IDA@example.com', 'too easy to guess'],
-    ['one letter', 'aaaaaaaaaaaaaa', 'too easy to guess'],
+    ['short', 'eleven char', 'A password has 12 to 256 characters. This one has 11.<'],
+    ['endless', 'ab cd'.repeat(60), 'A password has 12 to 256 characters. This one has 300.<'],
+    ['their email', 'IDA@example.com', 'too easy to guess. Take one that is not your email or your name,'],
+    ['one letter', 'aaaaaaaaaaaaaa', 'and has at least four different characters.<'],
   ])('is not spent by a password that is %s', async (_, bad, reason) => {
     const { invitation } = await invite(server, { name: 'ida', email: 'ida@example.com' });
     const refused = await new Browser(server).submit('/invitation', { invitation, password: bad, repeated: bad });
@@ -136,6 +136,11 @@ describe('who signs in', () => {
     expect(ida.cookie).not.toBe(before);
     const old = await fetch(`${server.url}/account`, { headers: { cookie: before }, redirect: 'manual' });
     expect(old.headers.get('location')).toBe('/login');
+  });
+
+  test('is told what to do where there is no identity provider', async () => {
+    const { status, text } = await new Browser(server).open('/login/oidc');
+    expect([status, text]).toEqual([400, expect.stringContaining('here. Sign in with your email and your password.<')]);
   });
 
   test('does not take a session that somebody planted: its cookie is not kept', async () => {
@@ -219,6 +224,11 @@ describe('who is signed in', () => {
     const theirs = await server.storage.logins.listSessions(bob.userId);
     expect((await ida.call('sessions.revoke', post(theirs[0]?.id))).status).toBe(404);
     expect((await ida.submit('/account/sessions', { sessionId: items[0]?.id ?? '' })).location).toBe('/account');
+    const again = await ida.submit('/account/sessions', { sessionId: items[0]?.id ?? '' });
+    expect([again.status, again.text]).toEqual([
+      404,
+      expect.stringMatching(/You are ida[^]*It may have ended already\./),
+    ]);
     expect((await others[1]?.open('/account'))?.location).toBe('/login');
     const first = others[0];
     expect((await first?.open('/account'))?.status).toBe(200);
