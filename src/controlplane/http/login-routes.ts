@@ -171,7 +171,8 @@ export function serveLogin(app: FastifyInstance, options: LoginRoutesOptions): v
       } catch (thrown) {
         const { status, notice } = refused(thrown, reply);
         const invitation = form.data?.invitation;
-        await show(reply, invitationPage({ hasProvider: logins.hasProvider, notice, invitation }), status);
+        const isHidden = !(thrown instanceof CaissonError && thrown.code === 'INVITATION_INVALID');
+        await show(reply, invitationPage({ hasProvider: logins.hasProvider, notice, invitation, isHidden }), status);
       }
     });
 

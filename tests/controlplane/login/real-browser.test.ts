@@ -76,6 +76,7 @@ test('a person sets a password by the link of an invitation, signs out, and sign
   await page.getByLabel('Once more').fill('correct horse batter');
   await page.getByRole('button').click();
   await page.getByText('The two passwords are not the same.').waitFor();
+  expect(await page.getByLabel('Invitation').isVisible()).toBe(false);
   await page.getByLabel('Password').fill(password);
   await page.getByLabel('Once more').fill(password);
   await page.getByRole('button').click();
@@ -98,6 +99,21 @@ test('a person sets a password by the link of an invitation, signs out, and sign
   await page.goto(`${home}/healthz`);
   const listed = await page.evaluate(`fetch('/trpc/agents.list?input={}').then((answer) => answer.status)`);
   expect(listed).toBe(200);
+}, 180_000);
+
+test('an invitation that is refused is shown, and no address breaks the page', async () => {
+  const errors: Error[] = [];
+  page.on('pageerror', (error) => errors.push(error));
+  await page.goto(`${home}/invitation#ci_not%E0%A4%A`);
+  await expect.poll(() => page.url()).toBe(`${home}/invitation`);
+  expect(await page.getByLabel('Invitation').isVisible()).toBe(false);
+  await page.getByLabel('Password').fill(password);
+  await page.getByLabel('Once more').fill(password);
+  await page.getByRole('button', { name: 'Set the password and sign in' }).click();
+  await page.getByText('There is no such invitation').waitFor();
+  expect(await page.getByLabel('Invitation').isVisible()).toBe(true);
+  expect(await page.getByLabel('Invitation').inputValue()).toBe('ci_not%E0%A4%A');
+  expect(errors).toEqual([]);
 }, 180_000);
 
 test('a person signs in at the OpenID Connect provider', async () => {

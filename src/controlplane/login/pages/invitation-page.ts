@@ -7,9 +7,11 @@ interface InvitationPage {
   readonly notice?: Notice | undefined;
   /** What was sent before. */
   readonly invitation?: string | undefined;
+  /** Nobody has to look at what was sent before: it is not what was refused. */
+  readonly isHidden?: boolean;
 }
 
-export function invitationPage({ hasProvider, notice, invitation = '' }: InvitationPage): string {
+export function invitationPage({ hasProvider, notice, invitation = '', isHidden = false }: InvitationPage): string {
   const { least, most } = passwordLength;
   const provider = hasProvider
     ? `<p class="or">or</p>\n<a class="button quiet" href="/login/oidc">Continue with your organization</a>`
@@ -18,7 +20,7 @@ export function invitationPage({ hasProvider, notice, invitation = '' }: Invitat
     title: 'Choose your password',
     body: `${noticeHtml(notice)}
 <form method="post" action="/invitation">
-<label>Invitation<input name="invitation" value="${escapeHtml(invitation)}" autocomplete="off" spellcheck="false" required maxlength="100"></label>
+<label${isHidden && invitation !== '' ? ' hidden' : ''}>Invitation<input name="invitation" value="${escapeHtml(invitation)}" autocomplete="off" spellcheck="false" required maxlength="100"></label>
 <label>Password<small>At least ${least} characters. A few words are good.</small><input type="password" name="password" autocomplete="new-password" required minlength="${least}" maxlength="${most}" autofocus></label>
 <label>Once more<input type="password" name="repeated" autocomplete="new-password" required minlength="${least}" maxlength="${most}"></label>
 <button>Set the password and sign in</button>

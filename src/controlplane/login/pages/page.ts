@@ -73,11 +73,11 @@ li small { display: block; color: light-dark(#5b6675, #94a1b1); }
 .row { display: grid; grid-template-columns: 1fr 1fr; gap: .75rem; }
 `;
 
-/** Takes the invitation out of the address, where it would stay in the history. */
+/** Takes the invitation out of the address, where it would stay in the history. Nothing of it needs to be decoded. */
 export const invitationScript = `
 const field = document.querySelector('input[name=invitation]');
 if (location.hash.length > 1) {
-  field.value = decodeURIComponent(location.hash.slice(1));
+  field.value = location.hash.slice(1);
   field.closest('label').hidden = true;
   history.replaceState(null, '', location.pathname);
 }
