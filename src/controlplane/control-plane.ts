@@ -30,6 +30,7 @@ import { SessionEnds } from './login/session-ends.ts';
 import { sessionLogOf } from './login/session-log.ts';
 import { LedgerBudget } from './model-gateway/ledger-budget.ts';
 import { createModelGateway } from './model-gateway/model-gateway.ts';
+import type { UpstreamSettings } from './model-gateway/model-routes.ts';
 import { createLogger } from './observability/logger.ts';
 import { Metrics } from './observability/metrics.ts';
 import { PreviewHosts } from './previews/preview-hosts.ts';
@@ -372,13 +373,13 @@ function tellCrossings(ledger: StoredLedger, domain: Domain, logger: Logger): vo
 async function openModel(
   config: Config,
   opened: AsyncDisposableStack,
-): Promise<{ readonly baseUrl: string; readonly apiKey: string | null }> {
+): Promise<Pick<UpstreamSettings, 'baseUrl' | 'apiKey' | 'isDemo'>> {
   const { baseUrl, apiKey } = config.model;
   if (baseUrl !== null) return { baseUrl, apiKey };
   const { createDemoModel } = await import('./demo-model/demo-model.ts'); // it takes memory
   const demo = await createDemoModel().listen();
   opened.defer(() => demo.close());
-  return { baseUrl: demo.baseUrl, apiKey: null };
+  return { baseUrl: demo.baseUrl, apiKey: null, isDemo: true };
 }
 
 async function describeProvider(provider: SandboxProvider): Promise<ControlPlane['provider']> {

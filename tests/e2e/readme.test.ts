@@ -95,6 +95,28 @@ test('"A first agent": each line does what it says', async () => {
   expect((await plane.client.agents.list.query()).items).toEqual([]);
 });
 
+test('the demo model that answers is called so in the usage, and costs nothing', async () => {
+  await using held = new AsyncDisposableStack();
+  const { id: agentId } = await plane.client.agents.create.mutate({ name: 'free', wait: true });
+  held.defer(async () => void (await plane.client.agents.delete.mutate({ agentId })));
+  const { id: conversationId } = await plane.client.conversations.open.mutate({ agentId });
+  const { run, reply } = await plane.client.send({ agentId, conversationId, text: 'say hello' });
+  expect([run.state, reply]).toEqual(['completed', 'hello']);
+  const calls = async (): Promise<unknown> => (await plane.client.usage.calls.query({ agentId })).items;
+  await expect.poll(calls).toContainEqual(
+    expect.objectContaining({
+      runId: run.id,
+      model: 'demo',
+      priceVersion: 'demo',
+      costMicros: 0,
+      isEstimated: false,
+    }),
+  );
+  const { quotas } = await plane.client.quotas.get.query({ of: { agentId } });
+  expect(quotas.find(({ dimension }) => dimension === 'cost')?.used).toBe(0);
+  expect(quotas.find(({ dimension }) => dimension === 'tokens')?.used).toBeGreaterThan(0);
+});
+
 test('the configuration of an editor: started anywhere else, the bridge opens a session', async () => {
   await using held = new AsyncDisposableStack();
   const { id: agentId } = await plane.client.agents.create.mutate({ name: 'demo', wait: true });

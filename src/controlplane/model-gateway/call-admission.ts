@@ -6,7 +6,7 @@ import { type ModelCaller, type ModelCallers, sessionIdsIn } from './callers.ts'
 import { GatewayError } from './gateway-error.ts';
 import { declaredLength, type GuestBody } from './guest-body.ts';
 import type { ModelRoute, ModelRoutes } from './model-routes.ts';
-import { type ModelPrice, priceOf } from './prices.ts';
+import { demoPrice, type ModelPrice, priceOf } from './prices.ts';
 
 export interface AdmissionOptions {
   readonly agentId: AgentId;
@@ -79,7 +79,8 @@ export class CallAdmission {
     if (this.#caller === undefined) throw new GatewayError('not_found', 'The agent is no longer there.');
     this.#route = routes.choose(this.#caller.userName, asked);
     if (isFree) return true;
-    const price = (this.#price = priceOf(this.#route.model));
+    const { upstream, model } = this.#route;
+    const price = (this.#price = upstream.isDemo === true ? demoPrice : priceOf(model));
     const requestBytes = declaredLength(headers) ?? body.bytes;
     const meter = await CallMeter.open({
       budget: this.#options.budget,

@@ -26,7 +26,7 @@ export interface CallRecord {
   readonly upstream: string | null;
   /** As the service was asked for it. */
   readonly model: string | null;
-  /** Version of the price table, or `default`. */
+  /** Version of the price table, `default`, or `demo`. */
   readonly priceVersion: string | null;
   /** As the service names the model that answered. */
   readonly answeredBy: string | null;

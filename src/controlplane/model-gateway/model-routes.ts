@@ -20,6 +20,8 @@ export interface UpstreamSettings {
   readonly keyHeader: KeyHeader;
   /** The models that it has: names, in which `*` stands for anything. */
   readonly models: readonly string[];
+  /** It follows a script: whatever model it is asked for, it is asked for `demo`, which costs nothing. Default: false. */
+  readonly isDemo?: boolean;
 }
 
 export interface ModelRouteSettings {
@@ -92,7 +94,7 @@ export class ModelRoutes implements Disposable {
         `The model ${JSON.stringify(asked.slice(0, 100))} does not exist or you do not have access to it.`,
       );
     }
-    return { upstream, model };
+    return { upstream, model: upstream.isDemo === true ? 'demo' : model };
   }
 
   /** Whether every user may use what the first service lists, and nothing else. */

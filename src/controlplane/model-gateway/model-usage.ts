@@ -28,7 +28,7 @@ export interface ModelUsage {
   readonly costMicros: number;
   /** The service did not tell its usage: the tokens are counted by the size of what passed. */
   readonly isEstimated: boolean;
-  /** Version of the price table; `default` where it does not have the model. */
+  /** Version of the price table; `default` where it does not have the model, `demo` of the demo model. */
   readonly priceVersion: string;
   /** Milliseconds from the request to the end. */
   readonly ms: number;

@@ -67,11 +67,17 @@ export const pricedModels: readonly string[] = Object.keys(prices);
 
 /** What a model costs. */
 export interface ModelPrice {
-  /** The version of the table; `default` for a model that it does not have. Stored with every call, and counted in its sums. */
+  /**
+   * The version of the table; `default` for a model that it does not have, `demo` for the demo model. Stored with every call, and
+   * counted in its sums.
+   */
   readonly version: string;
   /** Whole millionths of a US dollar, rounded up. */
   cost(tokens: TokenCounts): number;
 }
+
+/** The demo model is a script on this machine. */
+export const demoPrice: ModelPrice = { version: 'demo', cost: () => 0 };
 
 /** The price of a model, by its name with or without a date at the end. */
 export function priceOf(model: string): ModelPrice {

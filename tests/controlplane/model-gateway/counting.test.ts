@@ -4,7 +4,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { HandClock } from '../../acp/hand-clock.ts';
 import { until } from '../../until.ts';
-import { aRequest, type GatewayFixture, openGateway, readAnswer, sse } from './gateway-fixture.ts';
+import { aRequest, bodyOf, type GatewayFixture, openGateway, readAnswer, sse } from './gateway-fixture.ts';
 
 const usage = (input: number, output: number): object => ({
   input_tokens: input,
@@ -61,6 +61,41 @@ describe('a stream', () => {
       priceVersion: expect.stringMatching(/^2026-/),
     });
     expect(gateway.budget).toMatchObject({ spent: 18, held: 0, endings: ['settled'] });
+  });
+
+  test('of the demo model is told as its own, and costs nothing; its tokens count, and another service keeps its prices', async () => {
+    const asked: string[] = [];
+    await using demo = await openGateway({
+      upstream: (request, response) => {
+        void bodyOf(request).then((body) => asked.push(body));
+        sse(response).end(completed(usage(11, 7)));
+      },
+    });
+    await using real = await openGateway({ upstream: streaming([completed(usage(11, 7))]) });
+    const main = { name: 'main', apiKey: null, keyHeader: 'bearer', models: ['*'] } as const;
+    await using both = await openGateway({
+      routes: {
+        upstreams: [
+          { ...main, name: 'real', baseUrl: real.upstreamUrl, models: ['demo'] },
+          { ...main, baseUrl: demo.upstreamUrl, isDemo: true },
+        ],
+      },
+    });
+    await both.ask(aRequest);
+    expect(await lastKept(both)).toMatchObject({
+      model: 'demo',
+      upstream: 'main',
+      inputTokens: 11,
+      outputTokens: 7,
+      costMicros: 0,
+      priceVersion: 'demo',
+    });
+    expect(asked).toEqual(['{"model":"demo"}']);
+    expect(both.budget).toMatchObject({ spent: 18, held: 0 });
+    await both.ask('{"model":"demo"}');
+    await until('the second call to be kept', () => both.kept.length === 2);
+    expect(both.kept[1]).toMatchObject({ upstream: 'real', model: 'demo', priceVersion: 'default' });
+    expect(both.kept[1]?.costMicros).toBeGreaterThan(0);
   });
 
   test('without usage is counted by its size, and flagged', async () => {

@@ -51,7 +51,7 @@ export const modelCallSchema = z.object({
   outcome: z.string(),
   ...counts,
   isEstimated: z.boolean(),
-  /** `default` for a model that the table of prices does not have. */
+  /** `default` for a model that the table of prices does not have, `demo` for the demo model, which costs nothing. */
   priceVersion: z.string(),
   /** Milliseconds from the request to the end. */
   ms: z.number(),
