@@ -1,6 +1,7 @@
 import type { CaissonClient, QuotaHolder } from '../client/index.ts';
 import { CaissonError } from '../kernel/errors.ts';
 import { findAgent } from './find-agent.ts';
+import { isUserId } from './find-user.ts';
 
 /** How people name whose quotas they mean. */
 export const quotaHolderWords = 'a user or an agent, by id or name (users come first), or the id of a conversation';
@@ -9,7 +10,7 @@ export const quotaHolderWords = 'a user or an agent, by id or name (users come f
 export async function quotaHolder(client: CaissonClient, text: string): Promise<QuotaHolder> {
   if (text.startsWith('agt-')) return { agentId: text };
   if (text.startsWith('cnv-')) return { conversationId: text };
-  if (text.startsWith('usr-')) return { userId: text };
+  if (isUserId(text)) return { userId: text };
   try {
     await client.quotas.get.query({ of: { user: text } });
     return { user: text };

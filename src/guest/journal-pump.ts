@@ -14,7 +14,7 @@ export interface JournalPump {
 }
 
 /**
- * Sends the journal's entries after `after` down `stream` as they come, once per turn of the event loop: what the harness
+ * Sends the journal's entries after `after` down `stream` as they come, at the end of each tick: what the harness
  * said in one piece leaves in one write, and a single delta waits for no timer; only what is not urgent does. Stops taking while the stream is full.
  * Throws BAD_REQUEST, before anything is sent, for an `after` that the journal cannot go on from.
  */

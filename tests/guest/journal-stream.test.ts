@@ -158,3 +158,15 @@ test('a reader that does not read holds nothing up, and gets everything in few l
   expect(entries.length).toBeLessThan(pieces / 50);
   await reading.return?.();
 });
+
+test('what is not urgent arrives all the same when nothing follows it', async () => {
+  await using running = await runGuest();
+  const client = await running.client();
+  await client.takeLease(1);
+  const reading = client.readJournal({ after: 0 })[Symbol.asyncIterator]();
+  const batch = reading.next();
+  await client.health();
+  running.harness.sink.append({ type: 'turn.started', runId, conversationId });
+  expect((await batch).value).toMatchObject([{ body: { type: 'turn.started' } }]);
+  await reading.return?.();
+});

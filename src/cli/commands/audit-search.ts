@@ -3,7 +3,7 @@ import type { AuditRecord } from '../../client/index.ts';
 import { durationMs, jsonOption, limitOption } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { findAgent } from '../find-agent.ts';
-import { findUser } from '../find-user.ts';
+import { findUser, isUserId } from '../find-user.ts';
 import { printListing } from '../output/listing.ts';
 import { relativeTime } from '../output/relative-time.ts';
 import type { Column } from '../output/table.ts';
@@ -37,7 +37,7 @@ async function search({ user, agent, action, since, until, limit, json = false }
   const client = await connect();
   const now = Date.now();
   const filter = {
-    ...(user === undefined ? {} : { userId: user.startsWith('usr-') ? user : (await findUser(client, user)).id }),
+    ...(user === undefined ? {} : { userId: isUserId(user) ? user : (await findUser(client, user)).id }),
     // Auditors cannot look at agents, and those that are gone nobody can.
     ...(agent === undefined ? {} : { agentId: agent.startsWith('agt-') ? agent : (await findAgent(client, agent)).id }),
     ...(action === undefined ? {} : { action }),

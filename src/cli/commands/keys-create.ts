@@ -3,6 +3,7 @@ import type { ApiInputs, CaissonClient } from '../../client/index.ts';
 import { durationMs, jsonOption, oneMore } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { findAgent } from '../find-agent.ts';
+import { isUserId } from '../find-user.ts';
 import { stderr, stdout, writeJson } from '../output/sink.ts';
 import { roleOption, type UserRole } from '../role-option.ts';
 
@@ -59,7 +60,7 @@ async function create(nameOrId: string, options: Options): Promise<void> {
 }
 
 async function nameOf(client: CaissonClient, nameOrId: string): Promise<string> {
-  return nameOrId.startsWith('usr-') ? (await client.users.get.query({ userId: nameOrId })).name : nameOrId;
+  return isUserId(nameOrId) ? (await client.users.get.query({ userId: nameOrId })).name : nameOrId;
 }
 
 async function idsOf(client: CaissonClient, agents: readonly string[]): Promise<string[]> {

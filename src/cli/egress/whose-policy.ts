@@ -1,7 +1,7 @@
 import type { ApiInputs, CaissonClient } from '../../client/index.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import { findAgent } from '../find-agent.ts';
-import { findUser } from '../find-user.ts';
+import { findUser, isUserId } from '../find-user.ts';
 
 /** How people name whose policy they mean; no agent's name begins with @. */
 export const whoseArgument = [
@@ -25,7 +25,7 @@ export async function whosePolicy(client: CaissonClient, whose: string): Promise
 
 /** A member may not see who there is, but has a ceiling to look at: the own name is known by the own quotas. */
 async function userIdOf(client: CaissonClient, user: string): Promise<string> {
-  if (user.startsWith('usr-')) return user;
+  if (isUserId(user)) return user;
   const { holder } = await client.quotas.get.query();
   return holder.name === user ? holder.id : (await findUser(client, user)).id;
 }

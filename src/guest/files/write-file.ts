@@ -20,7 +20,6 @@ import type { FilePlace } from './confinement.ts';
 import { errnoOf, onFile, onFileLater } from './errno.ts';
 import { fileInfo } from './file-info.ts';
 import { checkBeforeWrite, type Preconditions } from './preconditions.ts';
-import { holdReplaced } from './replaced-files.ts';
 import { requireRegular } from './read-file.ts';
 
 export interface WriteOptions extends Preconditions {
@@ -85,7 +84,6 @@ export class NewContent implements Disposable {
 
   #putInPlace(): FileWritten {
     const { path, via } = this.#place;
-    using _replaced = this.#before && holdReplaced(via, this.#before);
     onFile(path.text, () => {
       const { modifiedAt } = this.#options;
       if (modifiedAt !== undefined) futimesSync(this.#fd, modifiedAt / 1_000, modifiedAt / 1_000);

@@ -51,8 +51,7 @@ export class PortTable {
 
   async #readSockets(): Promise<readonly ListeningSocket[]> {
     const { proc, ownSockets } = this.#options;
-    const own = ownSockets(); // before: one that comes to listen meanwhile is then counted as somebody else's
-    return countTcpSockets(proc) === own ? [] : readListeningSockets(proc);
+    return countTcpSockets(proc) === ownSockets() ? [] : readListeningSockets(proc);
   }
 
   async #findOwners(sockets: readonly ListeningSocket[], again: boolean): Promise<void> {

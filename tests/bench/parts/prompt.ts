@@ -84,7 +84,7 @@ export async function prompt(context: BenchContext): Promise<readonly Row[]> {
     row('for comparison: the same turn through as many processes of bare Node, p50', bare, 'turn'),
     row('for comparison: its first delta, p50', bare, 'first'),
     row('for comparison: Codex on the host without certificate authorities, p50', tuned, 'turn'),
-    row('for comparison: its first delta, p50', tuned, 'first'),
+    row('for comparison: its first delta, without them, p50', tuned, 'first'),
     explain({
       what: 'for comparison: one API call that does nothing, p50',
       ours: ms(median(calls)),

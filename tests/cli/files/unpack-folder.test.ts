@@ -248,3 +248,10 @@ test('an archive that breaks off leaves no half file, and an interruption neithe
   expect(await once(child, 'close')).toEqual([null, 'SIGINT']);
   expect(readdirSync(place.folder).toSorted()).toEqual(['d', 'notes', 'own']);
 });
+
+test('files come into their own folders also where the archive names no folders', async () => {
+  using at = scene();
+  const names = ['p/x/1', 'q/x/2', 'p/x/3', 'x/4', '5'];
+  await unpackFolder(at.folder, archive(names.map((name) => ({ name, type: 'file' }))));
+  for (const name of names) expect(readFileSync(join(at.folder, name))).toEqual(content);
+});
