@@ -50,7 +50,7 @@ test('a policy is shown, chosen, added to and taken from', async () => {
     'deny  bad.example:443  bad.example, the policy of the agent\n',
   );
   expect((await alice('test', 'dev', '169.254.169.254:80')).stdout).toBe(
-    'deny  169.254.169.254:80  an address that is not public, which no rule can allow\n',
+    'deny  169.254.169.254:80  not public: only CAISSON_EGRESS_INTERNAL can allow it\n',
   );
   expect(await alice('allow', 'dev', '10.0.0.1')).toEqual({
     exitCode: 1,
