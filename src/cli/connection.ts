@@ -57,7 +57,7 @@ async function findApiKey(environment: Environment): Promise<string> {
     return (await readFile(file, 'utf8')).trim();
   } catch (cause) {
     throw new CaissonError('UNAUTHORIZED', `No API key: CAISSON_API_KEY is not set, and ${file} cannot be read.`, {
-      hint: 'Set CAISSON_API_KEY, or run this where the control plane was started. Administrators make keys with `caisson keys create`.',
+      hint: 'A first start makes the key, before it says `is ready`. Else set CAISSON_API_KEY, or run this where the control plane was started; administrators make keys with `caisson keys create`.',
       cause,
     });
   }

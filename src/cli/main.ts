@@ -4,7 +4,7 @@ import module from 'node:module';
 const major = Number(process.versions.node.split('.', 1)[0]);
 if (major < 24) {
   process.stderr.write(
-    `error: Caisson needs Node 24 or later; this is ${process.versions.node}.\nhint: Install it, or run \`npm install\` in the repository, which brings one along.\n`,
+    `error: Caisson needs Node 24 or later; this is ${process.versions.node}.\nhint: Install it, or put the one that a clone of the repository has first: export PATH="<clone>/node_modules/.bin:$PATH"\n`,
   );
   process.exit(1);
 }

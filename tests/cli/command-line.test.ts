@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -5,6 +6,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CaissonError } from '../../src/kernel/errors.ts';
 import type { AgentId, ConversationId } from '../../src/kernel/ids.ts';
@@ -178,6 +181,7 @@ describe('the command line itself', () => {
     const { exitCode, stderr } = await caisson(['agents', 'list'], { CAISSON_URL: server.url });
     expect(exitCode).toBe(1);
     expect(stderr).toContain('CAISSON_API_KEY is not set, and /nonexistent/admin.key cannot be read.');
+    expect(stderr).toContain('hint: A first start makes the key, before it says `is ready`.');
   });
 
   test("without CAISSON_API_KEY the administrator's key of the data directory is used", async () => {
@@ -192,6 +196,16 @@ describe('the command line itself', () => {
     const { stderr } = await caisson(['agents', 'show', 'nobody'], { ...environment, CAISSON_DEBUG: '1' });
     expect(stderr).toMatch(/CaissonError: .*\n +at /);
   });
+});
+
+test('a Node that is too old is told how to use that of a clone', async () => {
+  const old = `data:text/javascript,Object.defineProperty(process.versions,'node',{value:'20.1.0'})`;
+  const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+  const child = spawn(process.execPath, ['--import', old, main, '--version']);
+  const [stderr] = await Promise.all([text(child.stderr), once(child, 'close')]);
+  expect(child.exitCode).toBe(1);
+  expect(stderr).toContain('Caisson needs Node 24 or later; this is 20.1.0.');
+  expect(stderr).toContain('export PATH="<clone>/node_modules/.bin:$PATH"');
 });
 
 describe('agents', () => {
@@ -570,7 +584,9 @@ describe('users', () => {
   test('are invited, come in, are disabled, enabled and deleted', async () => {
     const asAdmin = { ...environment, CAISSON_API_KEY: server.admin.secret };
     const invited = await caisson(['users', 'invite', 'ida', '--expires', '2h'], asAdmin);
-    expect(invited.stderr).toContain('Invited ida (member)');
+    expect(invited.stderr).toMatch(
+      /^Invited ida \(member\).* where they have the command line, by: caisson users accept /,
+    );
     const nobody = { CAISSON_URL: server.url };
     const accepted = await caisson(['users', 'accept', invited.stdout.trim()], nobody);
     expect(accepted.stderr).toContain('You are ida (member)');
@@ -583,7 +599,9 @@ describe('users', () => {
       'Disabled ida: 1 keys and sessions, 0 runs and 1 sandboxes ended\n',
     );
     expect((await caisson(['agents', 'list'], asIda)).exitCode).toBe(1);
-    expect((await caisson(['users', 'enable', 'ida'], asAdmin)).stdout).toContain('Enabled ida.');
+    expect((await caisson(['users', 'enable', 'ida'], { ...asAdmin, npm_package_name: 'caisson' })).stdout).toBe(
+      'Enabled ida. It needs a new key (npm run -s caisson -- keys create) or a new password (npm run -s caisson -- users login-link).\n',
+    );
     expect((await caisson(['users', 'delete', 'ida'], asAdmin)).stderr).toContain('needs --yes');
     expect((await caisson(['users', 'delete', 'ida', '--with-agents'], asAdmin)).stderr).toContain(
       '--with-agents --yes',
@@ -743,6 +761,27 @@ describe('doctor', () => {
     expect(found(report, 'API key')).toMatchObject({ state: 'missing' });
   });
 
+  test('a control plane that was there and does not answer: its key is there', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'caisson-cli-'));
+    const away = { CAISSON_PORT: new URL(await closedAddress()).port, CAISSON_DATA_DIR: directory };
+    const before = await caisson(['doctor', '--json'], away);
+    const file = join(directory, 'admin.key');
+    await writeFile(file, 'ck_x\n');
+    const after = await caisson(['doctor', '--json'], away);
+    await rm(directory, { recursive: true });
+    const says = `does not answer at http://127.0.0.1:${away.CAISSON_PORT}`;
+    for (const report of [before, after]) expect(found(report, 'control plane')).toMatchObject({ state: 'note', says });
+    expect(found(before, 'API key')).toEqual({
+      what: 'API key',
+      state: 'note',
+      says: `${file} cannot be read; the first start makes it`,
+    });
+    expect(found(after, 'API key')).toMatchObject({
+      state: 'note',
+      says: `one is there, in ${file}; it was not tried`,
+    });
+  });
+
   test('a control plane that CAISSON_URL names must be there', async () => {
     const report = await caisson(['doctor', '--json'], { CAISSON_URL: await closedAddress(), CAISSON_API_KEY: 'ck_x' });
     expect(report.exitCode).toBe(1);
@@ -830,6 +869,18 @@ describe('chat', () => {
     const stdout = (await chat?.ended())?.stdout ?? '';
     expect(stdout).toContain('> a long one');
     expect(stdout).toContain('Still here.');
+  });
+
+  test('of a turn that is longer than what is looked at, shows how it ended, and where the rest is', async () => {
+    const agentId = await newAgent('talkative');
+    await cli('runs', 'start', 'talkative', 'a long one');
+    await playNextTurn(server, agentId, async (turn) => {
+      for (let each = 1; each <= 20; each++) await turn.speak(`Step ${each}.`);
+      await turn.end();
+    });
+    const { stdout } = await cli('chat', 'talkative');
+    expect(stdout).toMatch(/\nnow\n\nStep 20\.\n\n\(caisson history talkative shows all of it\)\n/);
+    expect(stdout).not.toContain('Step 19.');
   });
 });
 

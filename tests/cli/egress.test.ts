@@ -1,15 +1,20 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { AgentId } from '../../src/kernel/ids.ts';
 import { hourMs } from '../../src/controlplane/egress/log/egress-log.ts';
 import { anEgressEntry } from '../contracts/egress-log-store.ts';
 import { type RunningServer, startServer } from '../controlplane/running-server.ts';
 import { until } from '../until.ts';
 import { caisson, type Ended } from './command.ts';
+import { Person } from './person.ts';
 
 let server: RunningServer;
 let agentId: AgentId;
+const environment = (who: 'alice' | 'admin' = 'alice'): Record<string, string> => ({
+  CAISSON_URL: server.url,
+  CAISSON_API_KEY: server[who].secret,
+});
 const as = (who: 'alice' | 'admin', ...args: string[]): Promise<Ended> =>
-  caisson(['egress', ...args], { CAISSON_URL: server.url, CAISSON_API_KEY: server[who].secret });
+  caisson(['egress', ...args], environment(who));
 const alice = (...args: string[]): Promise<Ended> => as('alice', ...args);
 
 beforeAll(async () => {
@@ -17,6 +22,7 @@ beforeAll(async () => {
   const { data } = await server.mutate(server.alice, 'agents.create', { name: 'dev' });
   agentId = (data as { id: AgentId }).id;
 });
+afterEach(() => Person.allLeave());
 afterAll(async () => {
   await server[Symbol.asyncDispose]();
 });
@@ -50,7 +56,7 @@ test('a policy is shown, chosen, added to and taken from', async () => {
     'deny  bad.example:443  bad.example, the policy of the agent\n',
   );
   expect((await alice('test', 'dev', '169.254.169.254:80')).stdout).toBe(
-    'deny  169.254.169.254:80  an address that is not public, which no rule can allow\n',
+    'deny  169.254.169.254:80  not public: only CAISSON_EGRESS_INTERNAL can allow it\n',
   );
   expect(await alice('allow', 'dev', '10.0.0.1')).toEqual({
     exitCode: 1,
@@ -123,12 +129,15 @@ test('the log and the usage are shown', async () => {
       decision: 'deny',
       outcome: 'denied',
       rule: null,
-      reason: 'No.',
+      reason: `No${' and no'.repeat(30)}.`,
     }),
   ]);
   const { stdout } = await alice('log', 'dev');
-  expect(stdout).toMatch(/2 +denied +bad\.example:443 .*No\.\n/);
+  expect(stdout).toMatch(/2 +denied +bad\.example:443 .*No( and no){30}\.\n/);
   expect(stdout).toMatch(/2 +closed +example\.com:443 +\*\.com +used +100 B +9\.3 GiB\n/);
+  const person = new Person(['egress', 'log', 'dev'], environment());
+  expect(await person.ended()).toBe(0);
+  expect(person.text).toMatch(/No( and no){30}\.\r\n/);
   expect((await alice('log', 'dev', '--host', 'bad.example')).stdout).not.toContain('closed');
   expect((await alice('usage')).stdout).toMatch(/\d{4}-\d\d-\d\d +dev +4 +2 +200 B +19 GiB\n/);
 });

@@ -1,9 +1,12 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type RunningWorkspace, startWorkspace } from '../controlplane/workspace/running-workspace.ts';
 import { startCuttingRelay } from '../client/cutting-relay.ts';
+import { repositoryRoot } from '../package/installed-package.ts';
 import { until } from '../until.ts';
 import { caisson, CliProcess, type Ended } from './command.ts';
 
@@ -52,6 +55,20 @@ test('a file that is put where a folder is: the slash is named, and is what help
   expect((await cli('put', file, 'worker:site')).stderr).toContain('hint: End the path with a slash');
   expect(await cli('put', file, 'worker:site/')).toMatchObject({ exitCode: 0 });
   expect((await cli('cat', 'worker:site/index.html')).stdout).toBe('hello\n');
+});
+
+test('through npm, which runs scripts in the root, paths are taken from where it was called, the data directory is not', async () => {
+  const args = ['files', 'put', 'index.html', 'worker:from-npm'];
+  const npm = spawn('npm', ['--prefix', repositoryRoot, 'run', '-s', 'caisson', '--', ...args], {
+    cwd: local,
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...environment },
+  });
+  await once(npm, 'close');
+  expect(npm.exitCode).toBe(0);
+  expect((await cli('cat', 'worker:from-npm')).stdout).toBe('hello\n');
+  const inNpm = { npm_lifecycle_event: 'caisson', INIT_CWD: local, CAISSON_URL: workspace.url };
+  const { stderr } = await caisson(['files', 'ls', 'worker:'], { ...inNpm, CAISSON_DATA_DIR: 'data' });
+  expect(stderr).toContain(`${join(tmpdir(), 'data/admin.key')} cannot be read`);
 });
 
 test('--exclude takes one value, so that what follows is an argument, and may be given again', async () => {

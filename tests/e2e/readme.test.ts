@@ -159,7 +159,12 @@ test('"From TypeScript": its lines make a project in which the example runs, and
   await mkdir(join(directory, 'worker'));
   await writeFile(join(directory, 'worker/worker.ts'), example);
 
-  const script = `${await blocks('sh', 'npm pack')}\nnode worker.ts\nnode worker.ts`;
+  // Somebody's own Node, which is too old for all of it.
+  const tooOld = join(directory, 'old');
+  await mkdir(tooOld);
+  await writeFile(join(tooOld, 'node'), '#!/bin/sh\nexit 9\n', { mode: 0o755 });
+
+  const script = `export PATH="${tooOld}:$PATH"\n${await blocks('sh', 'npm pack')}\nnode worker.ts\nnode worker.ts`;
   const { exitCode, stdout, stderr } = await shell(script, clone);
   expect(exitCode, stdout + stderr).toBe(0);
   expect(stdout.match(/^completed .*$/gm)).toHaveLength(2);

@@ -5,6 +5,7 @@ import { connect } from '../connection.ts';
 import { findAgent } from '../find-agent.ts';
 import { byteSize } from '../../kernel/byte-size.ts';
 import { printListing } from '../output/listing.ts';
+import { oneLine } from '../output/printable.ts';
 import { relativeTime } from '../output/relative-time.ts';
 import type { Column } from '../output/table.ts';
 import { readPages } from '../pages.ts';
@@ -14,6 +15,9 @@ interface Options {
   readonly limit: number;
   readonly json?: boolean;
 }
+
+/** Characters: the longest name of a host, with what is said of it. */
+const mostOfReason = 500;
 
 export function egressLogCommand(): Command {
   return new Command('log')
@@ -53,6 +57,6 @@ function columns(now: number): Column<EgressLogEntry>[] {
       value: ({ receivedBytes }) => (receivedBytes === 0 ? '' : byteSize(receivedBytes)),
       align: 'right',
     },
-    { title: 'why', value: ({ reason }) => reason ?? '', whenNarrow: 'shorten' },
+    { title: 'why', value: ({ reason }) => oneLine(reason ?? '', mostOfReason), whole: true },
   ];
 }

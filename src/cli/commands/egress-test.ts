@@ -37,6 +37,6 @@ async function test(nameOrId: string, text: string, { json = false }: { readonly
   // The settings deny nothing else.
   const isWall = verdict === 'deny' && source === 'settings';
   const by = `${rule === null ? 'no rule' : oneLine(rule)}, ${sources[source]}`;
-  const whose = isWall ? 'an address that is not public, which no rule can allow' : by;
+  const whose = isWall ? 'not public: only CAISSON_EGRESS_INTERNAL can allow it' : by;
   await stdout.write(`${word}  ${oneLine(answer.host)}:${answer.port}  ${whose}\n`);
 }

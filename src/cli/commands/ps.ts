@@ -36,7 +36,7 @@ async function ps(nameOrId: string, { json = false }: Options): Promise<void> {
     return;
   }
   const now = Date.now();
-  await stdout.write(table(treeRows(list.tree), processColumns(now, stdout.columns), stdout.style, stdout.columns));
+  await stdout.write(table(treeRows(list.tree), processColumns(now), stdout.style, stdout.columns));
   if (list.isTreeCut) await stderr.write('There are more processes than these.\n');
   await stdout.write(endedText(list, now));
   await stderr.write(`${stderr.style('dim', limitsText(list))}\n`);

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { jsonOption } from '../arguments.ts';
+import { advice } from '../command-name.ts';
 import { connect } from '../connection.ts';
 import { findUser } from '../find-user.ts';
 import { stdout, writeJson } from '../output/sink.ts';
@@ -21,6 +22,8 @@ async function enable(nameOrId: string, { json = false }: { readonly json?: bool
   if (json) await writeJson(user);
   else
     await stdout.write(
-      `Enabled ${user.name}. It needs a new key (caisson keys create) or a new password (caisson users login-link)\n`,
+      advice(
+        `Enabled ${user.name}. It needs a new key (caisson keys create) or a new password (caisson users login-link).\n`,
+      ),
     );
 }

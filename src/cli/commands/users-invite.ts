@@ -37,7 +37,7 @@ async function invite(name: string, { role, email, expires: expiresIn, json = fa
   const ends = relativeTime(invited.expiresAt, Date.now());
   const next =
     invited.url === null
-      ? 'They get their key by: caisson users accept <invitation>'
+      ? 'They get their key where they have the command line, by: caisson users accept <invitation>'
       : 'They open this link, and set their password.';
   const note = `Invited ${invited.user.name} (${role}); ends ${ends}. ${next}`;
   await stderr.write(`${stderr.style('dim', note)}\n`);

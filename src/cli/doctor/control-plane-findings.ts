@@ -35,15 +35,18 @@ export async function examineControlPlane(environment: Environment): Promise<Con
   const rest = { isElsewhere, isServing: false };
   switch (error.code) {
     case 'CONTROL_PLANE_UNREACHABLE':
-      return { findings: [absent(error, isNamed), ...(isNamed ? [] : [keyBeforeStart(environment)])], ...rest };
-    case 'UNAUTHORIZED':
-      return {
-        findings: [
-          ...(await answering(url)),
-          { what: 'API key', state: 'missing', says: error.message, remedy: hintOf(error, { environment }) },
-        ],
-        ...rest,
-      };
+      return { findings: [absent(error, url, isNamed), keyUntried(environment)], ...rest };
+    case 'UNAUTHORIZED': {
+      const controlPlane = await answering(url, isNamed);
+      const isFirst = controlPlane.state !== 'ok' && !isNamed;
+      const missing = {
+        what: 'API key',
+        state: 'missing',
+        says: error.message,
+        remedy: hintOf(error, { environment }),
+      } as const;
+      return { findings: [controlPlane, isFirst ? keyBeforeStart(environment) : missing], ...rest };
+    }
     default:
       return {
         findings: [
@@ -71,14 +74,14 @@ async function reach(
 }
 
 /** Without a working key one can still see whether somebody is there. */
-async function answering(url: string): Promise<Finding[]> {
+async function answering(url: string, isNeeded: boolean): Promise<Finding> {
   const { createCaissonClient } = await import('../../client/index.ts');
   const client = createCaissonClient({ url, apiKey: 'none' });
   try {
     await client.system.health.query(undefined, { signal: AbortSignal.timeout(10_000) });
-    return [{ what: 'control plane', state: 'ok', says: `answers at ${url}` }];
+    return { what: 'control plane', state: 'ok', says: `answers at ${url}` };
   } catch (thrown) {
-    if (thrown instanceof CaissonError) return [absent(thrown, false)];
+    if (thrown instanceof CaissonError) return absent(thrown, url, isNeeded);
     throw thrown;
   }
 }
@@ -118,7 +121,7 @@ function sandboxesOf({ failed, unattached, ...well }: SandboxCounts): Finding[] 
   return [{ ...finding, state: 'note', remedy }];
 }
 
-function absent(error: CaissonError, isNeeded: boolean): Finding {
+function absent(error: CaissonError, url: string, isNeeded: boolean): Finding {
   if (isNeeded)
     return {
       what: 'control plane',
@@ -129,13 +132,24 @@ function absent(error: CaissonError, isNeeded: boolean): Finding {
   return {
     what: 'control plane',
     state: 'note',
-    says: 'is not running here',
+    says: `does not answer at ${url}`,
     remedy: 'Start it with `npm start`, or set CAISSON_URL.',
   };
 }
 
+/** One is there, as the control plane was asked with it. */
+function keyUntried(environment: Environment): Finding {
+  const isGiven = (environment['CAISSON_API_KEY'] ?? '') !== '';
+  const where = isGiven ? 'in CAISSON_API_KEY' : `in ${adminKeyFile(environment)}`;
+  return { what: 'API key', state: 'note', says: `one is there, ${where}; it was not tried` };
+}
+
 function keyBeforeStart(environment: Environment): Finding {
-  return { what: 'API key', state: 'note', says: `the first start makes one in ${adminKeyFile(environment)}` };
+  return {
+    what: 'API key',
+    state: 'note',
+    says: `${adminKeyFile(environment)} cannot be read; the first start makes it`,
+  };
 }
 
 function isRemote(url: string): boolean {

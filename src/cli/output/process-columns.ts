@@ -1,16 +1,9 @@
 import { byteSize } from '../../kernel/byte-size.ts';
-import { oneLine } from './printable.ts';
 import type { ProcessTreeLine } from './process-tree.ts';
 import { duration } from './relative-time.ts';
 import type { Column } from './table.ts';
 
-/** What the other columns take of a terminal, when they are wide. */
-const besideCommand = 75;
-const shortestCommand = 30;
-
-/** `width`: of the terminal; undefined where it is none, and commands stand whole. */
-export function processColumns(now: number, width: number | undefined): readonly Column<ProcessTreeLine>[] {
-  const limit = width === undefined ? undefined : Math.max(shortestCommand, width - besideCommand);
+export function processColumns(now: number): readonly Column<ProcessTreeLine>[] {
   return [
     { title: 'pid', value: ({ process }) => String(process.pid), align: 'right' },
     { title: 'user', value: ({ process }) => process.user, whenNarrow: 'leave-out' },
@@ -21,8 +14,10 @@ export function processColumns(now: number, width: number | undefined): readonly
     { title: 'belongs to', value: ({ process: { owner } }) => ownerText(owner) },
     {
       title: 'command',
-      value: ({ process, branch }) => `${branch}${oneLine(process.command, limit)}`,
-      whole: true,
+      value: ({ process }) => process.command,
+      branch: ({ branch }) => branch,
+      whenNarrow: 'shorten',
+      wanted: 30,
     },
   ];
 }

@@ -7,11 +7,15 @@ export interface Column<Row> {
   readonly value: (row: Row) => string;
   readonly style?: (row: Row) => Parameters<Style>[0] | undefined;
   readonly align?: 'right';
+  /** What stands before the value as it is, such as the branches of a tree: safe for a terminal. */
+  readonly branch?: (row: Row) => string;
   /**
    * What happens when the table is wider than the terminal: the column is shortened, or left out. Others stay whole, ids
    * above all: they are there to be copied.
    */
   readonly whenNarrow?: 'shorten' | 'leave-out';
+  /** Of a column that is shortened: for this width others are left out first. Default: the narrowest that any gets. */
+  readonly wanted?: number;
   /** The last column only: its values, which must be safe for a terminal, stand as they are, beyond the edge if need be. */
   readonly whole?: true;
 }
@@ -65,7 +69,7 @@ export function record(entries: readonly (readonly [name: string, value: string]
 
 function lay<Row>(column: Column<Row>, rows: readonly Row[]): Laid<Row> {
   if (column.whole === true) return { column, cells: rows.map(column.value), width: displayWidth(column.title) };
-  const cells = rows.map((row) => oneLine(column.value(row)));
+  const cells = rows.map((row) => `${column.branch?.(row) ?? ''}${oneLine(column.value(row))}`);
   return { column, cells, width: Math.max(displayWidth(column.title), ...cells.map(displayWidth)) };
 }
 
@@ -75,9 +79,9 @@ function hasContent<Row>({ cells }: Laid<Row>): boolean {
 
 /** Shortens what may be shortened; where that is not enough, leaves out what may be left out, the last first. */
 function fitted<Row>(laid: Laid<Row>[], width: number): Laid<Row>[] {
-  const least = total(laid.map((each) => leastWidth(each)));
+  const wanted = total(laid.map((each) => leastWidth(each, each.column.wanted)));
   const lastOptional = laid.findLastIndex(({ column }) => column.whenNarrow === 'leave-out');
-  if (least > width && lastOptional !== -1) return fitted(laid.toSpliced(lastOptional, 1), width);
+  if (wanted > width && lastOptional !== -1) return fitted(laid.toSpliced(lastOptional, 1), width);
   let over = total(laid.map((each) => each.width)) - width;
   for (const each of laid) {
     const less = Math.min(Math.max(0, over), each.width - leastWidth(each));
@@ -87,8 +91,8 @@ function fitted<Row>(laid: Laid<Row>[], width: number): Laid<Row>[] {
   return laid;
 }
 
-function leastWidth<Row>({ column, width }: Laid<Row>): number {
-  return column.whenNarrow === 'shorten' ? Math.min(width, narrowest) : width;
+function leastWidth<Row>({ column, width }: Laid<Row>, least = narrowest): number {
+  return column.whenNarrow === 'shorten' ? Math.min(width, least) : width;
 }
 
 function total(widths: readonly number[]): number {

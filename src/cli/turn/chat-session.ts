@@ -73,18 +73,22 @@ export class ChatSession {
     await this.#recall();
   }
 
-  /** The last thing that was said, so that one knows where one is. */
+  /** The last thing that was asked and answered, so that one knows where one is. Of a long turn the end alone. */
   async #recall(): Promise<void> {
     const { id: conversationId, agentId } = this.#conversation;
     const { items } = await this.#client.agents.history.query({ agentId, conversationId, limit: 20 });
-    const last = items.findLast(({ role }) => role === 'user');
-    if (last === undefined) return;
-    await stdout.write(
-      `\n${stdout.style('dim', relativeTime(last.createdAt, Date.now()))}\n${prompt()}${oneLine(messageText(last))}\n`,
-    );
-    for (const message of items.slice(items.indexOf(last) + 1)) {
-      if (message.role === 'agent') await stdout.write(`\n${printable(messageText(message))}\n`);
+    const asked = items.findLastIndex(({ role }) => role === 'user');
+    const shown = asked === -1 ? items.slice(-1) : items.slice(asked);
+    const [first] = shown;
+    if (first === undefined) return;
+    await stdout.write(`\n${stdout.style('dim', relativeTime(first.createdAt, Date.now()))}\n`);
+    for (const message of shown) {
+      const text = messageText(message);
+      await stdout.write(message.role === 'user' ? `${prompt()}${oneLine(text)}\n` : `\n${printable(text)}\n`);
     }
+    if (asked !== -1) return;
+    const note = `(${commandName()} history ${this.#agent.name} shows all of it)`;
+    await stdout.write(`\n${stdout.style('dim', note)}\n`);
   }
 
   /** A run that is under way here, from an earlier sitting or another client, is followed first. */

@@ -11,7 +11,8 @@ interface HeadNotesOptions {
 }
 
 /**
- * Writes the head of the chain into the server's log: at the start, once an hour where it has moved, and at the end. Who keeps
+ * Writes the head of the chain into the server's log: at the start, once an hour where it has moved, and at the end. A chain
+ * without records has none. Who keeps
  * that log elsewhere has a head to compare the chain with (`caisson audit verify --known`).
  */
 export class HeadNotes implements Disposable {
@@ -36,7 +37,7 @@ export class HeadNotes implements Disposable {
   #note(): void {
     const { log, logger } = this.#options;
     const { seq, hash } = log.head;
-    if (seq === this.#noted) return;
+    if (seq === 0 || seq === this.#noted) return;
     this.#noted = seq;
     logger.info({ head: `${seq}:${hash}` }, 'the head of the audit');
   }

@@ -12,6 +12,9 @@ export interface AddressWalls {
   readonly ownPorts: ReadonlySet<number>;
 }
 
+/** What to do about a host of one's own network. */
+export const wayIn = 'If it is a host of your own network, an administrator can name it in CAISSON_EGRESS_INTERNAL.';
+
 /** Addresses that are tried, of those that a name has. */
 const mostTried = 4;
 
@@ -35,7 +38,7 @@ export function checkAddresses(
   const own = ownAddresses();
   for (const address of addresses) {
     if (!internal && !isPublicAddress(address)) {
-      throw refused(`${targetText(target)} leads to an address that is not public.`);
+      throw refused(`${targetText(target)} leads to an address that is not public. ${wayIn}`);
     }
     if (!internal && own.has(address)) throw refused(`${targetText(target)} leads to this machine.`);
     if (internal && ownPorts.has(target.port) && (own.has(plain(address)) || isThisMachine(plain(address)))) {

@@ -138,6 +138,19 @@ describe('table', () => {
     expect(text).toBe(`id      extra      asks for\nagt-01  something  ${'x'.repeat(300)}\n`);
   });
 
+  test('a tree is cut at the width, with its branches: columns that may be left out make room for what is wanted', () => {
+    const tree: Column<Row>[] = [
+      { title: 'id', value: () => 'agt-01' },
+      { title: 'state', value: () => 'sleeping', whenNarrow: 'leave-out' },
+      { title: 'command', value: ({ name }) => name, branch: () => '  └ ', whenNarrow: 'shorten', wanted: 20 },
+    ];
+    const lines = (width: number): string[] =>
+      table([{ name: 'sh serve.sh and more', count: 1 }], tree, plain, width).split('\n');
+    expect(lines(40)).toEqual(['id      state     command', 'agt-01  sleeping    └ sh serve.sh and m…', '']);
+    expect(lines(30)).toEqual(['id      command', 'agt-01    └ sh serve.sh and m…', '']);
+    expect(lines(20)).toEqual(['id      command', 'agt-01    └ sh serv…', '']);
+  });
+
   test('a value with line feeds or escape sequences stays on its line', () => {
     expect(table([{ name: 'a\u001B[2J\nb', count: 1 }], columns, plain).split('\n')[1]).toBe('a b   agt-01      1');
   });

@@ -135,7 +135,8 @@ describe('a policy', () => {
     expect(await verdictOf(walled, '93.184.215.14')).toBe('ask');
     expect(await verdictOf(walled, '0xa9fea9fe', 80)).toBe('deny');
     const { data } = await server.query(server.alice, 'egress.policy.test', { agentId: walled, host: '10.0.0.1' });
-    const reason = '10.0.0.1:443 is an address that is not public.';
+    const reason =
+      '10.0.0.1:443 is an address that is not public. If it is a host of your own network, an administrator can name it in CAISSON_EGRESS_INTERNAL.';
     expect(data).toEqual({ verdict: 'deny', source: 'settings', rule: null, reason, host: '10.0.0.1', port: 443 });
   });
 

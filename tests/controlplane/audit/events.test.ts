@@ -75,13 +75,14 @@ test('the head goes to the log each hour and at the end; by it a tail that was c
   const log: LoggedLine[] = [];
   const clock = new SteeredClock();
   const { audit } = await fixture.open(clock, year, recordingLogger(log));
+  clock.advance(3_600_000); // without records there is no head
   await recordSome(audit, 2);
   clock.advance(3_600_000);
   clock.advance(3_600_000);
   await recordSome(audit, 2);
   await fixture.close();
   const heads = log.filter(({ message }) => message === 'the head of the audit').map(({ fields }) => fields['head']);
-  expect(heads.map((head) => String(head).split(':')[0])).toEqual(['0', '2', '4']);
+  expect(heads.map((head) => String(head).split(':')[0])).toEqual(['2', '4']);
 
   await fixture.tamper(
     'delete from audit_records where seq > 3',
@@ -89,7 +90,7 @@ test('the head goes to the log each hour and at the end; by it a tail that was c
   );
   const { audit: reopened } = await fixture.open(clock);
   expect(await reopened.service.verify()).toMatchObject({ broken: null, head: { seq: 3 } });
-  const [seq, hash = ''] = String(heads[2]).split(':');
+  const [seq, hash = ''] = String(heads[1]).split(':');
   expect(await reopened.service.verify({ seq: Number(seq), hash })).toMatchObject({
     broken: { seq: 4, reason: 'missing' },
     knownHeadFound: false,

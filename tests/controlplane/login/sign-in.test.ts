@@ -29,6 +29,7 @@ describe('an invitation', () => {
     );
     const account = await browser.open('/account');
     expect(account.text).toMatch(/You are ida[^]*auditor[^]*ida@example\.com/);
+    expect(account.text).toContain('<code>caisson keys create ida</code>');
 
     const other = new Browser(server);
     expect((await other.open('/account')).location).toBe('/login');

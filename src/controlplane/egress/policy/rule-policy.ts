@@ -2,6 +2,7 @@ import type { EgressEvent } from '../../../agents/agent-service.ts';
 import type { Clock } from '../../../kernel/clock.ts';
 import type { AgentId, EgressRequestId, UserId } from '../../../kernel/ids.ts';
 import type { Logger } from '../../../kernel/logger.ts';
+import { wayIn } from '../checked-addresses.ts';
 import type { EgressAllowance, EgressDecision, EgressPolicy, EgressTarget } from '../ports.ts';
 import { isPrivateAddress } from '../public-address.ts';
 import { targetText } from '../target.ts';
@@ -156,7 +157,7 @@ export class RulePolicy implements EgressPolicy, AsyncDisposable {
 
 /** Why no rule and no person can let anybody out to it. */
 export function notPublic(target: EgressTarget): string {
-  return `${targetText(target)} is an address that is not public.`;
+  return `${targetText(target)} is an address that is not public. ${wayIn}`;
 }
 
 /** Undefined where a person decides. */

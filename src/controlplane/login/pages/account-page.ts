@@ -24,6 +24,7 @@ export function accountPage({ principal, email, hasPassword, sessions, notice }:
 <dt>Role</dt><dd>${escapeHtml(role)}</dd>
 ${email === null ? '' : `<dt>Email</dt><dd>${escapeHtml(email)}</dd>`}
 </dl>
+<p>There is no web panel yet. For the command line you need a key, which an administrator makes: <code>${escapeHtml(`caisson keys create ${userName}`)}</code></p>
 <div class="row">
 <form method="post" action="/logout"><button>Sign out</button></form>
 <form method="post" action="/logout/everywhere"><button class="quiet">Sign out everywhere</button></form>

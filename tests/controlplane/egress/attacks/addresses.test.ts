@@ -121,7 +121,11 @@ test.each([
   const { status } = await guest.ask('rebound.example');
   expect(status).toBe(403);
   expect(guest.dialled).toEqual([]);
-  expect(await guest.recorded()).toMatchObject({ host: 'rebound.example', outcome: 'refused' });
+  expect(await guest.recorded()).toMatchObject({
+    host: 'rebound.example',
+    outcome: 'refused',
+    reason: expect.stringContaining('an administrator can name it in CAISSON_EGRESS_INTERNAL'),
+  });
 });
 
 test('a name whose answer changes after it was checked: what is dialled is what was checked, and it is asked once', async () => {
