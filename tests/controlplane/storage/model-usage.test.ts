@@ -193,6 +193,15 @@ describe('whom a call is counted on', () => {
         runId: second.id,
       });
       expect(await modelCallers.find(agent.id, ['unknown'])).toEqual({ ...owner, conversationId: null, runId: null });
+      await agents.transaction(async (tx) => {
+        const end = { state: 'completed', reason: 'end_turn', message: null, endedAt: now, usage: null } as const;
+        await tx.moveRun(first.id, 'starting', end);
+      });
+      expect(await modelCallers.find(agent.id, ['unknown'])).toEqual({
+        ...owner,
+        conversationId: two.id,
+        runId: second.id,
+      });
       expect(await modelCallers.find(newAgentId(), ['s-1'])).toBeUndefined();
       await agents.transaction(async (tx) => await tx.setAgentDeleting(agent.id));
       expect(await modelCallers.find(agent.id, ['s-1'])).toBeUndefined();
