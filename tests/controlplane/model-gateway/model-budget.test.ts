@@ -47,6 +47,29 @@ describe('a call without room', () => {
   });
 });
 
+test('a call whose guest leaves while room is made for it holds none', async () => {
+  const held = Promise.withResolvers<void>();
+  const goOn = Promise.withResolvers<void>();
+  class SlowBudget extends MemoryBudget {
+    override async hold(...asked: Parameters<MemoryBudget['hold']>): ReturnType<MemoryBudget['hold']> {
+      const hold = await super.hold(...asked);
+      held.resolve();
+      await goOn.promise;
+      return hold;
+    }
+  }
+  const budget = new SlowBudget();
+  await using gateway = await openGateway({ budget });
+  const stream = gateway.begin(aRequest);
+  await held.promise;
+  stream.destroy();
+  await until('the end of the call', () => gateway.calls.length === 1);
+  expect(budget.endings).toEqual([]);
+  goOn.resolve();
+  await until('the room is free', () => budget.held === 0);
+  expect(budget.endings).toEqual(['released']);
+});
+
 test('calls at the same time never hold more than there is', async () => {
   const responses: ServerResponse[] = [];
   const budget = new MemoryBudget(5_100);
