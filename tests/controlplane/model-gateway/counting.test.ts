@@ -208,6 +208,25 @@ describe('a stream', () => {
       expect(await lastKept(gateway)).toMatchObject({ outcome: 'guest_left', outputTokens: 4 + 128_000 });
     });
 
+    test('is not charged for the ordinary pauses between words, each shorter than 2 s', async () => {
+      const clock = new HandClock();
+      let response: ServerResponse | undefined;
+      await using gateway = await openGateway({
+        clock,
+        upstream: (_request, given) => void (response = sse(given)).write(delta),
+      });
+      const stream = gateway.begin(aRequest);
+      for (let i = 0; i < 5; i++) {
+        await once(stream, 'data');
+        clock.advance(1_999);
+        response?.write(delta);
+      }
+      await once(stream, 'data');
+      clock.advance(1_999);
+      stream.destroy();
+      expect(await lastKept(gateway)).toMatchObject({ outcome: 'guest_left', outputTokens: 6 });
+    });
+
     test('is not charged for it where the service told its usage', async () => {
       const clock = new HandClock();
       let response: ServerResponse | undefined;
