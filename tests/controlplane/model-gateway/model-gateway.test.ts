@@ -229,6 +229,14 @@ describe('what breaks', () => {
     expect(gateway.log).toMatchObject([{ outcome: 'upstream_unreachable', status: null, cause: 'ECONNREFUSED' }]);
   });
 
+  test('a service that could not be reached ten times is left alone for a while', async () => {
+    await using gateway = await openGateway({ baseUrl: 'http://127.0.0.1:1/v1', clock: new HandClock() });
+    for (let i = 0; i < 10; i++) expect((await gateway.ask(aRequest)).status).toBe(502);
+    const answer = await gateway.ask(aRequest);
+    expect([answer.status, answer.headers['retry-after']]).toEqual([503, '10']);
+    expect(gateway.calls.at(-1)).toMatchObject({ outcome: 'request_refused', cause: 'model_unavailable' });
+  });
+
   test('a name that does not resolve is a 502', async () => {
     await using gateway = await openGateway({ baseUrl: 'http://no-such-host.invalid/v1' });
     expect((await gateway.ask(aRequest)).status).toBe(502);
