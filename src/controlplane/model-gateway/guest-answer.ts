@@ -109,14 +109,17 @@ export class GuestAnswer {
   }
 
   /**
-   * Resets the stream once the guest has been sent what the service said before. `close` would not do: it ends the answer
-   * properly first, and half an answer would pass for a whole one.
+   * Resets the stream once the guest has been sent what the service said before, for which it has `idleTimeoutMs`; one that
+   * has stalled has had them. `close` would not do: it ends the answer properly first, and half an answer would pass for a
+   * whole one.
    */
-  cutShort(): void {
-    const { stream } = this.#options;
+  cutShort(outcome: CallOutcome): void {
+    const { stream, idleTimeoutMs } = this.#options;
     const reset = (): void => void stream.destroy(new Error('The model service broke off.'));
-    if (stream.destroyed || stream.writableLength === 0) reset();
-    else stream.write('', reset);
+    if (outcome === 'guest_stalled' || stream.destroyed || stream.writableLength === 0) return reset();
+    stream.write('', reset);
+    const late = setTimeout(reset, idleTimeoutMs).unref();
+    stream.once('close', () => clearTimeout(late));
   }
 
   /**

@@ -217,7 +217,7 @@ export class ModelCall {
     this.#options.stream.resume(); // what still comes is thrown away
     if (ending !== outcome && outcome !== 'answered') {
       this.#request?.destroy();
-      if (status !== null || outcome === 'shut_down') this.#guest.cutShort();
+      if (status !== null || outcome === 'shut_down') this.#guest.cutShort(outcome);
     }
     const isDown = status === null && (outcome === 'upstream_unreachable' || outcome === 'upstream_timeout');
     this.#request?.leaveBreaker(isDown ? 'failed' : 'unknown');

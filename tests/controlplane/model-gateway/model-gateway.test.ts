@@ -1,10 +1,11 @@
 import { once } from 'node:events';
-import { constants } from 'node:http2';
+import { constants, type ServerHttp2Stream } from 'node:http2';
 import { createServer as createHttpsServer } from 'node:https';
 import { createServer as createTcpServer, type AddressInfo } from 'node:net';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import type { ServerResponse } from 'node:http';
 import { describe, expect, test } from 'vitest';
+import type { CallOutcome } from '../../../src/controlplane/model-gateway/call-record.ts';
 import { HandClock } from '../../acp/hand-clock.ts';
 import { until } from '../../until.ts';
 import { apiKey, aRequest, bodyOf, openGateway, readAnswer, sse } from './gateway-fixture.ts';
@@ -347,6 +348,31 @@ describe('what breaks', () => {
     await gateway.gateway[Symbol.asyncDispose]();
     await expect(asked).rejects.toThrow('reset');
     expect(gateway.log).toMatchObject([{ outcome: 'shut_down' }, { outcome: 'shut_down' }]);
+  });
+});
+
+describe('a guest that takes nothing', () => {
+  test.each<[string, CallOutcome, (response: ServerResponse) => void]>([
+    ['while the service speaks', 'guest_stalled', (response) => sse(response).write('x'.repeat(1_000_000))],
+    ['when all was said', 'guest_stalled', (response) => response.end('{}')],
+    ['when the service broke off', 'upstream_cut', (response) => sse(response).write('{', () => response.destroy())],
+  ])('%s is waited for so long and no longer, and keeps no stream', async (_, outcome, answer) => {
+    let near: ServerHttp2Stream | undefined;
+    await using gateway = await openGateway({
+      limits: { idleTimeoutMs: 300 },
+      onStream: (stream) => (near = stream),
+      upstream: (request, response) => request.resume().once('end', () => answer(response)),
+    });
+    const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses' });
+    stream.on('error', () => undefined);
+    await new Promise<void>((resolve) => stream.session?.settings({ initialWindowSize: 0 }, () => resolve()));
+    stream.end(aRequest);
+    await until('the end of the call', () => gateway.calls.length === 1);
+    expect(gateway.calls).toMatchObject([{ outcome, status: 200 }]);
+    if (outcome === 'guest_stalled') expect(near?.destroyed).toBe(true); // it has had its time
+    await until('its stream to be reset', () => near?.destroyed);
+    await until('the guest to be told', () => stream.closed);
+    expect(stream.rstCode).not.toBe(0);
   });
 });
 
