@@ -10,7 +10,7 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CaissonError } from '../../src/kernel/errors.ts';
-import type { AgentId, ConversationId } from '../../src/kernel/ids.ts';
+import { type AgentId, type ConversationId, newUserId } from '../../src/kernel/ids.ts';
 import { commandTable } from '../../src/cli/command-table.ts';
 import { Browser } from '../controlplane/login/browser.ts';
 import { startServer, type RunningServer } from '../controlplane/running-server.ts';
@@ -555,8 +555,10 @@ describe('keys', () => {
     const asAdmin = { ...environment, CAISSON_API_KEY: server.admin.secret };
     const { userId } = server.bob.principal;
     expect((await caisson(['keys', 'create', userId], asAdmin)).stderr).toContain('of bob (member)');
-    const unknown = await caisson(['keys', 'create', 'usr-0'], asAdmin);
-    expect(unknown).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('No user has this id.') });
+    for (const unknown of [newUserId(), 'usr-bot']) {
+      const refused = await caisson(['keys', 'create', unknown], asAdmin);
+      expect(refused).toMatchObject({ exitCode: 1, stderr: expect.stringContaining(`There is no user ${unknown}.`) });
+    }
   });
 
   test('create narrows a key to scopes, agents and a time', async () => {
