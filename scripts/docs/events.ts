@@ -53,7 +53,7 @@ const when = {
   'run.canceled': 'The end: it was stopped.',
   'run.timed_out': 'The end: it took too long.',
   'run.interrupted':
-    'The end: its sandbox was lost in the middle. What it did is unknown; it is never repeated by itself.',
+    'The end: its sandbox was lost in the middle. What it did is unknown; it is never repeated by itself. It closes what the run had open: a tool without `tool.completed` is over, a message without `message.completed` never was.',
   'run.rejected': 'The end: it never started.',
 } as const satisfies Record<EventType, string>;
 

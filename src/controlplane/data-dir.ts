@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { link, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { access, constants, link, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { CaissonError, errorText } from '../kernel/errors.ts';
 import type { Logger } from '../kernel/logger.ts';
+import { unusableDataDir } from './storage/unusable-data-dir.ts';
 
 export interface DataDir {
   readonly path: string;
@@ -25,13 +25,12 @@ export async function openDataDir(options: {
   const { path, logger } = options;
   try {
     await makeDirectory(path);
+    await access(path, constants.W_OK); // a file system that is mounted read-only says so here, also to root
     const { mode } = await stat(path);
     if ((mode & 0o077) !== 0) logger.warn({ path }, 'others can look into the data directory; give it mode 700');
     return { path, instance: options.instance ?? (await keptInstance(join(path, 'instance'))) };
   } catch (cause) {
-    throw new CaissonError('CONFIG_INVALID', `CAISSON_DATA_DIR=${path} cannot be used: ${errorText(cause)}.`, {
-      cause,
-    });
+    throw unusableDataDir(path, cause);
   }
 }
 

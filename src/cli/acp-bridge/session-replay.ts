@@ -90,6 +90,7 @@ const replayed: ReadonlySet<string> = new Set<AgentEvent['type']>([
   'tool.updated',
   'tool.completed',
   'plan.updated',
+  'run.interrupted',
 ]);
 
 /** The events after `start` up to `end`; null where they are no longer kept. */

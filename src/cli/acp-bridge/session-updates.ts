@@ -52,6 +52,8 @@ export class SessionUpdates {
         return [{ sessionUpdate: 'plan', entries: event.entries.map(planEntry) }];
       case 'conversation.titled':
         return [{ sessionUpdate: 'session_info_update', title: event.title }];
+      case 'run.interrupted':
+        return this.#interrupted();
       case 'session.updated':
         return [{ sessionUpdate: 'current_mode_update', currentModeId: event.mode }];
       case 'usage.updated':
@@ -123,6 +125,20 @@ export class SessionUpdates {
       content: shown(call),
       ...(exitCode === null ? {} : { rawOutput: { exitCode } }),
     };
+  }
+
+  /** Its sandbox went away with what was open: nothing else tells how that ended. */
+  #interrupted(): SessionUpdate[] {
+    const calls = [...this.#calls].map(([toolCallId, call]): SessionUpdate => ({
+      sessionUpdate: 'tool_call_update',
+      toolCallId,
+      status: 'failed',
+      content: shown(call),
+    }));
+    const messages = [...this.#sent].map(() => chunk('agent_message_chunk', discardNotes.turn_ended));
+    this.#calls.clear();
+    this.#sent.clear();
+    return [...calls, ...messages];
   }
 }
 

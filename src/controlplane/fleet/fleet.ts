@@ -4,6 +4,7 @@ import type { Clock } from '../../kernel/clock.ts';
 import { CaissonError, toCaissonError } from '../../kernel/errors.ts';
 import { type AgentId, agentMadeAt } from '../../kernel/ids.ts';
 import type { Logger } from '../../kernel/logger.ts';
+import { pause } from '../../kernel/pause.ts';
 import type { Sandbox, SandboxProvider, SandboxSpec, StopOptions } from '../../sandbox-providers/contract/index.ts';
 import type { GuestClient } from '../../wire/guest-client.ts';
 import type { OutwardHandler } from '../../wire/serve-outward.ts';
@@ -12,6 +13,9 @@ import { Tether, type TetherOptions } from './tether.ts';
 
 /** Sandboxes that a starting control plane attaches to at the same time. */
 const attachingAtOnce = 4;
+/** An engine that comes up with the machine is there within seconds; one that is gone for hours is asked twice a minute. */
+const firstRetryMs = 1_000;
+const longestRetryMs = 30_000;
 const reapEveryMs = 5 * 60_000;
 /** How long a fleet that closes waits for what the provider was asked to do. A start takes some 0.3 s, a stop up to 3. */
 const lettingGoMs = 3_000;
@@ -46,7 +50,7 @@ export class Fleet implements Sandboxes, AsyncDisposable {
   readonly #tethers = new Map<AgentId, Tether>();
   #cancelReap: () => void = () => undefined;
   #starting: Promise<void> = Promise.resolve();
-  #closed = false;
+  readonly #closing = new AbortController();
 
   constructor(options: FleetOptions) {
     this.#options = options;
@@ -105,8 +109,8 @@ export class Fleet implements Sandboxes, AsyncDisposable {
 
   /**
    * Takes up the sandboxes that an earlier control plane left: attaches to those that run, reports those that do not, and
-   * from now on removes what carries our label, was made since `knownSince` and belongs to no agent. A provider that does not answer is no error here:
-   * each agent is looked for again when it is needed.
+   * from then on removes what carries our label, was made since `knownSince` and belongs to no agent. A provider that does not answer is no error here:
+   * it is asked again until it does, for what died meanwhile would count as running. Resolves when all are taken up, or the fleet is closed.
    */
   start(agents: () => Promise<readonly Agent[]>): Promise<void> {
     this.#starting = this.#takeUp(agents);
@@ -120,7 +124,7 @@ export class Fleet implements Sandboxes, AsyncDisposable {
    */
   async [Symbol.asyncDispose](): Promise<void> {
     const { clock, logger } = this.#options;
-    this.#closed = true;
+    this.#closing.abort();
     this.#cancelReap();
     const busy = new Set(this.#tethers.keys());
     const lettingGo = [...this.#tethers].map(async ([agentId, tether]) => {
@@ -138,38 +142,49 @@ export class Fleet implements Sandboxes, AsyncDisposable {
     );
   }
 
+  get #closed(): boolean {
+    return this.#closing.signal.aborted;
+  }
+
   async #takeUp(agents: () => Promise<readonly Agent[]>): Promise<void> {
-    const { provider, observer, logger } = this.#options;
-    try {
-      const known = (await agents()).filter((agent) => !agent.deleting);
-      const running = new Set<AgentId>();
-      for (const sandbox of await provider.list()) {
-        if (sandbox.state === 'running' || sandbox.state === 'paused') running.add(sandbox.agentId);
-      }
-      for (const agent of known) {
+    const { clock, logger } = this.#options;
+    for (let retryMs = firstRetryMs; !this.#closed; retryMs = Math.min(retryMs * 2, longestRetryMs)) {
+      try {
+        await this.#takeStock(agents);
+        break;
+      } catch (thrown) {
         if (this.#closed) return;
-        if (running.has(agent.id) || agent.sandbox.state === 'stopped' || agent.sandbox.state === 'failed') continue;
-        const reason = howItEnded(await provider.find(agent.id));
-        // One that was used meanwhile has a tether, which finds out by itself and knows better than this list.
-        if (!this.#tethers.has(agent.id)) await observer.sandboxLost(agent.id, reason);
+        const fields = { code: toCaissonError(thrown).code, retryMs, err: thrown };
+        logger.error(fields, 'the sandboxes of earlier could not be taken up');
       }
-      const waiting = known.filter((agent) => running.has(agent.id));
-      const attachNext = async (): Promise<void> => {
-        for (let agent = waiting.shift(); agent !== undefined && !this.#closed; agent = waiting.shift()) {
-          await this.reattach(agent).catch((error: unknown) => {
-            logger.warn({ err: error }, 'a running sandbox could not be attached');
-          });
-        }
-      };
-      await Promise.all(Array.from({ length: attachingAtOnce }, attachNext));
-    } catch (thrown) {
-      if (this.#closed) return;
-      logger.error(
-        { code: toCaissonError(thrown).code, err: thrown },
-        'the sandboxes of earlier could not be taken up',
-      );
+      await pause(clock, retryMs, this.#closing.signal).catch(() => undefined); // the next round sees that it is closed
     }
     await this.#reap(agents);
+  }
+
+  async #takeStock(agents: () => Promise<readonly Agent[]>): Promise<void> {
+    const { provider, observer, logger } = this.#options;
+    const known = (await agents()).filter((agent) => !agent.deleting);
+    const running = new Set<AgentId>();
+    for (const sandbox of await provider.list()) {
+      if (sandbox.state === 'running' || sandbox.state === 'paused') running.add(sandbox.agentId);
+    }
+    for (const agent of known) {
+      if (this.#closed) return;
+      if (running.has(agent.id) || agent.sandbox.state === 'stopped' || agent.sandbox.state === 'failed') continue;
+      const reason = howItEnded(await provider.find(agent.id));
+      // One that was used meanwhile has a tether, which finds out by itself and knows better than this list.
+      if (!this.#tethers.has(agent.id)) await observer.sandboxLost(agent.id, reason);
+    }
+    const waiting = known.filter((agent) => running.has(agent.id));
+    const attachNext = async (): Promise<void> => {
+      for (let agent = waiting.shift(); agent !== undefined && !this.#closed; agent = waiting.shift()) {
+        await this.reattach(agent).catch((error: unknown) => {
+          logger.warn({ err: error }, 'a running sandbox could not be attached');
+        });
+      }
+    };
+    await Promise.all(Array.from({ length: attachingAtOnce }, attachNext));
   }
 
   async #reap(agents: () => Promise<readonly Agent[]>): Promise<void> {

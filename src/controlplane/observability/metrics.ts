@@ -86,6 +86,10 @@ export class Metrics {
       register: this.#registry,
       eventLoopMonitoringPrecision: loopLookMs,
       eventLoopUtilizationTimeout: loopShareMs,
+      // The library's summary turns its window by Date.now(), once for each 12 s of a jump: a clock that comes right at boot would hold
+      // up the process for seconds. It never turns; the load of late is told by the histogram.
+      eventLoopUtilizationAgeBuckets: 1,
+      eventLoopUtilizationMaxAgeSeconds: Infinity,
     });
     this.#calls = new Histogram({
       name: 'caisson_call_duration_seconds',

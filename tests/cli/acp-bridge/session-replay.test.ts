@@ -97,3 +97,10 @@ test('what is older than the events that are kept is told from the messages, onc
   expect(await told(agentWith(log, 400).client)).toEqual(['one', 'first', 'two', 'new it: completed', 'second']);
   expect(await told(agentWith(log, log.length + 1).client)).toEqual(['one', 'first', 'two', 'second']);
 });
+
+test('a call that was open when its sandbox went away is not told as under way', async () => {
+  const open = tool('sleep').slice(0, 2);
+  const lost: EventData = { type: 'run.interrupted', reason: 'sandbox_lost', message: null };
+  const { client } = agentWith([opened, asked('one'), ...open, lost].map((data) => [ours, data] as const));
+  expect(await told(client)).toEqual(['one', 'sleep it: failed']);
+});

@@ -118,6 +118,30 @@ describe('events as session updates', () => {
     ]);
   });
 
+  test('a run whose sandbox went away closes the call and the message that it had open, and nothing that was over', () => {
+    const call = { kind: 'execute', locations: [], content: [] } as const;
+    const [over, open] = [newMessageId(), one];
+    const updates = updatesOf(
+      { type: 'message.completed', messageId: over, content: [{ type: 'text', text: 'Well' }] },
+      { type: 'tool.started', toolCallId: 'over', title: 'make', ...call },
+      { type: 'tool.completed', toolCallId: 'over', status: 'completed', exitCode: 0, content: [] },
+      { type: 'tool.started', toolCallId: 'open', title: 'sleep', ...call },
+      { type: 'tool.updated', toolCallId: 'open', output: 'so far' },
+      { type: 'message.delta', messageId: open, delta: 'Hel', offset: 0 },
+      { type: 'run.interrupted', reason: 'sandbox_lost', message: null },
+    );
+    expect(updates.slice(-3)).toEqual([
+      said('Hel', open),
+      {
+        sessionUpdate: 'tool_call_update',
+        toolCallId: 'open',
+        status: 'failed',
+        content: [{ type: 'content', content: { type: 'text', text: 'so far' } }],
+      },
+      said('\n\n*[Caisson: the text above was never finished.]*\n\n'),
+    ]);
+  });
+
   test('a plan and the context that is used', () => {
     expect(
       updatesOf(

@@ -163,7 +163,7 @@ export interface FleetFixture extends AsyncDisposable {
   readonly domain: Domain;
   readonly observer: SandboxObserver;
   /** An agent whose sandbox is attached, with a conversation. */
-  newTalk(): Promise<{ agent: Agent; conversation: Conversation }>;
+  newTalk(name?: string): Promise<{ agent: Agent; conversation: Conversation }>;
   start(conversation: Conversation, message?: string): Promise<RunId>;
   /** A run that the guest has begun. */
   running(conversation: Conversation): Promise<RunId>;
@@ -238,10 +238,10 @@ export async function openFleet(overrides: Overrides = {}): Promise<FleetFixture
     fleet,
     domain,
     observer,
-    async newTalk() {
+    async newTalk(name = 'worker') {
       const agent = await domain.agents.create({
         ownerId: principalId,
-        name: 'worker',
+        name,
         harness: 'codex',
         model: null,
         provider: provider.name,

@@ -1,7 +1,7 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { Agent } from '../../../src/agents/agent.ts';
 import { Fleet } from '../../../src/controlplane/fleet/fleet.ts';
-import { systemClock } from '../../../src/kernel/clock.ts';
+import { type Clock, systemClock } from '../../../src/kernel/clock.ts';
 import { CaissonError } from '../../../src/kernel/errors.ts';
 import {
   agentIdSchema,
@@ -12,9 +12,12 @@ import {
   newUserId,
 } from '../../../src/kernel/ids.ts';
 import { type Logger, silentLogger } from '../../../src/kernel/logger.ts';
+import { HandClock } from '../../acp/hand-clock.ts';
 import { until } from '../../until.ts';
 import { type LoggedLine, recordingLogger } from '../recording-logger.ts';
 import type { Sandbox, SandboxProvider } from '../../../src/sandbox-providers/contract/index.ts';
+import type { SandboxObserver } from '../../../src/agents/ports.ts';
+import { openFleet } from './fleet-fixture.ts';
 
 const limits = { cpus: 1, memoryBytes: 1 << 30, pids: 100 };
 
@@ -66,23 +69,34 @@ function slowProvider(
   };
 }
 
-function fleetOf(provider: SandboxProvider, lost: AgentId[], logger: Logger = silentLogger): Fleet {
+interface Parts {
+  readonly observer?: SandboxObserver;
+  readonly clock?: Clock;
+  readonly logger?: Logger;
+}
+
+function observerOf(lost: AgentId[]): SandboxObserver {
+  return {
+    applyJournal: async () => undefined,
+    flushed: async () => undefined,
+    sandboxAttached: async () => ({ journalPosition: 0, leaseEpoch: 1 }),
+    sandboxLost: async (agentId) => void lost.push(agentId),
+    sandboxStarting: async () => true,
+    sandboxFailed: async () => undefined,
+  };
+}
+
+function fleetOf(provider: SandboxProvider, lost: AgentId[], parts: Parts = {}): Fleet {
+  const { observer = observerOf(lost), clock = systemClock, logger = silentLogger } = parts;
   return new Fleet({
     provider,
-    observer: {
-      applyJournal: async () => undefined,
-      flushed: async () => undefined,
-      sandboxAttached: async () => ({ journalPosition: 0, leaseEpoch: 1 }),
-      sandboxLost: async (agentId) => void lost.push(agentId),
-      sandboxStarting: async () => true,
-      sandboxFailed: async () => undefined,
-    },
+    observer,
     specOf: ({ id }) => ({ agentId: id, image: 'none', limits, environment: {} }),
     outwardFor: () => () => undefined,
     egressFor: () => () => undefined,
     authoritiesFor: async () => '',
     knownSince: agentMadeAt(older) + 1,
-    clock: systemClock,
+    clock,
     logger,
   });
 }
@@ -128,8 +142,48 @@ test('what carries our instance and was made before the data directory is left, 
     ...slowProvider(Promise.resolve(listed)),
     destroy: async (agentId) => void removed.push(agentId),
   };
-  await using fleet = fleetOf(provider, [], recordingLogger(log));
+  await using fleet = fleetOf(provider, [], { logger: recordingLogger(log) });
   await fleet.start(async () => []);
   expect(removed).toEqual([newer]);
   expect(log.filter(({ level }) => level === 'error')).toMatchObject([{ fields: { sandboxes: 1, agentIds: [older] } }]);
+});
+
+test('an engine that answers late is asked until it does: what died meanwhile is stopped and holds no room, what lives is attached', async () => {
+  await using fixture = await openFleet();
+  const { provider, storage, observer } = fixture;
+  const [{ agent: dead }, { agent: live }] = [await fixture.newTalk('dead'), await fixture.newTalk('live')];
+  await fixture.fleet[Symbol.asyncDispose]();
+  await provider.end(dead.id, { exitCode: 137, outOfMemory: false });
+  const gone = new CaissonError('PROVIDER_UNAVAILABLE', 'Docker does not answer.');
+  const list = vi.spyOn(provider, 'list').mockRejectedValueOnce(gone).mockRejectedValueOnce(gone);
+  const clock = new HandClock();
+  await using fleet = fleetOf(provider, [], { observer, clock });
+  const up = async (): Promise<AgentId[]> => (await storage.agents.listAgentsUp(null)).map(({ id }) => id).toSorted();
+  const started = fleet.start(() => storage.agents.listOwnAgents(dead.ownerId));
+  for (const [round, waitMs] of [1_000, 2_000].entries()) {
+    await until('it waits to ask again', () => clock.hasTimers);
+    expect(list).toHaveBeenCalledTimes(round + 1);
+    expect(await up()).toEqual([dead.id, live.id].toSorted());
+    clock.advance(waitMs);
+  }
+  await started;
+  expect((await storage.agents.findAgent(dead.id))?.sandbox).toMatchObject({ state: 'stopped' });
+  expect(fleet.currentGuest(live.id)).toBeDefined();
+  expect(await up()).toEqual([live.id]);
+});
+
+test('a control plane that is stopped while the engine is gone asks it no more, and does not wait for it', async () => {
+  let asked = 0;
+  const list = async (): Promise<never> => {
+    asked++;
+    throw new CaissonError('PROVIDER_UNAVAILABLE', 'Docker does not answer.');
+  };
+  const clock = new HandClock();
+  const fleet = fleetOf({ ...slowProvider(Promise.resolve([])), list }, [], { clock });
+  const started = fleet.start(async () => []);
+  await until('it waits to ask again', () => clock.hasTimers);
+  await fleet[Symbol.asyncDispose]();
+  await started;
+  expect(clock.hasTimers).toBe(false);
+  expect(asked).toBe(1);
 });
