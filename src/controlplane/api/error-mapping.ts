@@ -1,10 +1,13 @@
 import { TRPCError } from '@trpc/server';
 import { z } from 'zod';
 import { errorTable } from '../../kernel/error-table.ts';
+import { shorten } from '../../kernel/json-text.ts';
 import { CaissonError, type ErrorBody } from '../../kernel/errors.ts';
 
 /** Issues of a refused input that an error lists. */
 const issueLimit = 10;
+/** They quote the input, such as names that nobody knows. In characters. */
+const longest = { path: 100, message: 300, text: 1_500 } as const;
 
 /** The one mapper from our errors to tRPC's. What is not ours becomes INTERNAL_SERVER_ERROR with its cause. */
 export function toTrpcError(thrown: unknown): TRPCError {
@@ -45,9 +48,17 @@ function badRequest(message: string): ErrorBody {
 
 /** Names the field of each issue, e.g. "name: must …". */
 function refusedInput(error: z.ZodError): CaissonError {
-  const issues = error.issues
-    .slice(0, issueLimit)
-    .map(({ path, message }) => ({ path: z.core.toDotPath(path), message }));
+  const issues = issuesOf(error);
   const text = issues.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
-  return new CaissonError('BAD_REQUEST', `The input is not valid: ${text}`, { details: { issues } });
+  return new CaissonError('BAD_REQUEST', `The input is not valid: ${shorten(text, longest.text)}`, {
+    details: { issues },
+  });
+}
+
+/** The first issues of an input, each short, whatever the input was. */
+export function issuesOf(error: z.ZodError): readonly { readonly path: string; readonly message: string }[] {
+  return error.issues.slice(0, issueLimit).map(({ path, message }) => ({
+    path: shorten(z.core.toDotPath(path), longest.path),
+    message: shorten(message, longest.message),
+  }));
 }

@@ -2,8 +2,10 @@ import { type AnyTRPCProcedure, type AnyTRPCRouter, getTRPCErrorFromUnknown, TRP
 import { getHTTPStatusCodeFromError } from '@trpc/server/http';
 import { getErrorShape } from '@trpc/server/shared';
 import type { FastifyRequest } from 'fastify';
-import { errorText } from '../../kernel/errors.ts';
+import { CaissonError, errorText } from '../../kernel/errors.ts';
+import { toTrpcError } from '../api/error-mapping.ts';
 import type { RequestContext } from '../api/request-context.ts';
+import { demandInputShape } from './input-shape.ts';
 import { type Answer, bodyOf } from './send-when-known.ts';
 
 /** One call of a procedure that there is, by the method that it has, with JSON. */
@@ -78,8 +80,10 @@ export async function answerPlainCall(
 
 function parse(text: string): unknown {
   try {
+    demandInputShape(text);
     return text === '' ? undefined : JSON.parse(text);
   } catch (cause) {
+    if (cause instanceof CaissonError) throw toTrpcError(cause);
     throw new TRPCError({ code: 'BAD_REQUEST', message: errorText(cause), cause });
   }
 }

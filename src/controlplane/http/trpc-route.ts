@@ -5,11 +5,12 @@ import { CaissonError } from '../../kernel/errors.ts';
 import type { Logger } from '../../kernel/logger.ts';
 import { appRouter } from '../api/app-router.ts';
 import { refusedCall } from '../api/audited-call.ts';
-import { isDefect, toTrpcError } from '../api/error-mapping.ts';
+import { errorBodyOf, isDefect, toTrpcError } from '../api/error-mapping.ts';
 import { readerPatience, ReaderStalled } from '../api/sse/reader-room.ts';
 import { sendSubscription } from '../api/sse/send-subscription.ts';
 import { hasBody } from './body-time.ts';
 import { hijack } from './hijack.ts';
+import { demandInputShape } from './input-shape.ts';
 import { answerPlainCall, plainCallOf } from './plain-call.ts';
 import { refusalOf, refusalText, sendRefusal } from './refusals.ts';
 import { requestQuery } from './request-query.ts';
@@ -108,7 +109,11 @@ async function serve(
   const onError = ({ error, path = '' }: { readonly error: TRPCError; readonly path?: string | undefined }): void => {
     const fields = { requestId: request.id, path, err: error.cause ?? error };
     if (isDefect(error)) logger.error(fields, 'a procedure failed');
-    else logger.debug({ ...fields, err: undefined, code: error.code, reason: error.message }, 'a call was refused');
+    else
+      logger.debug(
+        { ...fields, err: undefined, code: error.code, reason: errorBodyOf(error).message },
+        'a call was refused',
+      );
   };
   const noteRefusal = async (error: TRPCError, readInput: () => unknown): Promise<void> => {
     try {
@@ -145,11 +150,12 @@ async function serve(
   }
   if (typeof request.body === 'string') exchange.holdBody(Buffer.byteLength(request.body));
   const coming = async (): Promise<Answer> => {
-    const answer = await answerOf(request, { exchange, query, onError });
     try {
+      const answer = await answerOf(request, { exchange, query, onError });
       exchange.holdAnswer(Buffer.byteLength(answer.body));
       return answer;
     } catch (thrown) {
+      if (!(thrown instanceof CaissonError)) throw thrown;
       const refusal = refusalOf(thrown);
       return { status: refusal.status, headers: [['content-type', 'application/json']], body: refusalText(refusal) };
     }
@@ -171,6 +177,7 @@ async function answerOf(request: TrpcRequest, { exchange, query, onError }: Aske
   const { context, signal } = exchange;
   const plain = plainCallOf(request, { path, query }, appRouter);
   if (plain !== undefined) return await answerPlainCall(plain, { router: appRouter, context, signal, onError });
+  if (typeof request.body === 'string') demandInputShape(request.body);
   const response = await resolveResponse({
     router: appRouter,
     createContext: async () => context,

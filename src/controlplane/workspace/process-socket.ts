@@ -12,6 +12,8 @@ import {
   attachUpMessageSchema,
   attachWindows,
 } from '../api/schemas/process-socket.ts';
+import { issuesOf } from '../api/error-mapping.ts';
+import { demandInputShape } from '../http/input-shape.ts';
 import { routeNeeds } from '../http/route-needs.ts';
 import type { WebSocketCall, WebSocketRoute } from '../http/web-sockets.ts';
 import { ByteCredit } from './byte-credit.ts';
@@ -139,10 +141,11 @@ class ProcessSocket {
   }
 
   #hear(data: RawData, isBinary: boolean): void {
+    if (this.#signal.aborted) return; // whoever was refused may go on until its socket is closed
     try {
       const bytes = Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data as Buffer);
       if (isBinary) this.#takeInput(bytes);
-      else this.#takeMessage(JSON.parse(bytes.toString()));
+      else this.#takeMessage(readMessage(bytes.toString()));
     } catch (thrown) {
       const reason = thrown instanceof CaissonError ? thrown.message : 'A message is not JSON.';
       this.#refuse(reason);
@@ -199,10 +202,15 @@ function fail(socket: WebSocket, error: CaissonError): void {
   socket.close(error.code === 'BAD_REQUEST' ? 1008 : 1000);
 }
 
+function readMessage(text: string): unknown {
+  demandInputShape(text);
+  return JSON.parse(text);
+}
+
 function parse<Output>(schema: z.ZodType<Output>, value: unknown): Output {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const where = issue === undefined || issue.path.length === 0 ? '' : ` at ${issue.path.join('.')}`;
+  const [issue] = issuesOf(parsed.error);
+  const where = issue === undefined || issue.path === '' ? '' : ` at ${issue.path}`;
   throw new CaissonError('BAD_REQUEST', `The message is not valid${where}: ${issue?.message ?? 'unknown'}.`);
 }

@@ -8,6 +8,7 @@ import {
   terminalUpMessageSchema,
 } from '../../wire/contract/terminals.ts';
 import type { TerminalChannel } from '../../wire/terminals-client.ts';
+import { issuesOf } from '../api/error-mapping.ts';
 import { isAtLeast } from '../auth/needs.ts';
 import { routeNeeds } from '../http/route-needs.ts';
 import type { WebSocketRoute, WebSocketService } from '../http/web-sockets.ts';
@@ -126,7 +127,7 @@ function take({ channel, mayDrive }: Attached, data: RawData, isBinary: boolean)
     if (!mayDrive && type !== 'ack') throw mayOnlyObserve();
     return channel.send(message.data);
   }
-  throw new CaissonError('BAD_REQUEST', `The message is not valid: ${message.error.issues[0]?.message ?? ''}.`);
+  throw new CaissonError('BAD_REQUEST', `The message is not valid: ${issuesOf(message.error)[0]?.message ?? ''}.`);
 }
 
 function parseJson(text: string): unknown {

@@ -65,13 +65,18 @@ export const commandSchema = z
   .max(4_096)
   .refine(([program]) => program !== '', 'it names no program');
 
-export const environmentSchema = z.record(
-  z
-    .string()
-    .max(1_024)
-    .regex(/^[^=\0]+$/, 'not the name of a variable'),
-  textSchema.refine(noNul, 'no variable can hold a NUL'),
-);
+/** Variables that a caller gives to one program. */
+export const maxVariables = 1_000;
+
+export const environmentSchema = z
+  .record(
+    z
+      .string()
+      .max(1_024)
+      .regex(/^[^=\0]+$/, 'not the name of a variable'),
+    textSchema.refine(noNul, 'no variable can hold a NUL'),
+  )
+  .refine((all) => Object.keys(all).length <= maxVariables, `must not exceed ${maxVariables} variables`);
 
 export const startRequestSchema = z.object({
   /** The program, found by PATH, and its arguments. No shell reads it. */

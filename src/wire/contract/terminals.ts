@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { type TerminalId, terminalIdSchema } from '../../kernel/ids.ts';
+import { maxVariables } from './processes.ts';
 
 /**
  * Terminals, as the guest serves them (inward). They live in the guest: who listens comes and goes. JSON bodies.
@@ -86,6 +87,7 @@ export const openTerminalSchema = z.strictObject({
   /** Added to the terminal's clean environment. */
   env: z
     .record(z.string().regex(/^[^=\0]+$/, 'not the name of a variable'), text(largestEnvironment))
+    .refine((all) => Object.keys(all).length <= maxVariables, `must not exceed ${maxVariables} variables`)
     .refine(
       (all) => JSON.stringify(all).length <= largestEnvironment,
       `must not exceed ${largestEnvironment} characters`,

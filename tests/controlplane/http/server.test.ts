@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { newAgentId } from '../../../src/kernel/ids.ts';
 import { createCaissonClient } from '../../../src/client/index.ts';
 import { acceptedHosts } from '../../../src/controlplane/http/accepted-hosts.ts';
 import { subscriptionPaths } from '../../../src/controlplane/http/trpc-route.ts';
@@ -176,6 +177,78 @@ describe('the Host header', () => {
 
   test('is not looked at where the server listens on the network', () => {
     expect(acceptedHosts({ host: '0.0.0.0', allowedHosts: [] })('anything.example')).toBe(true);
+  });
+});
+
+describe('input that takes long to read', () => {
+  let wide: RunningServer;
+  beforeAll(async () => {
+    wide = await startServer({ settings: { maxBodyBytes: 16 * 1_024 * 1_024 } });
+  });
+  afterAll(async () => {
+    await wide[Symbol.asyncDispose]();
+  });
+
+  const keys = Array.from({ length: 700_000 }, (_, i) => `"k${i}":1`).join(',');
+  const brackets = `${'['.repeat(3_900_000)}${']'.repeat(3_900_000)}`;
+  const env = (count: number): Record<string, string> =>
+    Object.fromEntries(Array.from({ length: count }, (_, i) => [`k${i}`, 'v']));
+
+  test.each([
+    ['700,000 unknown keys', 'runs.start', `{${keys}}`, {}],
+    ['nested arrays', 'runs.start', brackets, {}],
+    ['nested objects', 'runs.start', `${'{"a":'.repeat(65)}1${'}'.repeat(65)}`, {}],
+    ['an environment of 700,000 names', 'processes.exec', `{"command":["a"],"env":{${keys}}}`, {}],
+    ['a batch of them', 'runs.start,runs.start?batch=1', `{"0":{${keys}}}`, {}],
+    ['a call that is left to tRPC', 'runs.start', `{${keys}}`, { 'trpc-accept': 'application/jsonl' }],
+  ])('%s: is refused before it is parsed', async (_what, path, body, headers) => {
+    const parse = vi.spyOn(JSON, 'parse');
+    try {
+      const response = await fetch(`${wide.url}/trpc/${path}`, {
+        method: 'POST',
+        headers: { ...bearer(wide.alice), ...json, ...headers },
+        body,
+      });
+      const text = await response.text();
+      expect(response.status).toBe(400);
+      expect(text).toMatch(/"code":"BAD_REQUEST","message":"The input has too many values/);
+      expect(text.length).toBeLessThan(8_000);
+      expect(parse.mock.calls.filter(([parsed]) => parsed.length === body.length)).toEqual([]);
+    } finally {
+      parse.mockRestore();
+    }
+  });
+
+  test('an error quotes the beginning of a name only', async () => {
+    const name = 'k'.repeat(1_000_000);
+    for (const [path, input] of [
+      ['runs.start', { [name]: 1 }],
+      ['processes.exec', { agentId: newAgentId(), command: ['a'], env: { [name]: 'v' } }],
+      ['runs.start', { message: Array.from({ length: 12 }, () => ({ type: 'text', text: '', [name]: 1 })) }],
+    ] as const) {
+      const refused = await wide.mutate(wide.alice, path, input);
+      expect([refused.status, refused.error?.code]).toEqual([400, 'BAD_REQUEST']);
+      expect(refused.text).toContain('kkkkkkkk');
+      expect(refused.text.length).toBeLessThan(8_000);
+    }
+  });
+
+  test('a program is given 1,000 variables with its 4,096 words, and no more', async () => {
+    const agentId = newAgentId();
+    const command = Array.from({ length: 4_096 }, () => 'word');
+    for (const [path, fields] of [
+      ['processes.exec', { command }],
+      ['processes.start', { command }],
+      ['terminals.open', {}],
+    ] as const) {
+      const most = await wide.mutate(wide.alice, path, { agentId, ...fields, env: env(1_000) });
+      expect([path, most.error?.code]).toEqual([path, 'AGENT_NOT_FOUND']);
+      const more = await wide.mutate(wide.alice, path, { agentId, ...fields, env: env(1_001) });
+      expect([more.error?.code, more.error?.message]).toEqual([
+        'BAD_REQUEST',
+        'The input is not valid: env: must not exceed 1000 variables',
+      ]);
+    }
   });
 });
 

@@ -487,6 +487,20 @@ describe('a socket that does not keep to what is agreed', () => {
     expect(await closed).toBe(1008);
   });
 
+  test.for([
+    ['very many values', { env: Array.from({ length: 10_001 }, () => 1) }, 'The input has too many values'],
+    ['a long name that nobody knows', { ['k'.repeat(900_000)]: 1 }, 'kkkkkkkk'],
+  ] as const)('and says %s is told so in few words', async ([, fields, words]) => {
+    const socket = await open();
+    const told = new Promise<string>((resolve) =>
+      socket.addEventListener('message', ({ data }) => resolve(String(data)), { once: true }),
+    );
+    socket.send(JSON.stringify({ type: 'start', command: ['true'], ...fields }));
+    expect(JSON.parse(await told)).toMatchObject({ error: { code: 'BAD_REQUEST' } });
+    expect(await told).toContain(words);
+    expect((await told).length).toBeLessThan(1_000);
+  });
+
   test('a signal that comes right behind the start is not lost', async () => {
     const socket = await open();
     const exited = new Promise<unknown>((resolve) =>
