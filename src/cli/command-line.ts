@@ -20,8 +20,9 @@ Agents are named by id or by name. \`caisson <command> --help\` tells more.
 
 /** Runs one command and returns the exit code of the process. Never rejects. */
 export async function runCommandLine(args: readonly string[]): Promise<number> {
-  leaveQuietlyWhenNobodyReads();
-  if (args[0] !== 'start') reportDefects(); // a server's crash is shown whole
+  const isServer = args[0] === 'start';
+  leaveQuietlyWhenNobodyReads({ isServer });
+  if (!isServer) reportDefects(); // a server's crash is shown whole
   let command: string | undefined;
   try {
     const wanted = args[0] === 'help' ? [...args.slice(1), '--help'] : args;
@@ -99,9 +100,13 @@ function reportDefects(): void {
   });
 }
 
-/** `caisson events a | head` ends when head has seen enough, which is no error. */
-function leaveQuietlyWhenNobodyReads(): void {
-  for (const stream of [process.stdout, process.stderr]) {
+/**
+ * `caisson events a | head` ends when head has seen enough, which is no error. A server goes on without a reader of its notes, and
+ * with a full disk under them.
+ */
+function leaveQuietlyWhenNobodyReads({ isServer }: { readonly isServer: boolean }): void {
+  if (isServer) process.stderr.on('error', () => undefined);
+  for (const stream of isServer ? [process.stdout] : [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EPIPE') process.exit(exitCodes.ok);
       throw error;

@@ -31,6 +31,7 @@ import { sessionLogOf } from './login/session-log.ts';
 import { LedgerBudget } from './model-gateway/ledger-budget.ts';
 import { createModelGateway } from './model-gateway/model-gateway.ts';
 import type { UpstreamSettings } from './model-gateway/model-routes.ts';
+import { type LogDestination, stderrDestination } from './observability/log-destination.ts';
 import { createLogger } from './observability/logger.ts';
 import { Metrics } from './observability/metrics.ts';
 import { PreviewHosts } from './previews/preview-hosts.ts';
@@ -81,16 +82,22 @@ export interface ControlPlane extends AsyncDisposable {
  */
 export async function startControlPlane(options: StartOptions): Promise<ControlPlane> {
   const config = loadConfig(options.environment);
-  const logger = options.logger ?? createLogger({ level: config.logLevel });
+  const destination = stderrDestination(); // stdout stays with what is printed for people
+  const logger = options.logger ?? createLogger({ level: config.logLevel, destination });
   try {
-    return await start(options, config, logger);
+    return await start(options, config, logger, destination);
   } catch (thrown) {
     if (toCaissonError(thrown).code === 'INTERNAL') logger.error({ err: thrown }, 'the start failed');
     throw thrown;
   }
 }
 
-async function start(options: StartOptions, config: Config, logger: Logger): Promise<ControlPlane> {
+async function start(
+  options: StartOptions,
+  config: Config,
+  logger: Logger,
+  logDestination: LogDestination,
+): Promise<ControlPlane> {
   await using opened = new AsyncDisposableStack();
 
   const dataDir = await openDataDir({ path: config.dataDir, instance: config.instance, logger });
@@ -108,6 +115,7 @@ async function start(options: StartOptions, config: Config, logger: Logger): Pro
       })),
     modelServices: () => gateway.breakers,
     audit: () => audit.health,
+    droppedLogLines: () => logDestination.dropped,
   });
 
   const storage = await openStorage(join(dataDir.path), { onFlush: (ms) => metrics.flush(ms) });

@@ -756,6 +756,29 @@ describe('doctor', () => {
     await cli('agents', 'delete', id, '--yes');
   });
 
+  test('tells administrators what is left on the disks of the control plane, and others whose disk it looked at', async () => {
+    const dataDir = { CAISSON_DATA_DIR: tmpdir() };
+    const asAdmin = { ...environment, ...dataDir, CAISSON_API_KEY: server.admin.secret };
+    expect(found(await caisson(['doctor', '--json'], asAdmin), 'disk')?.says).toMatch(
+      /^\d+\.\d GiB free for the control plane's data directory/,
+    );
+    expect(found(await caisson(['doctor', '--json'], { ...environment, ...dataDir }), 'disk')?.says).toContain(
+      `for ${tmpdir()}, of this shell's CAISSON_DATA_DIR; the control plane's may be another`,
+    );
+  });
+
+  test('a control plane that answers and can store nothing is missing, with a key and without', async () => {
+    await using full = await startServer({ checkHealth: () => Promise.reject(new Error('full')) });
+    for (const CAISSON_API_KEY of [full.alice.secret, 'ck_wrong']) {
+      const report = await caisson(['doctor', '--json'], { CAISSON_URL: full.url, CAISSON_API_KEY });
+      expect(report.exitCode).toBe(1);
+      expect(found(report, 'control plane')).toMatchObject({
+        state: 'missing',
+        says: expect.stringContaining('does not serve: its health check fails (503)'),
+      });
+    }
+  });
+
   test('a key that does not work is missing, and so the exit code is 1', async () => {
     const report = await caisson(['doctor', '--json'], { ...environment, CAISSON_API_KEY: 'ck_wrong' });
     expect(report.exitCode).toBe(1);

@@ -234,6 +234,7 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
     freeInodes: async () => ({}),
     modelServices: () => ({ main: 'closed', other: 'open', third: 'half_open' }),
     audit: () => audit.health,
+    droppedLogLines: () => 7,
   });
   const everything = { ...storage, disks: quotas.disks };
   const server = undo.use(

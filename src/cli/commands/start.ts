@@ -30,7 +30,8 @@ async function start(): Promise<void> {
   scavengeAlone();
   const failure = await Promise.race([stopped, controlPlane.failed]);
   if (failure !== undefined) process.exitCode = exitCodes.failed;
-  await stderr.write('Stopping. What runs in sandboxes goes on there.\n');
+  // Not waited for: where nothing can be written it stops all the same.
+  stderr.write('Stopping. What runs in sandboxes goes on there.\n').catch(() => undefined);
   await stopControlPlane(controlPlane);
 }
 

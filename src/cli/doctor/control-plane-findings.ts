@@ -1,8 +1,9 @@
-import type { ControlPlane, SandboxCounts } from '../../client/index.ts';
-import { CaissonError } from '../../kernel/errors.ts';
+import type { ControlPlane, SandboxCounts, SystemOverview } from '../../client/index.ts';
+import { CaissonError, errorText } from '../../kernel/errors.ts';
 import { adminKeyFile, connect, controlPlaneUrl } from '../connection.ts';
 import { hintOf } from '../hint.ts';
 import { packageVersion } from '../version.ts';
+import { diskFinding } from './disk-finding.ts';
 import type { Finding } from './finding.ts';
 
 interface ControlPlaneFindings {
@@ -11,6 +12,8 @@ interface ControlPlaneFindings {
   readonly isElsewhere: boolean;
   /** Whether it told what it is. */
   readonly isServing: boolean;
+  /** Whether it told what is left on its disks. */
+  readonly isDiskKnown: boolean;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -20,25 +23,29 @@ export async function examineControlPlane(environment: Environment): Promise<Con
   const isElsewhere = isRemote(url);
   const isNamed = (environment['CAISSON_URL'] ?? '') !== '';
   const reached = await reach(environment);
-  if ('about' in reached)
+  if ('about' in reached) {
+    const { about, sandboxes, disk } = reached;
     return {
       findings: [
-        serving(url, reached.about),
-        keyOf(reached.about),
-        modelOf(reached.about),
-        ...(reached.sandboxes === undefined ? [] : sandboxesOf(reached.sandboxes)),
+        (await notServing(url)) ?? serving(url, about),
+        keyOf(about),
+        modelOf(about),
+        ...(sandboxes === undefined ? [] : sandboxesOf(sandboxes)),
+        ...(disk === undefined ? [] : [diskOf(disk)]),
       ],
       isElsewhere,
       isServing: true,
+      isDiskKnown: disk !== undefined,
     };
+  }
   const { error } = reached;
-  const rest = { isElsewhere, isServing: false };
+  const rest = { isElsewhere, isServing: false, isDiskKnown: false };
   switch (error.code) {
     case 'CONTROL_PLANE_UNREACHABLE':
       return { findings: [absent(error, url, isNamed), keyUntried(environment)], ...rest };
     case 'UNAUTHORIZED': {
       const controlPlane = await answering(url, isNamed);
-      const isFirst = controlPlane.state !== 'ok' && !isNamed;
+      const isFirst = controlPlane.state === 'note';
       const missing = {
         what: 'API key',
         state: 'missing',
@@ -59,14 +66,19 @@ export async function examineControlPlane(environment: Environment): Promise<Con
 
 async function reach(
   environment: Environment,
-): Promise<{ about: ControlPlane; sandboxes: SandboxCounts | undefined } | { error: CaissonError }> {
+): Promise<
+  | { about: ControlPlane; sandboxes: SandboxCounts | undefined; disk: SystemOverview['disk'] | undefined }
+  | { error: CaissonError }
+> {
   try {
     const client = await connect(environment);
     const options = { signal: AbortSignal.timeout(10_000) };
     const about = await client.system.version.query(undefined, options);
     // One of another version, of which the findings tell, may not know them.
     const sandboxes = await client.system.sandboxes.query(undefined, options).catch(() => undefined);
-    return { about, sandboxes };
+    // For administrators and auditors.
+    const overview = await client.admin.overview.query(undefined, options).catch(() => undefined);
+    return { about, sandboxes, disk: overview?.disk };
   } catch (thrown) {
     if (thrown instanceof CaissonError) return { error: thrown };
     throw thrown;
@@ -79,11 +91,37 @@ async function answering(url: string, isNeeded: boolean): Promise<Finding> {
   const client = createCaissonClient({ url, apiKey: 'none' });
   try {
     await client.system.health.query(undefined, { signal: AbortSignal.timeout(10_000) });
-    return { what: 'control plane', state: 'ok', says: `answers at ${url}` };
+    return (await notServing(url)) ?? { what: 'control plane', state: 'ok', says: `answers at ${url}` };
   } catch (thrown) {
     if (thrown instanceof CaissonError) return absent(thrown, url, isNeeded);
     throw thrown;
   }
+}
+
+/** The finding of one that answers and cannot do its work. */
+async function notServing(url: string): Promise<Finding | undefined> {
+  const problem = await healthProblem(url);
+  if (problem === undefined) return undefined;
+  return {
+    what: 'control plane',
+    state: 'missing',
+    says: `answers at ${url} and does not serve: ${problem}`,
+    remedy: 'Look at its log, and whether the disk of its data directory is full.',
+  };
+}
+
+async function healthProblem(url: string): Promise<string | undefined> {
+  try {
+    const { status } = await fetch(`${url.replace(/\/+$/, '')}/healthz`, { signal: AbortSignal.timeout(10_000) });
+    return status < 500 ? undefined : `its health check fails (${status})`; // a proxy may pass on only the API
+  } catch (thrown) {
+    return `its health check is not answered (${errorText(thrown)})`;
+  }
+}
+
+function diskOf({ data, sandboxes }: SystemOverview['disk']): Finding {
+  const ofSandboxes = sandboxes === null ? [] : [{ freeBytes: sandboxes.freeBytes, what: 'its sandboxes' }];
+  return diskFinding([{ freeBytes: data.freeBytes, what: "the control plane's data directory" }, ...ofSandboxes]);
 }
 
 function serving(url: string, { version }: ControlPlane): Finding {

@@ -2,20 +2,16 @@ import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type Config, loadConfig } from '../../controlplane/config.ts';
 import { CaissonError } from '../../kernel/errors.ts';
+import { diskFinding } from './disk-finding.ts';
 import type { Finding } from './finding.ts';
 import { examineInotify } from './inotify-findings.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-const gibibyte = 1024 ** 3;
-/** The sandbox image takes about 1 GiB, and every agent's workspace comes on top. */
-const neededBytes = 2 * gibibyte;
-const comfortableBytes = 10 * gibibyte;
-
-/** What a control plane on this machine has, or would have: the model of one that serves is known from itself. */
+/** What a control plane on this machine has, or would have: the model of one that serves is known from itself, and maybe the disk. */
 export async function examineMachine(
   environment: Environment,
-  { isServing }: { readonly isServing: boolean },
+  { isServing, isDiskKnown }: { readonly isServing: boolean; readonly isDiskKnown: boolean },
 ): Promise<Finding[]> {
   let config: Config;
   try {
@@ -24,7 +20,11 @@ export async function examineMachine(
     if (!(thrown instanceof CaissonError)) throw thrown;
     return [{ what: 'configuration', state: 'missing', says: thrown.message, remedy: thrown.hint }];
   }
-  return [...(await sandboxesOf(config, environment)), ...(isServing ? [] : [modelOf(config)]), await diskOf(config)];
+  return [
+    ...(await sandboxesOf(config, environment)),
+    ...(isServing ? [] : [modelOf(config)]),
+    ...(isDiskKnown ? [] : [await diskOf(config, isServing)]),
+  ];
 }
 
 async function sandboxesOf({ sandbox }: Config, environment: Environment): Promise<Finding[]> {
@@ -45,17 +45,10 @@ function modelOf({ model }: Config): Finding {
   return { what: 'model', state: 'ok', says: `${model.name} at ${model.baseUrl ?? 'no address'}` };
 }
 
-async function diskOf({ dataDir }: Config): Promise<Finding> {
+async function diskOf({ dataDir }: Config, isServing: boolean): Promise<Finding> {
   const { bavail, bsize } = await statfsOfNearest(dataDir);
-  const free = bavail * bsize;
-  const says = `${(free / gibibyte).toFixed(1)} GiB free for ${dataDir}`;
-  if (free >= comfortableBytes) return { what: 'disk', state: 'ok', says };
-  return {
-    what: 'disk',
-    state: free < neededBytes ? 'missing' : 'note',
-    says,
-    remedy: 'Make room: images and workspaces need it.',
-  };
+  const whose = isServing ? ", of this shell's CAISSON_DATA_DIR; the control plane's may be another" : '';
+  return diskFinding([{ freeBytes: bavail * bsize, what: `${dataDir}${whose}` }]);
 }
 
 /** Of the directory, or of the nearest one above it that exists. */

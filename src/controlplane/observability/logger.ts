@@ -4,18 +4,14 @@ import type { LogLevel } from '../config.ts';
 
 interface LoggerOptions {
   readonly level: LogLevel;
-  /** Default: stderr, so that stdout stays with what is printed for people. */
-  readonly destination?: DestinationStream;
+  readonly destination: DestinationStream;
 }
 
 /** Fields whose value is never written, at the top and one level below. */
 const secretFields = ['authorization', 'apiKey', 'secret', 'cookie', 'password', 'token'];
 
 /** Log lines as JSON, one object a line: `level` by name, `time` as ISO 8601, an error under `err` with its causes. */
-export function createLogger({
-  level,
-  destination = pino.destination({ dest: 2, sync: true }),
-}: LoggerOptions): Logger {
+export function createLogger({ level, destination }: LoggerOptions): Logger {
   return pino(
     {
       level,

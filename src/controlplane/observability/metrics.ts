@@ -48,6 +48,7 @@ export interface Census {
   /** How the breaker of each model service stands, by the service's name in the settings. */
   readonly modelServices: () => Readonly<Record<string, BreakerMode>>;
   readonly audit: () => AuditHealth;
+  readonly droppedLogLines: () => number;
 }
 
 /** Runs whose begin is remembered until their end. The oldest are forgotten, and their duration is not told. */
@@ -146,6 +147,16 @@ export class Metrics {
       buckets: flushSeconds,
       registers,
     });
+    const droppedLogLines = new Counter({
+      name: 'caisson_log_lines_dropped_total',
+      help: 'Log lines that were dropped, because what the log is written to took none.',
+      registers: [],
+      collect() {
+        this.reset();
+        this.inc(census.droppedLogLines());
+      },
+    });
+    this.#registry.registerMetric(droppedLogLines);
     gauge(
       this.#registry,
       'caisson_model_breaker_state',

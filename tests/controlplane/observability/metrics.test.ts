@@ -113,6 +113,11 @@ test('the breaker of each model service and the health of the audit can be read'
   expect(text).toMatch(/caisson_audit_waiting \d+/);
 });
 
+test('log lines that were dropped are counted once, however often it is asked', async () => {
+  await metrics();
+  expect(await metrics()).toContain('caisson_log_lines_dropped_total 7');
+});
+
 test('wires that broke and flushes of the store are counted', async () => {
   server.metrics.wireBroke('WIRE_LOST');
   server.metrics.flush(300);
