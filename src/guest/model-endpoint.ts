@@ -6,6 +6,7 @@ import { modelEndpoint, outwardModelPrefix } from '../wire/contract/guest-api.ts
 import { leaveStream, openStream, wasCut } from '../wire/requests.ts';
 import { endToEndHeaders } from '../wire/end-to-end-headers.ts';
 import type { Outward } from './outward.ts';
+import { Places } from './places.ts';
 
 // An `import` of this module loads Node's fetch as well, which takes 15 ms at every start of a sandbox.
 const { createServer } = process.getBuiltinModule('node:http');
@@ -17,6 +18,7 @@ export interface ModelEndpointOptions {
   readonly logger: Logger;
 }
 
+/** Of requests as well: as many as `outwardServerOptions` has streams. */
 const maxConnections = 128;
 const maxHeaders = 100;
 /** Of a request. Well below what the wire takes: headers that are too large would end its whole session. */
@@ -32,6 +34,7 @@ const keepAliveTimeoutMs = 10 * 60_000;
  * lets it: an agent does nothing that the model has not told it.
  */
 export function createModelEndpoint({ outward, logger, beforeAnswers }: ModelEndpointOptions): Server {
+  const places = new Places(maxConnections, 'requests to the model');
   const server = createServer({
     maxHeaderSize: maxHeaderBytes,
     keepAliveTimeout: keepAliveTimeoutMs,
@@ -40,7 +43,7 @@ export function createModelEndpoint({ outward, logger, beforeAnswers }: ModelEnd
   server.maxConnections = maxConnections;
   server.maxHeadersCount = maxHeaders;
   server.on('request', (request, response) => {
-    void forward({ outward, request, response, beforeAnswers }).catch((thrown: unknown) => {
+    void forward({ outward, places, request, response, beforeAnswers }).catch((thrown: unknown) => {
       if (!response.destroyed) logger.warn({ error: errorText(thrown) }, 'a model request did not get through');
       refuse(response, toCaissonError(thrown));
     });
@@ -55,25 +58,29 @@ export function listenModelEndpoint(server: Server, port: number): void {
 
 interface Forwarding {
   readonly outward: Outward;
+  readonly places: Places;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly beforeAnswers: ModelEndpointOptions['beforeAnswers'];
 }
 
-async function forward({ outward, request, response, beforeAnswers }: Forwarding): Promise<void> {
+async function forward({ outward, places, request, response, beforeAnswers }: Forwarding): Promise<void> {
   const path = request.url ?? '';
   if (!path.startsWith('/')) throw new CaissonError('BAD_REQUEST', 'The model endpoint is no proxy.');
-  const session = outward.newest ?? (await nextSession(outward, response));
-  const stream = openStream(session, {
-    headers: {
-      ...endToEndHeaders(request.headers),
-      ':method': request.method,
-      ':path': outwardModelPrefix + path,
-    },
-    endStream: false,
-  });
-  response.once('close', () => {
-    if (!stream.closed) leaveStream(stream); // the harness gave up the request
+  const stream = await places.hold(async () => {
+    const session = outward.newest ?? (await nextSession(outward, response));
+    const opened = openStream(session, {
+      headers: {
+        ...endToEndHeaders(request.headers),
+        ':method': request.method,
+        ':path': outwardModelPrefix + path,
+      },
+      endStream: false,
+    });
+    response.once('close', () => {
+      if (!opened.closed) leaveStream(opened); // the harness gave up the request
+    });
+    return { session, stream: opened };
   });
   passBody(request, stream);
   await answerWith(stream, response, beforeAnswers);

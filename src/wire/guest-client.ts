@@ -40,8 +40,8 @@ export interface GuestClientOptions {
  */
 export class GuestClient {
   readonly #wire: WireSession<ClientHttp2Session>;
-  /** Resolves, never rejects, when the session is over. */
-  readonly closed: Promise<void>;
+  /** Resolves, never rejects, when the session is over: with what broke it, or undefined. */
+  readonly closed: Promise<Error | undefined>;
   readonly processes: ProcessesClient;
   /** What the agent changed. */
   readonly changes: ChangesClient;
@@ -57,7 +57,7 @@ export class GuestClient {
     this.changes = new ChangesClient(this.#wire.session);
     this.files = new FilesClient(this.#wire.session);
     this.ports = new PortsClient(this.#wire.session);
-    this.closed = this.#wire.closed.then(() => undefined);
+    this.closed = this.#wire.closed;
     this.processes = new ProcessesClient(this.#wire.session);
     this.terminals = new TerminalsClient(this.#wire.session);
   }

@@ -16,6 +16,8 @@ import { tellWireCall } from './wire-calls.ts';
 
 const defaultTimeoutMs = 30_000;
 const defaultMaxAnswerBytes = 64 * 1024;
+/** How long a session may refuse every stream. A burst is over sooner, and calls do not fail for long. */
+const mostRefusingMs = 1_000;
 /** What an error of the guest may say: it ends up in the records of runs and sandboxes. */
 const maxRefusalCharacters = 32 * 1024;
 
@@ -103,7 +105,7 @@ export interface StreamRequest {
 
 /**
  * Opens a stream. Its errors are heard here; users watch 'close' or read it. Throws WIRE_LOST on a dead session, and
- * LIMIT_REACHED where the session has no place for it; a session that refuses streams is ended.
+ * LIMIT_REACHED where the session has no place for it; a session that goes on refusing streams is ended.
  */
 export function openStream(session: ClientHttp2Session, request: StreamRequest): ClientHttp2Stream {
   const { signal, use = 'call', trailers, waitForTrailers = trailers !== undefined } = request;
@@ -122,11 +124,7 @@ export function openStream(session: ClientHttp2Session, request: StreamRequest):
   tellWireCall(request.headers, stream);
   stream.on('error', () => undefined); // also emits 'close'
   stream.once('close', leave);
-  stream.once('close', () => {
-    if (stream.rstCode !== constants.NGHTTP2_ENHANCE_YOUR_CALM) return;
-    // One that refuses a stream so refuses all that follow (`maxSessionMemory`): a new session has to take its place.
-    session.destroy(new CaissonError('WIRE_LOST', 'The wire to the sandbox takes no more streams.'));
-  });
+  watchRefusals(session, stream);
   if (trailers !== undefined) stream.once('wantTrailers', () => stream.sendTrailers(trailers));
   if (signal !== undefined) {
     const abort = (): void => leaveStream(stream);
@@ -134,6 +132,25 @@ export function openStream(session: ClientHttp2Session, request: StreamRequest):
     stream.once('close', () => signal.removeEventListener('abort', abort));
   }
   return stream;
+}
+
+/** Since when a session has refused every stream of which anything was heard. */
+const refusingSince = new WeakMap<ClientHttp2Session, number>();
+
+/**
+ * A session whose memory is used up refuses all streams from then on (`maxSessionMemory`): a new one has to take its place. One
+ * that was full for a moment, in a burst of streams that were dropped, takes the next.
+ */
+function watchRefusals(session: ClientHttp2Session, stream: ClientHttp2Stream): void {
+  stream.once('response', () => refusingSince.delete(session));
+  stream.once('close', () => {
+    if (stream.rstCode !== constants.NGHTTP2_ENHANCE_YOUR_CALM) return;
+    const now = performance.now();
+    const since = refusingSince.get(session) ?? now;
+    refusingSince.set(session, since);
+    if (now - since < mostRefusingMs) return;
+    session.destroy(new CaissonError('WIRE_LOST', 'The wire to the sandbox takes no more streams.'));
+  });
 }
 
 /** Gives a stream up. Without a code the peer would hear of it only when it has nothing more to send. Idempotent. */

@@ -4,6 +4,7 @@ import { CaissonError } from '../../src/kernel/errors.ts';
 import { newRunId } from '../../src/kernel/ids.ts';
 import type { JournalEntry } from '../../src/wire/contract/journal-entry.ts';
 import type { GuestClient } from '../../src/wire/guest-client.ts';
+import { until } from '../until.ts';
 import { fakeGuest } from './fake-guest.ts';
 
 const answering = (status: number, body: string) =>
@@ -48,11 +49,27 @@ test('a reset answer is a lost one, and the session lives on', async () => {
   await expect(guest.client.turnStatus(newRunId())).resolves.toMatchObject({ state: 'active' });
 });
 
-test('a session that refuses a stream for want of memory is given up, so that another takes its place', async () => {
+test('a session that goes on refusing streams for want of memory is given up, so that another takes its place', async () => {
   await using guest = fakeGuest((stream) => stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM));
-  await expect(guest.client.health()).rejects.toMatchObject({ code: 'WIRE_LOST' });
+  await until('the session is given up', async () => {
+    await expect(guest.client.health()).rejects.toMatchObject({ code: 'WIRE_LOST' });
+    return !guest.client.isOpen;
+  });
   await guest.client.closed;
-  expect(guest.client.isOpen).toBe(false);
+});
+
+test('a session that was full for a moment lives on', async () => {
+  let calls = 0;
+  await using guest = fakeGuest((stream) => {
+    if (++calls <= 50) stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    else {
+      stream.respond();
+      stream.end(JSON.stringify({ runId: newRunId(), state: 'active' }));
+    }
+  });
+  const refused = Array.from({ length: 50 }, () => guest.client.turnStatus(newRunId()));
+  for (const { status } of await Promise.allSettled(refused)) expect(status).toBe('rejected');
+  await expect(guest.client.turnStatus(newRunId())).resolves.toMatchObject({ state: 'active' });
 });
 
 test('every open call is rejected with WIRE_LOST when the wire breaks', async () => {

@@ -61,7 +61,7 @@ export async function attach(options: AttachOptions, bounds: AttachBounds): Prom
   const connectingEgress = provider.connect(agentId, 'egress', AbortSignal.any([limit.signal, abandoned.signal]));
   connectingEgress.catch(() => undefined); // heard below, unless something else fails first
   opened.defer(() => {
-    abandoned.abort(wireLost(agentId));
+    abandoned.abort(new CaissonError('WIRE_LOST', `Attaching to the sandbox of ${agentId} was given up.`));
     void connectingEgress.then(
       (channel) => channel.destroy(),
       () => undefined, // it was never there
@@ -88,18 +88,20 @@ export async function attach(options: AttachOptions, bounds: AttachBounds): Prom
   await client.takeLease(leaseEpoch);
   const onHandlerError = (thrown: unknown): void =>
     logger.warn({ agentId, err: thrown }, 'a request of a guest could not be answered');
-  const servers = [
-    serveOutward(outward.value, options.outward, { onHandlerError }),
-    serveOutward(await connectingEgress, options.egress, { channel: 'egress', onHandlerError }),
-  ];
-  for (const server of servers) opened.defer(() => server.close());
+  const servers = {
+    outward: serveOutward(outward.value, options.outward, { onHandlerError }),
+    egress: serveOutward(await connectingEgress, options.egress, { channel: 'egress', onHandlerError }),
+  };
+  for (const server of Object.values(servers)) opened.defer(() => server.close());
 
   const held = opened.move();
   const pump = pumpJournal({ client, observer, agentId, incarnation, after: journalPosition, clock, logger });
   const closed = Promise.race([
     pump,
-    client.closed.then(() => wireLost(agentId)),
-    ...servers.map(({ closed: over }) => over.then(() => wireLost(agentId))),
+    client.closed.then((cause) => wireLost(agentId, 'inward', cause)),
+    ...Object.entries(servers).map(([channel, { closed: over }]) =>
+      over.then((cause) => wireLost(agentId, channel, cause)),
+    ),
   ]).then(async (reason) => {
     await held.disposeAsync();
     return reason;
@@ -130,6 +132,6 @@ function drive(client: GuestClient, incarnation: IncarnationId): Guest {
   };
 }
 
-function wireLost(agentId: AgentId): CaissonError {
-  return new CaissonError('WIRE_LOST', `The wire to the sandbox of ${agentId} broke.`);
+function wireLost(agentId: AgentId, channel: string, cause: Error | undefined): CaissonError {
+  return new CaissonError('WIRE_LOST', `The ${channel} wire to the sandbox of ${agentId} broke.`, { cause });
 }

@@ -257,7 +257,8 @@ export class Tether {
   #tellBreak(reason: CaissonError): void {
     const { logger } = this.#options;
     this.#breaks++;
-    const fields = { agentId: this.#agentId, code: reason.code, breaks: this.#breaks, err: reason.cause ?? reason };
+    const { code, message, cause } = reason;
+    const fields = { agentId: this.#agentId, code, reason: message, breaks: this.#breaks, err: cause ?? reason };
     const isDue = this.#breakWarnings.isDue();
     logger[isDue ? 'warn' : 'debug'](fields, 'the wire broke; attaching again');
     if (isDue) this.#breaks = 0;

@@ -1,4 +1,4 @@
-import { constants } from 'node:http2';
+import { type ClientHttp2Stream, constants } from 'node:http2';
 import type { Socket } from 'node:net';
 import { CaissonError } from '../../kernel/errors.ts';
 import { resetSocket } from '../../kernel/reset-socket.ts';
@@ -6,6 +6,7 @@ import { egressHeaders, egressPath, mostEgressConnections } from '../../wire/con
 import { leaveStream, openStream, refusalOf, responseStatus } from '../../wire/requests.ts';
 import { Tunnel } from '../../wire/tunnel.ts';
 import type { Outward } from '../outward.ts';
+import { Places } from '../places.ts';
 
 /** What a host may have for characters before anything is asked: what is not a host is told so at the other end. */
 const longestHost = 300;
@@ -13,7 +14,7 @@ const longestHost = 300;
 /** The guest's way to the world: it asks, and decides nothing. */
 export class EgressDialer {
   readonly #outward: Outward;
-  #open = 0;
+  readonly #places = new Places(mostEgressConnections, 'connections of the sandbox');
 
   constructor(outward: Outward) {
     this.#outward = outward;
@@ -27,15 +28,26 @@ export class EgressDialer {
     if (!/^[\x21-\x7e]+$/.test(host) || host.length > longestHost || !/^\d{1,5}$/.test(port)) {
       throw new CaissonError('BAD_REQUEST', 'The connection must name a host and a port.');
     }
-    // Above its streams a session makes new ones wait, without a bound.
-    if (this.#open >= mostEgressConnections) {
-      throw new CaissonError('LIMIT_REACHED', `${mostEgressConnections} connections of the sandbox are open already.`, {
-        hint: 'Close connections that are no longer needed.',
-      });
-    }
-    this.#open++;
-    let tunnel: Tunnel | undefined;
+    const stream = await this.#open(host, port, signal);
+    const abort = (): void => leaveStream(stream);
+    signal.addEventListener('abort', abort, { once: true });
     try {
+      signal.throwIfAborted();
+      let tunnel: Tunnel | undefined;
+      stream.once('response', (headers) => {
+        if (headers[':status'] === 200) tunnel = new Tunnel(stream);
+      });
+      const status = await responseStatus(stream, signal);
+      if (tunnel !== undefined) return tunnel;
+      stream.close(constants.NGHTTP2_NO_ERROR);
+      throw await refusalOf(stream, status, signal);
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
+  }
+
+  #open(host: string, port: string, signal: AbortSignal): Promise<ClientHttp2Stream> {
+    return this.#places.hold(async () => {
       const session = await this.#outward.session(signal);
       const stream = openStream(session, {
         headers: {
@@ -48,25 +60,8 @@ export class EgressDialer {
         endStream: false,
         waitForTrailers: true,
       });
-      const abort = (): void => leaveStream(stream);
-      signal.addEventListener('abort', abort, { once: true });
-      try {
-        stream.once('response', (headers) => {
-          if (headers[':status'] === 200) tunnel = new Tunnel(stream);
-        });
-        const status = await responseStatus(stream, signal);
-        if (tunnel === undefined) {
-          stream.close(constants.NGHTTP2_NO_ERROR);
-          throw await refusalOf(stream, status, signal);
-        }
-      } finally {
-        signal.removeEventListener('abort', abort);
-      }
-      tunnel.once('close', () => this.#open--);
-      return tunnel;
-    } finally {
-      if (tunnel === undefined) this.#open--;
-    }
+      return { session, stream };
+    });
   }
 }
 
