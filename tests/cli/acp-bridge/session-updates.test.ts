@@ -119,7 +119,7 @@ describe('events as session updates', () => {
   });
 
   test('a run whose sandbox went away closes the call and the message that it had open, and nothing that was over', () => {
-    const call = { kind: 'execute', locations: [], content: [] } as const;
+    const call = { kind: 'execute', locations: [], content: [] };
     const [over, open] = [newMessageId(), one];
     const updates = updatesOf(
       { type: 'message.completed', messageId: over, content: [{ type: 'text', text: 'Well' }] },

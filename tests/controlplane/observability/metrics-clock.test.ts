@@ -20,6 +20,7 @@ test('a clock that comes right by 50 years turns no window of the metrics', asyn
     freeInodes: async () => ({}),
     modelServices: () => ({}),
     audit: () => ({ isFailing: false, waiting: 0 }),
+    droppedLogLines: () => 0,
   });
   const windows = new Set<unknown>(reset.mock.contexts);
   expect(windows.size).toBe(1);
