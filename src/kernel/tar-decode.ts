@@ -2,8 +2,10 @@ import { CaissonError } from './errors.ts';
 import type { ByteSource } from './byte-source.ts';
 import { type TarEntry, type TarEntryType, tarBlockBytes, tarPadding } from './tar-entry.ts';
 
-/** Of the records before an entry (long names). More is no archive that anybody made. */
+/** Of all the records before one entry (long names). More is no archive that anybody made. */
 const maxRecordBytes = 1024 * 1024;
+/** What is taken from them; the rest is for others. */
+const wanted: ReadonlySet<string> = new Set(['path', 'linkpath', 'size', 'mtime']);
 const types: Readonly<Record<string, TarEntryType>> = {
   '\0': 'file',
   '0': 'file',
@@ -23,6 +25,7 @@ const types: Readonly<Record<string, TarEntryType>> = {
  */
 export async function readTarEntry(source: ByteSource): Promise<TarEntry | undefined> {
   const long = new Map<string, Buffer>();
+  let recordBytes = 0;
   for (;;) {
     const header = source.takeHere(tarBlockBytes) ?? (await source.take(tarBlockBytes));
     const sum = sumOf(header);
@@ -32,20 +35,26 @@ export async function readTarEntry(source: ByteSource): Promise<TarEntry | undef
     const flag = String.fromCharCode(header[156] ?? 0);
     const size = number(header, 124, 12);
     if (flag === 'x' || flag === 'g' || flag === 'L' || flag === 'K') {
+      recordBytes += size;
+      if (recordBytes > maxRecordBytes) throw notTar(`the names of an entry take more than ${maxRecordBytes} bytes`);
       const record = await takeRecord(source, size);
-      if (flag === 'L') long.set('path', untilZero(record));
-      else if (flag === 'K') long.set('linkpath', untilZero(record));
-      else if (flag === 'x') for (const [key, value] of paxRecords(record)) long.set(key, value);
+      // Copies, so that nothing holds the record.
+      if (flag === 'L') long.set('path', Buffer.from(untilZero(record)));
+      else if (flag === 'K') long.set('linkpath', Buffer.from(untilZero(record)));
+      else if (flag === 'x') {
+        for (const [key, value] of paxRecords(record)) if (wanted.has(key)) long.set(key, Buffer.from(value));
+      }
       continue;
     }
-    const type = types[flag];
-    if (type === undefined) throw notTar(`it holds an entry of the unknown kind ${JSON.stringify(flag)}`);
+    const kind = types[flag];
+    if (kind === undefined) throw notTar(`it holds an entry of the unknown kind ${JSON.stringify(flag)}`);
     const name = long.get('path') ?? headerName(header);
+    const type = kind === 'file' && name.at(-1) === slash ? 'directory' : kind;
     const isLink = type === 'symbolic-link' || type === 'hard-link';
     const paxSize = long.get('size');
     return {
       name: trimSlashes(name),
-      type: type === 'file' && name.at(-1) === slash ? 'directory' : type,
+      type,
       mode: number(header, 100, 8) & 0o7777,
       size: type === 'file' ? (paxSize === undefined ? size : decimal(paxSize)) : 0,
       modifiedAt: modified(long.get('mtime'), header),
@@ -66,8 +75,7 @@ function notTar(why: string): CaissonError {
 }
 
 async function takeRecord(source: ByteSource, size: number): Promise<Buffer> {
-  if (size > maxRecordBytes) throw notTar(`a name in it takes more than ${maxRecordBytes} bytes`);
-  const record = Buffer.from(await source.take(size));
+  const record = await source.take(size);
   if (record.length < size) throw notTar('it breaks off');
   await skipTarPadding(source, size);
   return record;
@@ -84,7 +92,7 @@ function* paxRecords(record: Buffer): Generator<[string, Buffer]> {
     const space = record.indexOf(0x20, at);
     const length = space < 0 ? 0 : decimal(record.subarray(at, space));
     const equals = record.indexOf(0x3d, space);
-    if (length === 0 || at + length > record.length || equals < 0 || equals > at + length) {
+    if (length === 0 || at + length > record.length || equals < 0 || equals >= at + length) {
       throw notTar('a record in it is damaged');
     }
     yield [record.toString('utf8', space + 1, equals), record.subarray(equals + 1, at + length - 1)];
@@ -128,14 +136,17 @@ function loose(text: Buffer): number {
 }
 
 function decimal(text: Buffer): number {
-  const value = Number(text.toString('latin1'));
-  if (!Number.isSafeInteger(value) || value < 0) throw notTar('a number in it is damaged');
+  const digits = text.toString('latin1');
+  const value = Number(digits);
+  if (!/^\d+$/.test(digits) || !Number.isSafeInteger(value)) throw notTar('a number in it is damaged');
   return value;
 }
 
 function modified(pax: Buffer | undefined, header: Buffer): number {
-  const seconds = pax === undefined ? number(header, 136, 12) : Number(pax.toString('latin1'));
-  return Number.isFinite(seconds) ? seconds : 0;
+  if (pax === undefined) return number(header, 136, 12);
+  const seconds = pax.toString('latin1');
+  if (!/^[+-]?\d+(\.\d*)?$/.test(seconds)) throw notTar('a time in it is damaged');
+  return Number.isFinite(Number(seconds)) ? Number(seconds) : 0;
 }
 
 /** What stands in a header before the first zero. */

@@ -5,16 +5,23 @@ import {
   restoreRequestSchema,
   statusRequestSchema,
 } from '../../wire/contract/changes.ts';
+import { BoundedWork } from '../bounded-work.ts';
 import { answerJson, goneWith, parseInput, readJsonBody, type Route } from '../inward-call.ts';
 import type { Changes } from './changes.ts';
 
+/** Each reads a hundred files. */
+const maxLists = 2;
+const maxWaitingLists = 64;
+
 /** The table of `wire/contract/changes.ts`, as it is answered. `activeRun`: some run that is under way. */
 export function changesRoutes(changes: Changes, activeRun: () => RunId | undefined): readonly Route[] {
+  const lists = new BoundedWork({ name: 'lists of checkpoints', running: maxLists, waiting: maxWaitingLists });
   return [
     {
       method: 'GET',
       path: changesPaths.checkpoints,
-      handle: async ({ stream }) => answerJson(stream, { checkpoints: await changes.checkpoints() }),
+      handle: async ({ stream }) =>
+        answerJson(stream, { checkpoints: await lists.run(() => changes.checkpoints(), goneWith(stream)) }),
     },
     {
       method: 'POST',

@@ -16,6 +16,7 @@ import {
   type StatusPage,
   type StatusRequest,
 } from '../../wire/contract/changes.ts';
+import { BoundedWork } from '../bounded-work.ts';
 import { type BytePath, fromApiPath, toApiPath } from './byte-path.ts';
 import { describeChanges } from './change-details.ts';
 import { compare, type Comparison, within } from './comparison.ts';
@@ -40,8 +41,11 @@ export interface ChangesOptions {
   readonly logger: Logger;
 }
 
-/** Looks and restores that may wait for their turn, so that a checkpoint never waits long behind them. */
+/** Restores, and looks that are under way, that may wait for their turn, so that a checkpoint never waits long behind them. */
 const maxWaiting = 16;
+/** They take turns for a part of what they do. */
+const maxLooks = 4;
+const maxWaitingLooks = 12;
 
 /** What the agent changed: checkpoints, how the workspace differs from them and from the last commit, and the way back. */
 export class Changes {
@@ -52,6 +56,7 @@ export class Changes {
   readonly #runs: RunCheckpoints;
   readonly #housekeeping: Housekeeping;
   readonly #queue = new SerialQueue();
+  readonly #looks = new BoundedWork({ name: 'looks at the changes', running: maxLooks, waiting: maxWaitingLooks });
   #waiting = 0;
 
   constructor(options: ChangesOptions) {
@@ -88,16 +93,20 @@ export class Changes {
   }
 
   async status(request: StatusRequest, signal: AbortSignal): Promise<StatusPage> {
-    const { page, pair, ...rest } = await this.#page(request, signal);
-    return { ...rest, changes: await describeChanges(this.#git, page, pair) };
+    return await this.#looks.run(async () => {
+      const { page, pair, ...rest } = await this.#page(request, signal);
+      return { ...rest, changes: await describeChanges(this.#git, page, pair) };
+    }, signal);
   }
 
   async diff(request: DiffRequest, signal: AbortSignal): Promise<DiffPage> {
-    const { page, pair, ...rest } = await this.#page(request, signal);
-    const changes = await describeChanges(this.#git, page, pair);
-    const files = await diffFiles(this.#git, changes, { ...pair, context: request.context });
-    const isCut = files.length < changes.length;
-    return { ...rest, files, nextAfter: isCut ? (files.at(-1)?.path ?? null) : rest.nextAfter };
+    return await this.#looks.run(async () => {
+      const { page, pair, ...rest } = await this.#page(request, signal);
+      const changes = await describeChanges(this.#git, page, pair);
+      const files = await diffFiles(this.#git, changes, { ...pair, context: request.context });
+      const isCut = files.length < changes.length;
+      return { ...rest, files, nextAfter: isCut ? (files.at(-1)?.path ?? null) : rest.nextAfter };
+    }, signal);
   }
 
   /** `activeRun`: some run that is under way, asked when it is the restore's turn: nothing else looks or restores meanwhile. */
@@ -190,9 +199,10 @@ export class Changes {
 
   #compare(since: Since, signal: AbortSignal): Promise<Comparison> {
     const { workspace } = this.#options;
-    return this.#inTurn(() =>
-      compare({ git: this.#git, store: this.#store, taker: this.#taker, workspace, signal }, since),
-    );
+    return this.#inTurn(async () => {
+      signal.throwIfAborted();
+      return await compare({ git: this.#git, store: this.#store, taker: this.#taker, workspace, signal }, since);
+    });
   }
 
   async #inTurn<T>(work: () => Promise<T>): Promise<T> {

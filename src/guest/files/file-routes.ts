@@ -11,6 +11,7 @@ import {
   watchRequestSchema,
 } from '../../wire/contract/files.ts';
 import { errorTrailers } from '../error-trailers.ts';
+import { BoundedWork } from '../bounded-work.ts';
 import { answerJson, goneWith, type InwardCall, parseInput, readJsonBody, type Route } from '../inward-call.ts';
 import { ArchiveOutput } from './archive-output.ts';
 import type { Confinement, FilePlace } from './confinement.ts';
@@ -31,30 +32,26 @@ import { unpackTar } from './unpack.ts';
 import type { Watches } from './watches.ts';
 import { appendWhole, NewContent, type WriteOptions, writeWhole } from './write-file.ts';
 
-/** Archives that are packed or unpacked at the same time. */
+/** Packed or unpacked at the same time. */
 const maxArchives = 8;
+/** One after the other they would all be done as soon; with two, a small folder does not wait for a very large one. */
+const maxListings = 2;
+/** Each is a call whose caller is still there. */
+const maxWaitingListings = 256;
+/** Each of copies, and of folders that are removed with all that is in them. */
+const maxTreeWorks = 8;
+const maxWaitingTreeWorks = 64;
 
 /** The routes of `contract/files.ts`. */
 export function fileRoutes(confinement: Confinement, watches: Watches): readonly Route[] {
   const searches = new Searches(confinement);
   const names = new NamesCache();
-  let archives = 0;
+  const archives = new BoundedWork({ name: 'archives', running: maxArchives });
+  const listings = new BoundedWork({ name: 'listings', running: maxListings, waiting: maxWaitingListings });
+  const copies = new BoundedWork({ name: 'copies', running: maxTreeWorks, waiting: maxWaitingTreeWorks });
+  const removals = new BoundedWork({ name: 'removals', running: maxTreeWorks, waiting: maxWaitingTreeWorks });
   const pathOf = (call: InwardCall): SandboxPath => confinement.parse(queryOf(call, 'path') ?? Buffer.alloc(0));
   const named = (path: string): SandboxPath => confinement.parse(bytesOfText(path));
-
-  const asArchive = async (work: () => Promise<void>): Promise<void> => {
-    if (archives >= maxArchives) {
-      throw new CaissonError('LIMIT_REACHED', `${maxArchives} archives are under way.`, {
-        hint: 'Wait for one to end.',
-      });
-    }
-    archives += 1;
-    try {
-      await work();
-    } finally {
-      archives -= 1;
-    }
-  };
 
   return [
     {
@@ -80,7 +77,11 @@ export function fileRoutes(confinement: Confinement, watches: Watches): readonly
           limit: Math.min(numberOf(call, 'limit') ?? maxListEntries, maxListEntries),
           signal: goneWith(call.stream),
         };
-        answerJson(call.stream, await listFolder(confinement, names, pathOf(call), options));
+        const path = pathOf(call);
+        answerJson(
+          call.stream,
+          await listings.run(() => listFolder(confinement, names, path, options), options.signal),
+        );
       },
     },
     {
@@ -130,7 +131,7 @@ export function fileRoutes(confinement: Confinement, watches: Watches): readonly
         const request = parseInput(transferRequestSchema, await readJsonBody(stream), 'request');
         const [from, to] = [named(request.from), named(request.to)];
         const signal = goneWith(stream);
-        answerJson(stream, await transfer(confinement, { from, to, overwrite: request.overwrite, signal }));
+        answerJson(stream, await transfer(confinement, { from, to, overwrite: request.overwrite, signal, copies }));
       },
     })),
     {
@@ -138,7 +139,9 @@ export function fileRoutes(confinement: Confinement, watches: Watches): readonly
       path: filePaths.remove,
       async handle({ stream }) {
         const { path, recursive } = parseInput(removeRequestSchema, await readJsonBody(stream), 'request');
-        await remove(confinement, named(path), { recursive, signal: goneWith(stream) });
+        const signal = goneWith(stream);
+        const work = (): Promise<void> => remove(confinement, named(path), { recursive, signal });
+        await (recursive ? removals.run(work, signal) : work());
         answerJson(stream, {});
       },
     },
@@ -147,7 +150,8 @@ export function fileRoutes(confinement: Confinement, watches: Watches): readonly
       path: filePaths.search,
       async handle({ stream }) {
         const request = parseInput(searchRequestSchema, await readJsonBody(stream), 'request');
-        await searches.run(named(request.path), request, () => new ItemStream(stream));
+        const gone = goneWith(stream);
+        await searches.run(named(request.path), request, { open: () => new ItemStream(stream), gone });
       },
     },
     {
@@ -161,12 +165,12 @@ export function fileRoutes(confinement: Confinement, watches: Watches): readonly
     {
       method: 'GET',
       path: filePaths.archive,
-      handle: (call) =>
-        asArchive(async () => {
-          const { stream } = call;
+      handle(call) {
+        const { stream } = call;
+        const gone = goneWith(stream);
+        return archives.run(async () => {
           using folder = confinement.pin(pathOf(call), { folder: true });
           const pack = call.query.get('format') === 'zip' ? packZip : packTar;
-          const gone = goneWith(stream);
           let failure: CaissonError | undefined;
           stream.once('wantTrailers', () => stream.sendTrailers(errorTrailers(failure)));
           // Not before there is something to send: what fails until then is answered as all else is.
@@ -184,26 +188,29 @@ export function fileRoutes(confinement: Confinement, watches: Watches): readonly
             }
             throw thrown;
           }
-        }),
+        }, gone);
+      },
     },
     {
       method: 'PUT',
       path: filePaths.archive,
-      handle: (call) =>
-        asArchive(async () => {
-          const { stream } = call;
+      handle(call) {
+        const { stream } = call;
+        const gone = goneWith(stream);
+        const body = new RequestBody(call);
+        return archives.run(async () => {
           const path = pathOf(call);
-          const body = new RequestBody(call);
           if (!confinement.isRoot(path)) {
             makeParents(confinement, path);
             using place = confinement.place(path);
             if (place.lookUp()?.isSymbolicLink() !== true) makeFolder(place);
           }
           using folder = confinement.pin(path, { folder: true });
-          const unpacked = await unpackTar(confinement, folder, body.chunks(), goneWith(stream));
+          const unpacked = await unpackTar(confinement, folder, body.chunks(), gone);
           await body.finish();
           answerJson(stream, unpacked);
-        }),
+        }, gone);
+      },
     },
   ];
 }

@@ -12,13 +12,12 @@ const batch = 1_024;
  * The names in a pinned folder, in the order of their bytes. LIMIT_REACHED above 500,000. Reads in batches, without waiting for
  * each, but rests between them, so that a large folder holds nobody up.
  */
-export async function folderNames(folder: Pin): Promise<readonly Buffer[]> {
+export async function folderNames(folder: Pin, pacer: Pacer): Promise<readonly Buffer[]> {
   return await onFileLater(folder.path.text, async () => {
     const names: Buffer[] = [];
     // The types of Node know no buffers here, though `encoding: 'buffer'` gives them.
     const entries = opendirSync(folder.via, { encoding: 'buffer' as BufferEncoding, bufferSize: batch });
     try {
-      const pacer = new Pacer();
       for (let entry = entries.readSync(); entry !== null; entry = entries.readSync()) {
         names.push(Buffer.from(entry.name));
         if (names.length > maxFolderEntries) throw tooLarge(folder);

@@ -53,7 +53,8 @@ class Page {
   async add(folder: Pin, above: readonly Buffer[], after: readonly Buffer[]): Promise<void> {
     const [begun, ...below] = after;
     const identity = identify(folder);
-    const names = begun === undefined ? await folderNames(folder) : await this.#cache.continued(folder);
+    const names =
+      begun === undefined ? await folderNames(folder, this.#pacer) : await this.#cache.continued(folder, this.#pacer);
     for (let at = begun === undefined ? 0 : placeOf(begun, names); at < names.length; at++) {
       const name = names[at];
       if (name === undefined) break;

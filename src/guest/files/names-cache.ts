@@ -1,6 +1,7 @@
 import { maxFolderEntries } from '../../wire/contract/files.ts';
 import type { Pin } from './confinement.ts';
 import { folderNames } from './folder-names.ts';
+import type { Pacer } from './pacer.ts';
 
 /** Of all folders together: as many as one may have. Above it the folder that was used least lately goes. */
 const maxNames = maxFolderEntries;
@@ -23,12 +24,12 @@ export class NamesCache {
   #count = 0;
 
   /** What was kept, while the folder is as it was then; else what is in it now. */
-  async continued(folder: Pin): Promise<readonly Buffer[]> {
+  async continued(folder: Pin, pacer: Pacer): Promise<readonly Buffer[]> {
     const { key, state } = identify(folder);
     const kept = this.#kept.get(key);
-    if (kept === undefined) return await folderNames(folder);
+    if (kept === undefined) return await folderNames(folder, pacer);
     this.#forget(key);
-    if (kept.state !== state) return await folderNames(folder);
+    if (kept.state !== state) return await folderNames(folder, pacer);
     this.#put(key, state, kept.names);
     return kept.names;
   }

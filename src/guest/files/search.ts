@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream';
 import { CaissonError, errorText, toCaissonError } from '../../kernel/errors.ts';
 import { pathFromBytes } from '../../kernel/file-path.ts';
 import { maxMatchText, type SearchItem, type SearchMatch, type SearchRequest } from '../../wire/contract/files.ts';
+import { BoundedWork } from '../bounded-work.ts';
 import { errnoOf } from './errno.ts';
 import type { Confinement, Pin } from './confinement.ts';
 import type { ItemStream } from './item-stream.ts';
@@ -39,7 +40,7 @@ interface Exit {
 /** Searches with ripgrep, which is in the image. CAPABILITY_UNSUPPORTED where it is not, LIMIT_REACHED where no process can be started. */
 export class Searches {
   readonly #confinement: Confinement;
-  #running = 0;
+  readonly #searches = new BoundedWork({ name: 'searches', running: maxSearches });
 
   constructor(confinement: Confinement) {
     this.#confinement = confinement;
@@ -51,19 +52,15 @@ export class Searches {
    * SEARCH_FAILED where it stands still, as before a pipe. One that dies and has found nothing is LIMIT_REACHED for want of
    * memory or of room for its threads, else SEARCH_FAILED; one that has found something ends with `isCut`.
    */
-  async run(path: SandboxPath, request: SearchRequest, open: () => ItemStream<SearchItem>): Promise<void> {
-    if (this.#running >= maxSearches) {
-      throw new CaissonError('LIMIT_REACHED', `${maxSearches} searches are under way.`, {
-        hint: 'Wait for one to end.',
-      });
-    }
-    using folder = this.#confinement.pin(path, { folder: true });
-    this.#running += 1;
-    try {
+  async run(
+    path: SandboxPath,
+    request: SearchRequest,
+    { open, gone }: { readonly open: () => ItemStream<SearchItem>; readonly gone: AbortSignal },
+  ): Promise<void> {
+    await this.#searches.run(async () => {
+      using folder = this.#confinement.pin(path, { folder: true });
       await search(folder, path, request, open);
-    } finally {
-      this.#running -= 1;
-    }
+    }, gone);
   }
 }
 

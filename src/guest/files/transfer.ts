@@ -15,6 +15,7 @@ import { CaissonError } from '../../kernel/errors.ts';
 import { pathFromBytes } from '../../kernel/file-path.ts';
 import { temporaryName } from '../../kernel/temporary-name.ts';
 import type { FileInfo } from '../../wire/contract/files.ts';
+import type { BoundedWork } from '../bounded-work.ts';
 import { type Confinement, type Pin, Place } from './confinement.ts';
 import { errnoOf, fileError, onFile, onFileLater } from './errno.ts';
 import { fileInfo, typeOf } from './file-info.ts';
@@ -29,6 +30,8 @@ export interface Transfer {
   /** Whether a file that is at `to` is replaced. A folder never is. */
   readonly overwrite: boolean;
   readonly signal: AbortSignal;
+  /** Of which few are under way at a time. A rename is none. */
+  readonly copies: BoundedWork;
 }
 
 /**
@@ -44,8 +47,10 @@ export async function move(confinement: Confinement, transfer: Transfer): Promis
     putInPlace(source.via, target, transfer.overwrite || stats.isDirectory());
   } catch (thrown) {
     if (errnoOf(thrown) !== 'EXDEV') throw fileError(thrown, transfer.to.text);
-    await copyInto(source, target, transfer);
-    await removePlace(source, true, transfer.signal);
+    await transfer.copies.run(async () => {
+      await copyInto(source, target, transfer);
+      await removePlace(source, true, transfer.signal);
+    }, transfer.signal);
   }
   return infoOf(target);
 }
@@ -58,7 +63,7 @@ export async function copy(confinement: Confinement, transfer: Transfer): Promis
   using source = confinement.place(transfer.from);
   using target = confinement.place(transfer.to);
   requireRoom(source, target, transfer);
-  await copyInto(source, target, transfer);
+  await transfer.copies.run(() => copyInto(source, target, transfer), transfer.signal);
   return infoOf(target);
 }
 

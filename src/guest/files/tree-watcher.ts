@@ -277,7 +277,7 @@ export class TreeWatcher extends EventEmitter<Events> {
       if (isNew && !this.#watchPinned(key, folder, { dev, ino })) return;
       const tell = isNew && this.#isStarted;
       if (!this.#recursive && !tell) return;
-      for (const name of await folderNames(folder)) {
+      for (const name of await folderNames(folder, pacer)) {
         if (this.#isClosed) return;
         const stats = folder.lookUp(name);
         if (stats === undefined || isTemporaryName(name)) continue;

@@ -23,7 +23,7 @@ export async function walk(folder: Pin, visitor: Visitor, pacer: Pacer, depth = 
       details: { limit: maxDepth },
     });
   }
-  for (const name of await folderNames(folder)) {
+  for (const name of await folderNames(folder, pacer)) {
     if (pacer.isDue) await pacer.rest();
     const entered = visitor.enter(folder, name, depth);
     if (!(typeof entered === 'boolean' ? entered : await entered)) continue;

@@ -13,7 +13,8 @@ import {
   startRequestSchema,
 } from '../../wire/contract/processes.ts';
 import { decodeHeaderJson } from '../../wire/header-json.ts';
-import { answerJson, type InwardCall, parseInput, readJsonBody, type Route } from '../inward-call.ts';
+import { BoundedWork } from '../bounded-work.ts';
+import { answerJson, goneWith, type InwardCall, parseInput, readJsonBody, type Route } from '../inward-call.ts';
 import { attachProcess } from './attach-process.ts';
 import { execProcess } from './exec-process.ts';
 import { streamLog } from './log-stream.ts';
@@ -28,15 +29,24 @@ const numberSchema = z
 const logQuerySchema = z.object({ after: numberSchema, follow: z.enum(['true', 'false']) });
 const waitQuerySchema = z.object({ timeoutMs: numberSchema.pipe(z.int().max(3_600_000)) });
 
+/** Each reads two or three files of every process. */
+const maxLists = 2;
+const maxWaitingLists = 64;
+
 /** The table of `wire/contract/processes.ts`, as it is answered. */
 export function processesRoutes(services: { readonly table: ProcessTable; readonly clock: Clock }): readonly Route[] {
   const { table, clock } = services;
+  const lists = new BoundedWork({ name: 'lists of processes', running: maxLists, waiting: maxWaitingLists });
   const idOf = ({ params }: InwardCall) => parseInput(paramsSchema, params, 'process id').id;
   const body = async <Body>(schema: z.ZodType<Body>, { stream }: InwardCall, what: string): Promise<Body> =>
     parseInput(schema, await readJsonBody(stream), what);
 
   return [
-    { method: 'GET', path: processPaths.all, handle: async ({ stream }) => answerJson(stream, await table.list()) },
+    {
+      method: 'GET',
+      path: processPaths.all,
+      handle: async ({ stream }) => answerJson(stream, await lists.run(() => table.list(), goneWith(stream))),
+    },
     {
       method: 'POST',
       path: processPaths.all,

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { Confinement, type Pin } from '../../../src/guest/files/confinement.ts';
 import { identify, NamesCache } from '../../../src/guest/files/names-cache.ts';
+import { Pacer } from '../../../src/guest/files/pacer.ts';
 import { maxListNameBytes } from '../../../src/wire/contract/files.ts';
 import type { FilesClient } from '../../../src/wire/files-client.ts';
 import { type RunningGuest, runGuest } from '../running-guest.ts';
@@ -113,10 +114,10 @@ describe('the names that are kept for the next page', () => {
     const cache = new NamesCache();
     const kept = [Buffer.from('kept')];
     cache.keep(identify(pin), kept);
-    expect(await cache.continued(pin)).toBe(kept);
-    expect(await cache.continued(pin)).toBe(kept);
+    expect(await cache.continued(pin, new Pacer())).toBe(kept);
+    expect(await cache.continued(pin, new Pacer())).toBe(kept);
     execFileSync('touch', [join(outer, 'same/new')]);
-    expect(await cache.continued(pin)).toEqual([Buffer.from('new')]);
+    expect(await cache.continued(pin, new Pacer())).toEqual([Buffer.from('new')]);
   });
 
   test('are not used where the folder changed while it was read', async () => {
@@ -125,7 +126,7 @@ describe('the names that are kept for the next page', () => {
     const before = identify(pin);
     execFileSync('touch', [join(outer, 'changed/new')]);
     cache.keep(before, []);
-    expect(await cache.continued(pin)).toEqual([Buffer.from('new')]);
+    expect(await cache.continued(pin, new Pacer())).toEqual([Buffer.from('new')]);
   });
 
   test('are 500,000 at most: those that were used least lately go first', async () => {
@@ -135,10 +136,10 @@ describe('the names that are kept for the next page', () => {
     const cache = new NamesCache();
     const many = (length: number): Buffer[] => Array.from({ length }, () => Buffer.from('kept'));
     for (const pin of [one, two]) cache.keep(identify(pin), many(200_000));
-    await cache.continued(one);
+    await cache.continued(one, new Pacer());
     cache.keep(identify(three), many(200_000));
-    expect(await cache.continued(one)).toHaveLength(200_000);
-    expect(await cache.continued(two)).toEqual([]);
-    expect(await cache.continued(three)).toHaveLength(200_000);
+    expect(await cache.continued(one, new Pacer())).toHaveLength(200_000);
+    expect(await cache.continued(two, new Pacer())).toEqual([]);
+    expect(await cache.continued(three, new Pacer())).toHaveLength(200_000);
   });
 });

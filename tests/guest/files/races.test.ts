@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { BoundedWork } from '../../../src/guest/bounded-work.ts';
 import { Confinement } from '../../../src/guest/files/confinement.ts';
 import type { SandboxPath } from '../../../src/guest/files/sandbox-path.ts';
 import { copy, move } from '../../../src/guest/files/transfer.ts';
@@ -47,7 +48,11 @@ const meanwhile = (name: string, nth: number, work: () => void): void => {
     return looks === nth;
   };
 };
-const transfer = { overwrite: false, signal: new AbortController().signal };
+const transfer = {
+  overwrite: false,
+  signal: new AbortController().signal,
+  copies: new BoundedWork({ name: 'copies', running: 1 }),
+};
 
 test('F13: a file that becomes a link before it is appended to is not followed', () => {
   writeFileSync(at('f'), 'f');
