@@ -78,7 +78,9 @@ async function forward({ outward, places, request, response, beforeAnswers }: Fo
       endStream: false,
     });
     response.once('close', () => {
-      if (!opened.closed) leaveStream(opened); // the harness gave up the request
+      // Else the harness gave up the request. One that was asked and answered whole is about to close.
+      const isOver = response.writableFinished && opened.writableFinished;
+      if (!opened.closed && !isOver) leaveStream(opened);
     });
     return { session, stream: opened };
   });

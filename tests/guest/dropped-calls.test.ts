@@ -16,7 +16,7 @@ afterEach(async () => {
 
 /** Counts folders that are held: all the while that one is listed. */
 function countFolders() {
-  const { pin } = Confinement.prototype;
+  const pin = Reflect.get(Confinement.prototype, 'pin');
   const count = { begun: 0, held: 0, most: 0 };
   vi.spyOn(Confinement.prototype, 'pin').mockImplementation(function (this: Confinement, ...args) {
     const pinned = pin.apply(this, args);

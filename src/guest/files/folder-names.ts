@@ -3,7 +3,7 @@ import { CaissonError } from '../../kernel/errors.ts';
 import { maxFolderEntries } from '../../wire/contract/files.ts';
 import type { Pin } from './confinement.ts';
 import { onFileLater } from './errno.ts';
-import { Pacer } from './pacer.ts';
+import type { Pacer } from './pacer.ts';
 
 /** Read from the kernel in one go. */
 const batch = 1_024;
