@@ -32,7 +32,7 @@ export const maxHeaderValueBytes = 60 * kibibyte;
  * Node's own account of one session's memory, above which it refuses streams with ENHANCE_YOUR_CALM. Node 24.21 never gives
  * back what a stream still had to send when it was given up: at 64 MB, 190 downloads that were left in mid-stream ended a
  * session for good. So it is the most that Node can count to (bytes in 32 bits), and `openStream` gives a session up that
- * comes to it. What is really held is bounded by streams and windows.
+ * has come to it for a second. What is really held is bounded by streams and windows.
  */
 const maxSessionMemoryMegabytes = 4_294;
 
