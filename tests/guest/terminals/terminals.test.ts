@@ -413,15 +413,17 @@ describe('hostile readers', () => {
   });
 
   test('who attaches just before the program ends is told how it stood', async () => {
-    // Nothing that has to wait a moment is told by this clock.
-    await using other = await runGuest({
-      clock: { ...systemClock, elapsed: () => 0, schedule: () => () => undefined },
-    });
+    // Until it stands still no more, what has to wait a moment is never told.
+    let standsStill = true;
+    const schedule: Clock['schedule'] = (delayMs, callback) =>
+      standsStill ? () => undefined : systemClock.schedule(delayMs, callback);
+    await using other = await runGuest({ clock: { ...systemClock, elapsed: () => 0, schedule } });
     const client = await other.client();
     const terminal = await client.terminals.open({ command: ['cat'] });
     for (let cols = 101; cols <= 120; cols++) await client.terminals.resize(terminal.id, { cols, rows: 10 });
     const ending = TerminalReader.attach(client, terminal);
     await until('it is there', async () => (await client.terminals.get(terminal.id)).readers.length === 1);
+    standsStill = false; // the end of a program is looked for now and then
     await client.terminals.close(terminal.id);
     const reader = await ending;
     expect(reader.situation).toMatchObject({ cols: 120, driver: reader.id });
