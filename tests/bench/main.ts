@@ -2,9 +2,9 @@ import { parseArgs } from 'node:util';
 import Docker from 'dockerode';
 import { isPart, type PartName, parts } from './parts/index.ts';
 import { writeDocument } from './report/document.ts';
-import { describeMachine, loadPerCore } from './report/machine.ts';
+import { describeMachine, loadPerCore, processorTime, stolenShare } from './report/machine.ts';
 import { markdownTable } from './report/markdown.ts';
-import type { Row } from './report/row.ts';
+import { percent, type Row } from './report/row.ts';
 import { runPart } from './run-part.ts';
 
 const usage = `usage: npm run bench -- [--only <part>]… [--write]
@@ -26,14 +26,20 @@ async function main(args: readonly string[]): Promise<number> {
     process.stderr.write(`bench ${((performance.now() - started) / 1000).toFixed(0).padStart(3)} s: ${line}\n`);
   };
   const rows: Row[] = [];
+  const stolen: string[] = [];
   const load = loadPerCore();
   for (const name of options.names) {
     log(name);
+    const before = processorTime();
     rows.push(...(await runPart(name, log)));
+    stolen.push(`${name} ${percent(stolenShare(before, processorTime()))}`);
   }
-  const table = markdownTable(rows);
   const command = ['npm run bench', ...(args.length > 0 ? ['--', ...args] : [])].join(' ');
-  const run = `\`${command}\` on ${await describeMachine(new Docker())}, whose load before it was ${load.toFixed(1)} a core:\n\n${table}`;
+  const run = [
+    `\`${command}\` on ${await describeMachine(new Docker())}, whose load before it was ${load.toFixed(1)} a core:`,
+    markdownTable(rows),
+    `Of the processor time wanted, the machine below gave so much to others (steal): ${stolen.join(', ')}.`,
+  ].join('\n\n');
   process.stdout.write(`\n${run}\n`);
   if (options.write) log(`written to ${await writeDocument(run)}`);
   return 0;
