@@ -21,6 +21,8 @@ const mostWords = 32;
 const longestText = 256;
 /** Of a text that is looked at for what is shown of it. */
 const mostRead = 4 * longestText;
+/** Of all texts of one input but its command: 8 MB of them would take seconds, in which nobody else is served. */
+const mostReadInAll = 64 * mostRead;
 /** All details as JSON. */
 const mostChars = 4_096;
 
@@ -45,10 +47,11 @@ export function boundedDetails(details: AuditDetails): AuditDetails {
 function bounded(fields: unknown, isRecorded: (name: string) => boolean): AuditDetails {
   if (!isRecord(fields)) return {};
   const details: Record<string, AuditDetails[string]> = {};
+  const show = textShower();
   let room = mostChars;
   for (const [name, value] of Object.entries(fields)) {
     if (!isRecorded(name)) continue;
-    const shown = shownValue(name, value);
+    const shown = shownValue(name, value, show);
     if (shown === undefined) continue;
     const size = JSON.stringify(shown).length + name.length + 4;
     if (size > room) continue;
@@ -58,11 +61,11 @@ function bounded(fields: unknown, isRecorded: (name: string) => boolean): AuditD
   return details;
 }
 
-function shownValue(name: string, value: unknown): AuditDetails[string] | undefined {
+function shownValue(name: string, value: unknown, show: ShowText): AuditDetails[string] | undefined {
   if (value === null || isNumberOrTruth(value)) return value;
-  if (typeof value === 'string') return shownText(value);
+  if (typeof value === 'string') return show(value);
   if (isRecord(value)) {
-    const parts = name === 'env' ? names(value).map(shownText) : partsOf(name, value);
+    const parts = name === 'env' ? names(value).map(show) : partsOf(name, value, show);
     // Nothing of it is recorded here: an id, for one, is among the targets.
     return parts.length === 0 ? undefined : fitting(parts);
   }
@@ -74,30 +77,29 @@ function shownValue(name: string, value: unknown): AuditDetails[string] | undefi
     return fitting(clean, value.length);
   }
   return fitting(
-    items.flatMap((item) => shownItem(name, item)),
+    items.flatMap((item) => shownItem(name, item, show)),
     value.length,
   );
 }
 
-function shownItem(name: string, item: unknown): string | [] {
-  if (typeof item === 'string') return shownText(item);
+function shownItem(name: string, item: unknown, show: ShowText): string | [] {
+  if (typeof item === 'string') return show(item);
   if (isNumberOrTruth(item)) return String(item);
-  return isRecord(item) ? shorten(partsOf(name, item).join(' '), longestText) : [];
+  return isRecord(item) ? shorten(partsOf(name, item, show).join(' '), longestText) : [];
 }
 
 /** What is recorded of an object, as `name=value`. */
-function partsOf(parent: string, value: Readonly<Record<string, unknown>>): string[] {
+function partsOf(parent: string, value: Readonly<Record<string, unknown>>, show: ShowText): string[] {
   return names(value).flatMap((name) => {
     const isKnown = recordedFields.has(name) || (parent === 'limits' && /^\w{1,40}$/.test(name));
     const each = value[name];
     if (!isKnown) return [];
     if (each === null || isNumberOrTruth(each)) return `${name}=${each}`;
     // The name of a limit tells of no secret, though there is one called tokens.
-    if (typeof each === 'string')
-      return parent === 'limits' ? `${name}=${shownText(each)}` : shownText(`${name}=${each}`);
+    if (typeof each === 'string') return parent === 'limits' ? `${name}=${show(each)}` : show(`${name}=${each}`);
     if (!Array.isArray(each)) return [];
     const scalars = each.slice(0, mostWords).filter((item) => typeof item === 'string' || isNumberOrTruth(item));
-    return shownText(`${name}=${scalars.map((item) => String(item).slice(0, longestText)).join(',')}`);
+    return show(`${name}=${scalars.map((item) => String(item).slice(0, longestText)).join(',')}`);
   });
 }
 
@@ -105,8 +107,16 @@ function names(value: Readonly<Record<string, unknown>>): string[] {
   return Object.keys(value).slice(0, mostWords);
 }
 
-function shownText(text: string): string {
-  return shorten(concealed(text.slice(0, mostRead)), longestText);
+type ShowText = (text: string) => string;
+
+/** Shows the texts of one input, one after the other; of those beyond `mostReadInAll` only how long they are. */
+function textShower(): ShowText {
+  let left = mostReadInAll;
+  return (text) => {
+    const read = text.slice(0, mostRead);
+    left -= read.length;
+    return left < 0 ? `… [${text.length} characters]` : shorten(concealed(read), longestText);
+  };
 }
 
 function isNumberOrTruth(value: unknown): value is number | boolean {

@@ -6,12 +6,14 @@ const secretName =
 
 /**
  * Secrets that show by themselves: keys, sessions, invitations and links to previews of ours, keys of well-known services,
- * tokens of three parts, private keys.
+ * private keys.
  */
 const secretShapes =
-  /\b(ck_|sk-|sk_|rk_|pk_live_|gh[pousr]_|github_pat_|glpat-|xox[abprs]-|npm_|pypi-|do[opr]_v1_|hv[bs]\.|AKIA|ASIA|AIza|ya29\.)[\w.-]{8,}|\bc(?:[is]|pv)_[\w-]{20,}|\bhf_[A-Za-z\d]{20,}|\beyJ[\w-]{8,}\.[\w-]{8,}(\.[\w-]*)?|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*/g;
+  /\b(ck_|sk-|sk_|rk_|pk_live_|gh[pousr]_|github_pat_|glpat-|xox[abprs]-|npm_|pypi-|do[opr]_v1_|hv[bs]\.|AKIA|ASIA|AIza|ya29\.)[\w.-]{8,}|\bc(?:[is]|pv)_[\w-]{20,}|\bhf_[A-Za-z\d]{20,}|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*/g;
 // What follows reads a text once, or a few times, whatever is in it: names are bounded or begin where a word does, and so few
 // words are looked over, and a quote need not end.
+/** A token of three parts. It is looked for only where a part of that length follows. */
+const tokenShape = /(?<![\w-])(?=[\w-]*\.[\w-]{8})(|[\w-]*?-)eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?/g;
 const urlSecret = /(\b[a-z][a-z\d+.-]{0,20}:\/\/)[^\s/@]+@/gi;
 const headerSecret =
   /\b(authorization|proxy-authorization|cookie|x-[\w-]{0,30}(?:key|token|auth))(\s*[:=]\s*)[^\r\n'"]+/gi;
@@ -68,6 +70,7 @@ export function concealed(text: string): string {
     .replace(headerSecret, `$1$2${mark}`)
     .replace(bearerSecret, `$1 ${mark}`)
     .replace(secretShapes, mark)
+    .replace(tokenShape, `$1${mark}`)
     .replace(parameter, `$1${mark}`)
     .replace(assignment, `$1${mark}`)
     .replace(afterLead, `$1${mark}`)

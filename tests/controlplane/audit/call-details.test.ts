@@ -39,6 +39,14 @@ test('whatever is sent, details are bounded', () => {
   expect(detailsOf({ command: Array.from({ length: 300 }, () => 'x'.repeat(400)) })['command']).toContain('… [300]');
 });
 
+test('of an input of very many long texts the first are looked over, and of the others is told how long they are', () => {
+  const [long, first] = ['x'.repeat(8_000), `TOKEN=${'x'.repeat(8_000)}`];
+  const add = Array.from({ length: 32 }, () => ({ host: first, name: first, path: first }));
+  const details = detailsOf({ add, title: long, cwd: 'a' });
+  expect(details).toMatchObject({ title: '… [8000 characters]', cwd: '… [1 characters]' });
+  expect(JSON.stringify(details['add'])).not.toContain('x');
+});
+
 test('ids are found in inputs and answers, once each, and nothing that only looks like one', () => {
   const [agentId, keyId, userId] = [newAgentId(), newKeyId(), newUserId()];
   const answer = {
