@@ -10,10 +10,16 @@ export function decodeBytes({ data, encoding }: { readonly data: string; readonl
     });
   }
   const bytes = Buffer.from(data, encoding);
-  if (encoding === 'base64' && bytes.toString('base64').replace(/=+$/, '') !== data.replace(/=+$/, '')) {
+  if (encoding === 'base64' && !isBase64Of(bytes, data)) {
     throw new CaissonError('BAD_REQUEST', 'The data is not base64.');
   }
   return bytes;
+}
+
+/** With its padding, or without. */
+function isBase64Of(bytes: Buffer, data: string): boolean {
+  const padded = bytes.toString('base64');
+  return data === padded || data === padded.replaceAll('=', '');
 }
 
 /** Text where the bytes are UTF-8 as they stand, which is shorter; else base64. Exact either way. */
