@@ -72,6 +72,13 @@ test('what is given up in the turn in which it has its place does not begin, and
   expect(await bounded.run(async () => 'room', never)).toBe('room');
 });
 
+test('nothing begins before what has arrived by then is heard, such as that its caller has gone', async () => {
+  const bounded = new BoundedWork({ name: 'walks', running: 1 });
+  const gone = new AbortController();
+  setImmediate(() => gone.abort(new Error('gone')));
+  await expect(bounded.run(async () => 'begun', gone.signal)).rejects.toThrow('gone');
+});
+
 test('work that fails gives its place on', async () => {
   const bounded = new BoundedWork({ name: 'walks', running: 1, waiting: 1 });
   const failed = bounded.run(() => Promise.reject(new Error('broken')), never);
