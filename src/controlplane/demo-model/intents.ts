@@ -20,11 +20,13 @@ export const intents: readonly Intent[] = [
     usage: 'write hello.txt and run cat on it',
     effect: 'writes the file, runs the command on it, and quotes what it printed',
     pattern: new RegExp(
-      `^(?:write|create)\\s+${FILE}(?:\\s+with\\s+(.+?))?,?\\s+(?:and|then|and then)\\s+run\\s+(.+?)\\s*[.!]?$`,
+      // Spaces are looked at where a word ends, and so once: a text of many would otherwise hold up the whole process.
+      `^(?:write|create)\\s+${FILE}(?:\\s+with\\s+(\\S.*?))?(?<=\\S),?\\s+(?:and|then|and then)\\s+run\\s+(\\S.*)$`,
       'is',
     ),
-    plan: ([, file = '', content, command = '']) => {
+    plan: ([, file = '', content, sentence = '']) => {
       const name = fileName(file);
+      const command = /.[.!]$/s.test(sentence) ? sentence.slice(0, -1) : sentence;
       return runAndReport(
         [
           {

@@ -51,6 +51,23 @@ describe('write and run', () => {
     expect(inShell('write hello.sh and run it').answer).toContain('```\nHello from the demo model\n```');
   });
 
+  test.each([
+    ['write a.txt with one, two, and then run wc -c on it!', 'one, two', 'wc -c a.txt'],
+    ['write a.txt, then run ls .', undefined, 'ls'],
+    ['write a.txt with x y  and   run  .', 'x y', '.'],
+  ])('%s', (text, content = 'Hello from the demo model.', command) => {
+    const { calls } = ask.runTurn(text, () => ask.execOutput(0, ''));
+    expect(calls.map(ask.commandOf)).toEqual([`printf '%s\\n' '${content}' > a.txt`, command]);
+  });
+
+  test.each(['write a.txt with ', 'write a.txt with x', 'write a.txt and run x'])(
+    'a message that begins with %j and goes on with many spaces is read once',
+    (beginning) => {
+      const text = `${beginning}${' '.repeat(200_000)}y`; // one that is read anew from each of them takes minutes, or for ever
+      expect(ask.runTurn(text, () => ask.execOutput(0, '')).calls.length).toBeGreaterThan(0);
+    },
+  );
+
   test('ends the turn when the file cannot be written', () => {
     const { calls, answer } = ask.runTurn('write hello.txt and run cat on it', () =>
       ask.execOutput(1, 'No space left\n'),
