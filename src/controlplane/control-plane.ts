@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { createDomain, type Domain } from '../agents/domain.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { type CaissonError, errorText, toCaissonError } from '../kernel/errors.ts';
@@ -118,7 +117,7 @@ async function start(
     droppedLogLines: () => logDestination.dropped,
   });
 
-  const storage = await openStorage(join(dataDir.path), { onFlush: (ms) => metrics.flush(ms) });
+  const storage = await openStorage(dataDir.path, { onFlush: (ms) => metrics.flush(ms) });
   opened.defer(() => storage.close());
   const audit = opened.use(
     await openAudit({

@@ -190,7 +190,8 @@ describe('a stream', () => {
       expect(await lastKept(gateway)).toMatchObject({ outcome: 'guest_left', outputTokens: tokensOfIt });
     });
 
-    test('is counted for all such times, but not for more than a model writes', async () => {
+    /** What is kept of a call whose guest leaves `lastMs` after the last piece; before each of `pieces` there is a pause. */
+    const keptOf = async (pieces: readonly (readonly [pauseMs: number, piece: string])[], lastMs = 0) => {
       const clock = new HandClock();
       let response: ServerResponse | undefined;
       await using gateway = await openGateway({
@@ -198,49 +199,30 @@ describe('a stream', () => {
         upstream: (_request, given) => void (response = sse(given)).write(delta),
       });
       const stream = gateway.begin(aRequest);
-      for (const ms of [minuteOfReasoning, 10 * minuteOfReasoning, 100 * minuteOfReasoning]) {
+      for (const [pauseMs, piece] of pieces) {
         await once(stream, 'data');
-        clock.advance(ms);
-        response?.write(delta);
+        clock.advance(pauseMs);
+        response?.write(piece);
       }
       await once(stream, 'data');
+      clock.advance(lastMs);
       stream.destroy();
-      expect(await lastKept(gateway)).toMatchObject({ outcome: 'guest_left', outputTokens: 4 + 128_000 });
+      return await lastKept(gateway);
+    };
+
+    test('is counted for all such times, but not for more than a model writes', async () => {
+      const kept = await keptOf([1, 10, 100].map((minutes) => [minutes * minuteOfReasoning, delta]));
+      expect(kept).toMatchObject({ outcome: 'guest_left', outputTokens: 4 + 128_000 });
     });
 
     test('is not charged for the ordinary pauses between words, each shorter than 2 s', async () => {
-      const clock = new HandClock();
-      let response: ServerResponse | undefined;
-      await using gateway = await openGateway({
-        clock,
-        upstream: (_request, given) => void (response = sse(given)).write(delta),
-      });
-      const stream = gateway.begin(aRequest);
-      for (let i = 0; i < 5; i++) {
-        await once(stream, 'data');
-        clock.advance(1_999);
-        response?.write(delta);
-      }
-      await once(stream, 'data');
-      clock.advance(1_999);
-      stream.destroy();
-      expect(await lastKept(gateway)).toMatchObject({ outcome: 'guest_left', outputTokens: 6 });
+      const pieces = Array.from({ length: 5 }, () => [1_999, delta] as const);
+      expect(await keptOf(pieces, 1_999)).toMatchObject({ outcome: 'guest_left', outputTokens: 6 });
     });
 
     test('is not charged for it where the service told its usage', async () => {
-      const clock = new HandClock();
-      let response: ServerResponse | undefined;
-      await using gateway = await openGateway({
-        clock,
-        upstream: (_request, given) => void (response = sse(given)).write(delta),
-      });
-      const stream = gateway.begin(aRequest);
-      await once(stream, 'data');
-      clock.advance(minuteOfReasoning);
-      response?.write(completed(usage(11, 7)));
-      await once(stream, 'data');
-      stream.destroy();
-      expect(await lastKept(gateway)).toMatchObject({ outcome: 'answered', outputTokens: 7, isEstimated: false });
+      const kept = await keptOf([[minuteOfReasoning, completed(usage(11, 7))]]);
+      expect(kept).toMatchObject({ outcome: 'answered', outputTokens: 7, isEstimated: false });
     });
   });
 

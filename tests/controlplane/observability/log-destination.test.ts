@@ -4,7 +4,7 @@ import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { LogDestination } from '../../../src/controlplane/observability/log-destination.ts';
 import { createLogger } from '../../../src/controlplane/observability/logger.ts';
 import { until } from '../../until.ts';
@@ -72,6 +72,21 @@ describe('a pipe whose reader stands still', () => {
     expect(lines.slice(0, kept).map(({ n }) => n)).toEqual(Array.from({ length: kept }, (_, n) => n));
     expect(lines.slice(kept)).toMatchObject([{ level: 'warn', dropped }, { n: 6_000 }]);
     expect(kept * 1_000).toBeLessThan(5 * 1_024 ** 2);
+  });
+
+  test('it is tried again after 10 ms, then after twice as long up to 1 s, and soon once more when some was taken', () => {
+    using still = pipe('pace');
+    while (fills(still.fd));
+    const before = process.listeners('exit');
+    vi.useFakeTimers({ toFake: ['setTimeout'] });
+    using _ = { [Symbol.dispose]: () => void vi.useRealTimers() };
+    const pauses = vi.spyOn(globalThis, 'setTimeout');
+    new LogDestination(still.fd).write(`${'x'.repeat(1_048_576)}\n`);
+    for (let n = 0; n < 9; n++) vi.advanceTimersToNextTimer();
+    still.read();
+    vi.advanceTimersToNextTimer();
+    expect(pauses.mock.calls.map(([, ms]) => ms)).toEqual([10, 20, 40, 80, 160, 320, 640, 1_000, 1_000, 1_000, 10]);
+    for (const each of process.listeners('exit')) if (!before.includes(each)) process.off('exit', each);
   });
 
   test('what waits does not keep the exit listeners once it is written', async () => {
