@@ -205,6 +205,7 @@ async function start(
         tracing?.connection(record);
       },
       clock: systemClock,
+      steadyClock,
       logger,
     }),
   );
@@ -295,7 +296,7 @@ async function start(
       hosts: previewHosts,
       cookies: await openCookieSigner(dataDir.path),
       maxTtlMs: config.previews.maxTtlMs,
-      clock: systemClock,
+      clock: steadyClock,
       logger,
     }),
   );

@@ -178,7 +178,7 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
       store: storage.egressPolicies,
       agents: storage.agents,
       defaults: { allow: [], internal: [], mode: 'deny', ceiling: 'ask' },
-      clock: systemClock,
+      clock: steadyClock,
       logger,
     }),
   );
@@ -218,7 +218,7 @@ export async function startServer(overrides: Overrides = {}): Promise<RunningSer
     hosts: previewHosts,
     cookies: new CookieSigner(Buffer.alloc(32, 7)),
     maxTtlMs: 24 * 3_600_000,
-    clock: systemClock,
+    clock: steadyClock,
     logger,
   });
   const metrics = new Metrics({

@@ -3,6 +3,7 @@ import type { AgentStore } from '../../agents/ports.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import type { AgentId } from '../../kernel/ids.ts';
 import type { Logger } from '../../kernel/logger.ts';
+import type { SteadyClock } from '../../kernel/steady-clock.ts';
 import type { AuditTrail } from '../audit/audit-trail.ts';
 import { tellLapse } from '../audit/egress-lapse.ts';
 import type { Config } from '../config.ts';
@@ -36,6 +37,8 @@ interface EgressOptions {
   /** Hears of every connection that is over. Must not throw. Default: nobody does. */
   readonly onConnection?: ((record: EgressRecord) => void) | undefined;
   readonly clock: Clock;
+  /** By which rules expire. */
+  readonly steadyClock: SteadyClock;
   readonly logger: Logger;
 }
 
@@ -54,7 +57,9 @@ export async function openEgress(options: EgressOptions): Promise<Egress> {
   if (left > 0)
     logger.warn({ connections: left }, 'an earlier control plane was killed with connections of sandboxes open');
   const opened = new AsyncDisposableStack();
-  const rules = opened.use(new EgressRules({ store: egressPolicies, agents, defaults: settings, clock, logger }));
+  const rules = opened.use(
+    new EgressRules({ store: egressPolicies, agents, defaults: settings, clock: options.steadyClock, logger }),
+  );
   rules.start();
   const policy = opened.use(
     new RulePolicy({

@@ -1,10 +1,10 @@
 import type { Agent } from '../../agents/agent.ts';
 import type { AgentStore } from '../../agents/ports.ts';
-import type { Clock } from '../../kernel/clock.ts';
 import { durationText } from '../../kernel/duration.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import { type AgentId, newPreviewId, type PreviewId } from '../../kernel/ids.ts';
 import type { Logger } from '../../kernel/logger.ts';
+import type { SteadyClock } from '../../kernel/steady-clock.ts';
 import type { GuestClient } from '../../wire/guest-client.ts';
 import type { Access, Demand } from '../auth/access.ts';
 import type { KeyService } from '../auth/key-service.ts';
@@ -26,7 +26,7 @@ interface PreviewServiceOptions {
   readonly hosts: PreviewHosts;
   readonly cookies: CookieSigner;
   readonly maxTtlMs: number;
-  readonly clock: Clock;
+  readonly clock: SteadyClock;
   readonly logger: Logger;
 }
 

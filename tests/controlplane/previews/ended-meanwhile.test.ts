@@ -14,9 +14,12 @@ import { PreviewService } from '../../../src/controlplane/previews/preview-servi
 import type { Preview } from '../../../src/controlplane/previews/preview.ts';
 import { Access } from '../../../src/controlplane/auth/access.ts';
 import type { Role } from '../../../src/controlplane/auth/identity.ts';
+import type { Clock } from '../../../src/kernel/clock.ts';
 import { newAgentId, newKeyId, newPreviewId, newUserId } from '../../../src/kernel/ids.ts';
 import { silentLogger } from '../../../src/kernel/logger.ts';
+import { SteadyClock } from '../../../src/kernel/steady-clock.ts';
 import { HandClock } from '../../acp/hand-clock.ts';
+import { SteeredClock } from '../egress/policy/steered-clock.ts';
 
 const ownerId = newUserId();
 const agent: Agent = {
@@ -32,7 +35,7 @@ const agent: Agent = {
   sandbox: { state: 'starting' },
 };
 
-const previewOf = (clock: HandClock, createdBy = ownerId): Preview => ({
+const previewOf = (clock: Pick<Clock, 'now'>, createdBy = ownerId): Preview => ({
   id: newPreviewId(),
   agentId: agent.id,
   port: 3000,
@@ -189,8 +192,11 @@ describe('one preview', () => {
 
 describe('who made a preview', () => {
   /** What a visitor with a link and with a cookie gets, when its maker is this user now. */
-  async function opened(maker: { readonly isOwner: boolean; readonly role: Role; readonly isKeyOver?: boolean }) {
-    const clock = new HandClock();
+  async function opened(
+    maker: { readonly isOwner: boolean; readonly role: Role; readonly isKeyOver?: boolean },
+    meanwhile: (clock: SteeredClock) => void = () => undefined,
+  ) {
+    const clock = new SteeredClock();
     const userId = maker.isOwner ? ownerId : newUserId();
     const preview = previewOf(clock, userId);
     const token = newPreviewToken();
@@ -219,9 +225,10 @@ describe('who made a preview', () => {
       hosts: new PreviewHosts({ domain: 'preview.localhost', publicUrl: null }),
       cookies,
       maxTtlMs: 3_600_000,
-      clock,
+      clock: new SteadyClock(clock),
       logger: silentLogger,
     });
+    meanwhile(clock);
     const outcome = async (promise: Promise<unknown>): Promise<string> =>
       await promise.then(
         () => 'let in',
@@ -241,5 +248,13 @@ describe('who made a preview', () => {
     ['an administrator, with a key that is over', { isOwner: false, role: 'admin', isKeyOver: true }, 'PREVIEW_ENDED'],
   ] as const)('counts when it is used: %s', async (_who, maker, outcome) => {
     expect(await opened(maker)).toEqual([outcome, outcome]);
+  });
+
+  test('has no say once it is over, also while the wall clock is set back for a moment', async () => {
+    const outcomes = await opened({ isOwner: true, role: 'member' }, (clock) => {
+      clock.advance(3_600_000);
+      clock.jump(-3_600_000);
+    });
+    expect(outcomes).toEqual(['PREVIEW_ENDED', 'PREVIEW_ENDED']);
   });
 });

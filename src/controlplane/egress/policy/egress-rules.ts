@@ -1,9 +1,9 @@
 import type { Agent } from '../../../agents/agent.ts';
 import type { AgentStore } from '../../../agents/ports.ts';
-import type { Clock } from '../../../kernel/clock.ts';
 import { CaissonError } from '../../../kernel/errors.ts';
 import { type AgentId, type EgressRuleId, newEgressRuleId, type UserId } from '../../../kernel/ids.ts';
 import type { Logger } from '../../../kernel/logger.ts';
+import type { SteadyClock } from '../../../kernel/steady-clock.ts';
 import { AgentPages } from '../agent-pages.ts';
 import type { EgressTarget } from '../ports.ts';
 import { isPrivateAddress } from '../public-address.ts';
@@ -31,7 +31,7 @@ interface EgressRulesOptions {
   readonly store: EgressPolicyStore;
   readonly agents: Pick<AgentStore, 'findAgent'>;
   readonly defaults: EgressDefaults;
-  readonly clock: Clock;
+  readonly clock: SteadyClock;
   readonly logger: Logger;
 }
 

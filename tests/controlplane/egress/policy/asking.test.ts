@@ -14,6 +14,7 @@ import type { EgressDecision } from '../../../../src/controlplane/egress/ports.t
 import { openStorage, type Storage } from '../../../../src/controlplane/storage/open-storage.ts';
 import type { EgressRequestId } from '../../../../src/kernel/ids.ts';
 import { silentLogger } from '../../../../src/kernel/logger.ts';
+import { SteadyClock } from '../../../../src/kernel/steady-clock.ts';
 import { storedAgent } from '../../../contracts/store-records.ts';
 import { until } from '../../../until.ts';
 import { dataDirectory } from '../../storage/data-directory.ts';
@@ -44,7 +45,7 @@ beforeEach(async () => {
       store: storage.egressPolicies,
       agents: storage.agents,
       defaults: { allow: [], internal: [], mode: 'ask', ceiling: 'ask' },
-      clock,
+      clock: new SteadyClock(clock),
       logger: silentLogger,
     }),
   );

@@ -5,6 +5,7 @@ import { RulePolicy } from '../../../../src/controlplane/egress/policy/rule-poli
 import { openStorage, type Storage } from '../../../../src/controlplane/storage/open-storage.ts';
 import { type AgentId, newAgentId } from '../../../../src/kernel/ids.ts';
 import { silentLogger } from '../../../../src/kernel/logger.ts';
+import { SteadyClock } from '../../../../src/kernel/steady-clock.ts';
 import { storedAgent } from '../../../contracts/store-records.ts';
 import { until } from '../../../until.ts';
 import { dataDirectory } from '../../storage/data-directory.ts';
@@ -32,7 +33,7 @@ beforeEach(async () => {
       store: storage.egressPolicies,
       agents: storage.agents,
       defaults: { allow: [], internal: [], mode: 'deny', ceiling: 'open' },
-      clock,
+      clock: new SteadyClock(clock),
       logger: silentLogger,
     }),
   );
@@ -138,7 +139,7 @@ describe('a rule that expires', () => {
         store: storage.egressPolicies,
         agents: storage.agents,
         defaults: { allow: [], internal: [], mode: 'deny', ceiling: 'open' },
-        clock,
+        clock: new SteadyClock(clock),
         logger: silentLogger,
       }),
     );
@@ -151,6 +152,15 @@ describe('a rule that expires', () => {
     clock.advance(60_000);
     expect(told).toBe(1);
   });
+});
+
+test('a rule that has expired lets nobody out again while the wall clock is set back for a moment', async () => {
+  const expiresAt = clock.now() + 60_000;
+  await rules.change(scope(), { by: agent.ownerId, mode: 'allowlist', add: [{ ...allow, expiresAt }] });
+  clock.advance(60_000);
+  expect(await verdict()).toBe('deny');
+  clock.jump(-3_600_000);
+  expect(await verdict()).toBe('deny');
 });
 
 describe('an open connection', () => {
