@@ -213,6 +213,7 @@ export class EgressConnection implements OpenConnection {
     const timeoutMs = limits.helloTimeoutMs;
     const protocol = await listenToProgram(program, { target, internal, upstream, timeoutMs, signal });
     const over = Promise.all([closed(program), closed(upstream)]);
+    over.catch(() => undefined); // heard below, unless something else fails before
     if (protocol !== 'tls') this.#carried = undefined;
     const carried = this.#carried;
     if (carried !== undefined) return await this.#open(passing, carried, over);

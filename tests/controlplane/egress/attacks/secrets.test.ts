@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { connect } from 'node:tls';
@@ -6,8 +6,9 @@ import { expect, test } from 'vitest';
 import { type KeyPair, newAuthority, newLeaf } from '../../../../src/controlplane/egress/secrets/authority.ts';
 import { newUserId } from '../../../../src/kernel/ids.ts';
 import { anAgent } from '../../../contracts/store-records.ts';
-import { denied, internal } from '../egress-fixture.ts';
+import { denied, internal, listen } from '../egress-fixture.ts';
 import { hostName, openSecretEgress, startHost, token } from '../secrets/secrets-fixture.ts';
+import { hello, serverName } from './hello-bytes.ts';
 
 const dayMs = 86_400_000;
 const evil = 'evil.caisson.test';
@@ -62,6 +63,29 @@ test.each(requests(0).map(([name]) => name))('over a connection that carries a s
   expect(answer).toMatch(/^(HTTP\/1\.1 4\d\d |$)/); // what comes too fast to be read is answered by a reset
   expect(host.asked).toEqual([]);
   expect(await world.egress.recorded()).toMatchObject({ outcome: 'refused', secretId: null });
+});
+
+test('a program that drops its connection while the host is asked for its certificate ends that, and nothing else', async () => {
+  const defects: unknown[] = [];
+  const hear = (reason: unknown): void => void defects.push(reason);
+  process.on('unhandledRejection', hear);
+  try {
+    await using world = await openSecretEgress();
+    const asked = Promise.withResolvers<void>();
+    await using host = await listen(
+      createServer((socket) => socket.on('error', () => undefined).once('data', () => asked.resolve())),
+    );
+    await world.give({ port: host.port });
+    const { socket } = await world.egress.tunnel(`${hostName}:${host.port}`);
+    socket.write(hello(serverName(hostName)));
+    await asked.promise;
+    socket.resetAndDestroy();
+    expect(await world.egress.recorded()).toMatchObject({ outcome: 'closed' });
+    await new Promise((turn) => setImmediate(turn)); // it is heard of after a turn
+    expect(defects).toEqual([]);
+  } finally {
+    process.off('unhandledRejection', hear);
+  }
 });
 
 test('a second request to another host, behind a sound one', async () => {
