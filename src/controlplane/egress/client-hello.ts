@@ -10,6 +10,8 @@ export type HelloReading =
       readonly serverName: string | null;
       /** Whether a part is encrypted, which may name another host (ECH, and ESNI before it). */
       readonly hasEncryptedPart: boolean;
+      /** Of its records. */
+      readonly bytes: number;
     };
 
 /** With the keys of post-quantum exchanges a hello has 2 KB. */
@@ -37,15 +39,15 @@ export function readClientHello(bytes: Buffer): HelloReading {
     if (message === undefined) {
       return bytes.length > maxHelloBytes ? malformed('It is longer than 16 KiB.') : { state: 'incomplete' };
     }
-    return readHello(new Reader(message));
+    return { state: 'complete', bytes: message.end, ...readHello(new Reader(message.content)) };
   } catch (thrown) {
     if (thrown instanceof Malformed) return malformed(thrown.message);
     throw thrown;
   }
 }
 
-/** The first handshake message, which may be spread over records; undefined while it is not whole. */
-function handshakeMessage(bytes: Buffer): Buffer | undefined {
+/** The first handshake message, which may be spread over records, and where the last of them ends; undefined while it is not whole. */
+function handshakeMessage(bytes: Buffer): { readonly content: Buffer; readonly end: number } | undefined {
   const parts: Buffer[] = [];
   let at = 0;
   let gathered = 0;
@@ -63,7 +65,10 @@ function handshakeMessage(bytes: Buffer): Buffer | undefined {
       const size = 4 + message.readUIntBE(1, 3);
       if (size > maxHelloBytes) throw new Malformed('It is longer than 16 KiB.');
       if (message.length > size) throw new Malformed('Something follows the hello in its record.');
-      if (message.length === size) return message.subarray(4);
+      // Not before its record is whole: something may follow the hello in there.
+      if (message.length === size && part.length === length) {
+        return { content: message.subarray(4), end: at + recordHeadBytes + length };
+      }
     }
     if (part.length < length) return undefined;
     at += recordHeadBytes + length;
@@ -71,7 +76,7 @@ function handshakeMessage(bytes: Buffer): Buffer | undefined {
   return undefined;
 }
 
-function readHello(reader: Reader): HelloReading {
+function readHello(reader: Reader): { readonly serverName: string | null; readonly hasEncryptedPart: boolean } {
   reader.take(2 + 32); // version and random
   reader.take(reader.number(1)); // session
   reader.take(reader.number(2)); // cipher suites
@@ -90,7 +95,7 @@ function readHello(reader: Reader): HelloReading {
     }
   }
   const hasEncryptedPart = seen.has(extensions.encryptedClientHello) || seen.has(extensions.encryptedServerName);
-  return { state: 'complete', serverName, hasEncryptedPart };
+  return { serverName, hasEncryptedPart };
 }
 
 /** RFC 6066, 3: one name of the type host_name. */

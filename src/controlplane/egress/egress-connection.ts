@@ -25,6 +25,7 @@ import type {
   EgressTarget,
   OpenConnection,
 } from './ports.ts';
+import { passHello } from './pass-hello.ts';
 import { addressesOf, type Resolve } from './resolve.ts';
 import { tlsToHost, tlsToProgram } from './secrets/tls-sides.ts';
 
@@ -217,6 +218,7 @@ export class EgressConnection implements OpenConnection {
     if (protocol !== 'tls') this.#carried = undefined;
     const carried = this.#carried;
     if (carried !== undefined) return await this.#open(passing, carried, over);
+    if (protocol === 'tls') await orAbort(passHello(program, { target, upstream, timeoutMs, signal }), signal);
     if (protocol === 'http') relay.serve(program, { target, upstream, onRefused });
     else join(program, upstream);
     await orAbort(over, signal);

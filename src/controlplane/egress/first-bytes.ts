@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { CaissonError } from '../../kernel/errors.ts';
-import { looksLikeTls, readClientHello } from './client-hello.ts';
+import { type HelloReading, looksLikeTls, readClientHello } from './client-hello.ts';
 import { Ending, refusal } from './ending.ts';
 import type { EgressTarget } from './ports.ts';
 import { isAddress } from './target.ts';
@@ -8,14 +8,17 @@ import { isAddress } from './target.ts';
 /** What a program speaks, by how it begins. `opaque` is what nobody can look into for a name. */
 export type Protocol = 'tls' | 'http' | 'ssh' | 'opaque';
 
-interface Listening {
+export interface Waiting {
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+interface Listening extends Waiting {
   readonly target: EgressTarget;
   /** For a host that an operator has named, anything may be spoken, and the host may speak first. */
   readonly internal: boolean;
   /** The host's side, of which nothing is read here. */
   readonly upstream: Duplex;
-  readonly timeoutMs: number;
-  readonly signal: AbortSignal;
 }
 
 /** More pieces than this has a hello only from a program that means to keep somebody busy. */
@@ -34,14 +37,39 @@ const requestLine = /^[A-Za-z]{1,32} [^ \r\n]+ HTTP\/\d/;
  * Rejects with an Ending, or the signal's reason.
  */
 export function listenToProgram(program: Duplex, options: Listening): Promise<Protocol> {
-  const { upstream, internal, target, timeoutMs, signal } = options;
+  const { upstream, internal, target } = options;
+  return beginning(program, {
+    ...options,
+    read: (bytes) => protocolOf(bytes, target, internal),
+    ...(internal && { whereOver: 'opaque', orElse: { speaks: upstream, as: 'opaque' } }),
+  });
+}
+
+interface Beginning<Read> extends Waiting {
+  /** What the first bytes say; undefined while it cannot be told yet. Throws what ends the connection. */
+  readonly read: (bytes: Buffer) => Read | undefined;
+  /** What it is where the program says no more. Default: that ends the connection. */
+  readonly whereOver?: Read;
+  /** What it is where somebody else speaks before it does. */
+  readonly orElse?: { readonly speaks: Duplex; readonly as: Read };
+}
+
+/**
+ * Waits for what the program says first, until that can be told. What was read is put back.
+ *
+ * Rejects with an Ending, or the signal's reason.
+ */
+export function beginning<Read>(
+  program: Duplex,
+  { read, whereOver, orElse, timeoutMs, signal }: Beginning<Read>,
+): Promise<Read> {
   let bytes: Buffer = Buffer.alloc(0);
   let pieces = 0;
   return new Promise((resolve, reject) => {
     const settle = (how: () => void): void => {
       clearTimeout(timer);
       signal.removeEventListener('abort', abort);
-      upstream.off('readable', hostSpeaks);
+      orElse?.speaks.off('readable', otherSpeaks);
       program.off('data', take).off('end', ended).off('close', gone);
       program.pause();
       if (bytes.length > 0 && !program.destroyed) program.unshift(bytes);
@@ -52,21 +80,21 @@ export function listenToProgram(program: Duplex, options: Listening): Promise<Pr
       bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
       pieces++;
       try {
-        const protocol = protocolOf(bytes, target, internal);
-        if (protocol !== undefined) settle(() => resolve(protocol));
+        const said = read(bytes);
+        if (said !== undefined) settle(() => resolve(said));
         else if (pieces >= maxPieces) fail(refusal('The beginning of the connection comes in too many pieces.'));
       } catch (thrown) {
         fail(thrown);
       }
     };
     const ended = (): void => {
-      if (internal) settle(() => resolve('opaque'));
+      if (whereOver !== undefined) settle(() => resolve(whereOver));
       else fail(bytes.length > 0 ? refusal('The connection ended in the middle of its beginning.') : gaveUp());
     };
     const gone = (): void => fail(gaveUp());
     const abort = (): void => fail(signal.reason);
-    const hostSpeaks = (): void => {
-      if (bytes.length === 0) settle(() => resolve('opaque'));
+    const otherSpeaks = (): void => {
+      if (bytes.length === 0 && orElse !== undefined) settle(() => resolve(orElse.as));
     };
     const timer = setTimeout(() => {
       const message = `The program has not said within ${timeoutMs / 1_000} s what it wants.`;
@@ -74,8 +102,8 @@ export function listenToProgram(program: Duplex, options: Listening): Promise<Pr
     }, timeoutMs);
     signal.addEventListener('abort', abort, { once: true });
     if (signal.aborted) return abort();
-    if (internal) upstream.on('readable', hostSpeaks);
-    program.on('data', take).once('end', ended).once('close', gone);
+    orElse?.speaks.on('readable', otherSpeaks);
+    program.on('data', take).once('end', ended).once('close', gone).resume();
   });
 }
 
@@ -94,6 +122,14 @@ function protocolOf(bytes: Buffer, target: EgressTarget, internal: boolean): Pro
 }
 
 function readTls(bytes: Buffer, target: EgressTarget): Protocol | undefined {
+  return readHelloTo(target, bytes) && 'tls';
+}
+
+/** The hello that the bytes begin with; undefined while it is not whole. Throws where it does not name the target's host alone. */
+export function readHelloTo(
+  target: EgressTarget,
+  bytes: Buffer,
+): Extract<HelloReading, { state: 'complete' }> | undefined {
   const hello = readClientHello(bytes);
   if (hello.state === 'incomplete') return undefined;
   if (hello.state === 'malformed') throw refusal(`The TLS hello is not sound. ${hello.reason}`);
@@ -103,7 +139,7 @@ function readTls(bytes: Buffer, target: EgressTarget): Protocol | undefined {
   if (hello.serverName !== null && hello.serverName !== target.host) {
     throw refusal('The TLS hello names another host than the one that was allowed.');
   }
-  return 'tls';
+  return hello;
 }
 
 function gaveUp(): Ending {

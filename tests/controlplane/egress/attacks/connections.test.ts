@@ -5,7 +5,7 @@ import { CaissonError } from '../../../../src/kernel/errors.ts';
 import { newAgentId } from '../../../../src/kernel/ids.ts';
 import { until } from '../../../until.ts';
 import { denied, internal, openEgress, publicHost } from '../egress-fixture.ts';
-import { hello, serverName } from './hello-bytes.ts';
+import { hello, hostHello, serverName } from './hello-bytes.ts';
 import { leave, openHostileGuest } from './hostile-guest.ts';
 
 const allowed = 'allowed.example';
@@ -101,11 +101,11 @@ test('a change of the rules of somebody else changes nothing', async () => {
 });
 
 test.each([
-  ['sent', 0],
-  ['received', 100_000],
-])('a quota that is used up cuts the connection in the middle of what is %s', async (_direction, answered) => {
+  ['sent', hostHello({ asksForAnother: false }), Buffer.alloc(100_000)],
+  ['received', Buffer.alloc(100_000), Buffer.alloc(0)],
+])('a quota that is used up cuts the connection in the middle of what is %s', async (_direction, answered, more) => {
   await using guest = await openHostileGuest({
-    host: (socket) => socket.once('data', () => void socket.write(Buffer.alloc(answered))),
+    host: (socket) => socket.once('data', () => void socket.write(answered)),
   });
   let left = 50_000;
   guest.meter.take = (bytes) => {
@@ -113,7 +113,7 @@ test.each([
     left -= bytes;
   };
   const attempt = await guest.ask(allowed);
-  const back = await guest.say(attempt, [sound, Buffer.alloc(answered === 0 ? 100_000 : 0)]);
+  const back = await guest.say(attempt, [sound, more]);
   expect(back.length).toBeLessThanOrEqual(50_000);
   expect(guest.reached().length).toBeLessThanOrEqual(50_000);
   expect(await guest.recorded()).toMatchObject({ outcome: 'over_quota', reason: 'The quota of bytes is used up.' });

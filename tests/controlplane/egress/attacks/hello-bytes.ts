@@ -50,3 +50,12 @@ export function record(content: Buffer, type = 0x16): Buffer {
 export function hello(...extensions: readonly Buffer[]): Buffer {
   return record(helloMessage(...extensions));
 }
+
+/** What a host answers a hello with, as a record: a ServerHello, or one that asks for another hello (RFC 8446, 4.1.3). */
+export function hostHello({ asksForAnother }: { readonly asksForAnother: boolean }): Buffer {
+  const random = asksForAnother
+    ? Buffer.from('cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c', 'hex')
+    : Buffer.alloc(32, 9);
+  const body = Buffer.concat([number(0x0303, 2), random, sized(1), Buffer.from([0x13, 0x01, 0]), sized(2)]);
+  return record(Buffer.concat([Buffer.from([2]), sized(3, body)]));
+}

@@ -1,10 +1,16 @@
-import { expect, test } from 'vitest';
+import { connect as dial, type Socket } from 'node:net';
+import { connect, createSecureContext, createServer } from 'node:tls';
+import { describe, expect, test } from 'vitest';
+import { testAuthority, testCertificate } from '../../../doubles/internet/certificates.ts';
+import { until } from '../../../until.ts';
+import { listen } from '../egress-fixture.ts';
 import {
   encryptedClientHelloType,
   encryptedServerNameType,
   extension,
   hello,
   helloMessage,
+  hostHello,
   number,
   record,
   serverName,
@@ -149,4 +155,109 @@ test.each([
   const attempt = await guest.ask(allowed);
   expect(await guest.say(attempt, pieces)).toBe('welcome');
   expect(guest.reached()).toBe(Buffer.concat(pieces).toString('latin1'));
+});
+
+test('another hello in the record of the first, which comes later', async () => {
+  await using guest = await openHostileGuest();
+  const attempt = await guest.ask(allowed);
+  const both = Buffer.concat([helloMessage(serverName(allowed)), helloMessage(serverName('evil.example'))]);
+  const first = 5 + helloMessage(serverName(allowed)).length;
+  await guest.say(attempt, [record(both).subarray(0, first), record(both).subarray(first)]);
+  expect(guest.reached()).toBe('');
+  expect(await guest.recorded()).toMatchObject({ outcome: 'refused' });
+});
+
+describe('of a host that asks for another hello', () => {
+  const first = hello(serverName(allowed));
+  const asking = hostHello({ asksForAnother: true });
+  const cipherChange = record(Buffer.from([1]), 0x14);
+  const sentAhead = record(Buffer.alloc(40), 0x17);
+  /** Says this once something has come. */
+  const answering = (answer: Buffer) => (socket: Socket) => void socket.once('data', () => socket.write(answer));
+
+  test.each<readonly [string, readonly Buffer[]]>([
+    ['that names another host', [hello(serverName('evil.example'))]],
+    ['without a name', [hello()]],
+    ['with an encrypted part', [hello(serverName(allowed), extension(encryptedClientHelloType, Buffer.alloc(64)))]],
+    [
+      'in two records',
+      [
+        record(helloMessage(serverName('evil.example')).subarray(0, 30)),
+        record(helloMessage(serverName('evil.example')).subarray(30)),
+      ],
+    ],
+    ['behind a change of the cipher', [cipherChange, hello(serverName('evil.example'))]],
+    [
+      'behind an alert, and what was sent ahead',
+      [record(Buffer.from([1, 90]), 0x15), sentAhead, hello(serverName('evil.example'))],
+    ],
+    ['behind what is no TLS', [Buffer.from('GET / HTTP/1.1'), hello(serverName(allowed))]],
+    ['that is nothing', [Buffer.from([0x16, 3, 3, 0, 0])]],
+  ])('a second hello %s does not reach it', async (_name, pieces) => {
+    await using guest = await openHostileGuest({ host: answering(asking) });
+    const attempt = await guest.ask(allowed);
+    expect(await guest.say(attempt, [first, ...pieces])).toBe(asking.toString('latin1'));
+    expect(guest.reached()).toBe(first.toString('latin1'));
+    expect(await guest.recorded()).toMatchObject({ host: allowed, outcome: 'refused' });
+  });
+
+  test('a second hello that comes before it has asked is not passed on', async () => {
+    await using guest = await openHostileGuest();
+    const attempt = await guest.ask(allowed);
+    attempt.stream.write(Buffer.concat([first, hello(serverName('evil.example'))]));
+    await until('the first is there', () => guest.reached() !== '');
+    guest.accepted[0]?.write(asking);
+    await guest.say(attempt, []);
+    expect(guest.reached()).toBe(first.toString('latin1'));
+    expect(await guest.recorded()).toMatchObject({ outcome: 'refused' });
+  });
+
+  test('one that never comes is given up', async () => {
+    await using guest = await openHostileGuest({ host: answering(asking), limits: { helloTimeoutMs: 300 } });
+    const attempt = await guest.ask(allowed);
+    await guest.say(attempt, [first]);
+    expect(await guest.recorded()).toMatchObject({ outcome: 'over_limit' });
+  });
+
+  test('what follows goes through where the second one names it, and where it does not ask', async () => {
+    const second = hello(serverName(allowed), extension(51, Buffer.alloc(2)));
+    for (const [answer, pieces] of [
+      [asking, [first, cipherChange, second, sentAhead]],
+      [hostHello({ asksForAnother: false }), [first, cipherChange, sentAhead]],
+      [Buffer.concat([record(Buffer.from([1, 112]), 0x15), asking]), [first, second, sentAhead]],
+    ] as const) {
+      await using guest = await openHostileGuest({ host: answering(answer) });
+      const attempt = await guest.ask(allowed);
+      const said = guest.say(attempt, pieces);
+      const whole = Buffer.concat(pieces).toString('latin1');
+      await until('all of it is there', () => guest.reached() === whole);
+      guest.accepted[0]?.end();
+      expect(await said).toBe(answer.toString('latin1'));
+    }
+  });
+
+  test('the handshake of a real program comes to its end, with one hello and with two', async () => {
+    const context = createSecureContext(testCertificate);
+    const server = createServer({
+      ...testCertificate,
+      ecdhCurve: 'P-521',
+      SNICallback: (_name, done) => done(null, context),
+    });
+    server.on('secureConnection', (socket) => socket.end('welcome'));
+    await using real = await listen(server);
+    for (const [hellos, ecdhCurve] of [
+      [1, 'P-521'],
+      [2, 'X25519:P-521'],
+    ] as const) {
+      await using guest = await openHostileGuest({
+        host: (socket) => void socket.pipe(dial(real.port, '127.0.0.1')).pipe(socket),
+      });
+      const { stream } = await guest.ask('a.caisson.test');
+      const program = connect({ socket: stream, servername: 'a.caisson.test', ca: testAuthority, ecdhCurve });
+      let said = '';
+      for await (const chunk of program) said += String(chunk);
+      expect(said).toBe('welcome');
+      expect(guest.reached().split('a.caisson.test')).toHaveLength(hellos + 1);
+    }
+  });
 });
