@@ -3,6 +3,7 @@ import type { ContainerCreateOptions, HostConfig, MountSettings } from 'dockerod
 import { guestRunDirectory } from '../../wire/contract/guest-api.ts';
 import type { SandboxSpec } from '../contract/sandbox-provider.ts';
 import { homeVolume, label, type Labels, workspaceVolume } from './labels.ts';
+import { seccompProfile } from './seccomp-profile.ts';
 
 /** uid and gid of the image's agent user. */
 const user = { uid: 1000, gid: 1000 } as const;
@@ -46,7 +47,7 @@ export function containerOptions(spec: SandboxSpec, instance: string, creation: 
   };
 }
 
-/** The walls and limits. What is not given here is the engine's default, its seccomp profile above all. */
+/** The walls and limits. What is not given here is the engine's default. */
 function walls(spec: SandboxSpec): HostConfig {
   const { limits } = spec;
   return {
@@ -54,7 +55,7 @@ function walls(spec: SandboxSpec): HostConfig {
     ReadonlyRootfs: true,
     Privileged: false,
     CapDrop: ['ALL'],
-    SecurityOpt: ['no-new-privileges'],
+    SecurityOpt: ['no-new-privileges', `seccomp=${seccompProfile}`],
     IpcMode: 'private',
     Init: true, // reaps orphaned processes and hands SIGTERM on
     RestartPolicy: { Name: 'no' },

@@ -72,6 +72,36 @@ describe('seen from inside, a Docker sandbox', () => {
     );
   });
 
+  test('opens no sockets but those of files, of loopback, and of asking about it: none to the machine around', async () => {
+    const attempt = `
+import socket
+opened = set()
+for family in range(64):
+    for kind in (1, 2, 3, 5):
+        try:
+            socket.socket(family, kind).close()
+            opened.add(family)
+        except OSError:
+            pass
+print(*sorted(opened))`;
+    const { stdout } = await execIn(subject.docker, agentId, ['python3', '-c', attempt]);
+    expect(stdout).toBe('1 2 10 16\n');
+  });
+
+  test('makes no namespace, and no ring, key or program of the kernel', async () => {
+    // unshare, clone3, io_uring_setup, bpf, userfaultfd, add_key, open_by_handle_at: by what the kernel said.
+    const attempt = `
+import ctypes, errno, platform
+libc = ctypes.CDLL(None, use_errno=True)
+numbers = {'x86_64': (272, 435, 425, 321, 323, 248, 304), 'aarch64': (97, 435, 425, 280, 282, 217, 265)}
+codes = []
+for number in numbers[platform.machine()]:
+    codes.append('made' if libc.syscall(number, 0x10000000, 0, 0, 0, 0) >= 0 else errno.errorcode[ctypes.get_errno()])
+print(*codes)`;
+    const { stdout } = await execIn(subject.docker, agentId, ['python3', '-c', attempt]);
+    expect(stdout).toBe('EPERM ENOSYS EPERM EPERM EPERM EPERM EPERM\n');
+  });
+
   test("sees neither the engine nor the machine's processes", async () => {
     expect((await shell('ls /var/run/docker.sock /run/docker.sock 2>/dev/null')).stdout).toBe('');
     const processes = (await shell('cat /proc/[0-9]*/comm')).stdout;
