@@ -29,8 +29,8 @@ interface Edit {
 const watched = ['model', 'stream', 'stream_options', 'background'];
 
 /**
- * The body of a guest's request. It is held until it has named its model, and from then on it passes as it comes, at the
- * reader's pace; all of it is looked through, so that it cannot name another model later on. A body with anything wrong is
+ * The body of a guest's request. It is held until it has named its model, or until it is whole where its length is not declared,
+ * and from then on it passes as it comes, at the reader's pace; all of it is looked through, so that it cannot name another model later on. A body with anything wrong is
  * never ended, so that no service takes it for a whole one.
  */
 export class GuestBody {
@@ -116,7 +116,9 @@ export class GuestBody {
     this.#heldBytes += chunk.length;
     this.#held.push(chunk);
     const model = this.#scanner.fields.get('model');
-    if (model === undefined || (api.readsWholeRequest && !this.#scanner.isWhole)) return;
+    // Its room in the budget goes by its size.
+    const waitsForAll = api.readsWholeRequest || declaredBytes === undefined;
+    if (model === undefined || (waitsForAll && !this.#scanner.isWhole)) return;
     stream.pause();
     this.#named.resolve(String(model.value));
   }

@@ -137,6 +137,20 @@ describe('a stream', () => {
     expect(await lastKept(gateway)).toMatchObject({ outcome: 'guest_left', outputTokens: 1, isEstimated: true });
   });
 
+  test('whose request does not declare its length, and whose guest leaves, is counted by all of the request', async () => {
+    await using gateway = await openGateway({
+      upstream: (request, response) => void request.resume().once('end', () => sse(response).write(delta)),
+    });
+    const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses' });
+    stream.write('{"model":"gpt-5.5","input":"');
+    await new Promise((resolve) => stream.session?.ping(resolve)); // that much has come
+    stream.end(`${'x'.repeat(400_000)}"}`);
+    await once(stream, 'data');
+    expect(gateway.budget.held).toBeGreaterThan(100_000);
+    stream.destroy();
+    expect(await lastKept(gateway)).toMatchObject({ inputTokens: Math.ceil(400_030 / 4), isEstimated: true });
+  });
+
   test('whose guest leaves before the model has said anything, as while it reasons unseen, is counted by what was held', async () => {
     const created = event('response.created', { response: { model: 'gpt-5.5-2026' } });
     await using gateway = await openGateway({

@@ -503,7 +503,11 @@ describe('bounds', () => {
       upstream: (request) => void request.pause(),
       limits: { maxRequestBytes: 1e9 },
     });
-    const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses' });
+    const stream = gateway.open({
+      ':method': 'POST',
+      ':path': '/model/v1/responses',
+      'content-length': 1e9,
+    });
     stream.write('{"model":"m","input":"');
     const block = Buffer.alloc(1024 * 1024, 'x');
     let taken = 0;

@@ -112,11 +112,13 @@ describe('what no service is asked', () => {
     await using gateway = await openGateway({
       upstream: (request) => request.resume().once('end', () => (ended += 1)),
     });
-    const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses' });
+    const [first, second] = ['{"model":"gpt-5.5","input":[]', ',"model":"gpt-6-astra"}'];
+    const length = first.length + second.length;
+    const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses', 'content-length': length });
     const answer = new Promise((resolve) => stream.once('response', resolve));
-    stream.write('{"model":"gpt-5.5","input":[]');
+    stream.write(first);
     await until('it to be admitted', () => gateway.budget.held > 0);
-    stream.end(',"model":"gpt-6-astra"}');
+    stream.end(second);
     expect(await answer).toMatchObject({ ':status': 400 });
     await until('the end', () => gateway.log.length === 1);
     expect(ended).toBe(0);
