@@ -54,10 +54,16 @@ export const clientSessionOptions = {
  * What Node counts of a peer that gives streams up, and of those that come before it has let go of them: by default a session ends
  * at 1,000 resets in a burst, refilled by 33 a second, at 100 refused streams in a row, and at 1,000 frames in its life that
  * are out of place. Programs that open and drop connections make all three, so none of them may end what others share.
- * Such a frame costs no more than one that is in place, and keeps nothing: streams and windows bound what is held, and the
- * guest how fast streams are dropped (`src/guest/places.ts`). nghttp2's own bound of frames out of place stays.
+ * Such a frame keeps nothing: streams and windows bound what is held, and the guest how fast streams are dropped
+ * (`src/guest/places.ts`). nghttp2's own bound of frames out of place stays.
  */
 const leniency = 1_000_000;
+
+/**
+ * Streams that a guest may give up: at once, and then in a second. Each takes the control plane some 0.1 ms, so one that is not ours
+ * could keep it from all else. Ours makes 102 resets a second on a channel at the most.
+ */
+const resetsOfGuest = { streamResetBurst: 10_000, streamResetRate: 330 } as const;
 
 const serverSessionOptions = (bounds: { readonly streams: number; readonly windowBytes: number }) =>
   ({
@@ -89,16 +95,19 @@ export const inwardServerOptions = serverSessionOptions({
  * The control plane answers a guest that it does not trust: streams times window, 64 MiB, is the most that a guest which
  * sends what nobody reads can make it hold.
  */
-export const outwardServerOptions = serverSessionOptions({ streams: 128, windowBytes: mebibyte / 2 });
+export const outwardServerOptions = {
+  ...serverSessionOptions({ streams: 128, windowBytes: mebibyte / 2 }),
+  ...resetsOfGuest,
+} as const;
 
 /**
  * Connections to the world have a session of their own, so that however many there are, and however slow, the model's
  * streams have their places and their window. The same 64 MiB, on more streams: 128 KiB are 100 MB/s up at 1 ms.
  */
-export const egressServerOptions = serverSessionOptions({
-  streams: mostEgressConnections,
-  windowBytes: 128 * kibibyte,
-});
+export const egressServerOptions = {
+  ...serverSessionOptions({ streams: mostEgressConnections, windowBytes: 128 * kibibyte }),
+  ...resetsOfGuest,
+} as const;
 
 /** The guest's end of it: what programs that stall can make the guest hold is 128 MiB; 256 KiB are 12 MB/s at 20 ms. */
 export const egressClientOptions = {

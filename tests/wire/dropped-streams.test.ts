@@ -39,3 +39,27 @@ test.for(['outward', 'egress'] as const)(
     await server.close();
   },
 );
+
+test.for(['outward', 'egress'] as const)(
+  'a guest that drops streams faster than ours ever does loses its session of the channel %s',
+  async (channel) => {
+    const [near, far] = duplexPair();
+    let answered = 0;
+    const server = serveOutward(far, () => void answered++, { channel, onHandlerError: () => undefined });
+    const client = connectHttp2(near, undefined, egressClientOptions);
+    await once(client.session, 'remoteSettings');
+    for (let burst = 0; burst < 500 && !server.session.destroyed; burst++) {
+      const streams = Array.from({ length: 100 }, () =>
+        openStream(client.session, { headers: { ':method': 'POST', ':path': '/' }, use: 'own', endStream: false }),
+      );
+      const closed = streams.map((stream) => once(stream, 'close'));
+      await new Promise((resolve) => setImmediate(resolve));
+      for (const stream of streams) leaveStream(stream);
+      await Promise.all(closed);
+    }
+    expect(answered).toBeGreaterThan(9_000);
+    expect(answered).toBeLessThan(50_000);
+    await client.close();
+    await server.close();
+  },
+);
