@@ -62,7 +62,7 @@ interface Open {
 /** A question that is being answered: no other answer counts. What comes after its end is asked about anew. */
 export interface ClaimedQuestion {
   readonly question: EgressQuestion;
-  /** Those that wait, and the next one where none waits any more, may pass; this time. */
+  /** Those that wait, and where none waits any more the next one to each of the question's ports, may pass; this time. */
   allowOnce(by: UserId): void;
   /** A rule allows the host at the question's ports from now on. */
   allowByRule(outcome: 'agent' | 'always', by: UserId): void;
@@ -82,7 +82,7 @@ export class EgressQuestions implements Disposable {
   readonly #byHost = new Map<string, Open>();
   /** By agent and host: until when it is denied. */
   readonly #denied = new Map<string, number>();
-  /** By agent and host: until when one connection may pass. */
+  /** By agent, host and port: until when one connection may pass. */
   readonly #passes = new Map<string, number>();
 
   constructor(options: QuestionsOptions) {
@@ -99,8 +99,9 @@ export class EgressQuestions implements Disposable {
     const key = hostKey(agentId, target.host);
     const now = this.#options.clock.now();
     if ((this.#denied.get(key) ?? 0) > now) return deny(`Somebody has denied ${target.host} a short while ago.`);
-    if ((this.#passes.get(key) ?? 0) > now) {
-      this.#passes.delete(key);
+    const pass = passKey(agentId, target);
+    if ((this.#passes.get(pass) ?? 0) > now) {
+      this.#passes.delete(pass);
       return allowedOnce;
     }
     const question = this.#byHost.get(key) ?? this.#begin(asked, key, now);
@@ -144,7 +145,8 @@ export class EgressQuestions implements Disposable {
     return {
       question,
       allowOnce: (by) => {
-        if (waiters.size === 0) remember(this.#passes, key, expiresAt);
+        const ports = waiters.size === 0 ? question.ports : [];
+        for (const port of ports) remember(this.#passes, passKey(agentId, { host, port }), expiresAt);
         this.#settle(claimed, { outcome: 'once', by, decide: () => allowedOnce });
       },
       allowByRule: (outcome, by) => {
@@ -273,6 +275,10 @@ function remember(places: Map<string, number>, key: string, until: number): void
 
 function hostKey(agentId: AgentId, host: string): string {
   return `${agentId} ${host}`;
+}
+
+function passKey(agentId: AgentId, target: EgressTarget): string {
+  return hostKey(agentId, targetText(target));
 }
 
 function deny(reason: string): EgressDecision {

@@ -279,6 +279,18 @@ describe('without an answer', () => {
     expect((await further).verdict).toBe('deny');
   });
 
+  test('what was allowed once while nobody waited is no way to a port that nobody was asked about', async () => {
+    const gone = new AbortController();
+    const first = connect(443, host, gone.signal);
+    const id = await asked(1);
+    gone.abort(new Error('gone'));
+    await expect(first).rejects.toThrow('gone');
+    await answer(id, 'once');
+    const other = connect(22);
+    await answer(await asked(1), 'deny');
+    expect((await other).verdict).toBe('deny');
+  });
+
   test('a question that the rules answer meanwhile is settled by them', async () => {
     const [allowed, refused, open] = [connect(), connect(22), connect(443, 'other.example')];
     await until('all are asked', () => policy.pending().length === 2 && policy.pending()[0]?.waiting === 2);
