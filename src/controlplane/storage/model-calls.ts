@@ -1,35 +1,35 @@
-import type { Kysely, Selectable } from 'kysely';
+import { type Kysely, type Selectable, sql } from 'kysely';
 import type { Page, PageRequest } from '../../agents/ports.ts';
 import type { ModelUsage, UsageCallsFilter } from '../model-gateway/model-usage.ts';
 import { compiledQuery } from './compiled-query.ts';
 import type { Database, ModelCallsTable } from './database.ts';
 import { startPage, toPage } from './pages.ts';
 
-const newestOrdinal = compiledQuery<object, { readonly ordinal: number | string | null }>((db) =>
-  db.selectFrom('model_calls').select(({ fn }) => fn.max<number | string | null>('ordinal').as('ordinal')),
-);
-const insertOne = compiledQuery<ModelCallsTable, unknown>((db, value) =>
-  db.insertInto('model_calls').values({
-    ordinal: value('ordinal'),
-    at: value('at'),
-    user_id: value('user_id'),
-    agent_id: value('agent_id'),
-    conversation_id: value('conversation_id'),
-    run_id: value('run_id'),
-    upstream: value('upstream'),
-    api: value('api'),
-    model: value('model'),
-    outcome: value('outcome'),
-    input_tokens: value('input_tokens'),
-    cached_input_tokens: value('cached_input_tokens'),
-    cache_write_tokens: value('cache_write_tokens'),
-    output_tokens: value('output_tokens'),
-    reasoning_tokens: value('reasoning_tokens'),
-    cost_micros: value('cost_micros'),
-    estimated: value('estimated'),
-    price_version: value('price_version'),
-    ms: value('ms'),
-  }),
+const insertNewest = compiledQuery<Omit<ModelCallsTable, 'ordinal'>, Pick<ModelCallsTable, 'ordinal'>>((db, value) =>
+  db
+    .insertInto('model_calls')
+    .values({
+      ordinal: sql`(select coalesce(max(ordinal), 0) + 1 from model_calls)`,
+      at: value('at'),
+      user_id: value('user_id'),
+      agent_id: value('agent_id'),
+      conversation_id: value('conversation_id'),
+      run_id: value('run_id'),
+      upstream: value('upstream'),
+      api: value('api'),
+      model: value('model'),
+      outcome: value('outcome'),
+      input_tokens: value('input_tokens'),
+      cached_input_tokens: value('cached_input_tokens'),
+      cache_write_tokens: value('cache_write_tokens'),
+      output_tokens: value('output_tokens'),
+      reasoning_tokens: value('reasoning_tokens'),
+      cost_micros: value('cost_micros'),
+      estimated: value('estimated'),
+      price_version: value('price_version'),
+      ms: value('ms'),
+    })
+    .returning('ordinal'),
 );
 const removeBefore = compiledQuery<{ ordinal: number }, unknown>((db, value) =>
   db.deleteFrom('model_calls').where('ordinal', '<', value('ordinal')),
@@ -37,10 +37,9 @@ const removeBefore = compiledQuery<{ ordinal: number }, unknown>((db, value) =>
 
 /** Needs a transaction. Keeps the newest `mostKept`. */
 export async function insert(db: Kysely<Database>, calls: readonly ModelUsage[], mostKept: number): Promise<void> {
-  const [newest] = await newestOrdinal(db, {});
-  let ordinal = Number(newest?.ordinal ?? 0); // null where there is none
-  for (const call of calls) await insertOne(db, toRow(call, ++ordinal));
-  if (ordinal > mostKept) await removeBefore(db, { ordinal: ordinal - mostKept + 1 });
+  let newest = 0;
+  for (const call of calls) newest = (await insertNewest(db, toRow(call)))[0]?.ordinal ?? newest;
+  if (newest > mostKept) await removeBefore(db, { ordinal: newest - mostKept + 1 });
 }
 
 export async function list(
@@ -60,9 +59,8 @@ export async function list(
   return toPage('model_calls', start, rows, toUsage);
 }
 
-function toRow(call: ModelUsage, ordinal: number): ModelCallsTable {
+function toRow(call: ModelUsage): Omit<ModelCallsTable, 'ordinal'> {
   return {
-    ordinal,
     at: call.at,
     user_id: call.userId,
     agent_id: call.agentId,
