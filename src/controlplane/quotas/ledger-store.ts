@@ -16,12 +16,18 @@ export interface AccountState {
 /** Whose use of what. */
 export type AccountEntry = Pick<Charge, 'account' | 'dimension'>;
 
-/** What is to be written of an account and a dimension. */
-export interface AccountWrite extends AccountEntry {
+/** What an account has used up. */
+export interface AccountUse extends Charge {
+  /** The end of the window that begins where the one before is over; null for one that does not end. */
+  readonly resetsAt: number | null;
+  /** Whose deletion takes the account along. Nothing is counted where that agent is deleted already. */
+  readonly agentId: AgentId | null;
+}
+
+/** What an account has used after that, in the window that ends at `resetsAt`. */
+export interface AccountUsed extends AccountEntry {
   readonly used: number;
   readonly resetsAt: number | null;
-  /** Whose deletion takes the account along. Nothing is written where that agent is deleted already. */
-  readonly agentId: AgentId | null;
 }
 
 /** Where the ledger is kept. */
@@ -42,7 +48,8 @@ export interface LedgerStore {
 export interface LedgerTransaction {
   /** In the order of the entries. */
   readAccounts(entries: readonly AccountEntry[], now: number): Promise<readonly AccountState[]>;
-  writeAccounts(states: readonly AccountWrite[]): Promise<void>;
+  /** Adds to the window under way; where `now` has come to its end the next one begins, empty. The answer is in any order. */
+  addUse(uses: readonly AccountUse[], now: number): Promise<readonly AccountUsed[]>;
   insertReservation(
     id: ReservationId,
     charges: readonly Charge[],

@@ -7,7 +7,7 @@ import { type Account, holderOf } from './account.ts';
 import { endOfDay } from './day.ts';
 import type { MeteredDimension } from './dimension.ts';
 import type { Charge, Ledger, Reservation } from './ledger.ts';
-import type { AccountEntry, AccountState, LedgerStore, LedgerTransaction } from './ledger-store.ts';
+import type { AccountEntry, AccountState, AccountUsed, LedgerStore, LedgerTransaction } from './ledger-store.ts';
 import type { Terms, TermsSource } from './terms.ts';
 
 /** Between two sweeps of reservations that have expired. They hold no room from the moment at which they do. */
@@ -156,44 +156,34 @@ export class StoredLedger implements Ledger, Disposable {
   }): Promise<void> {
     const now = this.#clock.now();
     const agentId = counted.find(({ terms }) => terms.agentId !== null)?.terms.agentId ?? null;
-    const crossings = await this.#store.transaction(async (tx) => {
+    const after = await this.#store.transaction(async (tx) => {
       await tx.removeReservation(id, { entries, now: this.#steadyNow() });
-      const before = await this.#balancesOf(tx, counted, now);
-      const after = before.map(({ account, dimension, amount, terms, used, resetsAt }) => {
-        return {
-          account,
-          dimension,
-          used: Math.min(used + amount, Number.MAX_SAFE_INTEGER),
-          resetsAt,
-          agentId: terms.agentId,
-        };
-      });
-      await tx.writeAccounts(after);
-      return before.flatMap((balance, at) => crossingsOf({ ...balance, agentId }, after[at]?.used ?? balance.used));
+      const uses = counted.map((charge) => ({
+        ...charge,
+        resetsAt: endOfWindow(charge, now),
+        agentId: charge.terms.agentId,
+      }));
+      return await tx.addUse(uses, now);
+    });
+    const crossings = counted.flatMap((charge) => {
+      const used = after.find((each) => isSameEntry(each, charge));
+      return used === undefined ? [] : crossingsOf(charge, used, agentId);
     });
     for (const crossing of crossings) for (const listener of this.#listeners) listener(crossing);
   }
 
-  /** Throws for the first that has no room. */
+  /** Throws for the first that has no room. What is not limited costs no look into the store. */
   async #requireRoom(tx: LedgerTransaction, charges: readonly TermedCharge[], now: number): Promise<void> {
-    for (const balance of await this.#balancesOf(tx, charges, now)) {
-      const { limit, used, reserved, account, dimension, amount: asked } = balance;
-      if (limit === null || used + reserved + asked <= limit) continue;
+    const limited = charges.filter(({ dimension, terms }) => terms.limits[dimension] !== null);
+    const states = await tx.readAccounts(limited, this.#steadyNow());
+    for (const [at, state] of states.entries()) {
+      const charge = limited[at];
+      if (charge === undefined) continue;
+      const { account, dimension, amount: asked } = charge;
+      const { limit, ...balance } = balanceOf(charge, state, now);
+      if (limit === null || balance.used + balance.reserved + asked <= limit) continue;
       throw quotaExceeded({ ...balance, limit, of: holderOf(account).kind, dimension, asked });
     }
-  }
-
-  /** Of the accounts of the charges, in their order. */
-  async #balancesOf(
-    tx: LedgerTransaction,
-    charges: readonly TermedCharge[],
-    now: number,
-  ): Promise<readonly (TermedCharge & Balance)[]> {
-    const states = await tx.readAccounts(charges, this.#steadyNow());
-    return states.flatMap((state, at) => {
-      const charge = charges[at];
-      return charge === undefined ? [] : [{ ...charge, ...balanceOf(charge, state, now) }];
-    });
   }
 
   /** Checked, and one for each account and dimension. An account that is `known` may be gone meanwhile. */
@@ -241,15 +231,25 @@ function balanceOf(
 ): Balance {
   const limit = terms.limits[dimension];
   const { used, resetsAt, reserved } = state;
-  if (holderOf(account).kind === 'conversation') return { limit, used, reserved, resetsAt: null };
+  const end = endOfWindow({ account, terms }, now);
+  if (end === null) return { limit, used, reserved, resetsAt: null };
   if (resetsAt !== null && now < resetsAt) return { limit, used, reserved, resetsAt };
-  return { limit, used: 0, reserved, resetsAt: endOfDay(now, terms.timeZone) };
+  return { limit, used: 0, reserved, resetsAt: end };
 }
 
-function crossingsOf(before: Omit<Crossing, 'limit' | 'mark'> & Balance, used: number): readonly Crossing[] {
-  const { account, dimension, limit, resetsAt, agentId } = before;
+/** Of a window that begins now; null where it does not end. */
+function endOfWindow({ account, terms }: { account: Account; terms: Terms }, now: number): number | null {
+  return holderOf(account).kind === 'conversation' ? null : endOfDay(now, terms.timeZone);
+}
+
+function crossingsOf(
+  { account, dimension, amount, terms }: TermedCharge,
+  { used, resetsAt }: AccountUsed,
+  agentId: AgentId | null,
+): readonly Crossing[] {
+  const limit = terms.limits[dimension];
   if (limit === null) return [];
-  const passes = (at: number): boolean => before.used < at && used >= at;
+  const passes = (at: number): boolean => used - amount < at && used >= at;
   const crossing = { account, dimension, limit, used, resetsAt, agentId };
   if (passes(limit)) return [{ ...crossing, mark: 'spent' }];
   return passes(limit * nearShare) ? [{ ...crossing, mark: 'near' }] : [];

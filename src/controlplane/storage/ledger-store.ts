@@ -10,7 +10,7 @@ export function createLedgerStore(access: StorageAccess): LedgerStore {
         async (tx) =>
           await work({
             readAccounts: async (entries, now) => await usage.read(tx, entries, now),
-            writeAccounts: async (states) => await usage.write(tx, states),
+            addUse: async (uses, now) => await usage.add(tx, uses, now),
             insertReservation: async (id, charges, expiry) => await usage.reserve(tx, id, charges, expiry),
             removeReservation: async (id, held) => await usage.removeReservation(tx, id, held),
           }),

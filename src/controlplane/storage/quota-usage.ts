@@ -1,7 +1,7 @@
-import type { Kysely, Selectable } from 'kysely';
+import { type Kysely, type Selectable, sql } from 'kysely';
 import type { ReservationId } from '../../kernel/ids.ts';
 import type { Charge } from '../quotas/ledger.ts';
-import type { AccountEntry, AccountState, AccountWrite } from '../quotas/ledger-store.ts';
+import type { AccountEntry, AccountState, AccountUse, AccountUsed } from '../quotas/ledger-store.ts';
 import { compiledRowsQuery } from './compiled-query.ts';
 import type { Database } from './database.ts';
 
@@ -20,6 +20,9 @@ interface ReadRow {
   readonly resets_at: number | null;
   readonly reserved: number | string | null;
 }
+
+/** There are no larger whole numbers in JavaScript. More is not counted. */
+const mostUsed = Number.MAX_SAFE_INTEGER;
 
 /** One statement, so that nothing can be settled between its parts. */
 const statesOf = compiledRowsQuery<AccountEntry & { at: number; now: number }, ReadRow>((db, rows) => {
@@ -45,7 +48,7 @@ const statesOf = compiledRowsQuery<AccountEntry & { at: number; now: number }, R
   return others.length === 0 ? first : first.unionAll(others);
 });
 /** Rows of agents that are deleted are left out: their accounts went with them. */
-const putUsage = compiledRowsQuery<Usage, unknown>((db, rows) => {
+const addUsage = compiledRowsQuery<Usage & { now: number }, Omit<Usage, 'agent_id'>>((db, rows) => {
   const [first, ...others] = rows.map((value) =>
     db
       .selectNoFrom([
@@ -62,17 +65,23 @@ const putUsage = compiledRowsQuery<Usage, unknown>((db, rows) => {
         ]),
       ),
   );
-  if (first === undefined) throw new TypeError('There is no account to be written.');
+  const [value] = rows;
+  if (first === undefined || value === undefined) throw new TypeError('There is no account to be written.');
   return db
     .insertInto('quota_usage')
     .columns(['account', 'dimension', 'agent_id', 'used', 'resets_at'])
     .expression(others.length === 0 ? first : first.unionAll(others))
     .onConflict((oc) =>
-      oc.columns(['account', 'dimension']).doUpdateSet((eb) => ({
-        used: eb.ref('excluded.used'),
-        resets_at: eb.ref('excluded.resets_at'),
-      })),
-    );
+      oc.columns(['account', 'dimension']).doUpdateSet((eb) => {
+        const isOpen = eb('quota_usage.resets_at', '>', value('now'));
+        const goesOn = eb.or([eb('excluded.resets_at', 'is', null), isOpen]);
+        return {
+          used: sql`min(${mostUsed}, excluded.used + iif(${goesOn}, quota_usage.used, 0))`,
+          resets_at: sql`iif(${isOpen}, quota_usage.resets_at, excluded.resets_at)`,
+        };
+      }),
+    )
+    .returning(['account', 'dimension', 'used', 'resets_at']);
 });
 const insertReserved = compiledRowsQuery<Row, unknown>((db, rows) =>
   db.insertInto('quota_reservations').values(
@@ -118,14 +127,19 @@ export async function read(
     .map((row) => ({ used: row.used ?? 0, resetsAt: row.resets_at, reserved: Number(row.reserved ?? 0) })); // PostgreSQL sums in text
 }
 
-/** Needs a transaction. See `LedgerTransaction.writeAccounts`. */
-export async function write(db: Kysely<Database>, states: readonly AccountWrite[]): Promise<void> {
-  await putUsage(
+/** Needs a transaction. See `LedgerTransaction.addUse`. */
+export async function add(
+  db: Kysely<Database>,
+  uses: readonly AccountUse[],
+  now: number,
+): Promise<readonly AccountUsed[]> {
+  const rows = await addUsage(
     db,
-    states.map(({ account, dimension, agentId, used, resetsAt }) => {
-      return { account, dimension, agent_id: agentId, used, resets_at: resetsAt };
+    uses.map(({ account, dimension, agentId, amount, resetsAt }) => {
+      return { account, dimension, agent_id: agentId, used: amount, resets_at: resetsAt, now };
     }),
   );
+  return rows.map(({ account, dimension, used, resets_at: resetsAt }) => ({ account, dimension, used, resetsAt }));
 }
 
 /** Needs a transaction. */

@@ -177,7 +177,10 @@ async function useLedgerStore(
     const tx = inTransaction(bare);
     const charges = (['tokens', 'cost'] as const).map((dimension) => ({ account, dimension, amount: 1 }));
     await tx.readAccounts(charges, now);
-    await tx.writeAccounts(charges.map((charge) => ({ ...charge, used: 1, resetsAt: now, agentId: null })));
+    await tx.addUse(
+      charges.map((charge) => ({ ...charge, resetsAt: now, agentId: null })),
+      now,
+    );
     await tx.insertReservation(id, charges, { expiresAt: now, lifetimeMs: 1 });
     await tx.removeReservation(id, { entries: charges, now });
   });

@@ -144,7 +144,7 @@ async function fullAgent(access: StorageAccess): Promise<string> {
   await createShareStore(access).putShare(share, 1);
   await ledger.transaction(async (tx) => {
     const account = agentAccount(agent.id);
-    await tx.writeAccounts([{ account, dimension: 'tokens', used: 1, resetsAt: null, agentId: agent.id }]);
+    await tx.addUse([{ account, dimension: 'tokens', amount: 1, resetsAt: null, agentId: agent.id }], now);
   });
   await createQuotaStore(access).savePolicy(agentAccount(agent.id), unsaid, agent.id);
   const [by, expiresAt] = [agent.ownerId, null];
