@@ -75,9 +75,10 @@ const addUsage = compiledRowsQuery<Usage & { now: number }, Omit<Usage, 'agent_i
       oc.columns(['account', 'dimension']).doUpdateSet((eb) => {
         const isOpen = eb('quota_usage.resets_at', '>', value('now'));
         const goesOn = eb.or([eb('excluded.resets_at', 'is', null), isOpen]);
+        const sum = sql`excluded.used + case when ${goesOn} then quota_usage.used else 0 end`;
         return {
-          used: sql`min(${mostUsed}, excluded.used + iif(${goesOn}, quota_usage.used, 0))`,
-          resets_at: sql`iif(${isOpen}, quota_usage.resets_at, excluded.resets_at)`,
+          used: sql`case when ${sum} > ${mostUsed} then ${mostUsed} else ${sum} end`,
+          resets_at: sql`case when ${isOpen} then quota_usage.resets_at else excluded.resets_at end`,
         };
       }),
     )
