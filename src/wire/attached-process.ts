@@ -14,6 +14,7 @@ import {
 import { decodeHeaderJson, encodeHeaderJson } from './header-json.ts';
 import { OutputFrameReader, type OutputPiece } from './output-frames.ts';
 import { brokenStream, leaveStream, openStream, refusalOf, responseStatus } from './requests.ts';
+import { streamChunks } from './stream-chunks.ts';
 
 /** A process in the sandbox whose input and output are streams: it waits for whoever reads it, and nothing is lost. */
 export interface AttachedProcess {
@@ -90,11 +91,7 @@ async function* outputOf(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<readonly OutputPiece[]> {
   const frames = new OutputFrameReader();
-  try {
-    for await (const chunk of stream as AsyncIterable<Buffer>) yield frames.read(chunk);
-  } catch (thrown) {
-    throw thrown instanceof CaissonError ? thrown : brokenStream(stream, signal);
-  }
+  for await (const chunk of streamChunks(stream, signal)) yield frames.read(chunk);
   if (!frames.isWhole) throw brokenStream(stream, signal);
 }
 

@@ -5,6 +5,7 @@ import { processHeader, type ProcessInfo, processInfoSchema, processPaths } from
 import { decodeHeaderJson } from './header-json.ts';
 import { OutputFrameReader, type OutputPiece } from './output-frames.ts';
 import { brokenStream, leaveStream, openStream, refusalOf, responseStatus } from './requests.ts';
+import { streamChunks } from './stream-chunks.ts';
 
 /** A process's output on its way. */
 export interface ProcessLog {
@@ -41,11 +42,7 @@ export async function openProcessLog(
     info: first,
     async *read() {
       const frames = new OutputFrameReader();
-      try {
-        for await (const chunk of stream as AsyncIterable<Buffer>) yield frames.read(chunk);
-      } catch (thrown) {
-        throw thrown instanceof CaissonError ? thrown : brokenStream(stream, signal);
-      }
+      for await (const chunk of streamChunks(stream, signal)) yield frames.read(chunk);
       if (last === undefined || !frames.isWhole) throw brokenStream(stream, signal);
       return last;
     },

@@ -140,6 +140,25 @@ test('a reader that is slower than the process is told in mid-stream how much it
   expect(step.value).toMatchObject({ id, state: 'exited', output: { end: 60_000_000, open: false } });
 });
 
+test('an output that came to its end before anybody read it is whole, for who reads a log and for who is attached', async () => {
+  await using running = await runGuest();
+  const client = await running.client();
+  const { id } = await client.processes.start({ command: ['echo', 'hello'], keepInput: false });
+  await client.processes.wait(id, 60_000);
+  const log = await client.processes.logs(id, { after: 0, follow: false });
+  const attached = await client.processes.attach({ command: ['echo', 'hello'] });
+  attached.stdin.end();
+  await attached.exit;
+  await client.health(); // what was on its way is here
+  const read = [];
+  for await (const pieces of log.read()) read.push(...pieces.map((piece) => String('data' in piece && piece.data)));
+  expect(read).toEqual(['hello\n']);
+  const output = [];
+  for await (const pieces of attached.output)
+    output.push(...pieces.map((piece) => String('data' in piece && piece.data)));
+  expect(output).toEqual(['hello\n']);
+});
+
 test('processes that flood hold nobody else up, and can be ended', async () => {
   await using running = await runGuest();
   const client = await running.client();
