@@ -265,7 +265,7 @@ export const errorTable = {
     trpc: 'NOT_FOUND',
     http: 404,
     retryable: false,
-    hint: 'Check the name: `caisson users list` shows who there is.',
+    hint: 'Check the name: `caisson users list` shows administrators who there is.',
   },
   PLAN_NOT_FOUND: { trpc: 'NOT_FOUND', http: 404, retryable: false, hint: 'List them with `caisson quotas plans`.' },
   // State that does not allow it

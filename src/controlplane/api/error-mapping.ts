@@ -49,16 +49,29 @@ function badRequest(message: string): ErrorBody {
 /** Names the field of each issue, e.g. "name: must …". */
 function refusedInput(error: z.ZodError): CaissonError {
   const issues = issuesOf(error);
-  const text = issues.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
-  return new CaissonError('BAD_REQUEST', `The input is not valid: ${shorten(text, longest.text)}`, {
+  const text = issues.map(({ path, message }) => textOf(path, message)).join('; ');
+  return new CaissonError('BAD_REQUEST', `The input is not valid: ${shorten(text, longest.text)}.`, {
     details: { issues },
   });
 }
 
 /** The first issues of an input, each short, whatever the input was. */
 export function issuesOf(error: z.ZodError): readonly { readonly path: string; readonly message: string }[] {
-  return error.issues.slice(0, issueLimit).map(({ path, message }) => ({
-    path: shorten(z.core.toDotPath(path), longest.path),
-    message: shorten(message, longest.message),
+  return error.issues.slice(0, issueLimit).map((issue) => ({
+    path: shorten(z.core.toDotPath(issue.path), longest.path),
+    message: shorten(messageOf(issue), longest.message),
   }));
+}
+
+/** Of what can be one of several things: what it lacks to be each of them. */
+function messageOf(issue: z.core.$ZodIssue): string {
+  if (issue.code !== 'invalid_union' || issue.errors.length === 0) return issue.message;
+  const lacks = issue.errors.flatMap(([first]) =>
+    first === undefined ? [] : [textOf(z.core.toDotPath(first.path), messageOf(first))],
+  );
+  return [...new Set(lacks)].join('; or ');
+}
+
+function textOf(path: string, message: string): string {
+  return path === '' ? message : `${path}: ${message}`;
 }

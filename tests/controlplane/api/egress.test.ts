@@ -129,6 +129,16 @@ describe('a policy', () => {
     },
   );
 
+  test.each(['localhost', 'npn'])('takes no rule that lets out to %s: a preset that is mistyped', async (host) => {
+    const hopeful = await newAgent(`hopeful-${Math.random().toString(36).slice(2)}`);
+    const set = { agentId: hopeful, mode: 'open', add: [{ host }] };
+    const { status, error } = await server.mutate(server.alice, 'egress.policy.set', set);
+    expect([status, error?.code]).toEqual([400, 'BAD_REQUEST']);
+    expect(error?.message).toContain('is no preset, and no host of the world');
+    const deny = { agentId: hopeful, add: [{ host, effect: 'deny' }] };
+    expect((await server.mutate(server.alice, 'egress.policy.set', deny)).status).toBe(200);
+  });
+
   test('does not say that an address which is not public could be reached', async () => {
     const walled = await newAgent('walled');
     await server.mutate(server.alice, 'egress.policy.set', { agentId: walled, mode: 'ask' });

@@ -87,7 +87,7 @@ describe('an invitation', () => {
 
   test('is not made with what is no email', async () => {
     const { error } = await server.mutate(server.admin, 'users.invite', { name: 'eve', email: 'eve' });
-    expect(error?.message).toBe('The input is not valid: email: must be an email address');
+    expect(error?.message).toBe('The input is not valid: email: must be an email address.');
   });
 });
 

@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { newAgentId } from '../../../src/kernel/ids.ts';
+import { newAgentId, newConversationId } from '../../../src/kernel/ids.ts';
 import { createCaissonClient } from '../../../src/client/index.ts';
 import { acceptedHosts } from '../../../src/controlplane/http/accepted-hosts.ts';
 import { subscriptionPaths } from '../../../src/controlplane/http/trpc-route.ts';
@@ -233,6 +233,13 @@ describe('input that takes long to read', () => {
     }
   });
 
+  test('what can be one of several things is refused with what it lacks to be each of them', async () => {
+    const { error } = await wide.query(wide.alice, 'agents.get', {});
+    expect(error?.message).toMatch(/^The input is not valid: agentId: .+; or name: .+\.$/);
+    const nested = await wide.mutate(wide.alice, 'runs.start', { conversationId: newConversationId(), message: [{}] });
+    expect(nested.error?.message).toMatch(/^The input is not valid: message: .+; or \[0\]\.type: .+\.$/);
+  });
+
   test('a program is given 1,000 variables with its 4,096 words, and no more', async () => {
     const agentId = newAgentId();
     const command = Array.from({ length: 4_096 }, () => 'word');
@@ -246,7 +253,7 @@ describe('input that takes long to read', () => {
       const more = await wide.mutate(wide.alice, path, { agentId, ...fields, env: env(1_001) });
       expect([more.error?.code, more.error?.message]).toEqual([
         'BAD_REQUEST',
-        'The input is not valid: env: must not exceed 1000 variables',
+        'The input is not valid: env: must not exceed 1000 variables.',
       ]);
     }
   });

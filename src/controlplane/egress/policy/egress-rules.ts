@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { Agent } from '../../../agents/agent.ts';
 import type { AgentStore } from '../../../agents/ports.ts';
 import { CaissonError } from '../../../kernel/errors.ts';
@@ -217,6 +218,11 @@ function checkReachable(host: string): void {
       `A rule that lets out must name a host, or names under one: ${host} is too much.`,
       { hint: 'Use a name such as *.example.com, or the mode `open`.' },
     );
+  }
+  if (!host.includes('.') && isIP(host) === 0) {
+    throw new CaissonError('BAD_REQUEST', `${host} is no preset, and no host of the world: those have a dot.`, {
+      hint: '`caisson egress presets` lists the presets. An operator names hosts of the own network in CAISSON_EGRESS_INTERNAL.',
+    });
   }
   if (!isPrivateAddress(host)) return;
   throw new CaissonError('BAD_REQUEST', `${host} is an address that is not public, which no rule can allow.`, {
