@@ -63,7 +63,8 @@ const meaning = {
   max_tokens: 'The model reached its longest answer.',
   max_turn_requests: 'The harness made as many model requests as it allows in a turn.',
   refusal: 'The model refused.',
-  model_quota_exhausted: 'The model service says that its quota is spent (429).',
+  model_quota_exhausted:
+    'A quota is spent: of the model service (429), or of Caisson ([models.md](models.md#budgets)).',
   model_unauthorized: "The model service refused Caisson's key (401).",
   model_error: 'The model service failed, or its answer broke off, after the retries of the harness.',
   harness_start_failed: 'The harness did not start, or did not open a session.',
