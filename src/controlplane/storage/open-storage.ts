@@ -1,7 +1,8 @@
 import { mkdirSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AgentStore } from '../../agents/ports.ts';
-import type { CaissonError } from '../../kernel/errors.ts';
+import { CaissonError } from '../../kernel/errors.ts';
 import type { AuditStore } from '../audit/audit-store.ts';
 import type { IdentityStore } from '../auth/identity.ts';
 import type { ShareStore } from '../auth/sharing.ts';
@@ -56,7 +57,7 @@ export interface Storage {
   flushed(): Promise<void>;
   /** Resolves, never rejects, when the disk has failed for good: only a new start can tell what it holds. */
   readonly failed: Promise<CaissonError>;
-  /** Rejects while nothing can be stored. */
+  /** Rejects while nothing can be stored, or what is stored goes into a file that is not in its place any more. */
   checkHealth(): Promise<void>;
   /** Waits for what was asked before, then lets the data directory go. Every later call rejects with DRAINING. */
   close(): Promise<void>;
@@ -78,11 +79,12 @@ export async function openStorage(
 ): Promise<Storage> {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   await using undo = new AsyncDisposableStack();
-  const lock = undo.use(takeInstanceLock(directory));
   const file = join(directory, 'caisson.db');
+  const lock = undo.use(takeInstanceLock(directory, file));
   const db = await openSqlite(file);
   undo.defer(() => db.destroy());
   const made = await madeAt(db);
+  const place = await placeOf(file);
   undo.move();
   const writeAheadLog = new SqliteLog(file);
   const access = new StorageAccess(db, async () => {
@@ -111,11 +113,26 @@ export async function openStorage(
     madeAt: made,
     flushed: async () => await access.flushed(),
     failed: access.failed,
-    checkHealth: async () => await access.checkHealth(),
+    checkHealth: async () => {
+      if ((await placeOf(file).catch(() => undefined)) !== place) throw movedAway(file);
+      await access.checkHealth();
+    },
     close: async () => {
       await access.close();
       await writeAheadLog.close();
       lock[Symbol.dispose]();
     },
   };
+}
+
+/** What tells the file at this path from any other that may come in its place. */
+async function placeOf(file: string): Promise<bigint> {
+  return (await stat(file, { bigint: true })).ino;
+}
+
+/** What is written goes into a file that nobody finds any more. */
+function movedAway(file: string): CaissonError {
+  return new CaissonError('STORAGE_UNAVAILABLE', `${file} was removed or replaced while it is in use.`, {
+    hint: 'Bring it back, or stop Caisson and restore the data directory from a backup.',
+  });
 }

@@ -5,13 +5,15 @@ import { unusableDataDir } from './unusable-data-dir.ts';
 const privateMode = 0o600;
 
 /**
- * Makes `file` if it is not there, and gives it mode 600. SQLite's other files take the mode of their database.
+ * Makes `file` if it is not there, which it returns, and gives it mode 600. SQLite's other files take the mode of their database.
  * A file that is there is not opened: closing it again would drop the locks that SQLite holds on it in this process.
  * Errors: CONFIG_INVALID when the operating system refuses it.
  */
-export function makePrivateFile(file: string): void {
+export function makePrivateFile(file: string): boolean {
   try {
-    if (!hasMade(file) && (statSync(file).mode & 0o7777) !== privateMode) chmodSync(file, privateMode);
+    const isNew = hasMade(file);
+    if (!isNew && (statSync(file).mode & 0o7777) !== privateMode) chmodSync(file, privateMode);
+    return isNew;
   } catch (cause) {
     throw unusableDataDir(dirname(file), cause);
   }

@@ -1,4 +1,4 @@
-import { chmodSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openStorage } from '../../../src/controlplane/storage/open-storage.ts';
@@ -54,6 +54,48 @@ test('the lock holds against its own process too, and a refused attempt does not
   await storage.close();
   const again = await openStorage(directory.path);
   await again.close();
+});
+
+test('a control plane that runs is not passed by who removes its lock, however often', async () => {
+  using directory = dataDirectory();
+  const lock = join(directory.path, 'caisson.lock');
+  await using child = startProcess(writer, directory.path);
+  await child.nextLine();
+  rmSync(lock);
+  const refused = { code: 'CONFIG_INVALID', message: expect.stringContaining('was removed while a program has') };
+  for (let attempt = 0; attempt < 2; attempt++) {
+    await expect(openStorage(directory.path)).rejects.toMatchObject(refused);
+  }
+  await child.kill();
+  await (await openStorage(directory.path)).close();
+});
+
+test('a lock that is damaged is named, and not the database', async () => {
+  using directory = dataDirectory();
+  const lock = join(directory.path, 'caisson.lock');
+  await (await openStorage(directory.path)).close();
+  writeFileSync(lock, 'garbage '.repeat(1_000));
+  await expect(openStorage(directory.path)).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: `${lock} is damaged.`,
+  });
+  rmSync(lock);
+  await (await openStorage(directory.path)).close();
+});
+
+test('a database that is not in its place any more is unhealthy until it is back', async () => {
+  using directory = dataDirectory();
+  const [file, aside] = [join(directory.path, 'caisson.db'), join(directory.path, 'aside')];
+  const storage = await openStorage(directory.path);
+  await storage.checkHealth();
+  const moved = { code: 'STORAGE_UNAVAILABLE', message: `${file} was removed or replaced while it is in use.` };
+  renameSync(file, aside);
+  await expect(storage.checkHealth()).rejects.toMatchObject(moved);
+  writeFileSync(file, '');
+  await expect(storage.checkHealth()).rejects.toMatchObject(moved);
+  renameSync(aside, file);
+  await storage.checkHealth();
+  await storage.close();
 });
 
 test('only the user can read what it makes', async () => {

@@ -30,7 +30,7 @@ test('a file that is private already is left as it is; one that cannot be made p
 });
 
 test('a data directory in which no file can be made is named', () => {
-  expect(() => takeInstanceLock('/proc/self')).toThrow(
+  expect(() => takeInstanceLock('/proc/self', '/proc/self/caisson.db')).toThrow(
     expect.objectContaining({
       code: 'CONFIG_INVALID',
       message: expect.stringContaining('CAISSON_DATA_DIR=/proc/self'),
