@@ -224,7 +224,8 @@ export class DiskWatch implements AsyncDisposable {
   /** Null where there are too many files for it. */
   async #use(agentId: AgentId): Promise<DiskUse | null> {
     try {
-      return await this.#options.provider.measureDisk(agentId, this.#closing.signal);
+      const { signal } = this.#closing;
+      return await orAbort(this.#options.provider.measureDisk(agentId, signal), signal); // an engine may be held up for minutes
     } catch (thrown) {
       const { code } = toCaissonError(thrown);
       if (code !== 'DEADLINE_EXCEEDED' && code !== 'LIMIT_REACHED') throw thrown;
