@@ -26,6 +26,7 @@ export async function outputOf(script: string, { args, signal, mostBytes }: Host
   };
   signal.addEventListener('abort', kill);
   try {
+    await once(child, 'spawn'); // without it there may be no output to read
     if (signal.aborted) kill();
     const [output] = await Promise.all([read(child.stdout, mostBytes), once(child, 'close')]);
     signal.throwIfAborted();

@@ -1,9 +1,13 @@
+import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, expect, test, vi } from 'vitest';
 import { outputOf } from '../../../src/sandbox-providers/docker/host-script.ts';
 import { until } from '../../until.ts';
+
+const noFiles = join(import.meta.dirname, 'no-files-process.ts');
 
 afterEach(() => void vi.unstubAllEnvs());
 
@@ -40,4 +44,9 @@ test('one that nobody waits for any more is ended with all that it has started',
 test('where nothing can be run nothing is printed', async () => {
   vi.stubEnv('PATH', '/nonexistent');
   expect(await run('echo here')).toBe('');
+});
+
+test('where the process may open nothing more, that is what is said', async () => {
+  const { stdout } = await promisify(execFile)('sh', ['-c', 'ulimit -n 64; exec "$0" "$1"', process.execPath, noFiles]);
+  expect(stdout).toBe('EMFILE\n');
 });
