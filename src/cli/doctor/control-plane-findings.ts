@@ -16,6 +16,9 @@ interface ControlPlaneFindings {
   readonly isDiskKnown: boolean;
 }
 
+/** Each question waits as long. */
+const patienceMs = 10_000;
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 export async function examineControlPlane(environment: Environment): Promise<ControlPlaneFindings> {
@@ -43,6 +46,8 @@ export async function examineControlPlane(environment: Environment): Promise<Con
   switch (error.code) {
     case 'CONTROL_PLANE_UNREACHABLE':
       return { findings: [absent(error, url, isNamed), keyUntried(environment)], ...rest };
+    case 'ABORTED':
+      return { findings: [standingStill(url), keyUntried(environment)], ...rest };
     case 'UNAUTHORIZED': {
       const controlPlane = await answering(url, isNamed);
       const isFirst = controlPlane.state === 'note';
@@ -72,7 +77,7 @@ async function reach(
 > {
   try {
     const client = await connect(environment);
-    const options = { signal: AbortSignal.timeout(10_000) };
+    const options = { signal: AbortSignal.timeout(patienceMs) };
     const about = await client.system.version.query(undefined, options);
     // One of another version, of which the findings tell, may not know them.
     const sandboxes = await client.system.sandboxes.query(undefined, options).catch(() => undefined);
@@ -90,7 +95,7 @@ async function answering(url: string, isNeeded: boolean): Promise<Finding> {
   const { createCaissonClient } = await import('../../client/index.ts');
   const client = createCaissonClient({ url, apiKey: 'none' });
   try {
-    await client.system.health.query(undefined, { signal: AbortSignal.timeout(10_000) });
+    await client.system.health.query(undefined, { signal: AbortSignal.timeout(patienceMs) });
     return (await notServing(url)) ?? { what: 'control plane', state: 'ok', says: `answers at ${url}` };
   } catch (thrown) {
     if (thrown instanceof CaissonError) return absent(thrown, url, isNeeded);
@@ -112,7 +117,7 @@ async function notServing(url: string): Promise<Finding | undefined> {
 
 async function healthProblem(url: string): Promise<string | undefined> {
   try {
-    const { status } = await fetch(`${url.replace(/\/+$/, '')}/healthz`, { signal: AbortSignal.timeout(10_000) });
+    const { status } = await fetch(`${url.replace(/\/+$/, '')}/healthz`, { signal: AbortSignal.timeout(patienceMs) });
     return status < 500 ? undefined : `its health check fails (${status})`; // a proxy may pass on only the API
   } catch (thrown) {
     return `its health check is not answered (${errorText(thrown)})`;
@@ -172,6 +177,16 @@ function absent(error: CaissonError, url: string, isNeeded: boolean): Finding {
     state: 'note',
     says: `does not answer at ${url}`,
     remedy: 'Start it with `npm start`, or set CAISSON_URL.',
+  };
+}
+
+/** The finding of one that takes connections. */
+function standingStill(url: string): Finding {
+  return {
+    what: 'control plane',
+    state: 'missing',
+    says: `is there at ${url} and does not answer within ${patienceMs / 1_000} s`,
+    remedy: 'Look at its log, and whether it is stopped or has no processor time; then start it again.',
   };
 }
 

@@ -33,5 +33,5 @@ function runStyle({ state }: Run): 'green' | 'red' | 'yellow' | undefined {
 }
 
 function took({ startedAt, endedAt }: Run, now: number): string {
-  return startedAt === null ? '' : duration((endedAt ?? now) - startedAt);
+  return startedAt === null ? '' : duration(Math.max(0, (endedAt ?? now) - startedAt));
 }
