@@ -31,5 +31,6 @@ async function remove(nameOrId: string, { withAgents = false, yes = false }: Opt
     });
   }
   const { deletedAgents } = await client.users.delete.mutate({ userId, agents: withAgents ? 'delete' : 'keep' });
-  await stdout.write(`Deleted ${name}${deletedAgents === 0 ? '' : ` and ${deletedAgents} agents`}\n`);
+  const agents = deletedAgents === 1 ? '1 agent' : `${deletedAgents} agents`;
+  await stdout.write(`Deleted ${name}${deletedAgents === 0 ? '' : ` and ${agents}`}\n`);
 }

@@ -21,6 +21,6 @@ async function disable(nameOrId: string, { json = false }: { readonly json?: boo
   if (json) return await writeJson(disabled);
   const { keys, runs, sandboxes } = disabled.ended;
   await stdout.write(
-    `Disabled ${disabled.user.name}: ${keys} keys and sessions, ${runs} runs and ${sandboxes} sandboxes ended\n`,
+    `Disabled ${disabled.user.name}. Ended: keys and sessions ${keys}, runs ${runs}, sandboxes ${sandboxes}\n`,
   );
 }

@@ -105,7 +105,9 @@ export class UserService {
     if (state === 'disabled') throw new CaissonError('USER_DISABLED', `User ${user.name} is disabled.`);
     if (request.email !== null) await this.#requireFree(request.email, user.name);
     else if (known === null) {
-      throw new CaissonError('BAD_REQUEST', `User ${user.name} has no email to sign in with.`, { hint: 'Give one.' });
+      throw new CaissonError('BAD_REQUEST', `User ${user.name} has no email to sign in with.`, {
+        hint: 'Give one: `caisson users login-link <user> --email <email>`.',
+      });
     }
     return await this.#invite(user, { ...request, isReset: state !== 'invited' });
   }
