@@ -40,7 +40,7 @@ test.for([
   [['cat', 'worker:nope'], 'there is no such file or folder.', '`caisson files ls <agent>:<folder>`'],
   [['cat', 'hello.txt'], '"hello.txt" names no agent.', 'Write <agent>:<path>'],
   [['get', 'worker:hello.txt', '/nosuch/dir/x'], '"/nosuch/dir": no such file or directory.', 'Check the local path'],
-  [['watch', 'worker:', '--cursor', 'foo'], 'cursor: must be the `cursor` of an item', '`caisson files watch --help`'],
+  [['watch', 'worker:', '--cursor', 'foo'], 'cursor: must be the `cursor` of an item.', '`caisson files watch --help`'],
   [['watch', 'worker:hello.txt'], 'it, or a part of its path, is not a folder.', 'Watch the folder that it is in.'],
 ] as const)('the hint says what to type: %j', async ([args, message, hint]) => {
   const { exitCode, stderr } = await cli(...args);
