@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import Docker from 'dockerode';
+import { errorText } from '../../src/kernel/errors.ts';
 import { isPart, type PartName, parts } from './parts/index.ts';
 import { writeDocument } from './report/document.ts';
 import { describeMachine, loadPerCore, processorTime, stolenShare } from './report/machine.ts';
@@ -27,11 +28,17 @@ async function main(args: readonly string[]): Promise<number> {
   };
   const rows: Row[] = [];
   const stolen: string[] = [];
+  const failed: PartName[] = [];
   const load = loadPerCore();
   for (const name of options.names) {
     log(name);
     const before = processorTime();
-    rows.push(...(await runPart(name, log)));
+    try {
+      rows.push(...(await runPart(name, log)));
+    } catch (thrown) {
+      log(errorText(thrown)); // the others are still worth their time
+      failed.push(name);
+    }
     stolen.push(`${name} ${percent(stolenShare(before, processorTime()))}`);
   }
   const command = ['npm run bench', ...(args.length > 0 ? ['--', ...args] : [])].join(' ');
@@ -41,6 +48,10 @@ async function main(args: readonly string[]): Promise<number> {
     `Of the processor time wanted, the machine below gave so much to others (steal): ${stolen.join(', ')}.`,
   ].join('\n\n');
   process.stdout.write(`\n${run}\n`);
+  if (failed.length > 0) {
+    log(`failed, and so nothing is written: ${failed.join(', ')}`);
+    return 1;
+  }
   if (options.write) log(`written to ${await writeDocument(run)}`);
   return 0;
 }
