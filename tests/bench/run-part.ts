@@ -4,6 +4,9 @@ import { join } from 'node:path';
 import type { PartName } from './parts/index.ts';
 import type { Row } from './report/row.ts';
 
+/** The longest part takes some two minutes. */
+const timeoutMs = 15 * 60_000;
+
 /** What the process of a part tells. */
 export type PartMessage = { readonly log: string } | { readonly rows: readonly Row[] };
 
@@ -13,7 +16,7 @@ export type PartMessage = { readonly log: string } | { readonly rows: readonly R
  */
 export async function runPart(name: PartName, log: (line: string) => void): Promise<readonly Row[]> {
   let rows: readonly Row[] | undefined;
-  const child = fork(join(import.meta.dirname, 'part-main.ts'), [name]);
+  const child = fork(join(import.meta.dirname, 'part-main.ts'), [name], { timeout: timeoutMs });
   child.on('message', (message: PartMessage) => {
     if ('log' in message) log(message.log);
     else rows = message.rows;

@@ -6,7 +6,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { bundleGuest, type GuestBundle, guestEntry } from '../../scripts/guest-bundle.ts';
 import { newAgentId } from '../../src/kernel/ids.ts';
 import { GuestClient } from '../../src/wire/guest-client.ts';
@@ -23,8 +23,11 @@ beforeAll(async () => {
 });
 afterAll(() => rm(directory, { recursive: true }));
 
-const start = (environment: Record<string, string>): ChildProcess =>
-  spawn(process.execPath, [file], { env: environment, stdio: ['ignore', 'inherit', 'pipe'] });
+function start(environment: Record<string, string>): ChildProcess {
+  const guest = spawn(process.execPath, [file], { env: environment, stdio: ['ignore', 'inherit', 'pipe'] });
+  onTestFinished(() => void guest.kill('SIGKILL'));
+  return guest;
+}
 
 function inotifyInstances({ pid }: ChildProcess): number {
   const links = readdirSync(`/proc/${pid}/fd`).map((fd) => {
@@ -53,11 +56,9 @@ test('the bundled guest listens, knows its own hash, holds an inotify instance b
   const path = join(runDirectory, 'inward.sock');
   await vi.waitFor(() => expect(existsSync(path)).toBe(true), { timeout: 20_000 });
   const client = new GuestClient(connect(path));
-  expect(await client.health()).toMatchObject({
-    agentId,
-    guestVersion: bundle.version,
-    harness: { name: 'codex', state: 'starting' },
-  });
+  expect(await client.health()).toMatchObject({ agentId, guestVersion: bundle.version });
+  // It listens before it has begun to start the harness.
+  await vi.waitFor(async () => expect((await client.health()).harness).toEqual({ name: 'codex', state: 'starting' }));
   // All sandboxes share the kernel's instances: those of others may have used them up when somebody wants to watch files.
   expect(inotifyInstances(guest)).toBe(1);
   const exited = once(guest, 'exit');
@@ -68,7 +69,7 @@ test('the bundled guest listens, knows its own hash, holds an inotify instance b
 
 // `import { z } from 'zod'` anywhere in the guest would keep all of zod, 430 KB that every sandbox loads at its start.
 test('the bundle holds no more of zod than the guest uses', () => {
-  expect(bundle.code.length).toBeLessThan(600_000);
+  expect(bundle.code.length).toBeLessThan(700_000);
 });
 
 // `process.exit` may wait for ever for a thread of V8's, and a guest that fails while it runs would then never be gone.

@@ -42,7 +42,7 @@ interface Way {
 
 /**
  * Connections out of a sandbox to a host on this machine, beside the same on this machine directly and through tinyproxy, where
- * that is installed. Each begins with a TLS hello, which the gateway reads.
+ * that is installed. Each begins with a TLS hello, which the gateway reads, as it does the host's answer.
  */
 export async function egress(context: BenchContext): Promise<readonly Row[]> {
   await using undo = new AsyncDisposableStack();
@@ -91,7 +91,7 @@ async function setUpRows(ours: Way, peers: readonly Way[]): Promise<readonly Row
   const overhead = of(ours, 'p50') - of(peers[0], 'p50');
   return [
     {
-      what: 'a connection out of a sandbox, until the first answer, p50',
+      what: 'a connection out of a sandbox, until the answer to its TLS hello, p50',
       ours: ms(of(ours, 'p50')),
       floor: list('p50'),
       comparison: difference(overhead),

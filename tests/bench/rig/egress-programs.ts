@@ -1,12 +1,13 @@
 /** Plain JavaScript, to be run by Node with `-e`: on this machine, and in a sandbox. */
 
 /**
- * A host: behind the TLS hello that a connection begins with, `E` is answered by `e`, `D` by 200 MB, and `U` by `u` once
- * 200 MB have come.
+ * A host: it answers the TLS hello that a connection begins with by one of its own. Behind that, `E` is answered by `e`, `D` by
+ * 200 MB, and `U` by `u` once 200 MB have come.
  */
 export const hostProgram = `
 const size = 200e6;
 const block = Buffer.alloc(256 * 1024, 1);
+const answer = Buffer.concat([Buffer.from([0x16, 3, 3, 0, 42, 2, 0, 0, 38, 3, 3]), Buffer.alloc(32, 1), Buffer.from([0, 0x13, 1, 0])]);
 require('node:net').createServer({ noDelay: true }, (socket) => {
   let head = Buffer.alloc(0);
   let uploaded = -1;
@@ -35,6 +36,7 @@ require('node:net').createServer({ noDelay: true }, (socket) => {
     if (head.length < 5 || head.length < 5 + head.readUInt16BE(3)) return;
     const rest = head.subarray(5 + head.readUInt16BE(3));
     head = undefined;
+    socket.write(answer);
     if (rest.length > 0) command(rest);
   });
 }).listen(0, '127.0.0.1', function () { console.log(this.address().port); });
@@ -42,7 +44,7 @@ require('node:net').createServer({ noDelay: true }, (socket) => {
 
 /**
  * Takes a JSON object: target, the host's port on 127.0.0.1; proxy, the port of a proxy there, or null; and what to do.
- * \`setUps\`: so many connections one after the other, each until its first answer: prints p50 and p99 in milliseconds.
+ * \`setUps\`: so many connections one after the other, each until the host has answered its hello: prints p50 and p99 in milliseconds.
  * \`bytes\`: 'down' or 'up': prints MB/s. \`hold\`: opens so many connections, prints how many answered, and then reads lines:
  * \`again\` lets them go and opens as many anew, the end lets them go.
  */
@@ -70,6 +72,7 @@ const open = async (tries = 200) => {
     if (!/^HTTP\\/1\\.[01] 200/.test(answer.toString())) throw new Error('refused: ' + answer);
   }
   socket.write(hello);
+  await once(socket, 'data');
   return socket;
 };
 const echo = async (socket) => {
@@ -91,7 +94,6 @@ const work = {
     for (let n = 0; n < setUps * 1.25; n++) {
       const from = performance.now();
       const socket = await open();
-      await echo(socket);
       if (n >= setUps / 4) times.push(performance.now() - from);
       socket.destroy();
     }
