@@ -3,12 +3,13 @@ import type { AgentId } from '../kernel/ids.ts';
 import type { Logger } from '../kernel/logger.ts';
 import type { AgentEvent, EventDraft } from './event.ts';
 import { EventFeed } from './event-feed.ts';
-import type { AgentStore, AgentTransaction } from './ports.ts';
+import type { AgentStore, AgentTransaction, EventRetention } from './ports.ts';
 
 /** Events a subscriber reads from the store at a time. */
 const pageSize = 500;
-/** How often, in events of one agent, the log looks for what it may forget. */
+/** How often, in events of one agent, the log looks for what it may forget; and how much of the bytes kept may come on top. */
 const pruneEvery = 1_024;
+const bytesOnTop = 1 / 16;
 
 export type Record = (draft: EventDraft) => void;
 
@@ -19,48 +20,52 @@ export type Record = (draft: EventDraft) => void;
  */
 export class EventLog {
   readonly #store: AgentStore;
-  readonly #retention: number;
+  readonly #retention: EventRetention;
   readonly #logger: Logger;
   readonly #feeds = new Map<AgentId, EventFeed>();
-  /** Agents whose old events are being forgotten. */
-  readonly #pruning = new Set<AgentId>();
+  /** Of the agents whose old events are being forgotten. */
+  readonly #pruning = new Map<AgentId, Promise<void>>();
   readonly #listeners = new Set<(event: AgentEvent) => void>();
 
-  /** `retention`: events kept for an agent; older ones are forgotten. */
-  constructor({ store, retention, logger }: { store: AgentStore; retention: number; logger: Logger }) {
+  /** `retention`: what is kept of an agent; older events are forgotten. */
+  constructor({ store, retention, logger }: { store: AgentStore; retention: EventRetention; logger: Logger }) {
     this.#store = store;
     this.#retention = retention;
     this.#logger = logger;
   }
 
-  /** Runs `work` in a transaction, appends what it recorded, commits, and publishes. */
+  /**
+   * Runs `work` in a transaction, appends what it recorded, commits, and publishes. Whoever writes faster than old events are
+   * forgotten waits for that.
+   */
   async write<T>(agentId: AgentId, work: (tx: AgentTransaction, record: Record) => Promise<T>): Promise<T> {
-    const { result, events } = await this.#store.transaction(async (tx) => {
+    const { result, events, storedBytes } = await this.#store.transaction(async (tx) => {
       const drafts: EventDraft[] = [];
       const result = await work(tx, (draft) => drafts.push(draft));
-      return { result, events: drafts.length === 0 ? [] : await tx.appendEvents(agentId, drafts) };
+      return { result, ...(await tx.appendEvents(agentId, drafts)) };
     });
     const last = events.at(-1);
     if (last !== undefined) {
       this.#feeds.get(agentId)?.publish(events);
       for (const listener of this.#listeners) for (const event of events) listener(event);
-      const firstKept = last.seq - this.#retention + 1;
-      if (firstKept > 1 && last.seq % pruneEvery < events.length) void this.#prune(agentId, firstKept);
+      const isTooMany = last.seq > this.#retention.events && last.seq % pruneEvery < events.length;
+      const isTooLarge = storedBytes > this.#retention.bytes * (1 + bytesOnTop);
+      const pruned = isTooMany || isTooLarge ? this.#prune(agentId) : undefined;
+      if (storedBytes > this.#retention.bytes * 2) await pruned;
     }
     return result;
   }
 
   /** What was written stands, whatever becomes of this: events that are kept too long are forgotten the next time. */
-  async #prune(agentId: AgentId, firstKept: number): Promise<void> {
-    if (this.#pruning.has(agentId)) return;
-    this.#pruning.add(agentId);
-    try {
-      await this.#store.pruneEvents(agentId, firstKept);
-    } catch (thrown) {
-      this.#logger.warn({ agentId, err: thrown }, 'old events could not be forgotten');
-    } finally {
-      this.#pruning.delete(agentId);
-    }
+  #prune(agentId: AgentId): Promise<void> {
+    const before = this.#pruning.get(agentId);
+    if (before !== undefined) return before;
+    const pruned = this.#store
+      .pruneEvents(agentId, this.#retention)
+      .catch((thrown: unknown) => this.#logger.warn({ agentId, err: thrown }, 'old events could not be forgotten'))
+      .finally(() => this.#pruning.delete(agentId));
+    this.#pruning.set(agentId, pruned);
+    return pruned;
   }
 
   /** Calls `listener` for every event of every agent once it is stored. It must not throw. */

@@ -89,11 +89,27 @@ export interface AgentStore {
   readEvents(agentId: AgentId, after: number, limit: number): Promise<readonly AgentEvent[]>;
   /** First stored and last given `seq`; `first` is `last + 1` when none is stored. */
   eventBounds(agentId: AgentId): Promise<{ readonly first: number; readonly last: number }>;
-  /** Forgets events below `first`. They stay counted: numbering goes on. */
-  pruneEvents(agentId: AgentId, first: number): Promise<void>;
+  /**
+   * Forgets the oldest events, beyond what is to be kept. They stay counted: numbering goes on. In small steps, each a transaction
+   * of its own.
+   */
+  pruneEvents(agentId: AgentId, kept: EventRetention): Promise<void>;
 
   /** The last guest entry that was applied for this incarnation; 0 when none. */
   journalPosition(agentId: AgentId, incarnation: IncarnationId): Promise<number>;
+}
+
+/** How many events of an agent are kept, and how many bytes of them as JSON. */
+export interface EventRetention {
+  readonly events: number;
+  readonly bytes: number;
+}
+
+export interface AppendedEvents {
+  /** As stored, in order. */
+  readonly events: readonly AgentEvent[];
+  /** Bytes, as JSON, of all events of the agent that are stored now. */
+  readonly storedBytes: number;
 }
 
 /** An agent whose sandbox starts or runs, and what that takes. */
@@ -149,8 +165,8 @@ export interface AgentTransaction {
   findIdempotent(scope: IdempotencyScope): Promise<IdempotentRequest | undefined>;
   insertIdempotent(scope: IdempotencyScope, request: IdempotentRequest): Promise<void>;
 
-  /** Numbers and stores events; returns them as stored, in order. */
-  appendEvents(agentId: AgentId, drafts: readonly EventDraft[]): Promise<readonly AgentEvent[]>;
+  /** Numbers and stores events. */
+  appendEvents(agentId: AgentId, drafts: readonly EventDraft[]): Promise<AppendedEvents>;
 
   journalPosition(agentId: AgentId, incarnation: IncarnationId): Promise<number>;
   /** Never moves it back. */

@@ -1,3 +1,5 @@
+import type { EventRetention } from './ports.ts';
+
 /** What an operator decides about runs. Times in milliseconds. */
 export interface DomainSettings {
   /** From the start of a turn to its forced end: what a caller gets who asks for nothing, and the most to be had. */
@@ -16,7 +18,7 @@ export interface DomainSettings {
   /** Whether idle sandboxes of an owner make room for others of theirs. */
   readonly sleepIdleSandboxes: boolean;
   /** Events kept for an agent. */
-  readonly eventRetention: number;
+  readonly eventRetention: EventRetention;
 }
 
 /** Where a harness works in the sandbox. */

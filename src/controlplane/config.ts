@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import type { EventRetention } from '../agents/ports.ts';
 import { CaissonError } from '../kernel/errors.ts';
 import type { HostRule } from './egress/policy/host-pattern.ts';
 import type { EgressMode } from './egress/policy/policy.ts';
@@ -74,7 +75,7 @@ export interface Config {
   readonly permissionTimeoutMs: number;
   readonly maxMessageBytes: number;
   readonly maxBodyBytes: number;
-  readonly eventRetention: number;
+  readonly eventRetention: EventRetention;
   readonly egress: {
     /** Public hosts that every sandbox may connect to. */
     readonly allow: readonly HostRule[];
@@ -203,7 +204,10 @@ function toConfig(settings: Settings): Config {
     permissionTimeoutMs: settings.CAISSON_PERMISSION_TIMEOUT,
     maxMessageBytes: settings.CAISSON_MAX_MESSAGE_BYTES,
     maxBodyBytes: settings.CAISSON_MAX_BODY_BYTES,
-    eventRetention: settings.CAISSON_EVENT_RETENTION,
+    eventRetention: {
+      events: settings.CAISSON_EVENT_RETENTION,
+      bytes: settings.CAISSON_EVENT_RETENTION_BYTES,
+    },
     egress: {
       allow: settings.CAISSON_EGRESS_ALLOW ?? [],
       internal: settings.CAISSON_EGRESS_INTERNAL ?? [],

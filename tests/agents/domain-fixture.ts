@@ -125,7 +125,7 @@ export const settings: DomainSettings = {
   maxConcurrentRunsPerUser: 4,
   queueLimit: 3,
   sleepIdleSandboxes: false,
-  eventRetention: 100_000,
+  eventRetention: { events: 100_000, bytes: 256e6 },
 };
 
 /** Limits that a test sets. */

@@ -28,7 +28,11 @@ async function collect(
 test('a subscriber with a cursor gets every later event once and in order, whenever it comes', async () => {
   await using fixture = await openDomain();
   const agent = await fixture.newAgent();
-  const log = new EventLog({ store: fixture.storage.agents, retention: 1_000_000, logger: silentLogger });
+  const log = new EventLog({
+    store: fixture.storage.agents,
+    retention: { events: 1_000_000, bytes: Infinity },
+    logger: silentLogger,
+  });
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.integer({ min: 1, max: 7 }), { minLength: 1, maxLength: 12 }),
@@ -72,7 +76,11 @@ test('a cursor from the future is refused, and says where the log ends', async (
 test('a cursor older than what is kept is refused, and numbering goes on', async () => {
   await using fixture = await openDomain();
   const agent = await fixture.newAgent();
-  const log = new EventLog({ store: fixture.storage.agents, retention: 100, logger: silentLogger });
+  const log = new EventLog({
+    store: fixture.storage.agents,
+    retention: { events: 100, bytes: Infinity },
+    logger: silentLogger,
+  });
   for (let i = 0; i < 40; i++) {
     await log.write(agent.id, async (_tx, record) => {
       for (let k = 0; k < 50; k++) record(draft(`${i}.${k}`));
@@ -82,6 +90,25 @@ test('a cursor older than what is kept is refused, and numbering goes on', async
   const { first, last } = await fixture.storage.agents.eventBounds(agent.id);
   expect(last - first + 1).toBeLessThan(2_000);
   expect((await log.read({ agentId: agent.id, after: first - 1, limit: 1 }))[0]?.seq).toBe(first);
+});
+
+test('however long events are, no more than twice the bytes that are kept is stored, and the newest stay', async () => {
+  await using fixture = await openDomain();
+  const agent = await fixture.newAgent();
+  const bytes = 1e6;
+  const log = new EventLog({
+    store: fixture.storage.agents,
+    retention: { events: 100_000, bytes },
+    logger: silentLogger,
+  });
+  for (let i = 0; i < 60; i++) {
+    await log.write(agent.id, async (_tx, record) => record(draft('x'.repeat(100_000))));
+    const { first, last } = await fixture.storage.agents.eventBounds(agent.id);
+    expect((last - first) * 100_000).toBeLessThan(2 * bytes);
+  }
+  const { first, last } = await fixture.storage.agents.eventBounds(agent.id);
+  expect(first).toBeGreaterThan(30);
+  expect(await collect(log, { agentId: agent.id, after: first - 1, until: last })).toHaveLength(last - first + 1);
 });
 
 test('the subscribers of a deleted agent end with AGENT_NOT_FOUND', async () => {

@@ -195,6 +195,9 @@ export const settingsSchema = z.object({
   CAISSON_EVENT_RETENTION: wholeNumber({ least: 1_000, most: 100_000_000 })
     .prefault('200000')
     .describe('Events kept for each agent. Messages are kept for ever.'),
+  CAISSON_EVENT_RETENTION_BYTES: size({ least: '16m', most: '1024g' })
+    .prefault('256m')
+    .describe('How much of them is kept for each agent, whatever their number: about so many bytes.'),
   CAISSON_AUDIT_RETENTION: duration({ least: '1d', most: '3650d' })
     .prefault('365d')
     .describe('How long records of the audit are kept. Older ones are forgotten, oldest first, once an hour.'),

@@ -43,7 +43,7 @@ export function createAgentStore(access: StorageAccess): AgentStore {
 
     readEvents: async (agentId, after, limit) => await events.read(access.db, agentId, { after, limit }),
     eventBounds: async (agentId) => await events.bounds(access.db, agentId),
-    pruneEvents: async (agentId, first) => await events.prune(access.db, agentId, first),
+    pruneEvents: async (agentId, kept) => await events.prune(access, agentId, kept),
 
     journalPosition: async (agentId, incarnation) => await journal.position(access.db, agentId, incarnation),
   };

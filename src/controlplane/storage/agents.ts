@@ -25,7 +25,10 @@ const columns = [
   'agents.sandbox',
 ] as const;
 
-type AgentRow = Omit<Selectable<AgentsTable>, 'head_seq' | 'lease_epoch' | 'sandbox_up' | 'history_bytes'>;
+type AgentRow = Omit<
+  Selectable<AgentsTable>,
+  'head_seq' | 'event_bytes' | 'lease_epoch' | 'sandbox_up' | 'history_bytes'
+>;
 
 const byId = compiledQuery<{ id: AgentId }, AgentRow>((db, value) =>
   db.selectFrom('agents').select(columns).where('id', '=', value('id')),
@@ -152,6 +155,7 @@ export async function insert(db: Kysely<Database>, agent: Agent): Promise<void> 
       deleting: agent.deleting ? 1 : 0,
       sandbox: toJson(agent.sandbox),
       head_seq: 0,
+      event_bytes: 0,
       lease_epoch: 0,
       sandbox_up: isUp(agent.sandbox),
       history_bytes: 0,

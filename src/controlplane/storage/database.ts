@@ -57,6 +57,8 @@ export interface AgentsTable extends Ordered {
   readonly sandbox: JsonText<SandboxStatus>;
   /** The number of the agent's last event, also when that event is no longer kept. */
   readonly head_seq: number;
+  /** Of the data of its events that are kept. */
+  readonly event_bytes: number;
   /** The last lease epoch that was given. */
   readonly lease_epoch: number;
   /** Whether its sandbox starts or runs: what `sandbox` says, for an index. */

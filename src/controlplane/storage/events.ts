@@ -1,21 +1,29 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Insertable, Kysely, Selectable } from 'kysely';
 import type { AgentEvent, EventDraft } from '../../agents/event.ts';
+import type { AppendedEvents, EventRetention } from '../../agents/ports.ts';
 import type { AgentId } from '../../kernel/ids.ts';
 import { agentNotFound } from './agents.ts';
 import { compiledQuery, compiledRowsQuery } from './compiled-query.ts';
 import type { Database, EventsTable } from './database.ts';
 import { fromJson, toJson } from './json-text.ts';
 import { bytesOf, fitting } from './pages.ts';
+import type { StorageAccess } from './storage-access.ts';
 
 const rowsPerDelete = 256;
 
-const advance = compiledQuery<{ agentId: AgentId; by: number }, { readonly head_seq: number }>((db, value) =>
+const advance = compiledQuery<
+  { agentId: AgentId; by: number; bytes: number },
+  { readonly head_seq: number; readonly event_bytes: number }
+>((db, value) =>
   db
     .updateTable('agents')
-    .set((eb) => ({ head_seq: eb('head_seq', '+', value('by')) }))
+    .set((eb) => ({
+      head_seq: eb('head_seq', '+', value('by')),
+      event_bytes: eb('event_bytes', '+', value('bytes')),
+    }))
     .where('id', '=', value('agentId'))
-    .returning('head_seq'),
+    .returning(['head_seq', 'event_bytes']),
 );
 
 const insertAll = compiledRowsQuery<Insertable<EventsTable>, unknown>((db, rows) =>
@@ -35,27 +43,28 @@ export async function append(
   db: Kysely<Database>,
   agentId: AgentId,
   drafts: readonly EventDraft[],
-): Promise<readonly AgentEvent[]> {
-  if (drafts.length === 0) return [];
-  const [agent] = await advance(db, { agentId, by: drafts.length });
+): Promise<AppendedEvents> {
+  if (drafts.length === 0) return { events: [], storedBytes: 0 };
+  const encoded = drafts.map(({ data, ...draft }) => ({ draft, data, text: toJson(data) }));
+  const bytes = encoded.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0);
+  const [agent] = await advance(db, { agentId, by: drafts.length, bytes });
   if (agent === undefined) throw agentNotFound(agentId);
-  const before = agent.head_seq - drafts.length;
-  const events = drafts.map(({ conversationId, runId, at, data }, index) => ({
-    event: { seq: before + 1 + index, agentId, conversationId, runId, at, ...data },
-    row: {
-      agent_id: agentId,
-      seq: before + 1 + index,
-      conversation_id: conversationId,
-      run_id: runId,
-      at,
-      data: toJson(data),
-    },
-  }));
+  const first = agent.head_seq - drafts.length + 1;
   await insertAll(
     db,
-    events.map(({ row }) => row),
+    encoded.map(({ draft, text }, index) => ({
+      agent_id: agentId,
+      seq: first + index,
+      conversation_id: draft.conversationId,
+      run_id: draft.runId,
+      at: draft.at,
+      data: text,
+    })),
   );
-  return events.map(({ event }) => event);
+  return {
+    events: encoded.map(({ draft, data }, index) => ({ seq: first + index, agentId, ...draft, ...data })),
+    storedBytes: agent.event_bytes,
+  };
 }
 
 export async function read(
@@ -96,21 +105,40 @@ export async function bounds(
 }
 
 /** In small steps: large rows take their time, and everyone else waits while one is deleted. */
-export async function prune(db: Kysely<Database>, agentId: AgentId, first: number): Promise<void> {
-  for (;;) {
-    const sized = await db
-      .selectFrom('events')
-      .select(['seq', bytesOf('data').as('size')])
-      .where('agent_id', '=', agentId)
-      .where('seq', '<', first)
-      .orderBy('seq')
-      .limit(rowsPerDelete)
-      .execute();
-    const last = fitting(sized, rowsPerDelete).at(-1);
-    if (last === undefined) return;
-    await db.deleteFrom('events').where('agent_id', '=', agentId).where('seq', '<=', last.seq).execute();
-    await nextTurn();
+export async function prune(access: StorageAccess, agentId: AgentId, kept: EventRetention): Promise<void> {
+  while (await access.transaction(async (tx) => await pruneSome(tx, agentId, kept))) await nextTurn();
+}
+
+/** Whether there may be more. */
+async function pruneSome(db: Kysely<Database>, agentId: AgentId, kept: EventRetention): Promise<boolean> {
+  const agent = await db
+    .selectFrom('agents')
+    .select(['head_seq', 'event_bytes'])
+    .where('id', '=', agentId)
+    .executeTakeFirst();
+  if (agent === undefined) return false;
+  const oldest = await db
+    .selectFrom('events')
+    .select(['seq', bytesOf('data').as('size')])
+    .where('agent_id', '=', agentId)
+    .orderBy('seq')
+    .limit(rowsPerDelete)
+    .execute();
+  let bytes = 0;
+  let last: number | undefined;
+  for (const { seq, size } of fitting(oldest, rowsPerDelete)) {
+    if (seq > agent.head_seq - kept.events && agent.event_bytes - bytes <= kept.bytes) break;
+    bytes += size;
+    last = seq;
   }
+  if (last === undefined) return false;
+  await db.deleteFrom('events').where('agent_id', '=', agentId).where('seq', '<=', last).execute();
+  await db
+    .updateTable('agents')
+    .set((eb) => ({ event_bytes: eb('event_bytes', '-', bytes) }))
+    .where('id', '=', agentId)
+    .execute();
+  return true;
 }
 
 function toEvent(agentId: AgentId, row: Omit<Selectable<EventsTable>, 'agent_id'>): AgentEvent {

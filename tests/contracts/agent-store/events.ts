@@ -14,10 +14,10 @@ export function eventBehaviours(store: () => AgentStore): void {
       aDelta('c'),
     ];
     const stored = await store().transaction(async (tx) => {
-      expect(await tx.appendEvents(agent.id, [])).toEqual([]);
+      expect((await tx.appendEvents(agent.id, [])).events).toEqual([]);
       return [
-        ...(await tx.appendEvents(agent.id, drafts.slice(0, 1))),
-        ...(await tx.appendEvents(agent.id, drafts.slice(1))),
+        ...(await tx.appendEvents(agent.id, drafts.slice(0, 1))).events,
+        ...(await tx.appendEvents(agent.id, drafts.slice(1))).events,
       ];
     });
     expect(stored).toEqual(
@@ -32,7 +32,7 @@ export function eventBehaviours(store: () => AgentStore): void {
   test('a batch of any size is stored whole', async () => {
     const { agent } = await storedAgent(store());
     const batch = Array.from({ length: 3_000 }, (_, index) => aDelta(`${index}`));
-    const stored = await store().transaction((tx) => tx.appendEvents(agent.id, batch));
+    const { events: stored } = await store().transaction((tx) => tx.appendEvents(agent.id, batch));
     expect(await store().readEvents(agent.id, 0, 5_000)).toEqual(stored);
     expect(stored.at(-1)?.seq).toBe(3_000);
   });
@@ -43,7 +43,7 @@ export function eventBehaviours(store: () => AgentStore): void {
     await fc.assert(
       fc.asyncProperty(text, fc.jsonValue({ noUnicodeString: false }), async (delta, update) => {
         const json = JSON.parse(JSON.stringify(update)); // without -0
-        const stored = await store().transaction((tx) =>
+        const { events: stored } = await store().transaction((tx) =>
           tx.appendEvents(agent.id, [
             {
               conversationId: null,
@@ -60,6 +60,36 @@ export function eventBehaviours(store: () => AgentStore): void {
     );
   });
 
+  test('events beyond the bytes that are kept are forgotten, the oldest first, however long each is', async () => {
+    const { agent } = await storedAgent(store());
+    const sizes = [10, 30_000, 200, 0, 7_000, 50_000, 1];
+    const storedBytes: number[] = [];
+    const stored: AgentEvent[] = [];
+    for (const size of sizes) {
+      const appended = await store().transaction((tx) => tx.appendEvents(agent.id, [aDelta('é'.repeat(size))]));
+      stored.push(...appended.events);
+      storedBytes.push(appended.storedBytes);
+    }
+    const all = storedBytes.at(-1) ?? 0;
+    expect(all).toBe(
+      sizes.reduce((sum, size) => sum + Buffer.byteLength(JSON.stringify(aDelta('é'.repeat(size)).data)), 0),
+    );
+    await store().pruneEvents(agent.id, { events: 100, bytes: all });
+    expect(await store().readEvents(agent.id, 0, 10)).toEqual(stored);
+    // Beyond the first three.
+    const kept = all - (storedBytes[2] ?? 0);
+    await store().pruneEvents(agent.id, { events: 100, bytes: kept });
+    expect(await store().readEvents(agent.id, 0, 10)).toEqual(stored.slice(3));
+    expect((await store().transaction((tx) => tx.appendEvents(agent.id, [aDelta('')]))).storedBytes).toBe(
+      kept + Buffer.byteLength(JSON.stringify(aDelta('').data)),
+    );
+    await store().pruneEvents(agent.id, { events: 100, bytes: 0 });
+    expect(await store().readEvents(agent.id, 0, 10)).toEqual([]);
+    expect((await store().transaction((tx) => tx.appendEvents(agent.id, [aDelta('x')]))).storedBytes).toBe(
+      Buffer.byteLength(JSON.stringify(aDelta('x').data)),
+    );
+  });
+
   test('pruned events stay counted: numbering goes on, also when none is left', async () => {
     const { agent } = await storedAgent(store());
     const other = await storedAgent(store());
@@ -72,13 +102,13 @@ export function eventBehaviours(store: () => AgentStore): void {
       ),
     );
     expect(await store().eventBounds(agent.id)).toEqual({ first: 1, last: 5 });
-    await store().pruneEvents(agent.id, 4);
+    await store().pruneEvents(agent.id, { events: 2, bytes: Infinity });
     expect(await store().eventBounds(agent.id)).toEqual({ first: 4, last: 5 });
     expect((await store().readEvents(agent.id, 0, 10)).map(({ seq }) => seq)).toEqual([4, 5]);
-    await store().pruneEvents(agent.id, 6);
+    await store().pruneEvents(agent.id, { events: 0, bytes: Infinity });
     expect(await store().eventBounds(agent.id)).toEqual({ first: 6, last: 5 });
-    const [next] = await store().transaction((tx) => tx.appendEvents(agent.id, [aDelta('6')]));
-    expect(next?.seq).toBe(6);
+    const { events } = await store().transaction((tx) => tx.appendEvents(agent.id, [aDelta('6')]));
+    expect(events[0]?.seq).toBe(6);
     expect(await store().eventBounds(agent.id)).toEqual({ first: 6, last: 6 });
     expect(await store().eventBounds(other.agent.id)).toEqual({ first: 1, last: 1 });
   });
@@ -100,10 +130,12 @@ export function eventBehaviours(store: () => AgentStore): void {
               const written: AgentEvent[] = [];
               for (const size of work.batches) {
                 written.push(
-                  ...(await tx.appendEvents(
-                    idOf(work.agent),
-                    Array.from({ length: size }, () => aDelta('.')),
-                  )),
+                  ...(
+                    await tx.appendEvents(
+                      idOf(work.agent),
+                      Array.from({ length: size }, () => aDelta('.')),
+                    )
+                  ).events,
                 );
                 for (let pause = 0; pause < work.pauses; pause++) await Promise.resolve();
               }
@@ -119,9 +151,9 @@ export function eventBehaviours(store: () => AgentStore): void {
           expect(expected.map(({ seq }) => seq)).toEqual(expected.map((_, at) => at + 1));
           expect(await store().readEvents(agentId, 0, 10_000)).toEqual(expected);
           if (steps.some(({ agent, ending }) => agent === index && ending === 'prune')) {
-            await store().pruneEvents(agentId, expected.length + 1);
-            const [next] = await store().transaction((tx) => tx.appendEvents(agentId, [aDelta('next')]));
-            expect(next?.seq).toBe(expected.length + 1);
+            await store().pruneEvents(agentId, { events: 0, bytes: Infinity });
+            const { events } = await store().transaction((tx) => tx.appendEvents(agentId, [aDelta('next')]));
+            expect(events[0]?.seq).toBe(expected.length + 1);
           }
         }
       }),

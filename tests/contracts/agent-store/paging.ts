@@ -147,8 +147,8 @@ export function pagingBehaviours(store: () => AgentStore): void {
       const { agent } = await storedAgent(store());
       return {
         add: async (size) => {
-          const [event] = await store().transaction((tx) => tx.appendEvents(agent.id, [aDelta(text(size))]));
-          return String(event?.seq);
+          const { events } = await store().transaction((tx) => tx.appendEvents(agent.id, [aDelta(text(size))]));
+          return String(events[0]?.seq);
         },
         page: async ({ limit, cursor }) => {
           const events = await store().readEvents(agent.id, Number(cursor), limit);

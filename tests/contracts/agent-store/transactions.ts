@@ -43,7 +43,7 @@ export function transactionBehaviours(store: () => AgentStore): void {
     await store().transaction(async (tx) => {
       expect(await tx.findIdempotent(scope)).toBeUndefined();
       expect(await tx.nextLeaseEpoch(agent.id)).toBe(1);
-      expect((await tx.appendEvents(agent.id, [aDelta('x')]))[0]?.seq).toBe(1);
+      expect((await tx.appendEvents(agent.id, [aDelta('x')])).events[0]?.seq).toBe(1);
     });
   });
 

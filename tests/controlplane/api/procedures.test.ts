@@ -386,7 +386,7 @@ describe('events.read', () => {
     expect((await server.query(server.alice, 'events.read', { agentId, after: last })).data).toEqual({ events: [] });
     const ahead = await server.query(server.alice, 'events.read', { agentId, after: last + 1 });
     expect([ahead.status, ahead.error?.code]).toEqual([400, 'CURSOR_AHEAD']);
-    await server.storage.agents.pruneEvents(agentId, 2);
+    await server.storage.agents.pruneEvents(agentId, { events: last - 1, bytes: Infinity });
     const expired = await server.query(server.alice, 'events.read', { agentId, after: 0 });
     expect([expired.status, expired.error?.code, expired.error?.details]).toEqual([
       412,

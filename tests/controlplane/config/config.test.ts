@@ -32,7 +32,7 @@ describe('without any variable', () => {
       maxRunsPerUser: 8,
       runTimeoutMs: 3_600_000,
       maxMessageBytes: 1_048_576,
-      eventRetention: 200_000,
+      eventRetention: { events: 200_000, bytes: 256 * 1024 * 1024 },
     });
   });
 

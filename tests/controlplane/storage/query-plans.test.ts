@@ -119,7 +119,7 @@ async function useAgentStore(
   await store.readEvents(agent.id, 0, 10);
   await store.eventBounds(agent.id);
   await store.flushed();
-  await store.pruneEvents(agent.id, 2);
+  await store.pruneEvents(agent.id, { events: 1, bytes: Infinity });
   await store.journalPosition(agent.id, incarnation);
   await store.transaction((bare) => inTransaction(bare).deleteAgent(agent.id));
 }

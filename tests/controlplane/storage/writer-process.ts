@@ -9,7 +9,7 @@ const { agents } = await openStorage(directory);
 const { agent, conversation } = await storedAgent(agents);
 console.log(agent.id);
 for (;;) {
-  const events = await agents.transaction(async (tx) => {
+  const { events } = await agents.transaction(async (tx) => {
     await tx.insertMessage(aMessage(conversation));
     return await tx.appendEvents(agent.id, [aDelta('one'), aDelta('two')]);
   });

@@ -13,6 +13,7 @@ import { up as disks } from './0011-disks.ts';
 import { up as openConnections } from './0012-open-connections.ts';
 import { up as auditClock } from './0013-audit-clock.ts';
 import { up as reservationsByAccount } from './0014-reservations-by-account.ts';
+import { up as eventBytes } from './0015-event-bytes.ts';
 
 /** Every migration by its name, in the order in which they run. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -30,4 +31,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0012-open-connections': { up: openConnections },
   '0013-audit-clock': { up: auditClock },
   '0014-reservations-by-account': { up: reservationsByAccount },
+  '0015-event-bytes': { up: eventBytes },
 };
