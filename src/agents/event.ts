@@ -107,6 +107,7 @@ const domainEventSchemas = [
     type: z.literal('egress.requested'),
     requestId: egressRequestIdSchema,
     host: z.string(),
+    /** One more of the same request is told by an event of its own. */
     port: z.int(),
     /** Until then connections wait for the decision. */
     expiresAt: z.int(),

@@ -1,4 +1,5 @@
 import { Argument, Command } from 'commander';
+import { wholeNumber } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { oneLine } from '../output/printable.ts';
 import { stdout } from '../output/sink.ts';
@@ -13,6 +14,11 @@ export function egressDecideCommand(): Command {
         'once: those that wait; agent: a rule for the agent; always: a rule for all agents of its owner',
       ).choices(['once', 'agent', 'always', 'deny']),
     )
+    .option(
+      '--ports <ports>',
+      'only at these, such as 443,80; the others are denied (default: all that wait)',
+      (list) => list.split(',').map(wholeNumber(1, 65_535)),
+    )
     .option('--why <text>', 'for whoever reads the rule later')
     .action(decide);
 }
@@ -20,10 +26,15 @@ export function egressDecideCommand(): Command {
 async function decide(
   requestId: string,
   answer: 'once' | 'agent' | 'always' | 'deny',
-  { why }: { readonly why?: string },
+  { ports, why }: { readonly ports?: readonly number[]; readonly why?: string },
 ): Promise<void> {
   const client = await connect();
-  const decided = await client.egress.decide.mutate({ requestId, answer, ...(why !== undefined && { why }) });
+  const decided = await client.egress.decide.mutate({
+    requestId,
+    answer,
+    ...(ports !== undefined && { ports }),
+    ...(why !== undefined && { why }),
+  });
   const words = answer === 'deny' ? 'Denied' : `Allowed (${answer})`;
   await stdout.write(`${words}: ${oneLine(decided.host)} at ${decided.ports.join(' ')}\n`);
 }

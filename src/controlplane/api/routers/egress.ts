@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { CaissonError } from '../../../kernel/errors.ts';
 import { type AgentId, agentIdSchema, egressRequestIdSchema } from '../../../kernel/ids.ts';
+import { portSchema } from '../../../wire/contract/ports.ts';
 import { refusalOf } from '../../auth/needs.ts';
 import { dayMs } from '../../egress/log/egress-log.ts';
 import { egressAnswers } from '../../egress/policy/rule-policy.ts';
@@ -36,7 +37,8 @@ export const egressRouter = router({
   /**
    * Answers for every connection of the agent that waits for the host: `once` for these, `agent` with a rule for the agent,
    * `always` with a rule for all agents of its owner, or `deny`, which also denies the host for the next 5 minutes. Whoever may
-   * use the agent may let it out once; rules are for who owns it. The first answer counts.
+   * use the agent may let it out once; rules are for who owns it. The first answer counts. `ports`: those that whoever answers was
+   * shown; the others that wait are denied. Default: all that wait.
    */
   decide: procedure
     .meta({ needs: 'use' })
@@ -44,22 +46,30 @@ export const egressRouter = router({
       z.strictObject({
         requestId: egressRequestIdSchema,
         answer: z.enum(egressAnswers),
+        ports: z.array(portSchema).min(1).max(32).readonly().optional(),
         why: whySchema.optional(),
       }),
     )
     .output(z.object({ requestId: egressRequestIdSchema, host: z.string(), ports: z.array(z.int()).readonly() }))
-    .mutation(async ({ ctx: { demand, principal, services }, input: { requestId, answer, why = null } }) => {
-      const { access, egressPolicy } = services;
-      const pending = egressPolicy.findPending(requestId);
-      if (pending === undefined || !(await access.sees({ principal, need: 'view' }, pending.agentId))) {
-        throw new CaissonError('EGRESS_REQUEST_NOT_FOUND', `Nothing waits for a decision under ${requestId}.`);
-      }
-      const makesRule = answer === 'agent' || answer === 'always';
-      if (answer === 'always') access.permit({ principal, need: 'create' });
-      await access.agent(makesRule ? { ...demand, need: 'own' } : demand, pending.agentId);
-      const { host, ports } = await egressPolicy.answer(requestId, { answer, by: principal.userId, why });
-      return { requestId, host, ports };
-    }),
+    .mutation(
+      async ({ ctx: { demand, principal, services }, input: { requestId, answer, ports: shown, why = null } }) => {
+        const { access, egressPolicy } = services;
+        const pending = egressPolicy.findPending(requestId);
+        if (pending === undefined || !(await access.sees({ principal, need: 'view' }, pending.agentId))) {
+          throw new CaissonError('EGRESS_REQUEST_NOT_FOUND', `Nothing waits for a decision under ${requestId}.`);
+        }
+        const makesRule = answer === 'agent' || answer === 'always';
+        if (answer === 'always') access.permit({ principal, need: 'create' });
+        await access.agent(makesRule ? { ...demand, need: 'own' } : demand, pending.agentId);
+        const { host, ports } = await egressPolicy.answer(requestId, {
+          answer,
+          ports: shown,
+          by: principal.userId,
+          why,
+        });
+        return { requestId, host, ports };
+      },
+    ),
 
   /**
    * Where the agent has connected, and where it was denied, by hour and place, the newest first; 5,000 entries are kept of an

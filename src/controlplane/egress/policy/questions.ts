@@ -26,13 +26,16 @@ export interface QuestionsOptions {
   /** How long a connection is held, and a question is open. */
   readonly holdMs: number;
   readonly clock: Clock;
-  readonly onAsked: (question: EgressQuestion) => void;
+  /** `port`: for which it is asked, the first one or one more. */
+  readonly onAsked: (question: EgressQuestion, port: number) => void;
   readonly onSettled: (question: EgressQuestion, outcome: QuestionOutcome, by: UserId | null) => void;
 }
 
 export const mostQuestionsOfAgent = 32;
 export const mostQuestions = 1_024;
 export const mostWaitingForHost = 64;
+/** As many as a rule has. */
+const mostPortsOfHost = 32;
 /** How long a host that somebody has denied is denied to the agent without a question. */
 const deniedForMs = 5 * 60_000;
 /** Hosts that are remembered as denied, and those of which one more may pass; the oldest are forgotten first. */
@@ -62,9 +65,9 @@ interface Open {
 /** A question that is being answered: no other answer counts. What comes after its end is asked about anew. */
 export interface ClaimedQuestion {
   readonly question: EgressQuestion;
-  /** Those that wait, and where none waits any more the next one to each of the question's ports, may pass; this time. */
+  /** Those that wait, and where none waits any more the next one to each of the claimed ports, may pass; this time. */
   allowOnce(by: UserId): void;
-  /** A rule allows the host at the question's ports from now on. */
+  /** A rule allows the host at the claimed ports from now on. */
   allowByRule(outcome: 'agent' | 'always', by: UserId): void;
   deny(by: UserId): void;
   /** The answer could not be carried out: the question is open again. */
@@ -108,7 +111,11 @@ export class EgressQuestions implements Disposable {
     if (question === undefined || question.waiters.size >= mostWaitingForHost) {
       return deny('Too many connections wait for a decision already.');
     }
-    question.ports.add(target.port);
+    if (!question.ports.has(target.port)) {
+      if (question.ports.size === mostPortsOfHost) return deny('Too many ports of the host are asked for already.');
+      question.ports.add(target.port);
+      this.#options.onAsked(view(question), target.port);
+    }
     const { promise, resolve, reject } = Promise.withResolvers<EgressDecision>();
     const waiter = { target, settle: resolve };
     const leave = (): void => reject(signal.reason as Error);
@@ -132,26 +139,41 @@ export class EgressQuestions implements Disposable {
     return question && view(question);
   }
 
-  /** Errors: EGRESS_REQUEST_NOT_FOUND, also while somebody else is answering it. */
-  claim(id: EgressRequestId): ClaimedQuestion {
+  /**
+   * `ports`: those that the answer is for; the others that wait are denied. Default: all that were asked for. Errors:
+   * EGRESS_REQUEST_NOT_FOUND, also while somebody else is answering it, and where none of the ports is asked for.
+   */
+  claim(id: EgressRequestId, ports?: readonly number[]): ClaimedQuestion {
     const claimed = this.#open.get(id);
     if (claimed === undefined || claimed.isClaimed) {
       throw new CaissonError('EGRESS_REQUEST_NOT_FOUND', `Nothing waits for a decision under ${id}.`);
     }
+    const all = view(claimed);
+    const question = { ...all, ports: all.ports.filter((port) => ports?.includes(port) ?? true) };
+    if (question.ports.length === 0) {
+      throw new CaissonError(
+        'EGRESS_REQUEST_NOT_FOUND',
+        `Nothing waits for ${all.host} at port ${ports?.join(', ')}.`,
+        {
+          hint: `Ports that are asked for: ${all.ports.join(', ')}.`,
+        },
+      );
+    }
     claimed.isClaimed = true;
     const { agentId, host, waiters, expiresAt } = claimed;
-    const question = view(claimed);
+    const isClaimed = ({ port }: EgressTarget): boolean => question.ports.includes(port);
     const key = hostKey(agentId, host);
     return {
       question,
       allowOnce: (by) => {
-        const ports = waiters.size === 0 ? question.ports : [];
-        for (const port of ports) remember(this.#passes, passKey(agentId, { host, port }), expiresAt);
-        this.#settle(claimed, { outcome: 'once', by, decide: () => allowedOnce });
+        const passing = waiters.size === 0 ? question.ports : [];
+        for (const port of passing) remember(this.#passes, passKey(agentId, { host, port }), expiresAt);
+        const decide = (target: EgressTarget): EgressDecision => (isClaimed(target) ? allowedOnce : notInTime(target));
+        this.#settle(claimed, { outcome: 'once', by, decide });
       },
       allowByRule: (outcome, by) => {
         const decide = (target: EgressTarget): EgressDecision =>
-          question.ports.includes(target.port) ? { verdict: 'allow', rule: host, internal: false } : notInTime(target);
+          isClaimed(target) ? { verdict: 'allow', rule: host, internal: false } : notInTime(target);
         this.#settle(claimed, { outcome, by, decide });
       },
       deny: (by) => {
@@ -220,7 +242,7 @@ export class EgressQuestions implements Disposable {
       agentId,
       ownerId,
       host: target.host,
-      ports: new Set([target.port]),
+      ports: new Set(),
       askedAt: now,
       expiresAt: now + this.#options.holdMs,
       waiters: new Set(),
@@ -231,7 +253,6 @@ export class EgressQuestions implements Disposable {
     };
     this.#open.set(question.id, question);
     this.#byHost.set(key, question);
-    this.#options.onAsked(view(question));
     return question;
   }
 

@@ -29,7 +29,7 @@ export class RulePolicy implements EgressPolicy, AsyncDisposable {
   readonly #options: RulePolicyOptions;
   readonly #questions: EgressQuestions;
   readonly #stopListening: () => void;
-  /** Events that are being recorded: each question makes two. */
+  /** Events that are being recorded: each question makes one for each of its ports, and one at its end. */
   readonly #recording = new Set<Promise<void>>();
   /** Of the rules, so far. */
   #changes = 0;
@@ -49,7 +49,7 @@ export class RulePolicy implements EgressPolicy, AsyncDisposable {
     this.#questions = new EgressQuestions({
       holdMs,
       clock,
-      onAsked: ({ id: requestId, agentId, host, ports: [port = 0], expiresAt }) =>
+      onAsked: ({ id: requestId, agentId, host, expiresAt }, port) =>
         record(agentId, { type: 'egress.requested', requestId, host, port, expiresAt }),
       onSettled: ({ id: requestId, agentId, host }, outcome, by) =>
         record(agentId, { type: 'egress.resolved', requestId, host, outcome, by }),
@@ -100,14 +100,24 @@ export class RulePolicy implements EgressPolicy, AsyncDisposable {
 
   /**
    * Answers for every connection that waits for the host. `agent` and `always` are rules from then on, of the agent and of its
-   * owner, for the ports that were asked for. The first answer counts. Errors: EGRESS_REQUEST_NOT_FOUND; those of a change of
-   * the rules, and the question is open again.
+   * owner, for the ports that were asked for; of these only `ports`, where they are given. The first answer counts. Errors:
+   * EGRESS_REQUEST_NOT_FOUND, also where none of `ports` is asked for; those of a change of the rules, and the question is open again.
    */
   async answer(
     id: EgressRequestId,
-    { answer, by, why }: { readonly answer: EgressAnswer; readonly by: UserId; readonly why: string | null },
+    {
+      answer,
+      ports,
+      by,
+      why,
+    }: {
+      readonly answer: EgressAnswer;
+      readonly ports?: readonly number[] | undefined;
+      readonly by: UserId;
+      readonly why: string | null;
+    },
   ): Promise<EgressQuestion> {
-    const claimed = this.#questions.claim(id);
+    const claimed = this.#questions.claim(id, answer === 'deny' ? undefined : ports);
     const { agentId, ownerId } = claimed.question;
     switch (answer) {
       case 'once':

@@ -135,6 +135,36 @@ test('a connection to another port that comes while an answer becomes a rule is 
   expect(await late).toMatchObject({ verdict: 'deny' });
 });
 
+test.each(['once', 'agent', 'always'] as const)(
+  '`%s` for the ports that somebody was shown lets out to no other that came meanwhile',
+  async (how) => {
+    const shown = connect(443);
+    const id = await asked(1);
+    const late = connect(22);
+    await asked(2);
+    await expect(policy.answer(id, { answer: how, ports: [80], by: agent.ownerId, why: null })).rejects.toMatchObject({
+      code: 'EGRESS_REQUEST_NOT_FOUND',
+      hint: 'Ports that are asked for: 22, 443.',
+    });
+    await policy.answer(id, { answer: how, ports: [443, 80], by: agent.ownerId, why: null });
+    expect(await shown).toMatchObject({ verdict: 'allow' });
+    expect(await late).toMatchObject({ verdict: 'deny' });
+    expect(policy.pending()).toEqual([]);
+    const again = connect(22);
+    await answer(await asked(1), 'deny');
+    expect(await again).toMatchObject({ verdict: 'deny' });
+  },
+);
+
+test('a program that tries port after port is asked about for as many as a rule has, and told of no more', async () => {
+  const waiting = Array.from({ length: 32 }, (_, index) => connect(1_000 + index));
+  const id = await asked(32);
+  expect(await connect(2_000)).toMatchObject({ verdict: 'deny' });
+  await answer(id, 'agent');
+  expect((await Promise.all(waiting)).map(({ verdict }) => verdict)).toEqual(Array(32).fill('allow'));
+  expect(events.filter(({ type }) => type === 'egress.requested')).toHaveLength(32);
+});
+
 describe('one answer settles every connection that waits for the same host', () => {
   test.each([
     ['once', 'allow'],
@@ -153,6 +183,7 @@ describe('one answer settles every connection that waits for the same host', () 
     expect(policy.pending()).toMatchObject([{ host: 'other.example', waiting: 1 }]);
     expect(events).toMatchObject([
       { type: 'egress.requested', requestId: id, host, port: 443, expiresAt: clock.now() + holdMs },
+      { type: 'egress.requested', requestId: id, host, port: 22, expiresAt: clock.now() + holdMs },
       { type: 'egress.requested', host: 'other.example' },
       { type: 'egress.resolved', requestId: id, host, outcome: how === 'deny' ? 'denied' : how, by: agent.ownerId },
     ]);
