@@ -28,6 +28,7 @@ import { openLogin } from './login/open-login.ts';
 import { SessionEnds } from './login/session-ends.ts';
 import { sessionLogOf } from './login/session-log.ts';
 import { LedgerBudget } from './model-gateway/ledger-budget.ts';
+import { defaultGatewayLimits } from './model-gateway/gateway-limits.ts';
 import { createModelGateway } from './model-gateway/model-gateway.ts';
 import type { UpstreamSettings } from './model-gateway/model-routes.ts';
 import { type LogDestination, stderrDestination } from './observability/log-destination.ts';
@@ -224,6 +225,7 @@ async function start(
       logger,
       limits: {
         maxRequestBytes: config.model.maxRequestBytes,
+        maxHeldBytes: Math.max(defaultGatewayLimits.maxHeldBytes, 4 * config.model.maxRequestBytes),
         firstByteTimeoutMs: config.model.timeoutMs,
         idleTimeoutMs: config.model.timeoutMs,
       },

@@ -2,7 +2,7 @@
 export interface GatewayLimits {
   /** Of one request's body. Codex sends 60 KB and the conversation. */
   readonly maxRequestBytes: number;
-  /** Of all bodies together, as long as they have not named their model. */
+  /** Of all bodies together, as long as they are not passed on; one agent can hold a quarter of it. */
   readonly maxHeldBytes: number;
   readonly maxCallsPerAgent: number;
   readonly maxCalls: number;

@@ -2,7 +2,7 @@ import type { ClientRequest } from 'node:http';
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { ModelApi } from './apis/model-api.ts';
 import { GatewayError, type GatewayErrorKind } from './gateway-error.ts';
-import type { HeldRoom } from './held-room.ts';
+import type { HeldShare } from './held-room.ts';
 import { RequestScanner, type WatchedField } from './request-scanner.ts';
 
 interface GuestBodyOptions {
@@ -11,13 +11,16 @@ interface GuestBodyOptions {
   /** What its headers say; undefined where they say nothing. NaN for no length at all. */
   readonly declaredBytes: number | undefined;
   readonly maxBytes: number;
-  /** What is read before the model is known is held here. */
-  readonly room: HeldRoom;
+  /** For what is held before it is passed on. */
+  readonly room: HeldShare;
   /** The body is wrong, found out when it was being passed on already. */
   readonly onProblem: (error: GatewayError) => void;
   /** Something of it has come. */
   readonly onProgress: () => void;
 }
+
+/** What a call holds up to here belongs to its place, and takes no room: little is not refused for the sake of much. */
+export const smallBytes = 64 * 1024;
 
 /** A part of the body that is passed on as something else. */
 interface Edit {
@@ -37,7 +40,8 @@ export class GuestBody {
   readonly #options: GuestBodyOptions;
   readonly #scanner = new RequestScanner(watched);
   readonly #named = Promise.withResolvers<string>();
-  #held: Buffer[] = [];
+  /** Its first `#heldBytes`, in one piece: each piece by itself takes far more memory than a byte of it has. */
+  #held: Buffer = Buffer.alloc(0);
   #heldBytes = 0;
   #bytes = 0;
   #request: ClientRequest | undefined;
@@ -80,8 +84,7 @@ export class GuestBody {
 
   /** Passes the body on under the name by which the service knows the model, and ends the request with it. */
   passTo(request: ClientRequest, model: string): void {
-    const [only = Buffer.alloc(0), ...others] = this.#held;
-    const held = others.length === 0 ? only : Buffer.concat(this.#held);
+    const held = this.#held.subarray(0, this.#heldBytes);
     let at = 0;
     for (const { start, end, text } of this.#edits(model)) {
       request.write(held.subarray(at, start));
@@ -112,15 +115,26 @@ export class GuestBody {
     const problem = this.#scanner.problem ?? problemWith(this.#scanner.fields);
     if (problem !== null) return this.#refuse('invalid_body', `The request is refused: ${problem}.`);
     if (this.#request !== undefined) return this.#write(chunk);
-    if (!room.take(chunk.length)) return this.#refuse('too_many_calls', 'Too many large model calls are under way.');
-    this.#heldBytes += chunk.length;
-    this.#held.push(chunk);
+    const more = counted(this.#heldBytes + chunk.length) - counted(this.#heldBytes);
+    if (!room.take(more)) return this.#refuse('too_many_calls', 'Too many large model calls are under way.');
+    this.#hold(chunk);
     const model = this.#scanner.fields.get('model');
     // Its room in the budget goes by its size.
     const waitsForAll = api.readsWholeRequest || declaredBytes === undefined;
     if (model === undefined || (waitsForAll && !this.#scanner.isWhole)) return;
     stream.pause();
     this.#named.resolve(String(model.value));
+  }
+
+  #hold(chunk: Buffer): void {
+    const bytes = this.#heldBytes + chunk.length;
+    if (bytes > this.#held.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(bytes, 2 * this.#held.length));
+      this.#held.copy(larger, 0, 0, this.#heldBytes);
+      this.#held = larger;
+    }
+    chunk.copy(this.#held, this.#heldBytes);
+    this.#heldBytes = bytes;
   }
 
   #end(): void {
@@ -166,10 +180,14 @@ export class GuestBody {
   }
 
   #letGo(): void {
-    this.#options.room.giveBack(this.#heldBytes);
-    this.#held = [];
+    this.#options.room.giveBack(counted(this.#heldBytes));
+    this.#held = Buffer.alloc(0);
     this.#heldBytes = 0;
   }
+}
+
+function counted(heldBytes: number): number {
+  return Math.max(0, heldBytes - smallBytes);
 }
 
 /** Of the body that a guest's headers announce; NaN for one that is no length, undefined where they say nothing. */

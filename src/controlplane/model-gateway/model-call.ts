@@ -14,7 +14,7 @@ import { GatewayError, quotaError } from './gateway-error.ts';
 import type { GatewayLimits } from './gateway-limits.ts';
 import { GuestAnswer } from './guest-answer.ts';
 import { declaredLength, GuestBody } from './guest-body.ts';
-import type { HeldRoom } from './held-room.ts';
+import type { HeldShare } from './held-room.ts';
 import { passModelList } from './model-list.ts';
 import { PassingAnswer } from './passing-answer.ts';
 import { sendError } from './send-error.ts';
@@ -34,7 +34,7 @@ interface ModelCallOptions extends AdmissionOptions {
   /** With its query; added to the address of the service. */
   readonly upstreamPath: string;
   readonly asks: ModelCallKind;
-  readonly room: HeldRoom;
+  readonly room: HeldShare;
   readonly limits: GatewayLimits;
   readonly clock: Clock;
   readonly logger: Logger;

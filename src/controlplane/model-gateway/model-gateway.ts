@@ -122,7 +122,7 @@ export function createModelGateway(options: ModelGatewayOptions): ModelGateway {
         routes: modelRoutes,
         callers,
         budget,
-        room,
+        room: room.of(agentId),
         limits,
         clock,
         logger,

@@ -1,6 +1,7 @@
 import { createServer, type IncomingHttpHeaders, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, test } from 'vitest';
+import { smallBytes } from '../../../src/controlplane/model-gateway/guest-body.ts';
 import { HandClock } from '../../acp/hand-clock.ts';
 import { until } from '../../until.ts';
 import { apiKey, aRequest, bodyOf, openGateway, readAnswer, sse } from './gateway-fixture.ts';
@@ -131,10 +132,10 @@ describe('what no service is asked', () => {
   });
 
   test('a body that does not fit into what may be held before it has named its model; room is given back', async () => {
-    await using gateway = await openGateway({ limits: { maxHeldBytes: 1_000 } });
+    await using gateway = await openGateway({ limits: { maxHeldBytes: 4_000 } });
     const bodyOfLength = (bytes: number): string => `{"input":"${'x'.repeat(bytes - 12)}"}`;
-    expect((await gateway.ask(bodyOfLength(1_001))).status).toBe(429);
-    for (let i = 0; i < 3; i++) expect((await gateway.ask(bodyOfLength(1_000))).status).toBe(400);
+    expect((await gateway.ask(bodyOfLength(smallBytes + 1_001))).status).toBe(429);
+    for (let i = 0; i < 3; i++) expect((await gateway.ask(bodyOfLength(smallBytes + 1_000))).status).toBe(400);
   });
 });
 
