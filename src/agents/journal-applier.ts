@@ -1,8 +1,9 @@
+import { byteSize } from '../kernel/byte-size.ts';
 import { CaissonError } from '../kernel/errors.ts';
 import type { AgentId, ConversationId, IncarnationId, RunId } from '../kernel/ids.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { HarnessEvent } from '../wire/contract/harness-event.ts';
-import { mostPendingPermissions } from '../wire/contract/journal-bounds.ts';
+import { mostPendingPermissions, mostSaidBytes } from '../wire/contract/journal-bounds.ts';
 import type { JournalBody, JournalEntry } from '../wire/contract/journal-entry.ts';
 import type { TurnOutcome } from '../wire/contract/turn.ts';
 import { recordingActivity } from './activity.ts';
@@ -12,6 +13,8 @@ import type { AgentTransaction } from './ports.ts';
 import { isTerminal, type Run, type RunEnd } from './run.ts';
 import { endRun } from './run-ending.ts';
 
+/** Beside its words, of each thing that is said. */
+const bytesOfRow = 1_024;
 /** How far the guest's clock may be ahead of ours before its words are no longer believed. */
 const clockSlackMs = 60_000;
 
@@ -126,6 +129,7 @@ export class JournalApplier {
       case 'message.completed': {
         const { messageId: id, content } = event;
         if (await tx.hasMessage(id)) throw protocol(agentId, `message ${id} was completed before`);
+        await requireWords(application, content);
         await tx.insertMessage({
           id,
           agentId,
@@ -184,6 +188,7 @@ export class JournalApplier {
       throw protocol(agentId, `${mostPendingPermissions} permission requests are pending already`);
     }
     const request = { toolCallId, title, kind, input, content, options, expiresAt };
+    await requireWords(application, request);
     await tx.insertPermission({
       id,
       agentId,
@@ -233,6 +238,13 @@ async function checkOwnership({ tx, agentId }: Application, body: JournalBody, o
     if (runId !== null) throw protocol(agentId, `run ${runId} is not of ${conversationId}`);
   }
   owned.add(place);
+}
+
+/** What is kept for ever of what an agent says is bounded. */
+async function requireWords({ tx, agentId }: Application, words: unknown): Promise<void> {
+  const said = await tx.countSaid(agentId, Buffer.byteLength(JSON.stringify(words)) + bytesOfRow);
+  if (said > mostSaidBytes)
+    throw protocol(agentId, `it has said more than ${byteSize(mostSaidBytes)} since it was spoken to`);
 }
 
 function runEndOf(outcome: TurnOutcome): { end: RunEnd; usage: Run['usage'] } {

@@ -138,6 +138,8 @@ export interface AgentTransaction {
   setConversationChoices(id: ConversationId, choices: Pick<Conversation, 'model' | 'mode'>): Promise<void>;
   setSessionOffer(agentId: AgentId, offer: SessionOffer): Promise<void>;
   insertMessage(message: Message): Promise<void>;
+  /** Adds to what an agent has said since the last message of a user, and returns how much that is. */
+  countSaid(agentId: AgentId, bytes: number): Promise<number>;
   findMessage(id: MessageId): Promise<Message | undefined>;
   hasMessage(id: MessageId): Promise<boolean>;
 

@@ -235,7 +235,7 @@ function checkSize(bytes: number, limit: number | null): void {
   });
 }
 
-/** What the agent answers is kept also beyond the limit: the next message is then refused. */
+/** What the agent answers is kept also beyond the limit, up to `mostSaidBytes`: the next message is then refused. */
 async function requireHistoryRoom(
   tx: Pick<AgentTransaction, 'countHistoryBytes'>,
   { ownerId, bytes, limit }: { readonly ownerId: UserId; readonly bytes: number; readonly limit: number | null },

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Agent, Conversation } from '../../src/agents/agent.ts';
 import { newMessageId, newPermissionId, type PermissionId, type RunId } from '../../src/kernel/ids.ts';
-import { mostPendingPermissions } from '../../src/wire/contract/journal-bounds.ts';
+import { mostPendingPermissions, mostSaidBytes } from '../../src/wire/contract/journal-bounds.ts';
 import type { JournalBody, JournalEntry } from '../../src/wire/contract/journal-entry.ts';
 import { until } from '../until.ts';
 import { type DomainFixture, openDomain, settings, text } from './domain-fixture.ts';
@@ -49,7 +49,12 @@ async function openTalk(fixture: DomainFixture): Promise<Talk> {
 const asked = (
   { id: conversationId }: Conversation,
   runId: RunId | null,
-  { permissionId = newPermissionId(), expiresAt = Date.now() + 1_000, title = 'push' } = {},
+  {
+    permissionId = newPermissionId(),
+    expiresAt = Date.now() + 1_000,
+    title = 'push',
+    input = null as string | null,
+  } = {},
 ): JournalBody => ({
   type: 'event',
   conversationId,
@@ -60,6 +65,7 @@ const asked = (
     toolCallId: 't',
     title,
     kind: 'execute',
+    input,
     content: [],
     options: [{ optionId: 'yes', name: 'Yes', kind: 'allow_once' }],
     expiresAt,
@@ -169,6 +175,34 @@ test("nothing happens before its agent was made or after now, whatever the guest
   expect(times.slice(0, 2)).toEqual([talk.agent.createdAt, between]);
   expect(times[2]).toSatisfy((at: number) => at > between && at <= after);
 });
+
+test.for(['messages', 'permission requests'] as const)(
+  'an agent that has said 64 MiB in %s since it was spoken to breaks the contract, and no more is kept',
+  async (what) => {
+    await using fixture = await openDomain();
+    const talk = await openTalk(fixture);
+    const { id: conversationId } = talk.conversation;
+    const large = 'y'.repeat(800_000);
+    const speak = async (runId: RunId | null): Promise<void> => {
+      if (what === 'messages') {
+        const content = [{ type: 'text' as const, text: large }];
+        const event = { type: 'message.completed', messageId: newMessageId(), content } as const;
+        return await talk.say({ type: 'event', conversationId, runId, event: { ...event, content } });
+      }
+      const permissionId = newPermissionId();
+      await talk.say(asked(talk.conversation, runId, { permissionId, input: large }));
+      await talk.say(answered(talk.conversation, runId, permissionId));
+    };
+    const first = await talk.running();
+    const fits = Math.floor(mostSaidBytes / 801_500);
+    for (let said = 0; said < fits; said++) await speak(said % 2 === 0 ? first : null);
+    await expect(speak(null)).rejects.toMatchObject({ code: 'GUEST_PROTOCOL' });
+    await expect(speak(first)).rejects.toMatchObject({ code: 'GUEST_PROTOCOL' });
+    const second = await fixture.domain.conversations.open({ agentId: talk.agent.id });
+    await talk.running(second);
+    await speak(first);
+  },
+);
 
 test('history and the reply of an agent that says large things come in pages that a process can hold', async () => {
   await using fixture = await openDomain();

@@ -32,6 +32,7 @@ export function agentTransaction(tx: Transaction<Database>): AgentTransaction {
     setConversationChoices: async (id, { model, mode }) => await conversations.change(tx, id, { model, mode }),
     setSessionOffer: async (agentId, offer) => await sessionOffers.set(tx, agentId, offer),
     insertMessage: async (message) => await messages.insert(tx, message),
+    countSaid: async (agentId, bytes) => await messages.countSaid(tx, agentId, bytes),
     findMessage: async (id) => await messages.find(tx, id),
     hasMessage: async (id) => await messages.exists(tx, id),
 

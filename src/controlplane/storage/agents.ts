@@ -27,7 +27,7 @@ const columns = [
 
 type AgentRow = Omit<
   Selectable<AgentsTable>,
-  'head_seq' | 'event_bytes' | 'lease_epoch' | 'sandbox_up' | 'history_bytes'
+  'head_seq' | 'event_bytes' | 'lease_epoch' | 'sandbox_up' | 'history_bytes' | 'said_bytes'
 >;
 
 const byId = compiledQuery<{ id: AgentId }, AgentRow>((db, value) =>
@@ -159,6 +159,7 @@ export async function insert(db: Kysely<Database>, agent: Agent): Promise<void> 
       lease_epoch: 0,
       sandbox_up: isUp(agent.sandbox),
       history_bytes: 0,
+      said_bytes: 0,
     })
     .onConflict((conflict) => conflict.columns(['owner_id', 'name']).doNothing())
     .returning('id')

@@ -65,6 +65,8 @@ export interface AgentsTable extends Ordered {
   readonly sandbox_up: Flag;
   /** Of the contents of its messages. */
   readonly history_bytes: number;
+  /** What it has said since the last message of a user. */
+  readonly said_bytes: number;
 }
 
 export interface ConversationsTable extends Ordered {

@@ -39,6 +39,16 @@ const countBytes = compiledQuery<{ id: AgentId; bytes: number }, unknown>((db, v
     .set((eb) => ({ history_bytes: eb('history_bytes', '+', value('bytes')) }))
     .where('id', '=', value('id')),
 );
+const resetSaid = compiledQuery<{ id: AgentId }, unknown>((db, value) =>
+  db.updateTable('agents').set({ said_bytes: 0 }).where('id', '=', value('id')),
+);
+const addSaid = compiledQuery<{ id: AgentId; bytes: number }, { readonly said_bytes: number }>((db, value) =>
+  db
+    .updateTable('agents')
+    .set((eb) => ({ said_bytes: eb('said_bytes', '+', value('bytes')) }))
+    .where('id', '=', value('id'))
+    .returning('said_bytes'),
+);
 
 export async function find(db: Kysely<Database>, id: MessageId): Promise<Message | undefined> {
   const [row] = await byId(db, { id });
@@ -100,11 +110,18 @@ async function read(
   return rows.toReversed().map(toMessage);
 }
 
+/** See `AgentTransaction.countSaid`. */
+export async function countSaid(db: Kysely<Database>, id: AgentId, bytes: number): Promise<number> {
+  const [agent] = await addSaid(db, { id, bytes });
+  return agent?.said_bytes ?? 0;
+}
+
 /** The conversation is updated with it, and the agent counts its bytes. */
 export async function insert(db: Kysely<Database>, message: Message): Promise<void> {
   await conversations.touch(db, message.conversationId, message.createdAt);
   const content = toJson(message.content);
   await countBytes(db, { id: message.agentId, bytes: Buffer.byteLength(content) });
+  if (message.role === 'user') await resetSaid(db, { id: message.agentId });
   await insertOne(db, {
     id: message.id,
     agent_id: message.agentId,

@@ -26,6 +26,12 @@ export const journalBounds = {
 /** Permission requests of one agent that may wait for an answer at the same time. */
 export const mostPendingPermissions = 100;
 
+/**
+ * What an agent may say after a message of a user, in all of its conversations: bytes of JSON of messages and permission requests, which
+ * are kept for ever. A model that never pauses takes more than a day for it.
+ */
+export const mostSaidBytes = 64 * 1024 * 1024;
+
 /** The last moment that JavaScript, and so every client, has a date for. Milliseconds since the epoch. */
 export const lastMoment = 8_640_000_000_000_000;
 

@@ -14,6 +14,7 @@ import { up as openConnections } from './0012-open-connections.ts';
 import { up as auditClock } from './0013-audit-clock.ts';
 import { up as reservationsByAccount } from './0014-reservations-by-account.ts';
 import { up as eventBytes } from './0015-event-bytes.ts';
+import { up as saidBytes } from './0016-said-bytes.ts';
 
 /** Every migration by its name, in the order in which they run. */
 export const migrations: Readonly<Record<string, Migration>> = {
@@ -32,4 +33,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   '0013-audit-clock': { up: auditClock },
   '0014-reservations-by-account': { up: reservationsByAccount },
   '0015-event-bytes': { up: eventBytes },
+  '0016-said-bytes': { up: saidBytes },
 };
