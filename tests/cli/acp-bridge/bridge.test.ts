@@ -178,7 +178,11 @@ describe('the bridge to an editor', () => {
         .request(methods.agent.session.load, { sessionId: id, cwd: '/', mcpServers: [] })
         .catch((error: unknown) => error);
     expect(await load(newConversationId())).toMatchObject({ code: -32_002 });
-    await caisson.conversations.close.mutate({ conversationId: sessionId });
-    expect(await load(sessionId)).toMatchObject({ message: 'The conversation is closed. Open a new conversation.' });
+    expect(await load('not-an-id-of-ours')).toMatchObject({ code: -32_002 });
+    sessionId = 'not-an-id-of-ours';
+    expect(await prompt('hello').catch((error: unknown) => error)).toMatchObject({ code: -32_002 });
+    const { id: closed } = await caisson.conversations.open.mutate({ agentId });
+    await caisson.conversations.close.mutate({ conversationId: closed });
+    expect(await load(closed)).toMatchObject({ message: 'The conversation is closed. Open a new conversation.' });
   });
 });
