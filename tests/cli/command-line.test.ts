@@ -896,6 +896,26 @@ describe('chat', () => {
     expect(stdout).toContain('Still here.');
   });
 
+  test('a turn that failed looks failed where it is recalled, in chat and in history', async () => {
+    const agentId = await newAgent('failing');
+    await cli('runs', 'start', 'failing', 'try it');
+    await playNextTurn(server, agentId, async (turn) => {
+      await turn.speak('I try.');
+      await turn.end({ state: 'failed', reason: 'model_error', message: 'The service is down.' });
+    });
+    const recalled = '\nI try.\n\nfailed (model_error): The service is down.\n';
+    expect((await cli('chat', 'failing')).stdout).toContain(`> try it\n${recalled}`);
+    await cli('runs', 'start', 'failing', 'again');
+    await playNextTurn(server, agentId, async (turn) => {
+      await turn.speak('Done.');
+      await turn.end();
+    });
+    const { stdout } = await cli('history', 'failing');
+    expect(stdout).toContain(recalled);
+    expect(stdout.match(/failed/g)).toHaveLength(1);
+    expect(stdout).toMatch(/Done\.\n$/);
+  });
+
   test('of a turn that is longer than what is looked at, shows how it ended, and where the rest is', async () => {
     const agentId = await newAgent('talkative');
     await cli('runs', 'start', 'talkative', 'a long one');

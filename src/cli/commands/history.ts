@@ -6,6 +6,7 @@ import { findAgent } from '../find-agent.ts';
 import { relativeTime } from '../output/relative-time.ts';
 import { stderr, stdout, writeJson } from '../output/sink.ts';
 import { readPages } from '../pages.ts';
+import { printRunEnd } from '../turn/run-end-text.ts';
 
 interface Options {
   readonly conversation?: string;
@@ -30,9 +31,13 @@ async function history(nameOrId: string, { conversation, limit, json = false }: 
   const { pages, isCut } = await readPages(limit, (page) => client.agents.history.query({ ...filter, ...page }));
   const messages = pages.toReversed().flat();
   if (json) return await writeJson(messages);
-  if (messages.length === 0) await stderr.write('Nothing was said yet.\n');
+  if (messages.length === 0) return await stderr.write('Nothing was said yet.\n');
   if (isCut)
     await stderr.write(`${stderr.style('dim', 'Earlier messages are left out; raise --limit to see them.')}\n\n`);
+  // Each run has a message at least: as many of the newest are those of these messages, but where conversations overlap.
+  const runs = await readPages(messages.length, (page) => client.runs.list.query({ ...filter, ...page }));
+  const ends = new Map(runs.pages.flat().map((run) => [run.id, run]));
+  const lastOf = new Map(messages.map((message) => [message.runId, message]));
   const now = Date.now();
   let last: Message | undefined;
   for (const message of messages) {
@@ -42,6 +47,8 @@ async function history(nameOrId: string, { conversation, limit, json = false }: 
     const goesOn = last?.runId === message.runId && last.role === message.role;
     await stdout.write(goesOn ? '\n' : `\n${headOf(message, name, now)}\n`);
     await stdout.writeForeign(`${messageText(message)}\n`);
+    const run = message.runId === null ? undefined : ends.get(message.runId);
+    if (run !== undefined && lastOf.get(run.id) === message) await printRunEnd(run);
     last = message;
   }
 }

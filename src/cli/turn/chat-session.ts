@@ -15,7 +15,7 @@ import { relativeTime } from '../output/relative-time.ts';
 import { stdout } from '../output/sink.ts';
 import { openInput } from './open-input.ts';
 import { PermissionDesk } from './permission-desk.ts';
-import { runEndText } from './run-end-text.ts';
+import { printRunEnd } from './run-end-text.ts';
 import type { TerminalInput } from './terminal-input.ts';
 import { TurnView } from './turn-view.ts';
 
@@ -73,7 +73,7 @@ export class ChatSession {
     await this.#recall();
   }
 
-  /** The last thing that was asked and answered, so that one knows where one is. Of a long turn the end alone. */
+  /** The last thing that was asked, and answered or how it failed, so that one knows where one is. Of a long turn the end alone. */
   async #recall(): Promise<void> {
     const { id: conversationId, agentId } = this.#conversation;
     const { items } = await this.#client.agents.history.query({ agentId, conversationId, limit: 20 });
@@ -86,6 +86,7 @@ export class ChatSession {
       const text = messageText(message);
       await stdout.write(message.role === 'user' ? `${prompt()}${oneLine(text)}\n` : `\n${printable(text)}\n`);
     }
+    if (first.runId !== null) await printRunEnd(await this.#client.runs.get.query({ runId: first.runId }));
     if (asked !== -1) return;
     const note = `(${commandName()} history ${this.#agent.name} shows all of it)`;
     await stdout.write(`\n${stdout.style('dim', note)}\n`);
@@ -118,10 +119,7 @@ export class ChatSession {
         await stdout.write(`\n${stdout.style('dim', turn.left)}\n`);
         return true;
       }
-      const { run } = turn;
-      if (run.state === 'completed' && run.reason === 'end_turn') return false;
-      const colour = run.state === 'completed' || run.state === 'canceled' ? 'yellow' : 'red';
-      await stdout.write(`\n${stdout.style(colour, printable(runEndText(run)))}\n`);
+      await printRunEnd(turn.run);
     } catch (thrown) {
       await view.end();
       if (!isPassing(thrown)) throw thrown;

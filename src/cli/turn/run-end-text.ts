@@ -1,5 +1,7 @@
 import type { Run } from '../../client/index.ts';
 import { advice } from '../command-name.ts';
+import { printable } from '../output/printable.ts';
+import { stdout } from '../output/sink.ts';
 
 type EndReason = NonNullable<Run['reason']>;
 
@@ -37,4 +39,11 @@ export function runEndText(run: Run): string {
   const isOurs = `Whether it is one of Caisson: caisson quotas show ${run.agentId}`;
   const text = run.reason === 'model_quota_exhausted' ? `${said} ${isOurs}` : said;
   return `${run.state} (${run.reason}): ${advice(text)}`;
+}
+
+/** On a line of its own below what was said; nothing where the run goes on, or simply came to its end. */
+export async function printRunEnd(run: Run): Promise<void> {
+  if (run.reason === null || run.reason === 'end_turn') return;
+  const colour = run.state === 'completed' || run.state === 'canceled' ? 'yellow' : 'red';
+  await stdout.write(`\n${stdout.style(colour, printable(runEndText(run)))}\n`);
 }
