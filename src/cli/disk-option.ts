@@ -3,7 +3,7 @@ import { AmountRefused, readLimit } from '../controlplane/quotas/amount-text.ts'
 
 /** The most that an agent's files may take, such as `2g`; becomes bytes. */
 export function diskOption(): Option {
-  return new Option('--disk <size>', 'the most that its files may take, such as 2g').argParser(readSize);
+  return new Option('--disk <size>', 'the most that its files may take, such as 2g; at least 16m').argParser(readSize);
 }
 
 function readSize(text: string): number {

@@ -11,7 +11,11 @@ export function quotaLimit(text: string, previous: LimitsChange = {}): LimitsCha
     const [name, amount] = readLimit(isBack ? text.replace(/default$/, 'none') : text);
     return { ...previous, [name]: isBack ? 'default' : amount };
   } catch (thrown) {
-    if (thrown instanceof AmountRefused) throw new InvalidArgumentError(`${thrown.message}.`);
+    if (thrown instanceof AmountRefused) throw new InvalidArgumentError(sentence(thrown.message));
     throw thrown;
   }
+}
+
+function sentence(clause: string): string {
+  return `${clause.charAt(0).toUpperCase()}${clause.slice(1)}.`;
 }

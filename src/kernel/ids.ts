@@ -30,7 +30,7 @@ type IdKind = keyof typeof prefixes;
 function idSchema<Kind extends IdKind>(kind: Kind) {
   return z
     .string()
-    .regex(new RegExp(`^${prefixes[kind]}-[${alphabet}]{26}$`), `not a ${kind} id`)
+    .regex(new RegExp(`^${prefixes[kind]}-[${alphabet}]{26}$`), `must be ${prefixes[kind]}- and 26 letters and digits`)
     .brand<Kind>();
 }
 

@@ -712,14 +712,24 @@ describe('quotas', () => {
     );
   });
 
-  test.each([['fame=1'], ['tokens=many'], ['tokens'], ['cost=-1'], ['memory=1q']])(
-    '%s is told to be wrong',
-    async (limit) => {
-      const { exitCode, stderr } = await asAdmin('quotas', 'set', 'alice', limit);
-      expect(exitCode).toBe(2);
-      expect(stderr).toContain('error: ');
-    },
-  );
+  test.each([
+    ['fame=1', 'There is no quota "fame", only agents, '],
+    ['tokens=many', 'The amount of tokens must be a number of tokens, such as 500 or 2k, or none.'],
+    ['tokens', 'Each has an amount, such as tokens=5m.'],
+    ['cost=-1', 'The amount of cost must be dollars, such as 12.50, or none.'],
+    ['memory=1q', 'The amount of memory must be a number of bytes, such as 500m or 2g, or none.'],
+  ])('%s is told to be wrong in a sentence, which quotes it once', async (limit, message) => {
+    const { exitCode, stderr } = await asAdmin('quotas', 'set', 'alice', limit);
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain(`error: '${limit}' is invalid for argument 'limits'. ${message}`);
+  });
+
+  test('a limit of the disk that is refused is told in the size that people write', async () => {
+    const { exitCode, stderr } = await cli('agents', 'create', 'tiny', '--disk', '5m');
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain('limits.diskBytes: must be at least 16 MiB (16777216 bytes).');
+    expect((await cli('agents', 'create', '--help')).stdout).toContain('such as 2g; at least 16m');
+  });
 });
 
 describe('doctor', () => {

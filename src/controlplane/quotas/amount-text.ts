@@ -20,7 +20,7 @@ export function readLimit(text: string): readonly [Dimension, number | null] {
   const dimension = dimensionNames.find((each) => each === name);
   if (!text.includes('=')) throw new AmountRefused('each has an amount, such as tokens=5m');
   if (dimension === undefined) {
-    throw new AmountRefused(`${JSON.stringify(name)} is no quota; there are ${dimensionNames.join(', ')}`);
+    throw new AmountRefused(`there is no quota ${JSON.stringify(name)}, only ${dimensionNames.join(', ')}`);
   }
   return [dimension, amount === 'none' ? null : readAmount(dimension, amount)];
 }
@@ -28,18 +28,19 @@ export function readLimit(text: string): readonly [Dimension, number | null] {
 function readAmount(dimension: Dimension, text: string): number {
   const match = /^(\d{1,12}(?:\.\d{1,6})?)([kmgt]?)$/i.exec(text);
   const unit = match?.[2]?.toLowerCase();
-  if (match === null || !isUnit(unit)) throw refused(dimension, text);
+  if (match === null || !isUnit(unit)) throw refused(dimension);
   const base = dimensions[dimension].unit === 'bytes' ? 1_024 : 1_000;
   const value = Number(match[1]) * base ** powers[unit] * (dimension === 'cost' ? 1_000_000 : 1);
   const amount = dimension === 'cpu' ? value : Math.round(value);
-  if (amount > Number.MAX_SAFE_INTEGER) throw refused(dimension, text);
+  if (amount > Number.MAX_SAFE_INTEGER) throw refused(dimension);
   return amount;
 }
 
-function refused(dimension: Dimension, text: string): AmountRefused {
+function refused(dimension: Dimension): AmountRefused {
   const { unit } = dimensions[dimension];
-  const allowed = dimension === 'cost' ? 'dollars, such as 12.50' : `a number of ${unit}, such as 500 or 2g`;
-  return new AmountRefused(`${dimension}=${JSON.stringify(text)} must be ${allowed}, or \`none\``);
+  const example = unit === 'bytes' ? '500m or 2g' : '500 or 2k';
+  const allowed = dimension === 'cost' ? 'dollars, such as 12.50' : `a number of ${unit}, such as ${example}`;
+  return new AmountRefused(`the amount of ${dimension} must be ${allowed}, or none`);
 }
 
 function isUnit(text: string | undefined): text is keyof typeof powers {

@@ -227,7 +227,7 @@ describe('quotas', () => {
 
   test('one that there is not is named', () => {
     expect(() => loadConfig({ CAISSON_QUOTAS: 'fame=3' })).toThrow(
-      /CAISSON_QUOTAS="fame=3" must be .*"fame" is no quota/,
+      /CAISSON_QUOTAS="fame=3" must be .*there is no quota "fame", only agents/,
     );
   });
 });

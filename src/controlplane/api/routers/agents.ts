@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Agent, AgentLimits } from '../../../agents/agent.ts';
+import { byteSize } from '../../../kernel/byte-size.ts';
 import { anyOf, deadline } from '../../../kernel/deadline.ts';
 import { CaissonError, toCaissonError } from '../../../kernel/errors.ts';
 import { agentIdSchema, conversationIdSchema, messageIdSchema } from '../../../kernel/ids.ts';
@@ -26,17 +27,15 @@ const byId = z.strictObject({ agentId: agentIdSchema });
 
 const limitsInput = z.strictObject({
   cpus: z.number().min(0.1).optional(),
-  memoryBytes: z
-    .int()
-    .min(256 * 1_024 * 1_024)
-    .optional(),
+  memoryBytes: bytesFrom(256 * 1_024 * 1_024).optional(),
   pids: z.int().min(64).optional(),
   /** Of workspace and home together. */
-  diskBytes: z
-    .int()
-    .min(16 * 1_024 * 1_024)
-    .optional(),
+  diskBytes: bytesFrom(16 * 1_024 * 1_024).optional(),
 });
+
+function bytesFrom(least: number) {
+  return z.int().min(least, `must be at least ${byteSize(least)} (${least} bytes)`);
+}
 
 export const agentsRouter = router({
   /**
