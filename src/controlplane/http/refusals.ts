@@ -8,6 +8,8 @@ import { CaissonError } from '../../kernel/errors.ts';
 import { STATUS_CODES } from '../../kernel/node-http.ts';
 import { appRouter } from '../api/app-router.ts';
 import { toTrpcError } from '../api/error-mapping.ts';
+import { pageHeaders, renderPage } from '../login/pages/page.ts';
+import { escapeHtml } from './escape-html.ts';
 import { hijack } from './hijack.ts';
 import type { PreviewHosts } from '../previews/preview-hosts.ts';
 
@@ -47,17 +49,23 @@ const lingerBytes = 8 * 1_024 * 1_024;
 const lingerMs = 2_000;
 
 /**
- * In the form in which procedures refuse as well, so that a client reads every error alike. Where the request has not come
- * in whole, the connection is closed: what is left of it has no reader. Not at once: to close over bytes that nobody read is
- * a reset, which takes the answer from the hands of a sender.
+ * In the form in which procedures refuse as well, so that a client reads every error alike; to a browser that opens an
+ * address as a page. Where the request has not come in whole, the connection is closed: what is left of it has no reader. Not
+ * at once: to close over bytes that nobody read is a reset, which takes the answer from the hands of a sender.
  */
 export async function sendRefusal(reply: FastifyReply, { status, error }: Refusal): Promise<void> {
   const { raw: response } = reply;
   const { raw: request } = reply.request;
+  const isWhole = request.complete || response.closed;
+  void reply.code(status).headers(retryAfter(error));
+  if (isWhole && request.method === 'GET' && /\btext\/html\b/.test(request.headers.accept ?? '')) {
+    await reply.headers(pageHeaders).send(refusalPage({ status, error }));
+    return;
+  }
   const text = refusalText({ status, error });
-  void reply.type('application/json; charset=utf-8').headers(retryAfter(error));
-  if (request.complete || response.closed) {
-    await reply.code(status).send(text);
+  void reply.type('application/json; charset=utf-8');
+  if (isWhole) {
+    await reply.send(text);
     return;
   }
   void reply.header('connection', 'close').header('content-length', Buffer.byteLength(text));
@@ -139,6 +147,11 @@ function writeAnswer(
 function hostIn(error: Error): string | undefined {
   const packet = 'rawPacket' in error && Buffer.isBuffer(error.rawPacket) ? error.rawPacket.toString('latin1') : '';
   return /^host:[ \t]*(\S+)/im.exec(packet)?.[1];
+}
+
+function refusalPage({ status, error }: Refusal): string {
+  const body = `<p>${escapeHtml(`${error.message} ${error.hint}`)}</p>\n<p><a href="/">Start page</a></p>`;
+  return renderPage({ title: STATUS_CODES[status] ?? 'Refused', body });
 }
 
 /** The body of a refusal. */

@@ -81,6 +81,20 @@ describe('every refusal is typed', () => {
     expect(Object.hasOwn(Object.prototype, 'admin')).toBe(false);
   });
 
+  test('a browser that opens an address where nothing is gets a page, and a program JSON', async () => {
+    const page = await fetch(`${server.url}/<b>nope`, {
+      headers: { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' },
+    });
+    expect([page.status, page.headers.get('content-type')]).toEqual([404, 'text/html; charset=utf-8']);
+    expect(page.headers.get('content-security-policy')).toContain("default-src 'none'");
+    const html = await page.text();
+    expect(html).toContain('<h1>Not Found</h1>');
+    expect(html).toContain('<a href="/">');
+    expect(html).not.toContain('<b>');
+    const refused = await answer(fetch(`${server.url}/nope`));
+    expect([refused.status, refused.error?.code]).toEqual([404, 'BAD_REQUEST']);
+  });
+
   test('GET of a mutation is refused, whatever its input', async () => {
     const refused = await server.query(server.alice, 'agents.create', { name: 'by-get' });
     expect([refused.status, refused.error?.code]).toEqual([405, 'BAD_REQUEST']);
