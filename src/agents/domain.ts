@@ -5,7 +5,7 @@ import type { Agent } from './agent.ts';
 import { AgentService } from './agent-service.ts';
 import { ConversationService } from './conversation-service.ts';
 import { EventLog } from './event-log.ts';
-import { JournalApplier } from './journal-applier.ts';
+import { JournalApplier, type SpentIn } from './journal-applier.ts';
 import { AnsweredPermissions, PermissionService } from './permission-service.ts';
 import type { Access, AgentStore, Quotas, SandboxObserver, Sandboxes } from './ports.ts';
 import { RoomMaker } from './room-maker.ts';
@@ -42,17 +42,20 @@ interface DomainParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly settings: DomainSettings;
+  /** Default: no run has a budget. */
+  readonly spentIn?: SpentIn;
   /** Does what belongs to a run, for whoever watches. Default: nobody does. */
   readonly withinRun?: WithinRun | undefined;
 }
 
 export function createDomain(parts: DomainParts): Domain {
   const { store, access, quotas, clock, logger, settings, withinRun = (_, work) => work() } = parts;
+  const { spentIn = () => undefined } = parts;
   const log = new EventLog({ store, retention: settings.eventRetention, logger });
   const waiters = new RunWaiters();
   const answers = new AnsweredPermissions();
   const { permissionTimeoutMs } = settings;
-  const applier = new JournalApplier({ log, clock, answers, permissionTimeoutMs });
+  const applier = new JournalApplier({ log, clock, answers, permissionTimeoutMs, spentIn });
   const room = new RoomMaker({ store, quotas, sandboxes: () => sandboxes, logger, isOn: settings.sleepIdleSandboxes });
   const observer = new StoringSandboxObserver({ store, log, applier, clock, quotas, room });
   const sandboxes: Sandboxes = parts.connectSandboxes(observer);

@@ -18,6 +18,9 @@ const bytesOfRow = 1_024;
 /** How far the guest's clock may be ahead of ours before its words are no longer believed. */
 const clockSlackMs = 60_000;
 
+/** What a run was told that had no more room in a budget of ours; undefined where none had spent it. */
+export type SpentIn = (runId: RunId) => string | undefined;
+
 /** One entry on its way into the log. */
 interface Application {
   readonly tx: AgentTransaction;
@@ -39,17 +42,20 @@ export class JournalApplier {
   readonly #clock: Clock;
   readonly #answers: AnsweredPermissions;
   readonly #permissionTimeoutMs: number;
+  readonly #spentIn: SpentIn;
 
   constructor(dependencies: {
     log: EventLog;
     clock: Clock;
     answers: AnsweredPermissions;
     permissionTimeoutMs: number;
+    spentIn: SpentIn;
   }) {
     this.#log = dependencies.log;
     this.#clock = dependencies.clock;
     this.#answers = dependencies.answers;
     this.#permissionTimeoutMs = dependencies.permissionTimeoutMs;
+    this.#spentIn = dependencies.spentIn;
   }
 
   async apply(agentId: AgentId, incarnation: IncarnationId, entries: readonly JournalEntry[]): Promise<void> {
@@ -105,7 +111,7 @@ export class JournalApplier {
       }
       case 'turn.ended': {
         const run = await this.#runOf(application, body.runId);
-        const { end, usage } = runEndOf(body.outcome);
+        const { end, usage } = runEndOf(body.outcome, this.#spentIn(body.runId));
         await recordingActivity({ ...application, now: at }, async () => {
           await endRun(application, run, end, usage);
         });
@@ -247,7 +253,11 @@ async function requireWords({ tx, agentId }: Application, words: unknown): Promi
     throw protocol(agentId, `it has said more than ${byteSize(mostSaidBytes)} since it was spoken to`);
 }
 
-function runEndOf(outcome: TurnOutcome): { end: RunEnd; usage: Run['usage'] } {
+/** `spent`: the budget of ours that the run had no more room in. A harness says the same of it as of the model service's. */
+function runEndOf(outcome: TurnOutcome, spent: string | undefined): { end: RunEnd; usage: Run['usage'] } {
+  if (outcome.state === 'failed' && outcome.reason === 'model_quota_exhausted' && spent !== undefined) {
+    return { end: { ...outcome, message: spent }, usage: null };
+  }
   if (outcome.state !== 'completed') return { end: outcome, usage: null };
   return { end: { state: 'completed', reason: outcome.reason, message: null }, usage: outcome.usage };
 }

@@ -253,6 +253,7 @@ async function start(
       })),
     access,
     quotas: quotas.ofAgents,
+    spentIn: (runId) => modelBudget.spentIn(runId),
     clock: systemClock,
     logger,
     settings: { ...config, maxConcurrentRuns: config.maxRuns, maxConcurrentRunsPerUser: config.maxRunsPerUser },

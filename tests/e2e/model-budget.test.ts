@@ -28,7 +28,11 @@ test('a turn that passes its budget in the middle of its answer ends with the qu
   const before = plane.model.requestCount;
   // Far more than there is: 4,000 characters are counted as some 940 tokens.
   const cut = await talk.say('stream 5000 x 4000');
-  expect(cut.run).toMatchObject({ state: 'failed', reason: 'model_quota_exhausted' });
+  expect(cut.run).toMatchObject({
+    state: 'failed',
+    reason: 'model_quota_exhausted',
+    message: expect.stringContaining('The tokens quota of this user has no room'),
+  });
   expect(plane.model.requestCount - before).toBe(1);
   expect(endedAfter(cut)).toBeLessThan(1_000);
   const said = cut.events.filter(({ type }) => type === 'message.delta').length;
@@ -53,6 +57,8 @@ test('a turn whose budget is too small for its question ends at once, and no mod
   for (let turn = 0; turn < 4; turn++) {
     const { run, end, events, said } = await talk.say('say no');
     expect(run).toMatchObject({ state: 'failed', reason: 'model_quota_exhausted' });
+    // What Codex says of it sends its reader to a plan and to billing.
+    expect(run.message).toContain('The tokens quota of this user has no room: 0 of 5000 are used.');
     expect(said).toEqual([]);
     took.push(end.at - (events.find(({ type }) => type === 'run.started')?.at ?? Number.NaN));
   }

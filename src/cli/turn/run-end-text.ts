@@ -11,7 +11,7 @@ const sentences = {
   max_tokens: 'the model reached its longest answer',
   max_turn_requests: 'the agent reached its largest number of model requests',
   refusal: 'the model refused to go on',
-  model_quota_exhausted: 'a quota is used up, of the model service or of Caisson.',
+  model_quota_exhausted: 'a quota is used up, of the model service or of Caisson',
   model_unauthorized: 'the model service refused the key',
   model_error: 'the model service failed',
   harness_start_failed: 'the coding agent did not start',
@@ -35,10 +35,7 @@ const sentences = {
 export function runEndText(run: Run): string {
   if (run.reason === null) return run.state;
   const said = run.message === null || run.message.trim() === '' ? sentences[run.reason] : run.message;
-  // The coding agent says the same of both: look at your plan.
-  const isOurs = `Whether it is one of Caisson: caisson quotas show ${run.agentId}`;
-  const text = run.reason === 'model_quota_exhausted' ? `${said} ${isOurs}` : said;
-  return `${run.state} (${run.reason}): ${advice(text)}`;
+  return `${run.state} (${run.reason}): ${advice(said)}`;
 }
 
 /** On a line of its own below what was said; nothing where the run goes on, or simply came to its end. */

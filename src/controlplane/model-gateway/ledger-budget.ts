@@ -1,5 +1,6 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { CaissonError } from '../../kernel/errors.ts';
+import type { RunId } from '../../kernel/ids.ts';
 import type { Logger } from '../../kernel/logger.ts';
 import { SerialQueue } from '../../kernel/serial-queue.ts';
 import { type Account, agentAccount, conversationAccount, userAccount } from '../quotas/account.ts';
@@ -11,6 +12,8 @@ import type { ModelCaller } from './callers.ts';
 const expiresInMs = 10 * 60_000;
 const renewEveryMs = 3 * 60_000;
 const retryEveryMs = 5_000;
+/** Of how many runs it is remembered what was spent: the latest. */
+const mostSpent = 1_000;
 
 interface LedgerBudgetOptions {
   readonly ledger: Ledger;
@@ -26,6 +29,7 @@ interface LedgerBudgetOptions {
 export class LedgerBudget implements ModelBudget, AsyncDisposable {
   readonly #options: LedgerBudgetOptions;
   readonly #unsettled = new Set<() => Promise<void>>();
+  readonly #spentIn = new Map<RunId, string>();
   #cancelRetry: (() => void) | undefined;
 
   constructor(options: LedgerBudgetOptions) {
@@ -34,8 +38,37 @@ export class LedgerBudget implements ModelBudget, AsyncDisposable {
 
   async hold(caller: ModelCaller, amount: ModelAmount): Promise<BudgetHold> {
     const accounts = accountsOf(caller);
+    const refusing = async <T>(asked: Promise<T>): Promise<T> => await this.#refusing(caller, asked);
     const reservation = await refusing(this.#options.ledger.reserve(charges(accounts, amount), { expiresInMs }));
-    return new LedgerHold({ ...this.#options, accounts, reservation, tryLater: (end) => this.#tryLater(end) });
+    return new LedgerHold({
+      ...this.#options,
+      accounts,
+      reservation,
+      refusing,
+      tryLater: (end) => this.#tryLater(end),
+    });
+  }
+
+  /** What a call of this run was told that had no room: harnesses say the same of every quota, the service's or ours. */
+  spentIn(runId: RunId): string | undefined {
+    return this.#spentIn.get(runId);
+  }
+
+  async #refusing<T>({ runId }: ModelCaller, asked: Promise<T>): Promise<T> {
+    try {
+      return await asked;
+    } catch (thrown) {
+      const refusal = budgetSpent(thrown);
+      if (refusal instanceof BudgetSpent && runId !== null) this.#remember(runId, refusal.message);
+      throw refusal;
+    }
+  }
+
+  #remember(runId: RunId, message: string): void {
+    this.#spentIn.delete(runId);
+    this.#spentIn.set(runId, message);
+    const [oldest] = this.#spentIn.keys();
+    if (oldest !== undefined && this.#spentIn.size > mostSpent) this.#spentIn.delete(oldest);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -74,6 +107,8 @@ export class LedgerBudget implements ModelBudget, AsyncDisposable {
 interface LedgerHoldOptions extends LedgerBudgetOptions {
   readonly accounts: readonly Account[];
   readonly reservation: Reservation;
+  /** Makes a BudgetSpent of what the ledger refuses. */
+  readonly refusing: <T>(asked: Promise<T>) => Promise<T>;
   /** Takes over what could not be ended. */
   readonly tryLater: (end: () => Promise<void>) => void;
 }
@@ -91,7 +126,7 @@ class LedgerHold implements BudgetHold {
   }
 
   async extend(more: ModelAmount): Promise<void> {
-    const { reservation, accounts } = this.#options;
+    const { reservation, accounts, refusing } = this.#options;
     await refusing(
       this.#queue.run(async () => await reservation.extend({ expiresInMs, more: charges(accounts, more) })),
     );
@@ -149,15 +184,12 @@ function isPassing(thrown: unknown): boolean {
   return thrown instanceof CaissonError && thrown.code === 'STORAGE_UNAVAILABLE';
 }
 
-async function refusing<T>(asked: Promise<T>): Promise<T> {
-  try {
-    return await asked;
-  } catch (thrown) {
-    if (!(thrown instanceof CaissonError) || thrown.code !== 'QUOTA_EXCEEDED') throw thrown;
-    const { resetsAt } = thrown.details;
-    throw new BudgetSpent(`${thrown.message} ${thrown.hint}`, {
-      resetsAt: typeof resetsAt === 'number' ? resetsAt : null,
-      cause: thrown,
-    });
-  }
+/** What is thrown of it: everything else as it is. */
+function budgetSpent(thrown: unknown): unknown {
+  if (!(thrown instanceof CaissonError) || thrown.code !== 'QUOTA_EXCEEDED') return thrown;
+  const { resetsAt } = thrown.details;
+  return new BudgetSpent(`${thrown.message} ${thrown.hint}`, {
+    resetsAt: typeof resetsAt === 'number' ? resetsAt : null,
+    cause: thrown,
+  });
 }

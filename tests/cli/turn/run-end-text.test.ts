@@ -20,11 +20,12 @@ const run = {
   whenBusy: 'fail',
 } as const;
 
-test('a run that a budget of ours ended does not only send its reader to the service', () => {
-  const words = 'Quota exceeded. Check your plan and billing details.'; // Codex's, of a quota of ours too
-  const ended: Run = { ...run, state: 'failed', reason: 'model_quota_exhausted', message: words };
-  expect(runEndText(ended)).toContain(`${words} Whether it is one of Caisson: `);
-  expect(runEndText(ended)).toMatch(new RegExp(`quotas show ${agentId}$`));
+test('how a run ended is told in what was said of it, else in what its reason means', () => {
+  const message = 'Ada has used all tokens. See `caisson quotas show`.';
+  const ended: Run = { ...run, state: 'failed', reason: 'model_quota_exhausted', message };
+  expect(runEndText(ended)).toMatch(
+    /^failed \(model_quota_exhausted\): Ada has used all tokens\. See `.* quotas show`\.$/,
+  );
   const failed: Run = { ...run, state: 'failed', reason: 'model_error', message: null };
   expect(runEndText(failed)).toBe('failed (model_error): the model service failed');
 });

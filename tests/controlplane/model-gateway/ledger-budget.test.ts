@@ -9,6 +9,7 @@ import { StoredLedger } from '../../../src/controlplane/quotas/stored-ledger.ts'
 import { type Limits, noLimits } from '../../../src/controlplane/quotas/terms.ts';
 import { openStorage, type Storage } from '../../../src/controlplane/storage/open-storage.ts';
 import { CaissonError } from '../../../src/kernel/errors.ts';
+import { newRunId } from '../../../src/kernel/ids.ts';
 import { HandClock } from '../../acp/hand-clock.ts';
 import { storedAgent } from '../../contracts/store-records.ts';
 import { recordingLogger } from '../recording-logger.ts';
@@ -84,6 +85,20 @@ test('without room it says of what, and when there is some again', async () => {
     await expect(hold.extend({ tokens: 500, costMicros: 0 })).rejects.toBeInstanceOf(BudgetSpent);
     await hold.release();
     expect(await ledger.balance(userAccount(caller.userId), 'tokens')).toMatchObject({ used: 0, reserved: 0 });
+  });
+});
+
+test('what a run was refused is known afterwards, of the latest 1,000 runs', async () => {
+  await withBudget({ tokens: 1_000 }, async ({ budget, caller }) => {
+    const [first, ...others] = Array.from({ length: 1_001 }, () => newRunId());
+    if (first === undefined) throw new Error('there is no run');
+    const hold = await budget.hold({ ...caller, runId: first }, amount);
+    expect(budget.spentIn(first)).toBeUndefined();
+    await expect(hold.extend({ tokens: 500, costMicros: 0 })).rejects.toBeInstanceOf(BudgetSpent);
+    expect(budget.spentIn(first)).toContain('tokens quota of this user');
+    for (const runId of others) await budget.hold({ ...caller, runId }, amount).catch(() => undefined);
+    expect(budget.spentIn(first)).toBeUndefined();
+    expect(others.every((runId) => budget.spentIn(runId)?.includes('tokens quota of this user'))).toBe(true);
   });
 });
 
