@@ -1,4 +1,4 @@
-import { Command, CommanderError } from 'commander';
+import { type Argument, Command, CommanderError, Help, type Option } from 'commander';
 import { advice, commandName } from './command-name.ts';
 import { commandTable } from './command-table.ts';
 import { exitCodes } from './exit-codes.ts';
@@ -56,7 +56,7 @@ async function buildProgram(args: readonly string[]): Promise<Command> {
     command
       .exitOverride()
       .showSuggestionAfterError()
-      .configureHelp({ showGlobalOptions: false, subcommandTerm, subcommandDescription })
+      .configureHelp({ showGlobalOptions: false, subcommandTerm, subcommandDescription, ...asTypedHere })
       .configureOutput({
         outputError: (text, write) =>
           write(`${text.replace(commandersWords, '$1')}hint: ${usageHint(pathOf(command), text)}\n`),
@@ -67,6 +67,16 @@ async function buildProgram(args: readonly string[]): Promise<Command> {
 
 /** Its parser says "command-argument value 'x' is invalid for argument 'port'." */
 const commandersWords = /command-argument value ('.*' is invalid for argument)/;
+
+const plainHelp = new Help();
+
+/** Commands as they have to be typed here, and defaults as well: not in quotes. */
+const asTypedHere = {
+  commandDescription: (command: Command) => advice(plainHelp.commandDescription(command)),
+  argumentDescription: (argument: Argument) => advice(plainHelp.argumentDescription(argument)),
+  optionDescription: (option: Option) =>
+    advice(plainHelp.optionDescription(option).replace(/\(default: "(.*)"\)$/, '(default: $1)')),
+};
 
 /** What there is to type, short enough for a column. */
 function subcommandTerm(command: Command): string {

@@ -30,6 +30,8 @@ const hintsOfCommands: Readonly<Record<string, Hints>> = {
   'keys create': {
     USER_NOT_FOUND: '`caisson users list` lists them. With --new-user one of this name is made, with its first key.',
   },
+  send: { CONVERSATION_CLOSED: 'Leave --conversation out, or open a new one with --new.' },
+  chat: { CONVERSATION_CLOSED: 'Leave --conversation out, or open a new one with --new.' },
   restore: { RUN_UNDER_WAY: 'Wait for the run to end, end it with `caisson runs cancel <run>`, or give --force.' },
 };
 
@@ -44,6 +46,8 @@ export function hintOf({ code, hint }: CaissonError, context: HintContext = {}):
 export function usageHint(command: string, refusal: string): string {
   const help = `\`${['caisson', command].join(' ').trim()} --help\` tells how it is used.`;
   const mayBeOfProgram = (command === 'exec' || command === 'shell') && refusal.includes('unknown option');
+  if (command === 'send' && refusal.includes('too many arguments'))
+    return advice(`The text is one argument: put it in quotes. ${help}`);
   return advice(
     mayBeOfProgram ? `What is run stands after --: \`caisson ${command} <agent> -- ls -l\`. ${help}` : help,
   );

@@ -86,7 +86,10 @@ describe('the command line itself', () => {
         ).toEqual([]);
       }
     }
-    expect((await cli('kill', '--help')).stdout).toContain('(default: 5s)');
+    const { stdout } = await caisson(['kill', '--help'], { npm_package_name: 'caisson' });
+    expect(stdout).toContain('(default: 5s)');
+    expect(stdout).toMatch(/\(default:\s+SIGTERM\)/);
+    expect(stdout).toContain('as `npm run -s caisson -- ps` shows');
   });
 
   test('a key that does not work and a wrong value are told in words of the command line, not of HTTP', async () => {
@@ -116,6 +119,7 @@ describe('the command line itself', () => {
     [['audit', 'search', '--since', '7'], 'It needs a unit'],
     [['shell', 'x', 'ls', '-l'], 'hint: What is run stands after --: `caisson shell <agent> -- ls -l`'],
     [['permissions', 'answer', 'x', '--allow', '--reject'], 'cannot be used with option'],
+    [['send', 'x', 'say', 'hello'], 'hint: The text is one argument: put it in quotes.'],
   ] as const)('a wrong usage ends with 2 and a hint: %j', async ([args, message]) => {
     const { exitCode, stdout, stderr } = await cli(...args);
     expect([exitCode, stdout]).toEqual([2, '']);
@@ -907,21 +911,21 @@ describe('chat', () => {
   });
 
   test('a turn that failed looks failed where it is recalled, in chat and in history', async () => {
-    const agentId = await newAgent('failing');
-    await cli('runs', 'start', 'failing', 'try it');
+    const agentId = await newAgent('recalled');
+    await cli('runs', 'start', 'recalled', 'try it');
     await playNextTurn(server, agentId, async (turn) => {
       await turn.speak('I try.');
       await turn.end({ state: 'failed', reason: 'model_error', message: 'The service is down.' });
     });
-    const recalled = '\nI try.\n\nfailed (model_error): The service is down.\n';
-    expect((await cli('chat', 'failing')).stdout).toContain(`> try it\n${recalled}`);
-    await cli('runs', 'start', 'failing', 'again');
+    const end = '\nI try.\n\nfailed (model_error): The service is down.\n';
+    expect((await cli('chat', 'recalled')).stdout).toContain(`> try it\n${end}`);
+    await cli('runs', 'start', 'recalled', 'again');
     await playNextTurn(server, agentId, async (turn) => {
       await turn.speak('Done.');
       await turn.end();
     });
-    const { stdout } = await cli('history', 'failing');
-    expect(stdout).toContain(recalled);
+    const { stdout } = await cli('history', 'recalled');
+    expect(stdout).toContain(end);
     expect(stdout.match(/failed/g)).toHaveLength(1);
     expect(stdout).toMatch(/Done\.\n$/);
   });
