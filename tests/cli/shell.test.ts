@@ -86,7 +86,7 @@ describe('caisson shell', () => {
     await person.sees(/before\r\n$/);
     person.type('\u0010\u0011');
     expect(await person.ended()).toBe(0);
-    expect(person.text).toContain(`Come back with: caisson shell worker --terminal ${id}`);
+    expect(person.text).toMatch(new RegExp(`Come back with:\r?\n {2}caisson shell worker --terminal ${id}`));
     expect(person.text).toContain('\u001B[?1049l\u001B[?25h'); // the alternate screen is left, the cursor shown
     const back = shell(['worker', '--terminal', id]);
     await back.sees(/before\r\n$/);

@@ -23,7 +23,7 @@ async function overview({ json = false }: { readonly json?: boolean }): Promise<
   const client = await connect();
   const shown = await client.admin.overview.query();
   if (json) await writeJson(shown);
-  else await stdout.write(record(entriesOf(shown, stdout.style), stdout.style));
+  else await stdout.write(record(entriesOf(shown, stdout.style), stdout.style, stdout.columns));
 }
 
 function entriesOf(shown: SystemOverview, style: Style): (readonly [string, string])[] {

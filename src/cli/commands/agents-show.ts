@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import type { AgentSnapshot } from '../../client/index.ts';
+import { byteSize } from '../../kernel/byte-size.ts';
 import { jsonOption } from '../arguments.ts';
 import { connect } from '../connection.ts';
 import { findAgent } from '../find-agent.ts';
@@ -25,7 +26,7 @@ async function show(nameOrId: string, { json = false }: { readonly json?: boolea
   const { id: agentId } = await findAgent(client, nameOrId);
   const snapshot = await client.agents.status.query({ agentId });
   if (json) return await writeJson(snapshot);
-  await stdout.write(record(entriesOf(snapshot, Date.now()), stdout.style));
+  await stdout.write(record(entriesOf(snapshot, Date.now()), stdout.style, stdout.columns));
   const now = Date.now();
   await section('Conversations', snapshot.conversations, conversationColumns(now));
   await section('Runs under way', snapshot.activeRuns, runColumns(now));
@@ -39,7 +40,6 @@ async function section<Row>(title: string, rows: readonly Row[], columns: readon
 
 function entriesOf({ agent, activity, seq, offer }: AgentSnapshot, now: number): (readonly [string, string])[] {
   const { limits, sandbox } = agent;
-  const mebibytes = Math.round(limits.memoryBytes / 1_048_576);
   return [
     ['name', agent.name],
     ['id', agent.id],
@@ -52,7 +52,7 @@ function entriesOf({ agent, activity, seq, offer }: AgentSnapshot, now: number):
     ['model', agent.model ?? 'default'],
     ['models to choose', choices(offer?.models)],
     ['modes to choose', choices(offer?.modes)],
-    ['limits', `${limits.cpus} CPUs, ${mebibytes} MiB, ${limits.pids} processes`],
+    ['limits', `${limits.cpus} CPUs, ${byteSize(limits.memoryBytes)}, ${limits.pids} processes`],
     ['disk', diskText(agent.disk, now)],
     ['events', String(seq)],
     ['created', relativeTime(agent.createdAt, now)],

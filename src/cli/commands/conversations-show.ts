@@ -31,5 +31,5 @@ async function show(conversationId: string, { json = false }: { readonly json?: 
     ['opened', relativeTime(createdAt, now)],
     ['last message', relativeTime(updatedAt, now)],
   ] as const;
-  await stdout.write(record(entries, stdout.style));
+  await stdout.write(record(entries, stdout.style, stdout.columns));
 }

@@ -4,6 +4,7 @@ import { exitCodes } from '../exit-codes.ts';
 import { Exit } from '../failure.ts';
 import { printable } from '../output/printable.ts';
 import { stdout, writeJson } from '../output/sink.ts';
+import { wrapWords } from '../output/wrap-words.ts';
 
 export function doctorCommand(): Command {
   return new Command('doctor')
@@ -21,8 +22,9 @@ async function doctor({ json = false }: { readonly json?: boolean }): Promise<vo
   const width = Math.max(...findings.map(({ what }) => what.length));
   for (const { what, state, says, remedy } of json ? [] : findings) {
     const [colour, mark] = marks[state];
-    await stdout.write(`${stdout.style(colour, mark)} ${what.padEnd(width)}  ${printable(says)}\n`);
-    if (remedy !== undefined) await stdout.write(`  ${' '.repeat(width)}  ${stdout.style('dim', printable(remedy))}\n`);
+    const wrapped = (text: string): string => wrapWords(printable(text), { width: stdout.columns, indent: width + 4 });
+    await stdout.write(`${stdout.style(colour, mark)} ${what.padEnd(width)}  ${wrapped(says)}\n`);
+    if (remedy !== undefined) await stdout.write(`  ${' '.repeat(width)}  ${stdout.style('dim', wrapped(remedy))}\n`);
   }
   if (findings.some(({ state }) => state === 'missing')) throw new Exit(exitCodes.failed);
 }

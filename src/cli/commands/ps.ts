@@ -10,6 +10,7 @@ import { processColumns } from '../output/process-columns.ts';
 import { relativeTime } from '../output/relative-time.ts';
 import { stdout, stderr, writeJson } from '../output/sink.ts';
 import { table } from '../output/table.ts';
+import { wrapWords } from '../output/wrap-words.ts';
 import { treeRows } from '../output/process-tree.ts';
 
 interface Options {
@@ -39,7 +40,7 @@ async function ps(nameOrId: string, { json = false }: Options): Promise<void> {
   await stdout.write(table(treeRows(list.tree), processColumns(now), stdout.style, stdout.columns));
   if (list.isTreeCut) await stderr.write('There are more processes than these.\n');
   await stdout.write(endedText(list, now));
-  await stderr.write(`${stderr.style('dim', limitsText(list))}\n`);
+  await stderr.write(`${stderr.style('dim', wrapWords(limitsText(list), { width: stderr.columns, indent: 0 }))}\n`);
 }
 
 function endedText({ processes }: ProcessList, now: number): string {

@@ -75,7 +75,7 @@ async function shell(nameOrId: string, command: readonly string[], options: Opti
   const exit = await playTerminal(client, { agentId, terminalId, as, detachKeys });
   if (exit === null) {
     const back = `${commandName()} shell ${name} --terminal ${terminalId}`;
-    return await stderr.write(`\nLeft the terminal; it goes on. Come back with: ${back}\n`);
+    return await stderr.write(`\nLeft the terminal; it goes on. Come back with:\n  ${back}\n`);
   }
   const { exitCode, signal } = exit;
   if (signal !== null) await stderr.write(`The program was ended by ${signal}.\n`);

@@ -50,7 +50,7 @@ async function untilSignal(): Promise<void> {
 }
 
 function summary({ url, config, adminKey, provider }: ControlPlane, version: string): string {
-  const { style } = stdout;
+  const { style, columns } = stdout;
   const entries: (readonly [string, string])[] = [
     ['url', style('bold', url)],
     ['admin key', adminKeyText(adminKey)],
@@ -66,7 +66,7 @@ function summary({ url, config, adminKey, provider }: ControlPlane, version: str
   const shell = `${connectionSettings({ url, dataDir: config.dataDir })}${commandName()}`;
   return `Caisson ${version} is ready.
 
-${indented(record(entries, style))}
+${indented(record(entries, style, columns && columns - 2))}
 Next, in another shell:
   ${shell} agents create demo --wait
   ${shell} chat demo
@@ -91,7 +91,7 @@ function adminKeyText(adminKey: ControlPlane['adminKey']): string {
 
 function modelText({ name, demo, baseUrl }: ControlPlane['config']['model']): string {
   if (!demo) return `${name}  ${stdout.style('dim', `(${baseUrl ?? 'no address'})`)}`;
-  return `${stdout.style('yellow', 'the demo model')}: no model key is set, so a script answers.\n${' '.repeat(11)}Set OPENAI_API_KEY for a real one.`;
+  return `${stdout.style('yellow', 'the demo model')}: no model key is set, so a script answers.\nSet OPENAI_API_KEY for a real one.`;
 }
 
 function indented(text: string): string {

@@ -14,6 +14,6 @@ export async function printStatement(statement: QuotaStatement, json: boolean): 
     ...(holder.kind === 'conversation' ? [] : [['days of', timeZone] as const]),
   ];
   await stdout.write(
-    `${record(entries, stdout.style)}\n${table(quotas, quotaColumns(), stdout.style, stdout.columns)}`,
+    `${record(entries, stdout.style, stdout.columns)}\n${table(quotas, quotaColumns(Date.now()), stdout.style, stdout.columns)}`,
   );
 }

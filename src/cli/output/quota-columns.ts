@@ -1,6 +1,7 @@
 import type { QuotaStatement } from '../../client/index.ts';
 import { amountText } from '../../controlplane/quotas/amount-text.ts';
 import { byteSize } from '../../kernel/byte-size.ts';
+import { relativeTime } from './relative-time.ts';
 import type { Column } from './table.ts';
 
 type Line = QuotaStatement['quotas'][number];
@@ -10,7 +11,7 @@ const sources = { own: 'its own', plan: 'its plan', default: 'the default' } as 
 /** From this share on a line is shown as nearly spent. */
 const nearShare = 0.8;
 
-export function quotaColumns(): Column<Line>[] {
+export function quotaColumns(now: number): Column<Line>[] {
   const text = ({ dimension }: Line, amount: number | null, none: string): string =>
     amount === null ? none : grouped(amountText(dimension, amount, byteSize));
   return [
@@ -21,7 +22,7 @@ export function quotaColumns(): Column<Line>[] {
     { title: 'said by', value: ({ source }) => sources[source] },
     {
       title: 'resets',
-      value: ({ resetsAt }) => (resetsAt === null ? '' : new Date(resetsAt).toISOString()),
+      value: ({ resetsAt }) => (resetsAt === null ? '' : relativeTime(resetsAt, now)),
       whenNarrow: 'leave-out',
     },
   ];

@@ -1,6 +1,7 @@
 import { displayWidth, fitWidth } from './display-width.ts';
 import { oneLine } from './printable.ts';
 import type { Style } from './style.ts';
+import { wrapWords } from './wrap-words.ts';
 
 export interface Column<Row> {
   readonly title: string;
@@ -61,10 +62,15 @@ export function table<Row>(
   return [head, ...body].map((text) => `${text}\n`).join('');
 }
 
-/** Names and values, one a line. */
-export function record(entries: readonly (readonly [name: string, value: string])[], style: Style): string {
-  const width = Math.max(...entries.map(([name]) => name.length));
-  return entries.map(([name, value]) => `${style('dim', name.padEnd(width))}${gap}${value}\n`).join('');
+/** Names and values, one a line. With `width` a value that is wider goes on below itself. */
+export function record(
+  entries: readonly (readonly [name: string, value: string])[],
+  style: Style,
+  width?: number,
+): string {
+  const longest = Math.max(...entries.map(([name]) => name.length));
+  const wrapped = (value: string): string => wrapWords(value, { width, indent: longest + gap.length });
+  return entries.map(([name, value]) => `${style('dim', name.padEnd(longest))}${gap}${wrapped(value)}\n`).join('');
 }
 
 function lay<Row>(column: Column<Row>, rows: readonly Row[]): Laid<Row> {

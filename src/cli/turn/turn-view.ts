@@ -84,7 +84,7 @@ export class TurnView {
   async cutOff(): Promise<void> {
     if (this.#isCutOff) return;
     this.#isCutOff = true;
-    await this.note('the connection to the control plane is lost; the turn goes on, and is shown when it is back');
+    await this.note('the connection is lost; the turn goes on, and is shown when it is back');
   }
 
   /** A line about the turn, not of it. */
