@@ -102,7 +102,7 @@ test('put leaves links out that lead out of the folder, such as those of a Pytho
   for (const [name, target] of Object.entries(links)) await symlink(target, join(bin, name));
   const { exitCode, stderr } = await cli('put', join(local, 'venv/project'), 'worker:venv');
   const told = stderr.trim().split('\n');
-  expect([exitCode, told.pop()]).toEqual([0, 'Put 1 file, 1 B']);
+  expect([exitCode, told.pop()]).toEqual([0, 'Put 1 file, 1 B, in worker:venv']);
   expect(told.toSorted()).toEqual(
     ['not', 'python3', 'up'].map((name) => `Left out, since it could lead out of the folder: .venv/bin/${name}`),
   );

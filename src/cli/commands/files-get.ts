@@ -8,7 +8,7 @@ import { stderr } from '../output/sink.ts';
 export function filesGetCommand(): Command {
   return new Command('get')
     .description(
-      'Download a file, or a folder with all that is in it. Links that could lead out of the folder are left out.',
+      'Download a file, or a folder with all that is in it. Links that could lead out of the folder are left out, and so are pipes, sockets and devices.',
     )
     .argument('<agent:path>', 'file or folder; ending with a slash: what is in the folder')
     .argument(

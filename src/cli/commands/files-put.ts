@@ -4,6 +4,7 @@ import { tellLeftOut } from '../files/left-out.ts';
 import { put as upload } from '../files/put.ts';
 import { sizeText } from '../files/progress.ts';
 import { remotePath } from '../files/remote-path.ts';
+import { oneLine } from '../output/printable.ts';
 import { stderr } from '../output/sink.ts';
 
 export function filesPutCommand(): Command {
@@ -23,5 +24,6 @@ async function put(local: string, target: string): Promise<void> {
   const path = isInto ? `${remote.path}${basename(local) === '.' ? '' : basename(local)}` : remote.path;
   const { files, bytes, ...left } = await upload(local, { ...remote, path });
   await tellLeftOut(left);
-  await stderr.write(`Put ${files} ${files === 1 ? 'file' : 'files'}, ${sizeText(bytes)}\n`);
+  const where = oneLine(`${target.split(':', 1).join()}:${path === '' ? '/workspace' : path}`);
+  await stderr.write(`Put ${files} ${files === 1 ? 'file' : 'files'}, ${sizeText(bytes)}, in ${where}\n`);
 }

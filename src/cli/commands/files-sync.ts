@@ -7,7 +7,7 @@ export function filesSyncCommand(): Command {
   return new Command('sync')
     .description(
       'Bring a folder of the agent in step with one of this machine, in this direction only: files that are not there, or of another ' +
-        'size, time or executable bit, go up, also over what was changed there. Nothing is removed there, unless --delete says so.',
+        'size, time or executable bit, go up, also over what was changed there. Nothing is removed there, unless --delete says so. Links are passed over.',
     )
     .argument('<local>', 'folder of this machine')
     .argument('<agent:path>', 'folder of the agent')
