@@ -40,6 +40,9 @@ export async function choose(
   return 'chosen';
 }
 
+/** The next turns of the conversation fail alike. */
+const wayOut = 'Set another with `conversations.configure`, or open a new conversation.';
+
 /** A harness may name the model that it was started with in a way of its own, or leave it out of its list. */
 function wantedModel(session: ConversationSession, { model }: SessionSpec, launchModel: string | null): string | null {
   if (model !== null && model !== launchModel) return model;
@@ -51,12 +54,12 @@ function check(session: ConversationSession, kind: ChoiceKind, id: string | null
   const choice = session.choices[kind];
   if (id !== null && choice?.barred?.ids.includes(id) === true) {
     throw new ChoiceError(
-      `The ${kind} "${id}" does not work in a sandbox: ${choice.barred.reason}. There are: ${listed(choice)}.`,
+      `The ${kind} "${id}" does not work in a sandbox: ${choice.barred.reason}. There are: ${listed(choice)}. ${wayOut}`,
     );
   }
   if (id === null || hasOrOffers(session, kind, id)) return;
   const there = choice === null ? `it lets nobody choose a ${kind}` : `it has ${listed(choice)}`;
-  throw new ChoiceError(`The harness has no ${kind} "${id}": ${there}.`);
+  throw new ChoiceError(`The harness has no ${kind} "${id}": ${there}. ${wayOut}`);
 }
 
 function hasOrOffers(session: ConversationSession, kind: ChoiceKind, id: string | null): boolean {

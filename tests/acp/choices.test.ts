@@ -62,9 +62,11 @@ test('a session that is opened with choices has them before its first prompt', a
   expect(settings(run)).toHaveLength(2);
 });
 
+const wayOut = 'Set another with `conversations.configure`, or open a new conversation.';
+
 test.for([
-  [{ mode: 'auto' }, 'The harness has no mode "auto": it has ask, plan.'],
-  [{ model: 'huge' }, 'The harness has no model "huge": it has small, large.'],
+  [{ mode: 'auto' }, `The harness has no mode "auto": it has ask, plan. ${wayOut}`],
+  [{ model: 'huge' }, `The harness has no model "huge": it has small, large. ${wayOut}`],
 ] as const)('a choice that the agent does not have fails the turn before its prompt: %j', async ([choice, message]) => {
   await using run = scriptedHarness({ profile, agent: { modes, models } });
   const runId = run.prompt('say never', { mode: 'plan', model: 'large', ...choice });
@@ -80,7 +82,7 @@ test('an agent that lets nobody choose says so; one that refuses a choice is quo
   await using none = scriptedHarness({ profile });
   expect(await none.sink.outcome(none.prompt('say never', { mode: 'plan' }))).toMatchObject({
     reason: 'harness_error',
-    message: 'The harness has no mode "plan": it lets nobody choose a mode.',
+    message: `The harness has no mode "plan": it lets nobody choose a mode. ${wayOut}`,
   });
   await using run = scriptedHarness({ profile, agent: { modes: [...modes, 'forbidden'] } });
   for (const times of [1, 2]) {
@@ -152,7 +154,7 @@ test('of many choices the first hundred are told, and more can be chosen', async
   expect(await run.sink.outcome(run.prompt('say hello', { model: 'model-299' }))).toMatchObject({ state: 'completed' });
   expect(run.sink.of('session.opened')[0]?.models.map(({ id }) => id)).toEqual(many.slice(0, 100));
   const { message } = (await run.sink.outcome(run.prompt('say no', { model: 'none' }))) as { message: string };
-  expect(message).toMatch(/^The harness has no model "none": it has model-0, .*, model-49 and 250 more\.$/);
+  expect(message).toMatch(/^The harness has no model "none": it has model-0, .*, model-49 and 250 more\. /);
 });
 
 const codexModes = ['read-only', 'workspace-write', 'agent', 'permission-profile:sandboxed', 'agent-full-access'];
@@ -166,7 +168,7 @@ test.for(['config', 'methods'] as const)(
       expect(await run.sink.outcome(run.prompt('say never', { mode }))).toEqual({
         state: 'failed',
         reason: 'harness_error',
-        message: `The mode "${mode}" does not work in a sandbox: it puts every command into a sandbox of the harness’s own, which cannot be made in this one. There are: ${worksInASandbox.join(', ')}.`,
+        message: `The mode "${mode}" does not work in a sandbox: it puts every command into a sandbox of the harness’s own, which cannot be made in this one. There are: ${worksInASandbox.join(', ')}. ${wayOut}`,
       });
     }
     expect(run.asked('session/prompt')).toEqual([]);

@@ -176,7 +176,7 @@ test("nothing happens before its agent was made or after now, whatever the guest
   expect(times[2]).toSatisfy((at: number) => at > between && at <= after);
 });
 
-test.for(['messages', 'permission requests'] as const)(
+test.each(['messages', 'permission requests'] as const)(
   'an agent that has said 64 MiB in %s since it was spoken to breaks the contract, and no more is kept',
   async (what) => {
     await using fixture = await openDomain();
