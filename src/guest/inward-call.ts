@@ -79,6 +79,11 @@ export function goneWith(stream: ServerHttp2Stream): AbortSignal {
   return gone.signal;
 }
 
+/** ABORTED where the stream was given up or lost: 'close' and 'aborted' may have been told already. */
+export function requireCaller(stream: ServerHttp2Stream): void {
+  if (stream.destroyed || stream.aborted) throw callerGone();
+}
+
 function callerGone(): CaissonError {
   return new CaissonError('ABORTED', 'The caller has gone.');
 }
@@ -94,6 +99,7 @@ export function answerError(stream: ServerHttp2Stream, error: ReturnType<typeof 
 function send(stream: ServerHttp2Stream, status: number, value: unknown): void {
   if (stream.closed || stream.destroyed || stream.headersSent) return; // a stream that is reset is closed first
   stream.respond({ ':status': status, 'content-type': 'application/json' });
-  stream.end(JSON.stringify(value));
-  stream.resume(); // what is left of the request has no reader
+  // What is left of the request has no reader. Not before the answer is out: of a stream that was read to its end and closes, Node 24.21
+  // makes an error that nobody hears of, which takes the guest a tenth of a small request.
+  stream.end(JSON.stringify(value), () => stream.resume());
 }
