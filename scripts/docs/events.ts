@@ -64,7 +64,7 @@ const meaning = {
   max_turn_requests: 'The harness made as many model requests as it allows in a turn.',
   refusal: 'The model refused.',
   model_quota_exhausted:
-    'A quota is spent: of the model service (429), or of Caisson ([models.md](models.md#budgets)); then `message` says which.',
+    'A quota is spent: of the model service (429), or of Caisson ([models.md](models.md#budgets)); then `message` says which, unless Caisson was restarted meanwhile.',
   model_unauthorized: "The model service refused Caisson's key (401).",
   model_error: 'The model service failed, or its answer broke off, after the retries of the harness.',
   harness_start_failed: 'The harness did not start, or did not open a session.',

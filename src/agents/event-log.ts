@@ -25,6 +25,8 @@ export class EventLog {
   readonly #feeds = new Map<AgentId, EventFeed>();
   /** Of the agents whose old events are being forgotten. */
   readonly #pruning = new Map<AgentId, Promise<void>>();
+  /** Those of them that have far more than is kept. */
+  readonly #crowded = new Set<AgentId>();
   readonly #listeners = new Set<(event: AgentEvent) => void>();
 
   /** `retention`: what is kept of an agent; older events are forgotten. */
@@ -34,10 +36,7 @@ export class EventLog {
     this.#logger = logger;
   }
 
-  /**
-   * Runs `work` in a transaction, appends what it recorded, commits, and publishes. Whoever writes faster than old events are
-   * forgotten waits for that.
-   */
+  /** Runs `work` in a transaction, appends what it recorded, commits, and publishes. */
   async write<T>(agentId: AgentId, work: (tx: AgentTransaction, record: Record) => Promise<T>): Promise<T> {
     const { result, events, storedBytes } = await this.#store.transaction(async (tx) => {
       const drafts: EventDraft[] = [];
@@ -50,22 +49,28 @@ export class EventLog {
       for (const listener of this.#listeners) for (const event of events) listener(event);
       const isTooMany = last.seq > this.#retention.events && last.seq % pruneEvery < events.length;
       const isTooLarge = storedBytes > this.#retention.bytes * (1 + bytesOnTop);
-      const pruned = isTooMany || isTooLarge ? this.#prune(agentId) : undefined;
-      if (storedBytes > this.#retention.bytes * 2) await pruned;
+      if (isTooMany || isTooLarge) this.#prune(agentId);
+      if (storedBytes > this.#retention.bytes * 2) this.#crowded.add(agentId);
     }
     return result;
   }
 
+  /** Resolves when an agent has no more than twice the bytes that are kept, or they could not be forgotten: its guest waits for that. */
+  async room(agentId: AgentId): Promise<void> {
+    if (this.#crowded.has(agentId)) await this.#pruning.get(agentId);
+  }
+
   /** What was written stands, whatever becomes of this: events that are kept too long are forgotten the next time. */
-  #prune(agentId: AgentId): Promise<void> {
-    const before = this.#pruning.get(agentId);
-    if (before !== undefined) return before;
+  #prune(agentId: AgentId): void {
+    if (this.#pruning.has(agentId)) return;
     const pruned = this.#store
       .pruneEvents(agentId, this.#retention)
       .catch((thrown: unknown) => this.#logger.warn({ agentId, err: thrown }, 'old events could not be forgotten'))
-      .finally(() => this.#pruning.delete(agentId));
+      .finally(() => {
+        this.#pruning.delete(agentId);
+        this.#crowded.delete(agentId);
+      });
     this.#pruning.set(agentId, pruned);
-    return pruned;
   }
 
   /** Calls `listener` for every event of every agent once it is stored. It must not throw. */

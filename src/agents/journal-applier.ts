@@ -83,6 +83,7 @@ export class JournalApplier {
       }
       await tx.setJournalPosition(agentId, incarnation, position);
     });
+    await this.#log.room(agentId);
   }
 
   async #applyBody(application: Application, body: JournalBody): Promise<void> {
@@ -170,6 +171,7 @@ export class JournalApplier {
           throw protocol(agentId, `permission ${event.permissionId} is not pending`);
         }
         const resolvedBy = this.#answers.take(event);
+        if (resolvedBy !== null) await tx.spokenTo(agentId);
         const { outcome, optionId } = event;
         await tx.resolvePermission(pending.id, { outcome, optionId, resolvedBy, resolvedAt: at });
         record({ ...place, data: { ...event, resolvedBy } });

@@ -138,8 +138,10 @@ export interface AgentTransaction {
   setConversationChoices(id: ConversationId, choices: Pick<Conversation, 'model' | 'mode'>): Promise<void>;
   setSessionOffer(agentId: AgentId, offer: SessionOffer): Promise<void>;
   insertMessage(message: Message): Promise<void>;
-  /** Adds to what an agent has said since the last message of a user, and returns how much that is. */
+  /** Adds to what an agent has said since it was spoken to, and returns how much that is. */
   countSaid(agentId: AgentId, bytes: number): Promise<number>;
+  /** A run of the agent begins, or a person has answered it: what it says is counted anew. */
+  spokenTo(agentId: AgentId): Promise<void>;
   findMessage(id: MessageId): Promise<Message | undefined>;
   hasMessage(id: MessageId): Promise<boolean>;
 

@@ -236,6 +236,7 @@ export class RunExecutor {
       const isPresent = guest !== undefined && (await runsUnder(tx, run.agentId, guest.incarnation));
       const incarnation = isPresent ? guest.incarnation : null;
       if (!(await tx.moveRun(run.id, 'queued', { state: 'starting', incarnation }))) return 'over';
+      await tx.spokenTo(run.agentId);
       record({ conversationId: run.conversationId, runId: run.id, at: clock.now(), data: { type: 'run.starting' } });
       return isPresent ? { guest, prompt: await findPrompt(tx, run) } : 'unfenced';
     });

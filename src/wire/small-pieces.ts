@@ -1,9 +1,9 @@
 import type { ClientHttp2Stream, ServerHttp2Stream } from 'node:http2';
 import { constants } from 'node:http2';
 
-/** A piece of fewer bytes takes several times as much memory as it has. */
-const smallBytes = 64;
-/** Of which one stream may hold so many unread: with them it takes about twice its window. */
+/** A piece of fewer bytes takes many times as much memory as it has. What programs send by themselves is mostly longer. */
+const smallBytes = 32;
+/** Of which one stream may hold so many unread, or a few more that were read lately. */
 const mostUnread = 2_048;
 
 /**
@@ -19,11 +19,22 @@ export function copySmallPieces(stream: ClientHttp2Stream | ServerHttp2Stream): 
 /** Gives up a stream of which very many small pieces come that nobody reads: windows bound bytes, and not what holds them. */
 export function boundUnreadPieces(stream: ServerHttp2Stream): void {
   const push = stream.push.bind(stream);
-  let unread = 0;
+  /** Bytes that have come. Once those up to `mark` are read, so are the small pieces among them. */
+  let came = 0;
+  let mark = 0;
+  let beforeMark = 0;
+  let sinceMark = 0;
   stream.push = (piece: unknown, encoding) => {
-    if (stream.readableLength === 0) unread = 0;
-    else if (piece instanceof Uint8Array && piece.length < smallBytes) unread += 1;
-    if (unread > mostUnread && !stream.closed) stream.close(constants.NGHTTP2_CANCEL);
+    if (came - stream.readableLength >= mark) {
+      beforeMark = sinceMark;
+      sinceMark = 0;
+      mark = came;
+    }
+    if (piece instanceof Uint8Array) {
+      came += piece.length;
+      if (stream.readableLength > 0 && piece.length < smallBytes) sinceMark += 1;
+    }
+    if (beforeMark + sinceMark > mostUnread && !stream.closed) stream.close(constants.NGHTTP2_CANCEL);
     return push(piece, encoding);
   };
 }

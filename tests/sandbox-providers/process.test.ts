@@ -48,10 +48,13 @@ async function openProcesses(): Promise<SandboxProviderSubject> {
 
 async function runInGuest(socketPath: string, command: string): Promise<string> {
   const socket = await until('the guest listens', async () => {
-    if (!existsSync(socketPath)) return undefined;
     const connection = createConnection({ path: socketPath, allowHalfOpen: true });
-    await once(connection, 'connect');
-    return connection;
+    try {
+      await once(connection, 'connect');
+      return connection;
+    } catch {
+      return undefined; // not there, or bound and not listening yet
+    }
   });
   socket.end(command);
   const { code, stdout } = z.object({ code: z.number(), stdout: z.string() }).parse(JSON.parse(await text(socket)));

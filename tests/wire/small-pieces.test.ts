@@ -81,3 +81,19 @@ test('a stream goes on of which as many bytes come one by one, and are read', as
   await expect.poll(() => read).toBe(3_000);
   expect(stream.closed).toBe(false);
 });
+
+test('a stream goes on whose reader is always a little behind', async () => {
+  let read = 0;
+  await using wire = await openWire((stream) => {
+    const take = (): void => {
+      if (stream.destroyed) return;
+      if (stream.readableLength > 1) read += (stream.read(stream.readableLength - 1) as Buffer).length;
+      setImmediate(take);
+    };
+    take();
+  });
+  const stream = wire.open();
+  await say(stream, 3_000);
+  await expect.poll(() => read).toBe(2_999);
+  expect(stream.closed).toBe(false);
+});

@@ -22,7 +22,7 @@ function sinkOf(stream: NodeJS.WriteStream): Sink {
     style: styleFor(stream),
     isTerminal: stream.isTTY,
     get columns() {
-      return stream.isTTY ? stream.columns : undefined;
+      return stream.isTTY ? stream.columns || undefined : undefined; // 0: a terminal that does not know
     },
     write,
     writeForeign: (text) => write(stream.isTTY ? printable(text) : text),

@@ -33,6 +33,7 @@ export function agentTransaction(tx: Transaction<Database>): AgentTransaction {
     setSessionOffer: async (agentId, offer) => await sessionOffers.set(tx, agentId, offer),
     insertMessage: async (message) => await messages.insert(tx, message),
     countSaid: async (agentId, bytes) => await messages.countSaid(tx, agentId, bytes),
+    spokenTo: async (agentId) => await messages.spokenTo(tx, agentId),
     findMessage: async (id) => await messages.find(tx, id),
     hasMessage: async (id) => await messages.exists(tx, id),
 

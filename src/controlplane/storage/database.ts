@@ -65,7 +65,7 @@ export interface AgentsTable extends Ordered {
   readonly sandbox_up: Flag;
   /** Of the contents of its messages. */
   readonly history_bytes: number;
-  /** What it has said since the last message of a user. */
+  /** Bytes that it has said since it was spoken to. */
   readonly said_bytes: number;
 }
 

@@ -116,12 +116,16 @@ export async function countSaid(db: Kysely<Database>, id: AgentId, bytes: number
   return agent?.said_bytes ?? 0;
 }
 
+/** See `AgentTransaction.spokenTo`. */
+export async function spokenTo(db: Kysely<Database>, id: AgentId): Promise<void> {
+  await resetSaid(db, { id });
+}
+
 /** The conversation is updated with it, and the agent counts its bytes. */
 export async function insert(db: Kysely<Database>, message: Message): Promise<void> {
   await conversations.touch(db, message.conversationId, message.createdAt);
   const content = toJson(message.content);
   await countBytes(db, { id: message.agentId, bytes: Buffer.byteLength(content) });
-  if (message.role === 'user') await resetSaid(db, { id: message.agentId });
   await insertOne(db, {
     id: message.id,
     agent_id: message.agentId,

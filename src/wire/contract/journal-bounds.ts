@@ -27,8 +27,8 @@ export const journalBounds = {
 export const mostPendingPermissions = 100;
 
 /**
- * What an agent may say after a message of a user, in all of its conversations: bytes of JSON of messages and permission requests, which
- * are kept for ever. A model that never pauses takes more than a day for it.
+ * What an agent may say after the beginning of a run, or a person's answer to a permission request, in all of its conversations: bytes of
+ * JSON of messages and permission requests, which are kept for ever. A model that never pauses takes more than a day for it.
  */
 export const mostSaidBytes = 64 * 1024 * 1024;
 

@@ -89,17 +89,16 @@ export function conversationBehaviours(store: () => AgentStore): void {
     expect(await store().listReply(runId)).toEqual({ messages: messages.slice(1, 3), isCut: false });
   });
 
-  test('what an agent has said is counted from the last message of a user on', async () => {
-    const { agent, conversation } = await storedAgent(store());
+  test('what an agent has said is counted until it is spoken to', async () => {
+    const { agent } = await storedAgent(store());
     const other = await storedAgent(store());
-    const say = async (role: 'user' | 'agent', bytes: number): Promise<number> =>
-      await store().transaction(async (tx) => {
-        await tx.insertMessage(aMessage(conversation, { role }));
-        return await tx.countSaid(agent.id, bytes);
-      });
-    expect([await say('agent', 2), await say('agent', 3), await say('user', 4), await say('agent', 5)]).toEqual([
-      2, 5, 4, 9,
-    ]);
+    const say = async (bytes: number): Promise<number> =>
+      await store().transaction((tx) => tx.countSaid(agent.id, bytes));
+    expect([await say(2), await say(3)]).toEqual([2, 5]);
+    await store().transaction((tx) => tx.spokenTo(other.agent.id));
+    expect(await say(1)).toBe(6);
+    await store().transaction((tx) => tx.spokenTo(agent.id));
+    expect([await say(4), await say(5)]).toEqual([4, 9]);
     expect(await store().transaction((tx) => tx.countSaid(other.agent.id, 1))).toBe(1);
   });
 

@@ -63,6 +63,7 @@ async function useAgentStore(
     await tx.setSessionOffer(agent.id, { modes: [], models: [], mode: null, model: null });
     await tx.insertMessage(message);
     await tx.countSaid(agent.id, 1);
+    await tx.spokenTo(agent.id);
     await tx.findMessage(message.id);
     await tx.hasMessage(message.id);
     await tx.insertRun(run);

@@ -65,7 +65,7 @@ interface Open {
 /** A question that is being answered: no other answer counts. What comes after its end is asked about anew. */
 export interface ClaimedQuestion {
   readonly question: EgressQuestion;
-  /** Those that wait, and where none waits any more the next one to each of the claimed ports, may pass; this time. */
+  /** Those that wait, and where none of them waits any more the next one to each of the claimed ports, may pass; this time. */
   allowOnce(by: UserId): void;
   /** A rule allows the host at the claimed ports from now on. */
   allowByRule(outcome: 'agent' | 'always', by: UserId): void;
@@ -166,7 +166,7 @@ export class EgressQuestions implements Disposable {
     return {
       question,
       allowOnce: (by) => {
-        const passing = waiters.size === 0 ? question.ports : [];
+        const passing = [...waiters].some(({ target }) => isClaimed(target)) ? [] : question.ports;
         for (const port of passing) remember(this.#passes, passKey(agentId, { host, port }), expiresAt);
         const decide = (target: EgressTarget): EgressDecision => (isClaimed(target) ? allowedOnce : notInTime(target));
         this.#settle(claimed, { outcome: 'once', by, decide });

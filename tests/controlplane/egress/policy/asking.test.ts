@@ -156,6 +156,19 @@ test.each(['once', 'agent', 'always'] as const)(
   },
 );
 
+test('`once` for a port at which nobody waits any more lets the next one out, whoever waits at another', async () => {
+  const gone = new AbortController();
+  const left = connect(443, host, gone.signal);
+  const id = await asked(1);
+  const late = connect(22);
+  await asked(2);
+  gone.abort(new Error('gone'));
+  await expect(left).rejects.toThrow('gone');
+  await policy.answer(id, { answer: 'once', ports: [443], by: agent.ownerId, why: null });
+  expect(await late).toMatchObject({ verdict: 'deny' });
+  expect(await connect(443)).toMatchObject({ verdict: 'allow', rule: 'allowed once' });
+});
+
 test('a program that tries port after port is asked about for as many as a rule has, and told of no more', async () => {
   const waiting = Array.from({ length: 32 }, (_, index) => connect(1_000 + index));
   const id = await asked(32);
