@@ -38,7 +38,7 @@ interface EndingCall {
 
 /** Begins to settle a call, and tells what is known of it. */
 export function endCall(call: EndingCall): EndedCall {
-  const { outcome, cause, api, admission, body, guest, answer, ms } = call;
+  const { outcome, cause, api, admission, body, request, guest, answer, ms } = call;
   const settled = settle(call); // so that its charge is known
   const { caller, route, price, meter } = admission;
   const record = {
@@ -54,6 +54,7 @@ export function endCall(call: EndingCall): EndedCall {
     requestBytes: body.bytes,
     responseBytes: answer?.bytes ?? guest.saidBytes,
     firstByteMs: guest.firstByteMs,
+    upstreamMs: guest.firstByteMs === null ? null : (request?.waitedMs ?? null),
     ms,
     ...(cause === undefined ? {} : { cause }),
   };

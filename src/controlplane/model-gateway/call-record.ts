@@ -34,7 +34,10 @@ export interface CallRecord {
   readonly charge: Charge | null;
   readonly requestBytes: number;
   readonly responseBytes: number;
+  /** Until the answer began. Null where none did; so is the next one. */
   readonly firstByteMs: number | null;
+  /** Of that, the time in which the service had been asked and had not answered. The rest is the gateway's own. */
+  readonly upstreamMs: number | null;
   readonly ms: number;
   /** The system's code of what went wrong, e.g. ECONNREFUSED. */
   readonly cause?: string;
@@ -55,6 +58,7 @@ export function refusedRecord(api: ModelApi, error: GatewayError): CallRecord {
     requestBytes: 0,
     responseBytes: 0,
     firstByteMs: null,
+    upstreamMs: null,
     ms: 0,
     cause: error.kind,
   };

@@ -1,4 +1,4 @@
-/** Milliseconds since `start`, a moment of `performance.now()`, to a tenth. */
+/** Milliseconds since `start`, a moment of `performance.now()`, to a hundredth. */
 export function since(start: number): number {
-  return Math.round((performance.now() - start) * 10) / 10;
+  return Math.round((performance.now() - start) * 100) / 100;
 }

@@ -8,6 +8,7 @@ import { requestHeaders } from './forwarded-headers.ts';
 import { GatewayError } from './gateway-error.ts';
 import type { GatewayLimits } from './gateway-limits.ts';
 import type { Upstream } from './model-routes.ts';
+import { since } from './since.ts';
 
 /** What a service answers that is down, or that stands behind something that cannot reach it. */
 const downStatuses: readonly number[] = [502, 503, 504];
@@ -36,9 +37,10 @@ interface UpstreamRequestOptions {
 export class UpstreamRequest {
   readonly request: ClientRequest;
   readonly #options: UpstreamRequestOptions;
+  readonly #askedAt = performance.now();
+  #waitedMs: number | null = null;
   #isInBreaker = true;
   #isConnected = false;
-  #isAnswered = false;
 
   /** Throws a GatewayError where the service is not asked. */
   constructor(options: UpstreamRequestOptions) {
@@ -58,6 +60,11 @@ export class UpstreamRequest {
   /** Whether the service can have got any of it. */
   get isConnected(): boolean {
     return this.#isConnected;
+  }
+
+  /** From when the service was asked, its connection included, until its answer began. Milliseconds; null before. */
+  get waitedMs(): number | null {
+    return this.#waitedMs;
   }
 
   /** The call is over. Idempotent, as is `destroy`. */
@@ -101,7 +108,7 @@ export class UpstreamRequest {
       onFailure('upstream_unreachable', 'code' in error ? String(error.code) : error.name),
     );
     request.once('response', (response) => {
-      this.#isAnswered = true;
+      this.#waitedMs = since(this.#askedAt);
       this.leaveBreaker(downStatuses.includes(response.statusCode ?? 502) ? 'failed' : 'worked');
       onResponse(response);
     });
@@ -109,6 +116,7 @@ export class UpstreamRequest {
 
   #awaitFirstByte(): void {
     const { timer, limits, onFailure } = this.#options;
-    if (!this.#isAnswered) timer.arm(limits.firstByteTimeoutMs, () => onFailure('upstream_timeout', 'first byte'));
+    if (this.#waitedMs === null)
+      timer.arm(limits.firstByteTimeoutMs, () => onFailure('upstream_timeout', 'first byte'));
   }
 }

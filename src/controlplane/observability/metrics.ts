@@ -60,6 +60,7 @@ const knownRuns = 4_096;
 const loopLookMs = 100;
 const loopShareMs = 1_000;
 const callSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 120];
+const overheadSeconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1];
 const breakerValue = { closed: 0, half_open: 1, open: 2 } as const satisfies Readonly<Record<BreakerMode, number>>;
 const flushSeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30];
 const runSeconds = [1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600];
@@ -76,6 +77,8 @@ export class Metrics {
   readonly #runSeconds: Histogram;
   readonly #sandboxes: Counter<'state'>;
   readonly #modelCalls: Counter<'upstream' | 'outcome' | 'status'>;
+  readonly #modelFirstBytes: Histogram<'upstream'>;
+  readonly #modelOverheads: Histogram<'upstream'>;
   readonly #connections: Counter<'outcome'>;
   readonly #wireBreaks: Counter<'code'>;
   readonly #flushes: Histogram;
@@ -127,6 +130,20 @@ export class Metrics {
       name: 'caisson_model_calls_total',
       help: 'Model calls that are over, by how they ended.',
       labelNames: ['upstream', 'outcome', 'status'],
+      registers,
+    });
+    this.#modelFirstBytes = new Histogram({
+      name: 'caisson_model_first_byte_seconds',
+      help: 'From a model call until its answer began.',
+      labelNames: ['upstream'],
+      buckets: callSeconds,
+      registers,
+    });
+    this.#modelOverheads = new Histogram({
+      name: 'caisson_model_overhead_seconds',
+      help: 'Of that, what the gateway took itself: without the time in which the service was waited for.',
+      labelNames: ['upstream'],
+      buckets: overheadSeconds,
       registers,
     });
     this.#connections = new Counter({
@@ -218,8 +235,11 @@ export class Metrics {
     this.#requests.inc({ route, method, status });
   }
 
-  modelCall({ upstream, outcome, status }: CallRecord): void {
+  modelCall({ upstream, outcome, status, firstByteMs, upstreamMs }: CallRecord): void {
     this.#modelCalls.inc({ upstream: upstream ?? '', outcome, status: status ?? '' });
+    if (upstream === null || firstByteMs === null || upstreamMs === null) return;
+    this.#modelFirstBytes.observe({ upstream }, firstByteMs / 1_000);
+    this.#modelOverheads.observe({ upstream }, (firstByteMs - upstreamMs) / 1_000);
   }
 
   connection({ outcome }: EgressRecord): void {

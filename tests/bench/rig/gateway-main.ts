@@ -14,7 +14,8 @@ import { aRun, storedAgent } from '../../contracts/store-records.ts';
 
 /**
  * The model gateway in a process of its own, with the store, the wire and the flags of a control plane. Each connection to its socket
- * is the wire of another agent, with a run under way in the session `session`. Arguments: a folder, the URL of the service.
+ * is the wire of another agent, with a run under way in the session `session`. Arguments: a folder, the URL of the service. Any message
+ * is answered with what the gateway itself took until each answer began, in milliseconds, of the calls that have ended since the last one.
  */
 const [directory = '', modelUrl = ''] = process.argv.slice(2);
 const storage = await openStorage(directory);
@@ -23,6 +24,7 @@ const terms = {
   of: async () => ({ limits: { ...noLimits, tokens: 1e12, cost: 1e15 }, timeZone: 'UTC', agentId: null }),
 };
 const ledger = await StoredLedger.open({ store: storage.ledger, terms, clock: systemClock, logger: silentLogger });
+let overheads: number[] = [];
 const gateway = createModelGateway({
   routes: {
     upstreams: [{ name: 'main', baseUrl: modelUrl, apiKey: 'sk-bench', keyHeader: 'bearer', models: ['*'] }],
@@ -34,6 +36,13 @@ const gateway = createModelGateway({
   usage: storage.modelUsage,
   clock: systemClock,
   logger: silentLogger,
+  onCall: ({ firstByteMs, upstreamMs }) => {
+    if (firstByteMs !== null && upstreamMs !== null) overheads.push(firstByteMs - upstreamMs);
+  },
+});
+process.on('message', () => {
+  process.send?.(overheads);
+  overheads = [];
 });
 const owner = await storage.identities.insertUser({
   id: newUserId(),

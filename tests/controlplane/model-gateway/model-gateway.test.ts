@@ -137,6 +137,26 @@ describe('what passes', () => {
     });
   });
 
+  test('what the service took until its answer began is told apart from what the gateway took', async () => {
+    let heldMs = 0;
+    await using gateway = await openGateway({
+      upstream: (request, response) => {
+        const cameAt = performance.now();
+        request.resume().once('end', () => {
+          setTimeout(() => {
+            heldMs = performance.now() - cameAt;
+            response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(completed.response));
+          }, 30);
+        });
+      },
+    });
+    await gateway.ask(aRequest);
+    const [call] = gateway.calls;
+    expect(call?.upstreamMs).toBeGreaterThan(heldMs - 0.01); // it is rounded
+    expect(call?.firstByteMs).toBeGreaterThanOrEqual(call?.upstreamMs ?? Infinity);
+    expect(call?.ms).toBeGreaterThanOrEqual(call?.firstByteMs ?? Infinity);
+  });
+
   test('the tokens of an answer that is one JSON body are counted', async () => {
     await using gateway = await openGateway({
       upstream: (_request, response) => {

@@ -75,11 +75,19 @@ test('model calls and connections of sandboxes are counted by how they ended, an
     charge: null,
     requestBytes: 1,
     responseBytes: 1,
-    firstByteMs: 1,
+    firstByteMs: 300,
+    upstreamMs: 298,
     ms: 1,
   } as const;
   for (let n = 0; n < 2; n++) server.metrics.modelCall({ ...call, model: `model-${n}` });
   server.metrics.modelCall({ ...call, outcome: 'request_refused', upstream: null, status: null });
+  server.metrics.modelCall({
+    ...call,
+    outcome: 'upstream_unreachable',
+    status: null,
+    firstByteMs: null,
+    upstreamMs: null,
+  });
   const connection = {
     agentId: newAgentId(),
     port: 443,
@@ -97,6 +105,10 @@ test('model calls and connections of sandboxes are counted by how they ended, an
   const text = await metrics();
   expect(text).toContain('caisson_model_calls_total{upstream="main",outcome="answered",status="429"} 2');
   expect(text).toContain('caisson_model_calls_total{upstream="",outcome="request_refused",status=""} 1');
+  expect(text).toContain('caisson_model_first_byte_seconds_bucket{le="0.25",upstream="main"} 0');
+  expect(text).toContain('caisson_model_first_byte_seconds_count{upstream="main"} 2');
+  expect(text).toContain('caisson_model_overhead_seconds_bucket{le="0.001",upstream="main"} 0');
+  expect(text).toContain('caisson_model_overhead_seconds_bucket{le="0.0025",upstream="main"} 2');
   expect(text).toContain('caisson_egress_connections_total{outcome="denied"} 3');
   expect(text).not.toMatch(/model-0|host-0|agt-/);
 });
