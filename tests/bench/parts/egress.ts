@@ -23,9 +23,9 @@ import { median } from '../rig/statistics.ts';
 const collector = join(import.meta.dirname, '../rig/collect-on-signal.ts');
 const rounds = 3;
 const held = 500;
-/** Rounds until the allocator has what it needs, and rounds in all. */
-const warmUp = 24;
-const reopened = 48;
+/** Rounds until the allocator has what it needs (over 192 of them it took no more from the 72nd on), and rounds in all. */
+const warmUp = 72;
+const reopened = 120;
 const timeoutMs = 120_000;
 /** What the rounds may add to the memory of the control plane: the noise of its allocator. */
 const flatBytes = 10e6;
