@@ -111,6 +111,8 @@ async function concurrentRows(guest: GuestClient, folder: string): Promise<reado
     },
     'new file': (_, round) => guest.files.write(Buffer.from(`new/${round}`), content, { parents: true }),
     'write over a file': (worker) => guest.files.write(Buffer.from(`small-${worker}`), content),
+    'write over a file in /tmp, which is no disk,': (worker) =>
+      guest.files.write(Buffer.from(`/tmp/small-${worker}`), content),
   };
   const floors: Record<string, (round: number) => void> = {
     'new file': (round) => replaceFile(join(folder, `new-${round}`), content),
