@@ -11,7 +11,7 @@ import type { z } from 'zod';
 import { deadline } from '../kernel/deadline.ts';
 import { CaissonError, errorText, readErrorBody } from '../kernel/errors.ts';
 import { hasJsonShape, type JsonBounds } from './json-shape.ts';
-import { copySmallPieces } from './small-pieces.ts';
+import { gatherSmallPieces } from './small-pieces.ts';
 import { type StreamUse, takePlace } from './stream-places.ts';
 import { tellWireCall } from './wire-calls.ts';
 
@@ -122,7 +122,7 @@ export function openStream(session: ClientHttp2Session, request: StreamRequest):
     leave();
     throw new CaissonError('WIRE_LOST', 'The wire to the sandbox is down.', { cause: thrown });
   }
-  copySmallPieces(stream);
+  gatherSmallPieces(stream);
   tellWireCall(request.headers, stream);
   stream.on('error', () => undefined); // also emits 'close'
   stream.once('close', leave);

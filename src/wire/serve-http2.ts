@@ -7,7 +7,7 @@ import {
 } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import type { KeepAliveOptions } from './keep-alive.ts';
-import { copySmallPieces } from './small-pieces.ts';
+import { gatherSmallPieces } from './small-pieces.ts';
 import { holdSession, type WireSession } from './wire-session.ts';
 
 /** Answers one request. Whatever it throws is its own affair: it must not throw. */
@@ -28,7 +28,7 @@ export function serveHttp2(duplex: Duplex, options: ServeOptions): WireSession<S
   const session = performServerHandshake(duplex, bounds);
   session.on('stream', (stream, headers) => {
     stream.on('error', () => undefined); // a broken stream also emits 'close', which is what handlers watch
-    copySmallPieces(stream);
+    gatherSmallPieces(stream);
     handler(stream, headers);
   });
   return holdSession(session, keepAlive);

@@ -3,7 +3,6 @@ import type { Duplex } from 'node:stream';
 import { egressServerOptions, outwardServerOptions } from './http2-settings.ts';
 import type { KeepAliveOptions } from './keep-alive.ts';
 import { serveHttp2 } from './serve-http2.ts';
-import { boundUnreadPieces } from './small-pieces.ts';
 import { Transport } from './transport.ts';
 import type { WireSession } from './wire-session.ts';
 
@@ -40,10 +39,7 @@ export function serveOutward(
     }
   };
   return serveHttp2(new Transport(duplex), {
-    handler: (stream, headers) => {
-      boundUnreadPieces(stream);
-      void answer(stream, headers);
-    },
+    handler: (stream, headers) => void answer(stream, headers),
     bounds: options.channel === 'egress' ? egressServerOptions : outwardServerOptions,
     keepAlive: options.keepAlive,
   });

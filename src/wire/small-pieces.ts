@@ -1,46 +1,56 @@
-import type { ClientHttp2Stream, ServerHttp2Stream } from 'node:http2';
-import { constants } from 'node:http2';
+import type { Readable } from 'node:stream';
 
-/** A piece of fewer bytes takes many times as much memory as it has. What programs send by themselves is mostly longer. */
-const smallBytes = 32;
-/** Of which one stream may hold so many unread, or a few more that were read lately. */
-const mostUnread = 2_048;
+/** Beyond so many unread pieces, small ones are gathered. */
+const mostPieces = 64;
+/** Into pieces of this. */
+const gatheredBytes = 16 * 1024;
+/** A piece takes some 400 bytes besides its own: from here on that is little. */
+const smallBytes = 4 * 1024;
 
 /**
- * Node hands on what comes on a stream as views of the whole read that it lay in, up to 64 KiB, which each of them keeps in memory
- * until it is read itself. Small ones become copies, so that what is unread takes about as much memory as it has bytes. (What came in
- * the same read as the stream's headers is there already.)
+ * Keeps what is unread of a stream of bytes at about as much memory as it has bytes, in however small pieces it comes. Node keeps each piece
+ * by itself, and as a view of the whole read that it lay in, up to 64 KiB. A small one becomes a copy; where many wait already it is
+ * added to those before it. Who reads gets all that is there, and who waits for more is told of each piece.
+ *
+ * Nothing is held back: there is something gathered only while the stream itself has something unread, which whoever takes it takes
+ * by `read`, as Node does in all its ways of reading.
  */
-export function copySmallPieces(stream: ClientHttp2Stream | ServerHttp2Stream): void {
+export function gatherSmallPieces(stream: Readable): void {
   const push = stream.push.bind(stream);
-  stream.push = (piece: unknown, encoding) => push(isSmall(piece) ? copy(piece) : piece, encoding);
-}
-
-/** Gives up a stream of which very many small pieces come that nobody reads: windows bound bytes, and not what holds them. */
-export function boundUnreadPieces(stream: ServerHttp2Stream): void {
-  const push = stream.push.bind(stream);
-  /** Bytes that have come. Once those up to `mark` are read, so are the small pieces among them. */
-  let came = 0;
-  let mark = 0;
-  let beforeMark = 0;
-  let sinceMark = 0;
+  const read = stream.read.bind(stream);
+  /** Since the reader had taken all, or was waiting for more. */
+  let pieces = 0;
+  let gathered: Buffer | undefined;
+  let bytes = 0;
+  const handOn = (): void => {
+    if (gathered === undefined || bytes === 0) return;
+    const piece = copy(gathered.subarray(0, bytes));
+    bytes = 0;
+    push(piece);
+  };
   stream.push = (piece: unknown, encoding) => {
-    if (came - stream.readableLength >= mark) {
-      beforeMark = sinceMark;
-      sinceMark = 0;
-      mark = came;
+    pieces = stream.readableLength === 0 ? 1 : pieces + 1;
+    if (pieces <= mostPieces || !(piece instanceof Uint8Array) || piece.length >= smallBytes) {
+      handOn();
+      return push(isSmallPart(piece) ? copy(piece) : piece, encoding);
     }
-    if (piece instanceof Uint8Array) {
-      came += piece.length;
-      if (stream.readableLength > 0 && piece.length < smallBytes) sinceMark += 1;
-    }
-    if (beforeMark + sinceMark > mostUnread && !stream.closed) stream.close(constants.NGHTTP2_CANCEL);
-    return push(piece, encoding);
+    if (bytes + piece.length > gatheredBytes) handOn();
+    gathered ??= Buffer.allocUnsafeSlow(gatheredBytes);
+    gathered.set(piece, bytes);
+    bytes += piece.length;
+    return stream.readableLength + bytes < stream.readableHighWaterMark;
+  };
+  stream.read = (size) => {
+    if (size === 0) return read(0); // takes nothing
+    handOn();
+    const taken: unknown = read(size);
+    if (taken === null || stream.readableLength === 0) pieces = 0;
+    return taken;
   };
 }
 
 /** Beside what it keeps in memory. */
-function isSmall(piece: unknown): piece is Uint8Array {
+function isSmallPart(piece: unknown): piece is Uint8Array {
   return piece instanceof Uint8Array && piece.length * 4 < piece.buffer.byteLength;
 }
 

@@ -3,6 +3,7 @@ import { Duplex } from 'node:stream';
 import { errorText } from '../kernel/errors.ts';
 import { endTrailer } from './contract/ports.ts';
 import { brokenStream } from './requests.ts';
+import { gatherSmallPieces } from './small-pieces.ts';
 
 export interface TunnelOptions {
   /** False: the end of what the server sends also ends what is sent to it, as HTTP clients want it. Default true. */
@@ -26,6 +27,7 @@ export class Tunnel extends Duplex {
   constructor(stream: ClientHttp2Stream | ServerHttp2Stream, { allowHalfOpen = true }: TunnelOptions = {}) {
     super({ allowHalfOpen });
     this.#stream = stream;
+    gatherSmallPieces(this);
     // Node's HTTP agent does not listen all the time to a connection that it keeps.
     this.on('error', () => undefined);
     stream.on('data', (chunk: Buffer) => {

@@ -1,10 +1,12 @@
 import { once } from 'node:events';
-import { type ClientHttp2Stream, constants, type ServerHttp2Stream } from 'node:http2';
-import { duplexPair } from 'node:stream';
-import { expect, test } from 'vitest';
+import type { ClientHttp2Stream, ServerHttp2Stream } from 'node:http2';
+import { duplexPair, Readable } from 'node:stream';
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
 import { connectHttp2 } from '../../src/wire/connect-http2.ts';
 import { openStream } from '../../src/wire/requests.ts';
 import { serveOutward } from '../../src/wire/serve-outward.ts';
+import { gatherSmallPieces } from '../../src/wire/small-pieces.ts';
 
 /** Two ends of a stream of bytes. What the first writes in one go comes in one piece, as from a pipe. */
 function pipedPair(): ReturnType<typeof duplexPair> {
@@ -38,7 +40,7 @@ async function openWire(handler: (stream: ServerHttp2Stream) => void, [near, far
 }
 
 /** Each in a frame of its own. */
-async function say(stream: ClientHttp2Stream, pieces: number, text = '.'): Promise<void> {
+async function say(stream: ClientHttp2Stream | ServerHttp2Stream, pieces: number, text = '.'): Promise<void> {
   for (let said = 0; said < pieces && !stream.closed; said++) {
     await new Promise<void>((resolve) => stream.write(text, () => resolve()));
   }
@@ -63,37 +65,162 @@ test('a byte that is held does not hold the read that it came in', async () => {
   expect(Math.max(...held.map(({ buffer }) => buffer.byteLength))).toBe(1);
 });
 
-test('a stream of which thousands of bytes come one by one, and nobody reads them, is given up', async () => {
-  await using wire = await openWire((stream) => void stream.pause());
-  const [unread, other] = [wire.open(), wire.open()];
-  const closed = once(unread, 'close');
-  await say(unread, 3_000);
-  await closed;
-  expect(unread.rstCode).toBe(constants.NGHTTP2_CANCEL);
-  expect([other.closed, other.destroyed]).toEqual([false, false]);
-});
-
-test('a stream goes on of which as many bytes come one by one, and are read', async () => {
-  let read = 0;
-  await using wire = await openWire((stream) => void stream.on('data', (piece: Buffer) => (read += piece.length)));
-  const stream = wire.open();
-  await say(stream, 3_000);
-  await expect.poll(() => read).toBe(3_000);
-  expect(stream.closed).toBe(false);
-});
-
-test('a stream goes on whose reader is always a little behind', async () => {
-  let read = 0;
+test('thousands of bytes that come one by one, and that nobody reads, are few pieces, in their order', async () => {
+  let far: ServerHttp2Stream | undefined;
   await using wire = await openWire((stream) => {
-    const take = (): void => {
-      if (stream.destroyed) return;
-      if (stream.readableLength > 1) read += (stream.read(stream.readableLength - 1) as Buffer).length;
-      setImmediate(take);
-    };
-    take();
+    stream.pause();
+    far = stream;
   });
   const stream = wire.open();
-  await say(stream, 3_000);
-  await expect.poll(() => read).toBe(2_999);
-  expect(stream.closed).toBe(false);
+  const text = Array.from({ length: 20_000 }, (_, index) => String.fromCharCode(97 + (index % 26)));
+  for (const letter of text) await say(stream, 1, letter);
+  stream.end();
+  const pieces: Buffer[] = [];
+  far?.on('data', (piece: Buffer) => pieces.push(piece)).resume();
+  await expect.poll(() => far?.readableEnded).toBe(true);
+  expect(Buffer.concat(pieces).toString()).toBe(text.join(''));
+  expect(pieces.length).toBeLessThan(70); // 64, and those of 16 KiB that hold the others
+});
+
+test('nor does one who answers fill the memory of who asked', async () => {
+  const all = Promise.withResolvers<void>();
+  await using wire = await openWire((stream) => {
+    stream.respond();
+    void say(stream, 3_000).then(() => stream.end(all.resolve));
+  });
+  const stream = wire.open().pause();
+  stream.end();
+  await once(stream, 'response');
+  let pieces = 0;
+  let bytes = 0;
+  await all.promise;
+  stream.on('data', (piece: Buffer) => {
+    pieces += 1;
+    bytes += piece.length;
+  });
+  stream.resume();
+  await once(stream, 'end');
+  expect(bytes).toBe(3_000);
+  expect(pieces).toBeLessThan(70);
+});
+
+/** How a stream is read. Each resolves with all of it, when it has ended. */
+const readers: Readonly<Record<string, (stream: Readable) => Promise<Buffer>>> = {
+  'by its data': async (stream) => {
+    const all: Buffer[] = [];
+    stream.on('data', (piece: Buffer) => all.push(piece));
+    await once(stream, 'end');
+    return Buffer.concat(all);
+  },
+  'by its data, with pauses': async (stream) => {
+    const all: Buffer[] = [];
+    stream.on('data', (piece: Buffer) => {
+      all.push(piece);
+      stream.pause();
+      setImmediate(() => stream.resume());
+    });
+    await once(stream, 'end');
+    return Buffer.concat(all);
+  },
+  'by its iterator': async (stream) => {
+    const all: Buffer[] = [];
+    for await (const piece of stream) all.push(piece as Buffer);
+    return Buffer.concat(all);
+  },
+  'three bytes at a time': async (stream) => {
+    const all: Buffer[] = [];
+    stream.on('readable', () => {
+      for (;;) {
+        const piece = (stream.read(3) ?? null) as Buffer | null;
+        if (piece === null) return;
+        all.push(piece);
+      }
+    });
+    await once(stream, 'end');
+    return Buffer.concat(all);
+  },
+  'once its beginning has been looked at and put back': async (stream) => {
+    let seen = Buffer.alloc(0);
+    await new Promise<void>((resolve) => {
+      const take = (piece: Buffer): void => {
+        seen = Buffer.concat([seen, piece]);
+        if (seen.length < 200) return;
+        stream.off('data', take).pause();
+        resolve();
+      };
+      stream.on('data', take).once('end', resolve);
+    });
+    if (stream.readableEnded) return seen;
+    stream.unshift(seen);
+    await new Promise(setImmediate); // more of it comes meanwhile
+    const all: Buffer[] = [];
+    for await (const piece of stream) all.push(piece as Buffer);
+    return Buffer.concat(all);
+  },
+};
+
+const lengths = fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 6_000 }));
+/** What comes, and after which of it the sender waits for a turn of the event loop. */
+const arrivals = fc.array(fc.record({ length: lengths, isLast: fc.boolean() }), { minLength: 200, maxLength: 400 });
+
+test.each(Object.keys(readers))('all that comes is read %s, in its order', async (name) => {
+  await fc.assert(
+    fc.asyncProperty(arrivals, async (given) => {
+      let next = 0;
+      const stream = new Readable({ read: () => undefined });
+      gatherSmallPieces(stream);
+      const read = readers[name]?.(stream);
+      const sent: Buffer[] = [];
+      for (const { length, isLast } of given) {
+        const piece = Buffer.from(Array.from({ length }, () => next++ % 251));
+        sent.push(piece);
+        stream.push(piece);
+        if (isLast) await new Promise(setImmediate);
+      }
+      stream.push(null);
+      expect((await read)?.equals(Buffer.concat(sent))).toBe(true);
+    }),
+    { numRuns: 20 },
+  );
+});
+
+describe('of a stream that goes on', () => {
+  /** With so many bytes unread, which came one by one. */
+  function withUnread(bytes: number): Readable {
+    const stream = new Readable({ read: () => undefined });
+    gatherSmallPieces(stream);
+    for (let came = 0; came < bytes; came++) stream.push(Buffer.from('.'));
+    return stream;
+  }
+
+  test('all that came is read at once', () => {
+    expect((withUnread(1_000).read() as Buffer).length).toBe(1_000);
+  });
+
+  test('all that came is told', async () => {
+    let bytes = 0;
+    withUnread(1_000).on('data', (piece: Buffer) => (bytes += piece.length));
+    await expect.poll(() => bytes).toBe(1_000);
+  });
+
+  test('who waits for so many bytes is told when they are there', async () => {
+    const stream = withUnread(0);
+    const taken: Buffer[] = [];
+    stream.on('readable', () => {
+      const piece = stream.read(1_000) as Buffer | null;
+      if (piece !== null) taken.push(piece);
+    });
+    for (let came = 0; came < 1_000; came++) {
+      stream.push(Buffer.from('.'));
+      await new Promise(setImmediate);
+    }
+    expect(taken.map(({ length }) => length)).toEqual([1_000]);
+  });
+
+  test('the sender hears that it is full when so many bytes are unread, in whatever pieces', () => {
+    const stream = withUnread(0);
+    let bytes = 1;
+    while (stream.push(Buffer.from('.')) && bytes < 100_000) bytes += 1;
+    expect(bytes).toBe(stream.readableHighWaterMark);
+  });
 });

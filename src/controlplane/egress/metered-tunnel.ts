@@ -1,4 +1,5 @@
 import { Duplex } from 'node:stream';
+import { gatherSmallPieces } from '../../wire/small-pieces.ts';
 
 export type Direction = 'sent' | 'received';
 
@@ -29,6 +30,7 @@ export class MeteredTunnel extends Duplex {
   constructor(inner: Duplex, admit: Admit, lastWords: LastWords = () => undefined) {
     super({ allowHalfOpen: true });
     this.#inner = inner;
+    gatherSmallPieces(this);
     this.#admit = admit;
     this.#lastWords = lastWords;
     this.on('error', () => undefined);
