@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 
 /** Beyond so many unread pieces, small ones are gathered. */
 const mostPieces = 64;
@@ -46,6 +46,26 @@ export function gatherSmallPieces(stream: Readable): void {
     const taken: unknown = read(size);
     if (taken === null || stream.readableLength === 0) pieces = 0;
     return taken;
+  };
+}
+
+/**
+ * The same for what is written and not yet sent: while a small piece waits, `write` says that there is no room, so that whoever passes
+ * a stream on waits, and the next ones are gathered where they come from. What is taken at once, as mostly, waits for nothing.
+ */
+export function holdBackSmallPieces(stream: Writable): void {
+  const write = stream.write.bind(stream) as (piece: unknown, done: (error?: Error | null) => void) => boolean;
+  const writeAsAsked = stream.write.bind(stream) as (...given: readonly unknown[]) => boolean;
+  stream.write = (piece: unknown, ...given: readonly unknown[]) => {
+    if (given.length > 0 || !(piece instanceof Uint8Array) || piece.length >= smallBytes) {
+      return writeAsAsked(piece, ...given);
+    }
+    let isAwaited = false;
+    const hasRoom = write(piece, () => {
+      if (isAwaited) stream.emit('drain');
+    });
+    isAwaited = hasRoom && stream.writableLength > 0;
+    return hasRoom && !isAwaited;
   };
 }
 

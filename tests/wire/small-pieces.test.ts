@@ -1,12 +1,12 @@
 import { once } from 'node:events';
 import type { ClientHttp2Stream, ServerHttp2Stream } from 'node:http2';
-import { duplexPair, Readable } from 'node:stream';
+import { duplexPair, Readable, Writable } from 'node:stream';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { connectHttp2 } from '../../src/wire/connect-http2.ts';
 import { openStream } from '../../src/wire/requests.ts';
 import { serveOutward } from '../../src/wire/serve-outward.ts';
-import { gatherSmallPieces } from '../../src/wire/small-pieces.ts';
+import { gatherSmallPieces, holdBackSmallPieces } from '../../src/wire/small-pieces.ts';
 
 /** Two ends of a stream of bytes. What the first writes in one go comes in one piece, as from a pipe. */
 function pipedPair(): ReturnType<typeof duplexPair> {
@@ -222,5 +222,61 @@ describe('of a stream that goes on', () => {
     let bytes = 1;
     while (stream.push(Buffer.from('.')) && bytes < 100_000) bytes += 1;
     expect(bytes).toBe(stream.readableHighWaterMark);
+  });
+});
+
+describe('what is written and not yet sent', () => {
+  /** Takes nothing until `take` is called, and then one piece, or all that waits. */
+  function slowSink() {
+    const taken: string[] = [];
+    let take = (): void => undefined;
+    const sink = new Writable({
+      write(piece: Buffer, _encoding, done) {
+        take = () => {
+          taken.push(piece.toString());
+          done();
+        };
+      },
+    });
+    holdBackSmallPieces(sink);
+    return { sink, taken, take: () => take() };
+  }
+
+  test('of a stream of single bytes one waits; the others are gathered, and leave together', async () => {
+    const { sink, taken, take } = slowSink();
+    const source = new Readable({ read: () => undefined });
+    gatherSmallPieces(source);
+    source.pipe(sink);
+    const finished = once(sink, 'finish');
+    const text = Array.from({ length: 20_000 }, (_, index) => String.fromCharCode(97 + (index % 26))).join('');
+    for (let index = 0; index < text.length; index++) {
+      source.push(Buffer.from(text.charAt(index)));
+      if (index % 1_000 === 0) await new Promise(setImmediate);
+    }
+    source.push(null);
+    expect(sink.writableLength).toBe(1);
+    const taking = setInterval(take);
+    await finished;
+    clearInterval(taking);
+    expect(taken.join('')).toBe(text);
+    expect(taken.length).toBeLessThan(140); // those that were there before any were gathered, and a few
+  });
+
+  test('what is taken at once waits for nothing, nor does what is large', () => {
+    const ready = new Writable({ write: (_piece, _encoding, done) => done() });
+    holdBackSmallPieces(ready);
+    expect([ready.write(Buffer.from('.')), ready.write(Buffer.from('.'))]).toEqual([true, true]);
+    const { sink } = slowSink();
+    expect(sink.write(Buffer.alloc(4_096))).toBe(true);
+    expect(sink.write(Buffer.from('.'))).toBe(false);
+  });
+
+  test('a write with a callback is heard of once', async () => {
+    const { sink, take } = slowSink();
+    let heard = 0;
+    sink.write(Buffer.from('.'), () => (heard += 1));
+    take();
+    await new Promise(setImmediate);
+    expect(heard).toBe(1);
   });
 });

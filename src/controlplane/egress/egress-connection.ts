@@ -7,6 +7,7 @@ import { deadline, orAbort } from '../../kernel/deadline.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import type { AgentId } from '../../kernel/ids.ts';
 import { resetSocket } from '../../kernel/reset-socket.ts';
+import { gatherSmallPieces, holdBackSmallPieces } from '../../wire/small-pieces.ts';
 import { Tunnel } from '../../wire/tunnel.ts';
 import { answerError, httpRefusal } from './answer-error.ts';
 import { checkAddresses } from './checked-addresses.ts';
@@ -335,6 +336,9 @@ function join(program: Duplex, upstream: Socket): void {
   upstream.once('close', upstreamOver);
   if (program.destroyed) programOver();
   if (upstream.destroyed) upstreamOver();
+  holdBackSmallPieces(upstream);
+  holdBackSmallPieces(program);
+  gatherSmallPieces(upstream);
   program.pipe(upstream);
   upstream.pipe(program);
 }

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Agent, createServer, request as startRequest } from '../../kernel/node-http.ts';
 import { endToEndHeaders } from '../../wire/end-to-end-headers.ts';
+import { gatherSmallPieces, holdBackSmallPieces } from '../../wire/small-pieces.ts';
 import { type Ending, refusal } from './ending.ts';
 import type { EgressTarget } from './ports.ts';
 import { bodyMask, maskedHeaders } from './secrets/answer-mask.ts';
@@ -246,6 +247,8 @@ async function forward(request: IncomingMessage, response: ServerResponse, sessi
       reject(new Error('the host changed to another protocol, which nobody asked for'));
     });
   });
+  gatherSmallPieces(request);
+  holdBackSmallPieces(outgoing);
   if (isFramed) request.pipe(outgoing);
   else {
     // Node would write a body without framing as it comes, and the host take it for the next request.
@@ -256,6 +259,8 @@ async function forward(request: IncomingMessage, response: ServerResponse, sessi
   session.unanswered.delete(outgoing);
   session.hasAnswered = true;
   outgoing.on('error', () => undefined); // told by the answer
+  gatherSmallPieces(answer);
+  holdBackSmallPieces(response);
   const headers = endToEndHeaders(answer.headers);
   const status = answer.statusCode ?? 502;
   if (status < 200 || status === 204) delete headers['content-length'];

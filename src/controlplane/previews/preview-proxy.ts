@@ -4,6 +4,7 @@ import { Readable } from 'node:stream';
 import { createProxyServer } from 'httpxy';
 import { CaissonError, errorText } from '../../kernel/errors.ts';
 import { STATUS_CODES } from '../../kernel/node-http.ts';
+import { gatherSmallPieces, holdBackSmallPieces } from '../../wire/small-pieces.ts';
 import type { LivePreview } from './live-preview.ts';
 import { appResponseHeaders } from './response-headers.ts';
 
@@ -58,6 +59,8 @@ export function createPreviewProxy({ onError }: PreviewProxyOptions): PreviewPro
     outgoing.once('upgrade', (answer, connection) => {
       answers.set(request, answer);
       answer.headers = { ...appResponseHeaders(answer), connection: 'Upgrade', upgrade: 'websocket' };
+      holdBackSmallPieces(socket);
+      holdBackSmallPieces(connection);
       // Pipes pass on an end, not a break.
       socket.once('close', () => connection.destroy());
       connection.once('close', () => socket.destroySoon());
@@ -77,6 +80,8 @@ export function createPreviewProxy({ onError }: PreviewProxyOptions): PreviewPro
       answer.destroy();
       return onError(thrown instanceof Error ? thrown : unsound(errorText(thrown)), request, response);
     }
+    gatherSmallPieces(answer);
+    holdBackSmallPieces(response);
     // What comes in one piece leaves in one piece; a stream that has nothing to say yet has begun all the same.
     setImmediate(() => {
       if (!response.destroyed) response.flushHeaders();
