@@ -33,7 +33,7 @@ export async function readTarEntry(source: ByteSource): Promise<TarEntry | undef
     if (header.length < tarBlockBytes) throw notTar('it breaks off');
     if (sum !== number(header, 148, 8)) throw notTar('a header in it is damaged');
     const flag = String.fromCharCode(header[156] ?? 0);
-    const size = number(header, 124, 12);
+    const size = tarSizeOf(header);
     if (flag === 'x' || flag === 'g' || flag === 'L' || flag === 'K') {
       recordBytes += size;
       if (recordBytes > maxRecordBytes) throw notTar(`the names of an entry take more than ${maxRecordBytes} bytes`);
@@ -61,6 +61,11 @@ export async function readTarEntry(source: ByteSource): Promise<TarEntry | undef
       target: isLink ? (long.get('linkpath') ?? field(header, 157, 100)) : null,
     };
   }
+}
+
+/** How much follows a header, without the padding. BAD_REQUEST for what is none. */
+export function tarSizeOf(header: Buffer): number {
+  return number(header, 124, 12);
 }
 
 /** Takes what is left of an entry's last block. */
@@ -109,16 +114,22 @@ function sumOf(header: Buffer): number {
   return sum;
 }
 
-/** Octal digits, or GNU's base 256. */
+/** Of a size, or what else counts something. */
 function number(header: Buffer, start: number, length: number): number {
+  const value = anyNumber(header, start, length);
+  if (value < 0 || value > Number.MAX_SAFE_INTEGER) throw notTar('a number in it is too large');
+  return value;
+}
+
+/** Octal digits, or GNU's base 256, which is negative for times before 1970. */
+function anyNumber(header: Buffer, start: number, length: number): number {
   const first = header[start] ?? 0;
+  let value = 0;
   if ((first & 0x80) !== 0) {
-    let value = first & 0x7f;
+    value = first === 0xff ? -1 : first & 0x7f;
     for (const byte of header.subarray(start + 1, start + length)) value = value * 256 + byte;
-    if (!Number.isSafeInteger(value)) throw notTar('a number in it is too large');
     return value;
   }
-  let value = 0;
   for (let at = start; at < start + length; at++) {
     const byte = header[at] ?? 0;
     if (byte === 0) return value;
@@ -143,7 +154,7 @@ function decimal(text: Buffer): number {
 }
 
 function modified(pax: Buffer | undefined, header: Buffer): number {
-  if (pax === undefined) return number(header, 136, 12);
+  if (pax === undefined) return anyNumber(header, 136, 12);
   const seconds = pax.toString('latin1');
   if (!/^[+-]?\d+(\.\d*)?$/.test(seconds)) throw notTar('a time in it is damaged');
   return Number.isFinite(Number(seconds)) ? Number(seconds) : 0;

@@ -174,6 +174,13 @@ test('a fork bomb fills the sandbox, and nothing else: the guest answers, and it
     );
   });
   expect(search).toMatchObject({ code: 'LIMIT_REACHED' });
+  const archive = await until('no archive can be made either', () =>
+    client.files.downloadArchive({ agentId, path: '' }).then(
+      () => undefined,
+      (error: { code: string }) => error,
+    ),
+  );
+  expect(archive).toMatchObject({ code: 'LIMIT_REACHED' });
   expect((await exec(['true'])).exitCode).toBe(0); // in the other agent's sandbox
   const killed = await client.processes.kill.mutate({ agentId, processId: id, graceMs: 0, signal: 'SIGKILL' });
   expect(killed.left).toEqual([]);

@@ -29,9 +29,10 @@ export class HalfFile implements Disposable {
     for (let at = 0; at < piece.length;) at += writeSync(this.#fd, piece, at);
   }
 
-  /** `modifiedAt` in seconds since the epoch; default: now. */
+  /** `modifiedAt` in seconds since the epoch, before which Node sets none; default: now. */
   commit(modifiedAt?: number): void {
-    if (modifiedAt !== undefined) futimesSync(this.#fd, modifiedAt, modifiedAt);
+    const time = Math.max(0, modifiedAt ?? 0);
+    if (modifiedAt !== undefined) futimesSync(this.#fd, time, time);
     renameSync(this.#half, this.#whole);
     pending.delete(this.#half);
   }

@@ -2,12 +2,12 @@ import { createReadStream, readlinkSync } from 'node:fs';
 import { finished } from 'node:stream/promises';
 import type { ZipFile } from 'yazl';
 import { orAbort } from '../../kernel/deadline.ts';
+import { CaissonError } from '../../kernel/errors.ts';
 import { isTemporaryName } from '../../kernel/temporary-name.ts';
 import type { ArchiveOutput } from './archive-output.ts';
 import type { Pin } from './confinement.ts';
 import { onFile, onFileLater } from './errno.ts';
 import { typeOf } from './file-info.ts';
-import { pinPresent } from './pack.ts';
 import { Pacer } from './pacer.ts';
 import { splitPath } from './sandbox-path.ts';
 import { walk } from './walk.ts';
@@ -96,6 +96,16 @@ async function packOne({ zip, parent, name, zipped, signal }: Packing): Promise<
     }
     case 'other':
       return false;
+  }
+}
+
+/** Undefined for what is gone since it was seen: it is not in the archive. */
+function pinPresent(parent: Pin, name: Buffer): Pin | undefined {
+  try {
+    return parent.pinChild(name);
+  } catch (thrown) {
+    if (thrown instanceof CaissonError && thrown.code === 'FILE_NOT_FOUND') return undefined;
+    throw thrown;
   }
 }
 

@@ -1,102 +1,91 @@
-import { closeSync, constants, fstatSync, openSync, read, readlinkSync, readSync } from 'node:fs';
-import { promisify } from 'node:util';
-import { CaissonError } from '../../kernel/errors.ts';
-import { encodeTarHeader } from '../../kernel/tar-encode.ts';
-import { tarEnd, tarPadding } from '../../kernel/tar-entry.ts';
-import { isTemporaryName } from '../../kernel/temporary-name.ts';
+import { ByteSource } from '../../kernel/byte-source.ts';
+import { tarSizeOf } from '../../kernel/tar-decode.ts';
+import { tarBlockBytes, tarEnd, tarPadding } from '../../kernel/tar-entry.ts';
+import { temporaryNameGlob } from '../../kernel/temporary-name.ts';
+import { maxDepth } from '../../wire/contract/files.ts';
 import type { ArchiveOutput } from './archive-output.ts';
 import type { Pin } from './confinement.ts';
-import { onFile } from './errno.ts';
-import { typeOf } from './file-info.ts';
-import { Pacer } from './pacer.ts';
-import type { SandboxPath } from './sandbox-path.ts';
-import { walk } from './walk.ts';
+import { splitPath } from './sandbox-path.ts';
+import { tarOutput } from './tar-output.ts';
+import { tooDeep } from './walk.ts';
 
-const wholeBytes = 256 * 1024;
-const readLater = promisify(read);
-const { O_RDONLY, O_NONBLOCK } = constants;
+/** Content is handed on in pieces of at most this. */
+const pieceBytes = 256 * 1024;
+const flagAt = 156;
+const [longName, longTarget] = ['L', 'K'].map((flag) => flag.charCodeAt(0));
+/** Files, links and folders; all else, such as a pipe, is left out. */
+const kept: ReadonlySet<number | undefined> = new Set(['0', '2', '5'].map((flag) => flag.charCodeAt(0)));
+
+/**
+ * It goes down through descriptors, and follows no link. Of what changes meanwhile, and of sockets, it says nothing. Names begin
+ * with `./`, which is taken away; who owns a file is nobody's business, and special bits neither.
+ */
+const args = [
+  '--create',
+  '--file=-',
+  '--blocking-factor=128',
+  '--format=gnu',
+  '--sort=name',
+  '--hard-dereference',
+  '--numeric-owner',
+  '--owner=0',
+  '--group=0',
+  '--mode=a-st',
+  `--exclude=${temporaryNameGlob}`,
+  String.raw`--transform=flags=r;s,^\./,,`,
+  ...['changed', 'removed', 'ignored'].map((what) => `--warning=no-file-${what}`),
+  '.',
+];
 
 /**
  * Sends what is in `folder` as a tar archive, with names relative to it. Links are stored as links; pipes, sockets, devices
  * and unfinished uploads are left out. A file that changes while it is read keeps the length that it had at its beginning:
- * throws, and so cuts the archive, where it has become shorter. FILE_ACCESS_DENIED names what may not be read.
+ * throws, and so cuts the archive, where it has become shorter. FILE_ACCESS_DENIED names what may not be read; LIMIT_REACHED
+ * below 256 folders. The sandbox's own tar reads the files: a small one takes it 5 us, and 3 here, where Node alone takes 20.
  */
 export async function packTar(folder: Pin, out: ArchiveOutput, gone: AbortSignal): Promise<void> {
-  const above = folder.path.bytes.length + 1;
-  await walk(
-    folder,
-    {
-      async enter(parent, name) {
-        if (isTemporaryName(name)) return false;
-        return await packOne(parent, name, above, out);
-      },
-    },
-    new Pacer(gone),
-  );
-  out.add(tarEnd);
+  const output = tarOutput(folder, args, gone);
+  try {
+    await passEntries(new ByteSource(output), out);
+  } finally {
+    await output.return();
+  }
   await out.finish();
 }
 
-/** Returns whether it is a folder. Of its path, what is `above` the archive is no part of its name there. */
-async function packOne(parent: Pin, name: Buffer, above: number, out: ArchiveOutput): Promise<boolean> {
-  using held = pinPresent(parent, name);
-  if (held === undefined) return false;
-  const { path } = held;
-  const stats = fstatSync(held.fd);
-  const about = { name: path.bytes.subarray(above), mode: stats.mode & 0o777, modifiedAt: stats.mtimeMs / 1_000 };
-  switch (typeOf(stats)) {
-    case 'directory':
-      out.add(encodeTarHeader({ ...about, type: 'directory', size: 0, target: null }));
-      break;
-    case 'link': {
-      const target = onFile(path, () => readlinkSync(parent.child(name), { encoding: 'buffer' }));
-      out.add(encodeTarHeader({ ...about, type: 'symbolic-link', size: 0, target }));
-      break;
+/** As they are, but for those that are left out, and the folder itself. */
+async function passEntries(source: ByteSource, out: ArchiveOutput): Promise<void> {
+  let names: Buffer[] = [];
+  for (;;) {
+    const header = source.takeHere(tarBlockBytes) ?? (await source.take(tarBlockBytes));
+    const flag = header[flagAt];
+    if (flag === undefined || flag === 0) break;
+    const size = tarSizeOf(header);
+    const bytes = size + tarPadding(size);
+    if (flag === longName || flag === longTarget) {
+      const record = await source.take(bytes);
+      if (flag === longName && splitPath(record.subarray(0, size - 1)).length > maxDepth) throw tooDeep();
+      names.push(header, record);
+      continue;
     }
-    case 'file': {
-      const { size } = stats;
-      const fd = onFile(path, () => openSync(held.via, O_RDONLY | O_NONBLOCK));
-      try {
-        out.add(encodeTarHeader({ ...about, type: 'file', size, target: null }));
-        await addContent(fd, size, path, out);
-      } finally {
-        closeSync(fd);
+    if (kept.has(flag) && !isFolderItself(header)) {
+      for (const part of [...names, header]) out.add(part);
+      for (let left = bytes; left > 0;) {
+        const most = Math.min(left, pieceBytes);
+        const piece = source.takeHere(most) ?? (await source.some(most));
+        if (piece.length === 0) break; // it ended: it is not whole, and says why
+        out.add(piece);
+        left -= piece.length;
+        if (out.isFull) await out.flush();
       }
-      break;
     }
-    case 'other':
-      break;
+    names = [];
   }
-  if (out.isFull) await out.flush();
-  return stats.isDirectory();
+  while ((await source.some(pieceBytes)).length > 0); // what fills its last block: only then it says whether it is whole
+  out.add(tarEnd);
 }
 
-async function addContent(fd: number, size: number, path: SandboxPath, out: ArchiveOutput): Promise<void> {
-  for (let at = 0; at < size;) {
-    const piece = Buffer.allocUnsafe(Math.min(size - at, wholeBytes));
-    const count =
-      size <= wholeBytes
-        ? readSync(fd, piece, 0, piece.length, at)
-        : (await readLater(fd, piece, 0, piece.length, at)).bytesRead;
-    if (count === 0) {
-      throw new CaissonError('FILE_CHANGED', `${JSON.stringify(path.text)} has become shorter while it was read.`, {
-        details: { path: path.text },
-      });
-    }
-    out.add(piece.subarray(0, count));
-    at += count;
-    if (out.isFull) await out.flush();
-  }
-  const padding = tarPadding(size);
-  if (padding > 0) out.add(tarEnd.subarray(0, padding));
-}
-
-/** Undefined for what is gone since it was seen: it is not in the archive. */
-export function pinPresent(parent: Pin, name: Buffer): Pin | undefined {
-  try {
-    return parent.pinChild(name);
-  } catch (thrown) {
-    if (thrown instanceof CaissonError && thrown.code === 'FILE_NOT_FOUND') return undefined;
-    throw thrown;
-  }
+/** `./` */
+function isFolderItself(header: Buffer): boolean {
+  return header[0] === 0x2e && header[1] === 0x2f && header[2] === 0;
 }

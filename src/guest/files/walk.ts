@@ -17,12 +17,7 @@ export interface Visitor {
  * leads nowhere. What is gone meanwhile is passed over. LIMIT_REACHED below 256 folders.
  */
 export async function walk(folder: Pin, visitor: Visitor, pacer: Pacer, depth = 1): Promise<void> {
-  if (depth > maxDepth) {
-    throw new CaissonError('LIMIT_REACHED', `The tree is deeper than ${maxDepth} folders.`, {
-      hint: 'Use a command in the sandbox.',
-      details: { limit: maxDepth },
-    });
-  }
+  if (depth > maxDepth) throw tooDeep();
   for (const name of await folderNames(folder, pacer)) {
     if (pacer.isDue) await pacer.rest();
     const entered = visitor.enter(folder, name, depth);
@@ -36,6 +31,13 @@ export async function walk(folder: Pin, visitor: Visitor, pacer: Pacer, depth = 
     }
     visitor.leave?.(folder, name);
   }
+}
+
+export function tooDeep(): CaissonError {
+  return new CaissonError('LIMIT_REACHED', `The tree is deeper than ${maxDepth} folders.`, {
+    hint: 'Use a command in the sandbox.',
+    details: { limit: maxDepth },
+  });
 }
 
 /** Whether something could not be looked at because it was removed or replaced meanwhile, or must not be read. */
