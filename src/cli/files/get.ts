@@ -10,9 +10,10 @@ import { unpackFolder, type UnpackedHere } from './unpack-folder.ts';
 
 /**
  * Downloads a file, to stdout for `-`, or a folder, with its progress on stderr. A file appears under its name when it is
- * whole. As with `cp -r` and `docker cp`, what is there goes into a folder that exists under its own name, and only what is in it
- * where the remote path is a whole workspace, or ends with a slash or `/.`: so what comes lies where the caller said, also when
- * the sandbox has made a folder of a file. Without `local`: under its own name here.
+ * whole; only in a folder that is new, SIGKILL may leave a small one short. As with `cp -r` and `docker cp`, what
+ * is there goes into a folder that exists under its own name, and only what is in it where the remote path is a whole
+ * workspace, or ends with a slash or `/.`: so what comes lies where the caller said, also when the sandbox has made a folder of
+ * a file. Without `local`: under its own name here.
  */
 export async function get(
   { client, agentId, path }: RemotePath,

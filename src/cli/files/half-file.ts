@@ -1,6 +1,18 @@
 import { closeSync, futimesSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { temporaryName } from '../../kernel/temporary-name.ts';
 
+interface HalfFileOptions {
+  readonly folder: Buffer;
+  readonly name: Buffer;
+  /** Permission bits, less those that the umask withholds. */
+  readonly mode: number;
+  /**
+   * That all of it is here, for a folder that is being made: where nothing has its name, it has it from the beginning. Without
+   * another name it takes a third less time. Default: false.
+   */
+  readonly isAtHand?: boolean;
+}
+
 /**
  * A file of this machine while it comes: under a random name in the folder of its own, so that no link that was put there is
  * written through. `commit` gives it its name, in place of a file or link that has it; disposing it without that, or an
@@ -11,18 +23,13 @@ export class HalfFile implements Disposable {
   readonly #whole: Buffer;
   readonly #fd: number;
 
-  /** `mode`: permission bits, less those that the umask withholds. */
-  constructor({ folder, name, mode }: { readonly folder: Buffer; readonly name: Buffer; readonly mode: number }) {
-    this.#half = pathBelow(folder, temporaryName());
+  constructor({ folder, name, mode, isAtHand = false }: HalfFileOptions) {
     this.#whole = pathBelow(folder, name);
     removeWhenInterrupted();
+    const fd = isAtHand ? openNew(this.#whole, mode) : undefined;
+    this.#half = fd === undefined ? pathBelow(folder, temporaryName()) : this.#whole;
+    this.#fd = fd ?? openSync(this.#half, 'wx', mode & 0o777);
     pending.add(this.#half);
-    try {
-      this.#fd = openSync(this.#half, 'wx', mode & 0o777);
-    } catch (thrown) {
-      pending.delete(this.#half);
-      throw thrown;
-    }
   }
 
   write(piece: Uint8Array): void {
@@ -33,13 +40,23 @@ export class HalfFile implements Disposable {
   commit(modifiedAt?: number): void {
     const time = Math.max(0, modifiedAt ?? 0);
     if (modifiedAt !== undefined) futimesSync(this.#fd, time, time);
-    renameSync(this.#half, this.#whole);
+    if (this.#half !== this.#whole) renameSync(this.#half, this.#whole);
     pending.delete(this.#half);
   }
 
   [Symbol.dispose](): void {
     closeSync(this.#fd);
     if (pending.delete(this.#half)) rmSync(this.#half, { force: true });
+  }
+}
+
+/** Undefined where something has the name. */
+function openNew(path: Buffer, mode: number): number | undefined {
+  try {
+    return openSync(path, 'wx', mode & 0o777);
+  } catch (thrown) {
+    if (thrown instanceof Error && 'code' in thrown && thrown.code === 'EEXIST') return undefined;
+    throw thrown;
   }
 }
 

@@ -3,7 +3,7 @@ import { CaissonError } from '../../kernel/errors.ts';
 import { pathFromBytes } from '../../kernel/file-path.ts';
 import { ByteSource } from '../../kernel/byte-source.ts';
 import { readTarEntry, skipTarPadding } from '../../kernel/tar-decode.ts';
-import type { TarEntry } from '../../kernel/tar-entry.ts';
+import { type TarEntry, tarPadding } from '../../kernel/tar-entry.ts';
 import { temporaryName } from '../../kernel/temporary-name.ts';
 import { HalfFile, pathBelow } from './half-file.ts';
 import { InnerLinks } from './inner-links.ts';
@@ -43,7 +43,7 @@ export async function unpackFolder(folder: string, content: AsyncIterable<Buffer
         folders.at(parts);
         break;
       case 'file':
-        await unpackFile(parent, name, entry, source);
+        await unpackFile({ folder: parent, name, entry, source, isNew });
         files += 1;
         bytes += entry.size;
         break;
@@ -106,16 +106,32 @@ function makeOrKeep(above: Buffer, name: Buffer): Buffer {
   return path;
 }
 
-async function unpackFile(folder: Buffer, name: Buffer, entry: TarEntry, source: ByteSource): Promise<void> {
-  using half = new HalfFile({ folder, name, mode: entry.mode });
-  for (let left = entry.size; left > 0;) {
+interface Unpacking {
+  readonly folder: Buffer;
+  readonly name: Buffer;
+  readonly entry: TarEntry;
+  readonly source: ByteSource;
+  /** Whether nothing was in the folder that all goes into. */
+  readonly isNew: boolean;
+}
+
+async function unpackFile({ folder, name, entry, source, isNew }: Unpacking): Promise<void> {
+  const { size, mode, modifiedAt } = entry;
+  const whole = isNew ? source.takeHere(size + tarPadding(size)) : undefined;
+  using half = new HalfFile({ folder, name, mode, isAtHand: whole !== undefined });
+  if (whole === undefined) await takeContent(half, size, source);
+  else half.write(whole.subarray(0, size));
+  half.commit(modifiedAt);
+}
+
+async function takeContent(half: HalfFile, size: number, source: ByteSource): Promise<void> {
+  for (let left = size; left > 0;) {
     const piece = await source.some(Math.min(left, pieceBytes));
     if (piece.length === 0) throw new CaissonError('BAD_REQUEST', 'The archive breaks off.');
     half.write(piece);
     left -= piece.length;
   }
-  await skipTarPadding(source, entry.size);
-  half.commit(entry.modifiedAt);
+  await skipTarPadding(source, size);
 }
 
 /** In place of a file or link of its name. */

@@ -249,6 +249,53 @@ test('an archive that breaks off leaves no half file, and an interruption neithe
   expect(readdirSync(place.folder).toSorted()).toEqual(['d', 'notes', 'own']);
 });
 
+test('in a new folder a file that comes twice, or where a link is, replaces what was there', async () => {
+  using at = scene();
+  const folder = join(at.folder, 'new');
+  await unpackFolder(
+    folder,
+    archive([
+      { name: 'twice', type: 'file' },
+      { name: 'twice', type: 'file' },
+      { name: 'elsewhere', type: 'symbolic-link', target: 'twice' },
+      { name: 'elsewhere', type: 'file' },
+    ]),
+  );
+  expect(readdirSync(folder).toSorted()).toEqual(['elsewhere', 'twice']);
+  expect(lstatSync(join(folder, 'elsewhere')).isFile()).toBe(true);
+  expect(lstatSync(join(folder, 'twice')).mtimeMs).toBe(1_000);
+});
+
+test('a time before 1970 becomes 1970', async () => {
+  using at = scene();
+  const header = encodeTarHeader({
+    name: Buffer.from('old'),
+    type: 'file',
+    mode: 0o644,
+    size: 0,
+    modifiedAt: 0,
+    target: null,
+  });
+  header.fill(0xff, 136, 148); // -1 in base 256
+  header.fill(' ', 148, 156);
+  header.write(
+    `${header
+      .reduce((sum, byte) => sum + byte, 0)
+      .toString(8)
+      .padStart(6, '0')}\0 `,
+    148,
+  );
+  for (const folder of [join(at.folder, 'new'), at.folder]) {
+    await unpackFolder(
+      folder,
+      (async function* () {
+        yield Buffer.concat([header, tarEnd]);
+      })(),
+    );
+    expect(lstatSync(join(folder, 'old')).mtimeMs).toBe(0);
+  }
+});
+
 test('files come into their own folders also where the archive names no folders', async () => {
   using at = scene();
   const names = ['p/x/1', 'q/x/2', 'p/x/3', 'x/4', '5'];
