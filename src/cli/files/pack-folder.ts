@@ -7,7 +7,7 @@ import { pathBelow } from './half-file.ts';
 import { LeftOutLinks } from './left-out.ts';
 import { isUp, slash, split } from './path-parts.ts';
 
-/** Files are read in pieces of this, and small ones are sent together: each piece costs as much as a hundred small files. */
+/** Small files are sent together, and read to where they are sent from: each piece costs as much as a hundred of them. */
 const blockBytes = 256 * 1024;
 
 /**
@@ -17,17 +17,45 @@ const blockBytes = 256 * 1024;
  * another thread takes longer than to read a small file.
  */
 export async function* packFolder(folder: string | Buffer, out = new LeftOutLinks()): AsyncGenerator<Buffer, void> {
-  let pieces: Buffer[] = [];
-  let bytes = 0;
-  for (const piece of packBelow({ path: Buffer.from(folder), name: Buffer.alloc(0), depth: 0 }, out)) {
-    pieces.push(piece);
-    bytes += piece.length;
-    if (bytes < blockBytes) continue;
-    yield Buffer.concat(pieces);
-    pieces = [];
-    bytes = 0;
+  const block = new Block();
+  yield* packBelow({ path: Buffer.from(folder), name: Buffer.alloc(0), depth: 0 }, block, out);
+  yield* added(block, tarEnd);
+  yield block.take();
+}
+
+/** What comes next in the archive. */
+class Block {
+  #bytes = Buffer.allocUnsafeSlow(blockBytes);
+  #at = 0;
+
+  get room(): number {
+    return blockBytes - this.#at;
   }
-  yield Buffer.concat([...pieces, tarEnd]);
+
+  /** There must be room. */
+  add(piece: Buffer): void {
+    this.#at += piece.copy(this.#bytes, this.#at);
+  }
+
+  /** At most what there is room for; returns how much there was. */
+  read(fd: number, most: number): number {
+    const count = readSync(fd, this.#bytes, this.#at, Math.min(most, this.room), null);
+    this.#at += count;
+    return count;
+  }
+
+  /** What is in it, which leaves it empty. */
+  take(): Buffer {
+    const taken = this.#bytes.subarray(0, this.#at);
+    this.#bytes = Buffer.allocUnsafeSlow(blockBytes);
+    this.#at = 0;
+    return taken;
+  }
+}
+
+function* added(block: Block, piece: Buffer): Generator<Buffer, void> {
+  if (block.room < piece.length) yield block.take();
+  block.add(piece);
 }
 
 interface Packed {
@@ -38,7 +66,8 @@ interface Packed {
   readonly depth: number;
 }
 
-function* packBelow(folder: Packed, out: LeftOutLinks): Generator<Buffer, void> {
+/** Yields blocks that are full. */
+function* packBelow(folder: Packed, block: Block, out: LeftOutLinks): Generator<Buffer, void> {
   // The types of Node know no buffers here, though `encoding: 'buffer'` gives them.
   using names = opendirSync(folder.path, { encoding: 'buffer' as BufferEncoding });
   for (let entry = names.readSync(); entry !== null; entry = names.readSync()) {
@@ -47,22 +76,27 @@ function* packBelow(folder: Packed, out: LeftOutLinks): Generator<Buffer, void> 
     const name = folder.depth === 0 ? bytes : pathBelow(folder.name, bytes);
     const stats = lstatSync(path);
     const packed = { path, name, depth: folder.depth + 1 };
-    yield* packOne(packed, stats, out);
-    if (stats.isDirectory()) yield* packBelow(packed, out);
+    yield* packOne(packed, stats, block, out);
+    if (stats.isDirectory()) yield* packBelow(packed, block, out);
   }
 }
 
-function* packOne({ path, name, depth }: Packed, stats: Stats, out: LeftOutLinks): Generator<Buffer, void> {
+function* packOne(
+  { path, name, depth }: Packed,
+  stats: Stats,
+  block: Block,
+  out: LeftOutLinks,
+): Generator<Buffer, void> {
   const about = { name, mode: stats.mode & 0o777, modifiedAt: stats.mtimeMs / 1_000, size: 0, target: null };
-  if (stats.isDirectory()) yield encodeTarHeader({ ...about, type: 'directory' });
+  if (stats.isDirectory()) yield* added(block, encodeTarHeader({ ...about, type: 'directory' }));
   else if (stats.isSymbolicLink()) {
     const target = readlinkSync(path, { encoding: 'buffer' });
     if (leadsOut(depth - 1, target)) out.add(pathFromBytes(name));
-    else yield encodeTarHeader({ ...about, type: 'symbolic-link', target });
+    else yield* added(block, encodeTarHeader({ ...about, type: 'symbolic-link', target }));
   } else if (stats.isFile()) {
-    yield encodeTarHeader({ ...about, type: 'file', size: stats.size });
-    yield* contentOf(path, stats.size);
-    yield tarEnd.subarray(0, tarPadding(stats.size));
+    yield* added(block, encodeTarHeader({ ...about, type: 'file', size: stats.size }));
+    yield* contentOf(path, stats.size, block);
+    yield* added(block, tarEnd.subarray(0, tarPadding(stats.size)));
   }
 }
 
@@ -74,17 +108,16 @@ function leadsOut(depth: number, target: Buffer): boolean {
   return false;
 }
 
-function* contentOf(path: Buffer, size: number): Generator<Buffer, void> {
+function* contentOf(path: Buffer, size: number, block: Block): Generator<Buffer, void> {
   const fd = openSync(path, 'r');
   try {
     for (let left = size; left > 0;) {
-      const piece = Buffer.allocUnsafe(Math.min(left, blockBytes));
-      const read = readSync(fd, piece);
+      if (block.room === 0) yield block.take();
+      const read = block.read(fd, left);
       if (read === 0) {
         throw new CaissonError('BAD_REQUEST', `${path.toString()} became shorter while it was read.`);
       }
       left -= read;
-      yield piece.subarray(0, read);
     }
   } finally {
     closeSync(fd);
