@@ -10,7 +10,7 @@ const smallBytes = 4 * 1024;
 /**
  * Keeps what is unread of a stream of bytes at about as much memory as it has bytes, in however small pieces it comes. Node keeps each piece
  * by itself, and as a view of the whole read that it lay in, up to 64 KiB. A small one becomes a copy; where many wait already it is
- * added to those before it. Who reads gets all that is there, and who waits for more is told of each piece.
+ * added to those before it. Who reads gets all that is there, and who has read until there was no more (`null`) is told of each piece.
  *
  * Nothing is held back: there is something gathered only while the stream itself has something unread, which whoever takes it takes
  * by `read`, as Node does in all its ways of reading.
@@ -24,9 +24,10 @@ export function gatherSmallPieces(stream: Readable): void {
   let bytes = 0;
   const handOn = (): void => {
     if (gathered === undefined || bytes === 0) return;
-    const piece = copy(gathered.subarray(0, bytes));
+    const piece = gathered.subarray(0, bytes);
+    gathered = undefined;
     bytes = 0;
-    push(piece);
+    push(isSmallPart(piece) ? copy(piece) : piece);
   };
   stream.push = (piece: unknown, encoding) => {
     pieces = stream.readableLength === 0 ? 1 : pieces + 1;
@@ -47,6 +48,11 @@ export function gatherSmallPieces(stream: Readable): void {
     if (taken === null || stream.readableLength === 0) pieces = 0;
     return taken;
   };
+  const destroy = stream.destroy.bind(stream);
+  stream.destroy = (error) => {
+    if (!stream.destroyed) handOn(); // what has come can be read all the same
+    return destroy(error);
+  };
 }
 
 /**
@@ -61,8 +67,8 @@ export function holdBackSmallPieces(stream: Writable): void {
       return writeAsAsked(piece, ...given);
     }
     let isAwaited = false;
-    const hasRoom = write(piece, () => {
-      if (isAwaited) stream.emit('drain');
+    const hasRoom = write(piece, (error) => {
+      if (isAwaited && error == null) stream.emit('drain');
     });
     isAwaited = hasRoom && stream.writableLength > 0;
     return hasRoom && !isAwaited;

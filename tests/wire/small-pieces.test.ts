@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import type { ClientHttp2Stream, ServerHttp2Stream } from 'node:http2';
 import { duplexPair, Readable, Writable } from 'node:stream';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { connectHttp2 } from '../../src/wire/connect-http2.ts';
@@ -217,6 +219,30 @@ describe('of a stream that goes on', () => {
     expect(taken.map(({ length }) => length)).toEqual([1_000]);
   });
 
+  test('what came before it was destroyed can be read', () => {
+    const stream = withUnread(1_000);
+    stream.destroy();
+    expect((stream.read() as Buffer).length).toBe(1_000);
+  });
+
+  test('what was gathered and read is let go of', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const held = async (): Promise<number> => {
+      collect();
+      await new Promise(setImmediate);
+      collect(); // what it freed is counted by the next one
+      return process.memoryUsage().arrayBuffers;
+    };
+    const before = await held();
+    const drained = Array.from({ length: 2_000 }, () => {
+      const stream = withUnread(100);
+      stream.read();
+      return stream;
+    });
+    expect(((await held()) - before) / drained.length).toBeLessThan(1_024); // 16 KiB are gathered at a time
+  });
+
   test('the sender hears that it is full when so many bytes are unread, in whatever pieces', () => {
     const stream = withUnread(0);
     let bytes = 1;
@@ -269,6 +295,18 @@ describe('what is written and not yet sent', () => {
     const { sink } = slowSink();
     expect(sink.write(Buffer.alloc(4_096))).toBe(true);
     expect(sink.write(Buffer.from('.'))).toBe(false);
+  });
+
+  test('a write that fails makes no room', async () => {
+    const failing = new Writable({ write: (_piece, _encoding, done) => void setImmediate(done, new Error('no')) });
+    holdBackSmallPieces(failing);
+    let drains = 0;
+    failing.on('drain', () => (drains += 1));
+    const failed = once(failing, 'error').catch((error: unknown) => [error]);
+    expect(failing.write(Buffer.from('.'))).toBe(false);
+    await failed;
+    await new Promise(setImmediate);
+    expect(drains).toBe(0);
   });
 
   test('a write with a callback is heard of once', async () => {

@@ -191,6 +191,7 @@ export class EgressConnection implements OpenConnection {
     const { internal } = await this.#decide();
     await this.#lookUp();
     using upstream = new Held(await this.#dial(internal, ownPorts()), resetSocket);
+    gatherSmallPieces(upstream.side);
     signal.throwIfAborted();
     stream.respond({ ':status': 200 }, { waitForTrailers: true });
     using program = new Held(
@@ -338,7 +339,6 @@ function join(program: Duplex, upstream: Socket): void {
   if (upstream.destroyed) upstreamOver();
   holdBackSmallPieces(upstream);
   holdBackSmallPieces(program);
-  gatherSmallPieces(upstream);
   program.pipe(upstream);
   upstream.pipe(program);
 }

@@ -119,6 +119,7 @@ export class HttpRelay {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    gatherSmallPieces(request);
     const session = this.#sessions.get(request.socket);
     if (session === undefined || request.socket.destroyed) {
       response.destroy();
@@ -240,14 +241,13 @@ async function forward(request: IncomingMessage, response: ServerResponse, sessi
     if (!response.writableFinished) outgoing.destroy();
   });
   const answered = new Promise<IncomingMessage>((resolve, reject) => {
-    outgoing.once('response', resolve).once('error', reject);
+    outgoing.once('response', gatherSmallPieces).once('response', resolve).once('error', reject);
     outgoing.once('close', () => reject(new Error('the host has closed the connection')));
     outgoing.once('upgrade', (_answer, connection) => {
       connection.destroy();
       reject(new Error('the host changed to another protocol, which nobody asked for'));
     });
   });
-  gatherSmallPieces(request);
   holdBackSmallPieces(outgoing);
   if (isFramed) request.pipe(outgoing);
   else {
@@ -259,7 +259,6 @@ async function forward(request: IncomingMessage, response: ServerResponse, sessi
   session.unanswered.delete(outgoing);
   session.hasAnswered = true;
   outgoing.on('error', () => undefined); // told by the answer
-  gatherSmallPieces(answer);
   holdBackSmallPieces(response);
   const headers = endToEndHeaders(answer.headers);
   const status = answer.statusCode ?? 502;
@@ -269,7 +268,10 @@ async function forward(request: IncomingMessage, response: ServerResponse, sessi
     await pipeline(answer, response);
   } else {
     response.writeHead(status, maskedHeaders(headers, carries.hidden));
-    await pipeline(answer, bodyMask(carries.hidden), response);
+    const mask = bodyMask(carries.hidden);
+    gatherSmallPieces(mask);
+    holdBackSmallPieces(mask);
+    await pipeline(answer, mask, response);
   }
 }
 

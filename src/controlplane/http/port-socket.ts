@@ -3,7 +3,7 @@ import { agentIdSchema } from '../../kernel/ids.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import { SocketDuplex } from '../../kernel/socket-duplex.ts';
 import { portSchema } from '../../wire/contract/ports.ts';
-import { holdBackSmallPieces } from '../../wire/small-pieces.ts';
+import { gatherSmallPieces, holdBackSmallPieces } from '../../wire/small-pieces.ts';
 import type { Workspaces } from '../workspace/workspaces.ts';
 import { routeNeeds } from './route-needs.ts';
 import type { WebSocketRoute } from './web-sockets.ts';
@@ -43,6 +43,7 @@ function join(socket: Duplex, connection: Duplex): void {
     socket.destroy(connection.errored ?? new CaissonError('WIRE_LOST', 'The connection to the sandbox broke.'));
   });
   if (connection.destroyed) socket.destroy(connection.errored ?? undefined);
+  gatherSmallPieces(socket);
   holdBackSmallPieces(socket);
   holdBackSmallPieces(connection);
   socket.pipe(connection).pipe(socket);

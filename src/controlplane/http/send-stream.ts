@@ -1,5 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import { readerPatience, readerRoom } from '../api/sse/reader-room.ts';
+import { holdBackSmallPieces } from '../../wire/small-pieces.ts';
 import { hijack } from './hijack.ts';
 
 interface Content {
@@ -22,6 +23,7 @@ export async function sendStream(reply: FastifyReply, content: Content): Promise
   });
   const stallMs = content.stallMs * readerPatience;
   const raw = hijack(reply.headers(headers));
+  holdBackSmallPieces(raw);
   const cut = (): void => void raw.destroy(); // the length that was announced, or the missing last chunk, tells the reader
   signal.addEventListener('abort', cut);
   let bytes = 0;

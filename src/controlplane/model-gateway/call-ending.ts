@@ -8,6 +8,7 @@ import { settleCall } from './call-settlement.ts';
 import type { GuestAnswer } from './guest-answer.ts';
 import type { GuestBody } from './guest-body.ts';
 import type { PassingAnswer } from './passing-answer.ts';
+import { hundredths } from './since.ts';
 import type { UnseenOutput } from './unseen-output.ts';
 import type { UpstreamRequest } from './upstream-request.ts';
 
@@ -38,7 +39,7 @@ interface EndingCall {
 
 /** Begins to settle a call, and tells what is known of it. */
 export function endCall(call: EndingCall): EndedCall {
-  const { outcome, cause, api, admission, body, request, guest, answer, ms } = call;
+  const { outcome, cause, api, admission, body, guest, answer, ms } = call;
   const settled = settle(call); // so that its charge is known
   const { caller, route, price, meter } = admission;
   const record = {
@@ -54,11 +55,18 @@ export function endCall(call: EndingCall): EndedCall {
     requestBytes: body.bytes,
     responseBytes: answer?.bytes ?? guest.saidBytes,
     firstByteMs: guest.firstByteMs,
-    upstreamMs: guest.firstByteMs === null ? null : (request?.waitedMs ?? null),
+    overheadMs: overheadOf(call),
     ms,
     ...(cause === undefined ? {} : { cause }),
   };
   return { record, settled };
+}
+
+function overheadOf({ body, request, guest }: EndingCall): number | null {
+  const times = [body.namedAt, request?.askedAt, request?.answeredAt, guest.begunAt];
+  const [named, asked, answered, begun] = times;
+  if (named == null || asked == null || answered == null || begun == null) return null;
+  return hundredths(asked - named + (begun - answered));
 }
 
 /** Never rejects. */

@@ -34,10 +34,13 @@ export interface CallRecord {
   readonly charge: Charge | null;
   readonly requestBytes: number;
   readonly responseBytes: number;
-  /** Until the answer began. Null where none did; so is the next one. */
+  /** Until the answer began. Null where none did. */
   readonly firstByteMs: number | null;
-  /** Of that, the time in which the service had been asked and had not answered. The rest is the gateway's own. */
-  readonly upstreamMs: number | null;
+  /**
+   * Of that, what the gateway itself took: from when the request had named its model until the service was asked, and from the service's
+   * answer until the guest's began. Waits for the guest and for the service are no part of it. Null for a list of models as well.
+   */
+  readonly overheadMs: number | null;
   readonly ms: number;
   /** The system's code of what went wrong, e.g. ECONNREFUSED. */
   readonly cause?: string;
@@ -58,7 +61,7 @@ export function refusedRecord(api: ModelApi, error: GatewayError): CallRecord {
     requestBytes: 0,
     responseBytes: 0,
     firstByteMs: null,
-    upstreamMs: null,
+    overheadMs: null,
     ms: 0,
     cause: error.kind,
   };

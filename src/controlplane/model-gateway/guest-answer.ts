@@ -3,7 +3,7 @@ import type { ServerHttp2Stream } from 'node:http2';
 import type { CallOutcome } from './call-record.ts';
 import type { CallTimer } from './call-timer.ts';
 import { SecretMask } from './secret-mask.ts';
-import { since } from './since.ts';
+import { hundredths } from './since.ts';
 
 /** How often it is looked whether a guest that has been sent all has left. Milliseconds. */
 const lookEveryMs = 250;
@@ -25,7 +25,7 @@ export class GuestAnswer {
   #mask = new SecretMask(null);
   #ending: CallOutcome | undefined;
   #status: number | null = null;
-  #firstByteMs: number | null = null;
+  #begunAt: number | null = null;
   #saidBytes = 0;
   #isOver = false;
 
@@ -43,9 +43,14 @@ export class GuestAnswer {
     return this.#status;
   }
 
-  /** From the request to the beginning of the answer. Null before. */
+  /** When the answer began, as `performance.now()` tells it. Null before. */
+  get begunAt(): number | null {
+    return this.#begunAt;
+  }
+
+  /** From the request until then. */
   get firstByteMs(): number | null {
-    return this.#firstByteMs;
+    return this.#begunAt === null ? null : hundredths(this.#begunAt - this.#options.startedAt);
   }
 
   /** Of what services said, so far as it was passed on. */
@@ -82,7 +87,7 @@ export class GuestAnswer {
   begin(status: number, headers: OutgoingHttpHeaders): void {
     this.#options.stream.respond({ ...headers, ':status': status });
     this.#status = status;
-    this.#firstByteMs = since(this.#options.startedAt);
+    this.#begunAt = performance.now();
   }
 
   /** Whether the guest takes more; `onTaken` is told when it does again. */

@@ -45,6 +45,7 @@ export class GuestBody {
   #heldBytes = 0;
   #bytes = 0;
   #request: ClientRequest | undefined;
+  #namedAt: number | null = null;
   #isWhole = false;
   #isRefused = false;
 
@@ -56,6 +57,11 @@ export class GuestBody {
   /** Bytes that have come. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** When it could be asked which model it names, as `performance.now()` tells it. Null before. */
+  get namedAt(): number | null {
+    return this.#namedAt;
   }
 
   /** Whether the service was sent all of it. */
@@ -123,6 +129,7 @@ export class GuestBody {
     const waitsForAll = api.readsWholeRequest || declaredBytes === undefined;
     if (model === undefined || (waitsForAll && !this.#scanner.isWhole)) return;
     stream.pause();
+    this.#namedAt = performance.now();
     this.#named.resolve(String(model.value));
   }
 

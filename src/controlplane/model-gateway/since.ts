@@ -1,4 +1,8 @@
 /** Milliseconds since `start`, a moment of `performance.now()`, to a hundredth. */
 export function since(start: number): number {
-  return Math.round((performance.now() - start) * 100) / 100;
+  return hundredths(performance.now() - start);
+}
+
+export function hundredths(ms: number): number {
+  return Math.round(ms * 100) / 100;
 }

@@ -8,7 +8,6 @@ import { requestHeaders } from './forwarded-headers.ts';
 import { GatewayError } from './gateway-error.ts';
 import type { GatewayLimits } from './gateway-limits.ts';
 import type { Upstream } from './model-routes.ts';
-import { since } from './since.ts';
 
 /** What a service answers that is down, or that stands behind something that cannot reach it. */
 const downStatuses: readonly number[] = [502, 503, 504];
@@ -37,8 +36,9 @@ interface UpstreamRequestOptions {
 export class UpstreamRequest {
   readonly request: ClientRequest;
   readonly #options: UpstreamRequestOptions;
-  readonly #askedAt = performance.now();
-  #waitedMs: number | null = null;
+  /** As `performance.now()` tells it. */
+  readonly askedAt: number;
+  #answeredAt: number | null = null;
   #isInBreaker = true;
   #isConnected = false;
 
@@ -55,6 +55,7 @@ export class UpstreamRequest {
     this.request = this.#send();
     timer.arm(limits.connectTimeoutMs, () => options.onFailure('upstream_timeout', 'connect'));
     this.#watch();
+    this.askedAt = performance.now();
   }
 
   /** Whether the service can have got any of it. */
@@ -62,9 +63,9 @@ export class UpstreamRequest {
     return this.#isConnected;
   }
 
-  /** From when the service was asked, its connection included, until its answer began. Milliseconds; null before. */
-  get waitedMs(): number | null {
-    return this.#waitedMs;
+  /** When its answer began; null before. */
+  get answeredAt(): number | null {
+    return this.#answeredAt;
   }
 
   /** The call is over. Idempotent, as is `destroy`. */
@@ -108,7 +109,7 @@ export class UpstreamRequest {
       onFailure('upstream_unreachable', 'code' in error ? String(error.code) : error.name),
     );
     request.once('response', (response) => {
-      this.#waitedMs = since(this.#askedAt);
+      this.#answeredAt = performance.now();
       this.leaveBreaker(downStatuses.includes(response.statusCode ?? 502) ? 'failed' : 'worked');
       onResponse(response);
     });
@@ -116,7 +117,7 @@ export class UpstreamRequest {
 
   #awaitFirstByte(): void {
     const { timer, limits, onFailure } = this.#options;
-    if (this.#waitedMs === null)
+    if (this.#answeredAt === null)
       timer.arm(limits.firstByteTimeoutMs, () => onFailure('upstream_timeout', 'first byte'));
   }
 }

@@ -141,7 +141,7 @@ export class Metrics {
     });
     this.#modelOverheads = new Histogram({
       name: 'caisson_model_overhead_seconds',
-      help: 'Of that, what the gateway took itself: without the time in which the service was waited for.',
+      help: 'Of that, what the gateway took itself: without waits for the service and for the sandbox.',
       labelNames: ['upstream'],
       buckets: overheadSeconds,
       registers,
@@ -235,11 +235,11 @@ export class Metrics {
     this.#requests.inc({ route, method, status });
   }
 
-  modelCall({ upstream, outcome, status, firstByteMs, upstreamMs }: CallRecord): void {
+  modelCall({ upstream, outcome, status, firstByteMs, overheadMs }: CallRecord): void {
     this.#modelCalls.inc({ upstream: upstream ?? '', outcome, status: status ?? '' });
-    if (upstream === null || firstByteMs === null || upstreamMs === null) return;
-    this.#modelFirstBytes.observe({ upstream }, firstByteMs / 1_000);
-    this.#modelOverheads.observe({ upstream }, (firstByteMs - upstreamMs) / 1_000);
+    if (upstream === null) return;
+    if (firstByteMs !== null) this.#modelFirstBytes.observe({ upstream }, firstByteMs / 1_000);
+    if (overheadMs !== null) this.#modelOverheads.observe({ upstream }, overheadMs / 1_000);
   }
 
   connection({ outcome }: EgressRecord): void {

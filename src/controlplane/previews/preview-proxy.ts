@@ -46,7 +46,9 @@ export function createPreviewProxy({ onError }: PreviewProxyOptions): PreviewPro
   proxy.on('proxyReqWs', (outgoing, request, socket) => {
     expectAnswer(outgoing);
     socket.once('close', () => outgoing.destroy());
+    holdBackSmallPieces(socket);
     outgoing.once('response', (answer) => {
+      gatherSmallPieces(answer);
       answers.set(request, answer);
       // The visitor's half of the connection has no reader.
       socket.once('finish', () => socket.destroy());
@@ -59,7 +61,7 @@ export function createPreviewProxy({ onError }: PreviewProxyOptions): PreviewPro
     outgoing.once('upgrade', (answer, connection) => {
       answers.set(request, answer);
       answer.headers = { ...appResponseHeaders(answer), connection: 'Upgrade', upgrade: 'websocket' };
-      holdBackSmallPieces(socket);
+      gatherSmallPieces(socket);
       holdBackSmallPieces(connection);
       // Pipes pass on an end, not a break.
       socket.once('close', () => connection.destroy());

@@ -36,8 +36,8 @@ const gateway = createModelGateway({
   usage: storage.modelUsage,
   clock: systemClock,
   logger: silentLogger,
-  onCall: ({ firstByteMs, upstreamMs }) => {
-    if (firstByteMs !== null && upstreamMs !== null) overheads.push(firstByteMs - upstreamMs);
+  onCall: ({ overheadMs }) => {
+    if (overheadMs !== null) overheads.push(overheadMs);
   },
 });
 process.on('message', () => {

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import { createServer as createHttpsServer } from 'node:https';
 import { createServer as createTcpServer, type AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import type { ServerResponse } from 'node:http';
 import { describe, expect, test } from 'vitest';
@@ -137,24 +138,54 @@ describe('what passes', () => {
     });
   });
 
-  test('what the service took until its answer began is told apart from what the gateway took', async () => {
-    let heldMs = 0;
+  test.each([
+    ['before it names its model', ['{', '"model":"gpt-5.5","input":[]}'], 'guest'],
+    ['after that', ['{"model":"gpt-5.5",', '"input":[]}'], 'service'],
+  ])(
+    'what the gateway took is told without waits for the service, and for a body that is late %s',
+    async (...given) => {
+      const [, [first = '', second = ''], whoHears] = given;
+      const heard = new Set<string>();
+      let heldMs = 0;
+      await using gateway = await openGateway({
+        onStream: () => heard.add('guest'),
+        upstream: (request, response) => {
+          heard.add('service');
+          request.resume().once('end', () => {
+            const cameAt = performance.now();
+            setTimeout(() => {
+              heldMs = performance.now() - cameAt;
+              response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(completed.response));
+            }, 30);
+          });
+        },
+      });
+      const length = first.length + second.length;
+      const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses', 'content-length': length });
+      stream.write(first);
+      await until('the beginning is heard of', () => heard.has(whoHears));
+      const from = performance.now();
+      await sleep(30);
+      const lateMs = performance.now() - from;
+      stream.end(second);
+      stream.resume();
+      await until('the call is over', () => gateway.calls.length === 1);
+      const [call] = gateway.calls;
+      expect(call?.overheadMs).toBeGreaterThanOrEqual(0);
+      expect(call?.overheadMs).toBeLessThanOrEqual((call?.firstByteMs ?? 0) - heldMs - lateMs + 0.02); // both are rounded
+    },
+  );
+
+  test('a list of models has no figure of that kind', async () => {
     await using gateway = await openGateway({
-      upstream: (request, response) => {
-        const cameAt = performance.now();
-        request.resume().once('end', () => {
-          setTimeout(() => {
-            heldMs = performance.now() - cameAt;
-            response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(completed.response));
-          }, 30);
-        });
+      upstream: (_request, response) => {
+        response.writeHead(200, { 'content-type': 'application/json' }).end('{"data":[]}');
       },
     });
-    await gateway.ask(aRequest);
-    const [call] = gateway.calls;
-    expect(call?.upstreamMs).toBeGreaterThan(heldMs - 0.01); // it is rounded
-    expect(call?.firstByteMs).toBeGreaterThanOrEqual(call?.upstreamMs ?? Infinity);
-    expect(call?.ms).toBeGreaterThanOrEqual(call?.firstByteMs ?? Infinity);
+    const stream = gateway.open({ ':method': 'GET', ':path': '/model/v1/models' }, { endStream: true });
+    stream.resume();
+    await until('the call is over', () => gateway.calls.length === 1);
+    expect(gateway.calls[0]).toMatchObject({ status: 200, overheadMs: null });
   });
 
   test('the tokens of an answer that is one JSON body are counted', async () => {

@@ -76,7 +76,7 @@ test('model calls and connections of sandboxes are counted by how they ended, an
     requestBytes: 1,
     responseBytes: 1,
     firstByteMs: 300,
-    upstreamMs: 298,
+    overheadMs: 2,
     ms: 1,
   } as const;
   for (let n = 0; n < 2; n++) server.metrics.modelCall({ ...call, model: `model-${n}` });
@@ -86,7 +86,7 @@ test('model calls and connections of sandboxes are counted by how they ended, an
     outcome: 'upstream_unreachable',
     status: null,
     firstByteMs: null,
-    upstreamMs: null,
+    overheadMs: null,
   });
   const connection = {
     agentId: newAgentId(),

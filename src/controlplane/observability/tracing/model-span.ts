@@ -34,7 +34,7 @@ export function traceModelCall(record: CallRecord, parent: Span | null, spans: S
       'caisson.model.cost_micros': charge?.costMicros,
       'caisson.model.price_version': record.priceVersion ?? undefined,
       'caisson.model.first_byte_ms': record.firstByteMs ?? undefined,
-      'caisson.model.upstream_ms': record.upstreamMs ?? undefined,
+      'caisson.model.overhead_ms': record.overheadMs ?? undefined,
       'caisson.model.is_estimated': charge?.isEstimated,
     },
   });
