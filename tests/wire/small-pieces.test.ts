@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { ClientHttp2Stream, ServerHttp2Stream } from 'node:http2';
-import { duplexPair, Readable, Writable } from 'node:stream';
+import { duplexPair, PassThrough, Readable, Writable } from 'node:stream';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import * as fc from 'fast-check';
@@ -165,21 +165,43 @@ const lengths = fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 40 }), fc.int
 /** What comes, and after which of it the sender waits for a turn of the event loop. */
 const arrivals = fc.array(fc.record({ length: lengths, isLast: fc.boolean() }), { minLength: 200, maxLength: 400 });
 
-test.each(Object.keys(readers))('all that comes is read %s, in its order', async (name) => {
+/** What is sent comes through it, and is read of the stream. */
+const sources: Readonly<
+  Record<string, () => { readonly send: (piece: Buffer | null) => unknown; readonly stream: Readable }>
+> = {
+  'as it is pushed': () => {
+    const stream = new Readable({ read: () => undefined });
+    gatherSmallPieces(stream);
+    return { send: (piece) => stream.push(piece), stream };
+  },
+  'through a transform': () => {
+    const source = new Readable({ read: () => undefined });
+    const stream = new PassThrough();
+    gatherSmallPieces(source);
+    gatherSmallPieces(stream);
+    holdBackSmallPieces(stream);
+    source.pipe(stream);
+    return { send: (piece) => source.push(piece), stream };
+  },
+};
+const ways = Object.keys(sources).flatMap((source) => Object.keys(readers).map((reader) => [source, reader] as const));
+
+test.each(ways)('all that comes %s is read %s, in its order', async (sourceName, readerName) => {
   await fc.assert(
     fc.asyncProperty(arrivals, async (given) => {
       let next = 0;
-      const stream = new Readable({ read: () => undefined });
-      gatherSmallPieces(stream);
-      const read = readers[name]?.(stream);
+      const source = sources[sourceName]?.();
+      if (source === undefined) throw new Error('there is no such source');
+      const { send, stream } = source;
+      const read = readers[readerName]?.(stream);
       const sent: Buffer[] = [];
       for (const { length, isLast } of given) {
         const piece = Buffer.from(Array.from({ length }, () => next++ % 251));
         sent.push(piece);
-        stream.push(piece);
+        send(piece);
         if (isLast) await new Promise(setImmediate);
       }
-      stream.push(null);
+      send(null);
       expect((await read)?.equals(Buffer.concat(sent))).toBe(true);
     }),
     { numRuns: 20 },
