@@ -146,7 +146,7 @@ export interface Unpacked {
 
 /**
  * Unpacks a tar archive into a folder of the sandbox, which is made where it is missing. PATH_FORBIDDEN for an entry that
- * would lead out of it, and for devices; what came before it stays.
+ * would lead out of it, and for devices. Nothing of it appears before all of it is good.
  */
 export async function uploadArchive(endpoint: Endpoint, options: UploadArchiveOptions): Promise<Unpacked> {
   return (await put(endpoint, url(endpoint, 'archive', options), options, new Headers())) as Unpacked;

@@ -206,8 +206,7 @@ export function fileRoutes(confinement: Confinement, watches: Watches): readonly
             if (place.lookUp()?.isSymbolicLink() !== true) makeFolder(place);
           }
           using folder = confinement.pin(path, { folder: true });
-          const unpacked = await unpackTar(confinement, folder, body.chunks(), gone);
-          await body.finish();
+          const unpacked = await unpackTar(confinement, folder, body, gone);
           answerJson(stream, unpacked);
         }, gone);
       },

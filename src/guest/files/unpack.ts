@@ -5,51 +5,86 @@ import {
   linkSync,
   mkdirSync,
   openSync,
-  readlinkSync,
-  renameSync,
+  lstatSync,
   symlinkSync,
+  unlinkSync,
   constants,
 } from 'node:fs';
 import { CaissonError } from '../../kernel/errors.ts';
 import { pathFromBytes } from '../../kernel/file-path.ts';
 import { ByteSource } from '../../kernel/byte-source.ts';
 import { readTarEntry, skipTarPadding } from '../../kernel/tar-decode.ts';
-import type { TarEntry } from '../../kernel/tar-entry.ts';
+import { type TarEntry, tarPadding } from '../../kernel/tar-entry.ts';
 import { temporaryName } from '../../kernel/temporary-name.ts';
 import { type FilesUnpacked, maxDepth, maxPathBytes } from '../../wire/contract/files.ts';
-import type { Confinement, Pin } from './confinement.ts';
+import { type Confinement, type Pin, Place } from './confinement.ts';
 import { errnoOf, onFile } from './errno.ts';
 import { FolderChain } from './folder-chain.ts';
+import { mergeFolder } from './merge-folder.ts';
 import { Pacer } from './pacer.ts';
+import { removePlace } from './remove.ts';
+import type { RequestBody } from './request-body.ts';
 import { splitPath } from './sandbox-path.ts';
-import { discard, writeAll } from './write-file.ts';
+import { writeAll } from './write-file.ts';
 
 const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
 /** Content is taken in pieces of this. */
 const pieceBytes = 256 * 1024;
 
 /**
- * Unpacks a tar archive into a pinned folder. PATH_FORBIDDEN, and it stops there, for an entry with an absolute name or
- * `..`, one whose folder is a link, a link that leads out of the roots, and a device or pipe; what came before stays. A file
- * replaces one of its name, when it is whole. Owners, and bits such as setuid, are not taken over.
+ * Unpacks a tar archive into a pinned folder, where nothing of it appears before all of it is good: it is unpacked beside, in a
+ * folder with a temporary name, and then put in its place by renames. Files and links replace those of their names; a folder that
+ * is there keeps its mode, and what else is in it. PATH_FORBIDDEN for an entry with an absolute name or `..`, one whose folder is a
+ * link, a link that leads out of the roots, and a device or pipe; FILE_NOT_FOUND for a hard link to what the archive does not hold
+ * before it. Owners, and bits such as setuid, are not taken over.
  */
 export async function unpackTar(
   confinement: Confinement,
   folder: Pin,
-  content: AsyncIterable<Buffer>,
+  body: RequestBody,
   signal: AbortSignal,
 ): Promise<FilesUnpacked> {
+  const place = new Place(folder, temporaryName(), folder.path);
+  onFile(folder.path, () => mkdirSync(place.via, { mode: 0o700 }));
+  try {
+    using staging = place.pin();
+    const counts = await unpackInto(confinement, { folder, staging }, body.chunks(), new Pacer(signal));
+    await body.finish();
+    await mergeFolder(staging, folder, signal);
+    onFile(folder.path, () => lstatSync(place.via)); // else all of it went away with its folder
+    return counts;
+  } finally {
+    await removeLeftovers(place);
+  }
+}
+
+/** Also of what the caller has given up. Where somebody is in the way they stay, until the next guest sweeps them up. */
+async function removeLeftovers(place: Place): Promise<void> {
+  try {
+    await removePlace(place, true, new AbortController().signal);
+  } catch (thrown) {
+    if (!(thrown instanceof CaissonError)) throw thrown;
+  }
+}
+
+async function unpackInto(
+  confinement: Confinement,
+  { folder, staging }: { readonly folder: Pin; readonly staging: Pin },
+  content: AsyncIterable<Buffer>,
+  pacer: Pacer,
+): Promise<FilesUnpacked> {
   const source = new ByteSource(content);
-  const pacer = new Pacer(signal);
   const counts = { files: 0, folders: 0, links: 0, bytes: 0 };
-  using folders = new FolderChain(folder);
+  using folders = new FolderChain(staging);
   for (let entry = await readTarEntry(source); entry !== undefined; entry = await readTarEntry(source)) {
     const parts = checkedParts(entry);
     const name = parts.at(-1);
-    const shown = pathFromBytes(entry.name);
     if (name !== undefined) {
-      const parent = onFile(shown, () => folders.go(parts.slice(0, -1)));
-      await unpackOne({ confinement, root: folder, folders, parent, name, shown, entry, source });
+      const about = aboutEntry(entry);
+      const parent = onFile(about, () => folders.go(parts.slice(0, -1)));
+      const target = parent.child(name);
+      const unpacking = { confinement, folder, staging, parent, parts, target, entry, about, source };
+      if (!unpackOne(unpacking)) await unpackFile(unpacking);
       if (entry.type === 'file') counts.files += 1;
       else if (entry.type === 'directory') counts.folders += 1;
       else counts.links += 1;
@@ -62,85 +97,102 @@ export async function unpackTar(
 
 interface Unpacking {
   readonly confinement: Confinement;
-  readonly root: Pin;
-  readonly folders: FolderChain;
+  /** Where it will be. */
+  readonly folder: Pin;
+  /** Where it is until then. */
+  readonly staging: Pin;
   readonly parent: Pin;
-  readonly name: Buffer;
-  readonly shown: string;
+  readonly parts: readonly Buffer[];
+  readonly target: Buffer;
   readonly entry: TarEntry;
+  readonly about: { readonly text: string };
   readonly source: ByteSource;
 }
 
-async function unpackOne(unpacking: Unpacking): Promise<void> {
-  const { confinement, parent, name, shown, entry } = unpacking;
-  const target = parent.child(name);
+/** Without a wait, which costs more than it; false for a file whose content is not all here yet. */
+function unpackOne(unpacking: Unpacking): boolean {
+  const { parent, parts, target, entry, about, source } = unpacking;
   switch (entry.type) {
-    case 'file':
-      await unpackFile(unpacking, target);
-      return;
+    case 'file': {
+      const whole = source.takeHere(entry.size + tarPadding(entry.size));
+      if (whole === undefined) return false;
+      onFile(about, () => unpackWhole(target, whole, entry));
+      return true;
+    }
     case 'directory':
-      onFile(shown, () => makeOrKeep(parent, name, entry.mode));
-      return;
+      onFile(about, () => makeOrKeep(parent, parts.at(-1) ?? Buffer.alloc(0), entry.mode));
+      return true;
     case 'symbolic-link':
-      checkLink(confinement, parent, entry, shown);
-      onFile(shown, () => replace(target, (path) => symlinkSync(entry.target ?? '', path), parent));
-      return;
+      checkLink(unpacking);
+      onFile(about, () => anew(target, () => symlinkSync(entry.target ?? '', target)));
+      return true;
     case 'hard-link':
-      unpackHardLink(unpacking, target);
-      return;
+      unpackHardLink(unpacking);
+      return true;
     case 'device':
     case 'fifo':
-      throw refused(shown, 'is a device or a pipe');
+      throw refused(entry, 'is a device or a pipe');
   }
 }
 
-async function unpackFile({ parent, shown, entry, source }: Unpacking, target: Buffer): Promise<void> {
-  const temporary = parent.child(temporaryName());
-  const fd = onFile(shown, () => openSync(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600));
-  let isPending = true;
+function unpackWhole(target: Buffer, content: Buffer, entry: TarEntry): void {
+  const fd = openAnew(target);
+  try {
+    writeAll(fd, content.subarray(0, entry.size));
+    finish(fd, entry);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+async function unpackFile({ target, entry, about, source }: Unpacking): Promise<void> {
+  const fd = onFile(about, () => openAnew(target));
   try {
     for (let left = entry.size; left > 0;) {
       const piece = await source.some(Math.min(left, pieceBytes));
       if (piece.length === 0)
-        throw new CaissonError('BAD_REQUEST', `The archive breaks off in ${JSON.stringify(shown)}.`);
-      onFile(shown, () => writeAll(fd, piece));
+        throw new CaissonError('BAD_REQUEST', `The archive breaks off in ${JSON.stringify(about.text)}.`);
+      onFile(about, () => writeAll(fd, piece));
       left -= piece.length;
     }
     await skipTarPadding(source, entry.size);
-    onFile(shown, () => {
-      fchmodSync(fd, entry.mode & 0o777);
-      futimesSync(fd, entry.modifiedAt, entry.modifiedAt);
-      renameSync(temporary, target);
-    });
-    isPending = false;
+    onFile(about, () => finish(fd, entry));
   } finally {
     closeSync(fd);
-    if (isPending) discard(temporary);
   }
 }
 
+function openAnew(target: Buffer): number {
+  return anew(target, () => openSync(target, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600));
+}
+
+function finish(fd: number, { mode, modifiedAt }: TarEntry): void {
+  fchmodSync(fd, mode & 0o777);
+  futimesSync(fd, modifiedAt, modifiedAt);
+}
+
 /** Its target is an entry of the archive: it is looked for from the top, through no link. */
-function unpackHardLink({ root, parent, shown, entry }: Unpacking, target: Buffer): void {
+function unpackHardLink({ staging, target, entry, about }: Unpacking): void {
   const parts = checkedParts({ ...entry, name: entry.target ?? Buffer.alloc(0) });
   const last = parts.at(-1);
-  if (last === undefined) throw refused(shown, 'is a link to nothing');
-  using chain = new FolderChain(root);
-  onFile(shown, () => {
+  if (last === undefined) throw refused(entry, 'is a link to nothing');
+  using chain = new FolderChain(staging);
+  onFile(about, () => {
     const from = chain.find(parts.slice(0, -1));
     using pinned = from.pinChild(last);
-    if (!pinned.stat().isFile()) throw refused(shown, 'is a hard link to something that is no file');
-    replace(target, (path) => linkSync(from.child(last), path), parent);
+    if (!pinned.stat().isFile()) throw refused(entry, 'is a hard link to something that is no file');
+    anew(target, () => linkSync(from.child(last), target));
   });
 }
 
-/** Makes what replaces a file or link of the same name, by a rename. */
-function replace(target: Buffer, make: (path: Buffer) => void, parent: Pin): void {
-  const temporary = parent.child(temporaryName());
-  make(temporary);
+/** Of several entries with one name the last one stays; a folder does. */
+function anew<Made>(target: Buffer, make: () => Made): Made {
   try {
-    renameSync(temporary, target);
-  } finally {
-    discard(temporary); // also of two names of one file, which a rename does not exchange
+    return make();
+  } catch (thrown) {
+    if (errnoOf(thrown) !== 'EEXIST') throw thrown;
+    unlinkSync(target);
+    return make();
   }
 }
 
@@ -154,33 +206,50 @@ function makeOrKeep(parent: Pin, name: Buffer, mode: number): void {
 }
 
 /** The parts of an entry's name; none for the folder itself. */
-function checkedParts({ name }: TarEntry): readonly Buffer[] {
-  const shown = pathFromBytes(name.subarray(0, 1_000));
-  if (name[0] === slash) throw refused(shown, 'has an absolute name');
-  if (name.includes(0)) throw refused(shown, 'has a NUL byte in its name');
+function checkedParts(entry: TarEntry): readonly Buffer[] {
+  const { name } = entry;
+  if (name[0] === slash) throw refused(entry, 'has an absolute name');
+  if (name.includes(0)) throw refused(entry, 'has a NUL byte in its name');
   const parts = splitPath(name);
-  if (parts.some((part) => part.toString('latin1') === '..')) throw refused(shown, 'has ".." in its name');
-  if (parts.length > maxDepth || name.length > maxPathBytes) throw refused(shown, 'has a name that is too long');
+  if (parts.some((part) => part.length === 2 && part.equals(dotDot))) {
+    throw refused(entry, 'has ".." in its name');
+  }
+  // The folder that it is unpacked in has a part of its own.
+  if (parts.length >= maxDepth || name.length > maxPathBytes) {
+    throw refused(entry, 'has a name that is too long');
+  }
   return parts;
 }
 
-/** By its text: from the folder that it is in, or absolute. Whoever follows it is checked again. */
-function checkLink(confinement: Confinement, parent: Pin, { target }: TarEntry, shown: string): void {
-  if (target === null || target.length === 0) throw refused(shown, 'is a link to nothing');
-  const parts: Buffer[] = target[0] === slash ? [] : splitPath(readlinkSync(parent.via, { encoding: 'buffer' }));
+/** By its text: from the folder that it will be in, or absolute. Whoever follows it is checked again. */
+function checkLink({ confinement, folder, parts, entry }: Unpacking): void {
+  const { target } = entry;
+  if (target === null || target.length === 0) throw refused(entry, 'is a link to nothing');
+  const steps = target[0] === slash ? [] : [...splitPath(folder.location()), ...parts.slice(0, -1)];
   for (const part of splitPath(target)) {
-    if (part.toString('latin1') === '..') parts.pop();
-    else parts.push(part);
+    if (part.equals(dotDot)) steps.pop();
+    else steps.push(part);
   }
-  const absolute = Buffer.concat(parts.flatMap((part) => [Buffer.from('/'), part]));
-  if (!confinement.mayLeadTo(absolute)) throw refused(shown, 'is a link that leads out');
+  const absolute = Buffer.concat(steps.flatMap((part) => [Buffer.from('/'), part]));
+  if (!confinement.mayLeadTo(absolute)) throw refused(entry, 'is a link that leads out');
 }
 
-function refused(shown: string, why: string): CaissonError {
-  return new CaissonError('PATH_FORBIDDEN', `The archive was not unpacked further: ${JSON.stringify(shown)} ${why}.`, {
+/** What to call it in an error. Of thousands few are ever told. */
+function aboutEntry({ name }: TarEntry): { readonly text: string } {
+  return {
+    get text() {
+      return pathFromBytes(name.subarray(0, 1_000));
+    },
+  };
+}
+
+function refused(entry: TarEntry, why: string): CaissonError {
+  const { text } = aboutEntry(entry);
+  return new CaissonError('PATH_FORBIDDEN', `The archive was not unpacked: ${JSON.stringify(text)} ${why}.`, {
     hint: 'Leave it out of the archive.',
-    details: { entry: shown },
+    details: { entry: text },
   });
 }
 
 const slash = 0x2f;
+const dotDot = Buffer.from('..');

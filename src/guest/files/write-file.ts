@@ -144,7 +144,7 @@ export function writeAll(fd: number, content: Uint8Array): void {
 }
 
 /** Removes a temporary file. One that somebody else took away, alone or with its folder, is what we want. */
-export function discard(temporary: Buffer): void {
+function discard(temporary: Buffer): void {
   try {
     unlinkSync(temporary);
   } catch (thrown) {

@@ -96,10 +96,13 @@ test('an upload is recorded by its path, and not by its content', async () => {
 test('what a sandbox has done in part, and then refused, is recorded each time, and not merely counted', async () => {
   const { client } = workspace;
   for (const path of ['one', 'two']) {
-    // Of the second file nothing is there.
+    // Of the second file nothing is there: neither file comes into the folder.
     const body = Buffer.concat([fileHead('first', 1), Buffer.alloc(512, 'x'), fileHead('second', 512)]);
     await expect(client.files.uploadArchive({ agentId, path, body })).rejects.toMatchObject({ code: 'BAD_REQUEST' });
-    expect(await client.files.stat.query({ agentId, path: `${path}/first` })).toMatchObject({ size: 1 });
+    expect(await client.files.stat.query({ agentId, path })).toMatchObject({ type: 'directory' });
+    await expect(client.files.stat.query({ agentId, path: `${path}/first` })).rejects.toMatchObject({
+      code: 'FILE_NOT_FOUND',
+    });
     await expect(client.files.remove.mutate({ agentId, path: 'gone' })).rejects.toMatchObject({
       code: 'FILE_NOT_FOUND',
     });
