@@ -1,4 +1,4 @@
-import { accessSync, constants, opendirSync, renameSync } from 'node:fs';
+import { accessSync, constants, opendirSync, renameSync, rmdirSync } from 'node:fs';
 import { CaissonError } from '../../kernel/errors.ts';
 import { pathFromBytes } from '../../kernel/file-path.ts';
 import type { Pin } from './confinement.ts';
@@ -33,6 +33,7 @@ async function merge(from: Pin, into: Pin, mayMove: boolean, pacer: Pacer): Prom
       using below = from.pinChild(name, { folder: true });
       using target = into.pinChild(name, { folder: true });
       await merge(below, target, mayMove, pacer);
+      if (mayMove) onFile(target.path, () => rmdirSync(from.child(name))); // it is empty, or not all was moved
     } else if (mayMove) onFile(into.path, () => renameSync(from.child(name), into.child(name)));
     else if (mayHoldFolders && !entry.isDirectory() && into.lookUp(name)?.isDirectory() === true) {
       const path = pathFromBytes(Buffer.concat([into.path.bytes, Buffer.from('/'), name]));

@@ -5,7 +5,7 @@ import {
   linkSync,
   mkdirSync,
   openSync,
-  lstatSync,
+  rmdirSync,
   symlinkSync,
   unlinkSync,
   constants,
@@ -51,7 +51,7 @@ export async function unpackTar(
     const counts = await unpackInto(confinement, { folder, staging }, body.chunks(), new Pacer(signal));
     await body.finish();
     await mergeFolder(staging, folder, signal);
-    onFile(folder.path, () => lstatSync(place.via)); // else all of it went away with its folder
+    onFile(folder.path, () => rmdirSync(place.via)); // it is empty, or not all was moved; or all of it went away with its folder
     return counts;
   } finally {
     await removeLeftovers(place);
