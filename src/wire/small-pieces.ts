@@ -60,14 +60,13 @@ export function gatherSmallPieces(stream: Readable): void {
  * a stream on waits, and the next ones are gathered where they come from. What is taken at once, as mostly, waits for nothing.
  */
 export function holdBackSmallPieces(stream: Writable): void {
-  const write = stream.write.bind(stream) as (piece: unknown, done: (error?: Error | null) => void) => boolean;
-  const writeAsAsked = stream.write.bind(stream) as (...given: readonly unknown[]) => boolean;
+  const write = stream.write.bind(stream) as (piece: unknown, ...given: readonly unknown[]) => boolean;
   stream.write = (piece: unknown, ...given: readonly unknown[]) => {
     if (given.length > 0 || !(piece instanceof Uint8Array) || piece.length >= smallBytes) {
-      return writeAsAsked(piece, ...given);
+      return write(piece, ...given);
     }
     let isAwaited = false;
-    const hasRoom = write(piece, (error) => {
+    const hasRoom = write(piece, (error?: Error | null) => {
       if (isAwaited && error == null) stream.emit('drain');
     });
     isAwaited = hasRoom && stream.writableLength > 0;

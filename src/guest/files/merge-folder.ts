@@ -13,7 +13,7 @@ const bufferSize = 1_024;
  * Moves all that is in one pinned folder into another on the same disk, by a rename each: what is not there yet, a folder with all
  * that is in it, and files and links over files and links. A folder that is there keeps what else is in it. NOT_A_DIRECTORY or
  * PATH_FORBIDDEN for a folder where there is a file or a link, IS_A_DIRECTORY for a file or link where there is a folder: looked for
- * everywhere first, so that nothing is moved then. Through descriptors: a link that is put in the way leads nowhere.
+ * everywhere first, so that nothing is moved then; what is put in the way after that stops it there. Through descriptors: a link that is put in the way leads nowhere.
  */
 export async function mergeFolder(from: Pin, into: Pin, signal: AbortSignal): Promise<void> {
   await merge(from, into, false, new Pacer(signal));

@@ -158,7 +158,7 @@ async function crowdRows(guest: GuestClient, target: number, pid: number): Promi
   holding.stdin.end();
   return [
     {
-      what: `${held} connections at once, opened ${reopened} times over: memory of the control plane after the ${warmUp}th and the last`,
+      what: `${held} connections at once, opened ${reopened} times over: memory of the control plane after ${warmUp} times and after all`,
       ours: `${open} open, ${megabytes(first)}, ${megabytes(last)}`,
       floor: `${megabytes(before)} (before them; at most ${mostEgressConnections} are let)`,
       comparison: `${last >= first ? '+' : '−'}${megabytes(Math.abs(last - first))}`,
