@@ -56,22 +56,32 @@ export function gatherSmallPieces(stream: Readable): void {
 }
 
 /**
- * The same for what is written and not yet sent: while a small piece waits, `write` says that there is no room, so that whoever passes
- * a stream on waits, and the next ones are gathered where they come from. What is taken at once, as mostly, waits for nothing.
+ * The same for what is written and not yet sent: while a small piece waits, `write` says that there is no room, and `writableNeedDrain`
+ * too, so that whoever passes a stream on waits, and the next ones are gathered where they come from. What is taken at once, as mostly,
+ * waits for nothing.
  */
 export function holdBackSmallPieces(stream: Writable): void {
   const write = stream.write.bind(stream) as (piece: unknown, ...given: readonly unknown[]) => boolean;
+  const beneath: object | null = Reflect.getPrototypeOf(stream);
+  let waiting = 0;
   stream.write = (piece: unknown, ...given: readonly unknown[]) => {
     if (given.length > 0 || !(piece instanceof Uint8Array) || piece.length >= smallBytes) {
       return write(piece, ...given);
     }
     let isAwaited = false;
     const hasRoom = write(piece, (error?: Error | null) => {
-      if (isAwaited && error == null) stream.emit('drain');
+      if (!isAwaited) return;
+      waiting -= 1;
+      if (waiting === 0 && error == null) stream.emit('drain');
     });
     isAwaited = hasRoom && stream.writableLength > 0;
+    if (isAwaited) waiting += 1;
     return hasRoom && !isAwaited;
   };
+  Object.defineProperty(stream, 'writableNeedDrain', {
+    configurable: true,
+    get: () => waiting > 0 || (beneath !== null && Reflect.get(beneath, 'writableNeedDrain', stream) === true),
+  });
 }
 
 /** Beside what it keeps in memory. */

@@ -319,6 +319,31 @@ describe('what is written and not yet sent', () => {
     expect(sink.write(Buffer.from('.'))).toBe(false);
   });
 
+  test('who asks whether there is room hears the same', async () => {
+    const { sink, take } = slowSink();
+    expect(sink.writableNeedDrain).toBe(false);
+    sink.write(Buffer.from('.'));
+    expect(sink.writableNeedDrain).toBe(true);
+    const drained = once(sink, 'drain');
+    take();
+    await drained;
+    expect(sink.writableNeedDrain).toBe(false);
+    sink.write(Buffer.alloc(sink.writableHighWaterMark));
+    expect(sink.writableNeedDrain).toBe(true);
+  });
+
+  test('there is room when the last of them is taken', async () => {
+    const { sink, take } = slowSink();
+    let drains = 0;
+    sink.on('drain', () => (drains += 1));
+    for (let piece = 0; piece < 3; piece++) sink.write(Buffer.from('.'));
+    for (const expected of [0, 0, 1]) {
+      take();
+      await new Promise(setImmediate);
+      expect(drains).toBe(expected);
+    }
+  });
+
   test('a write that fails makes no room', async () => {
     const failing = new Writable({ write: (_piece, _encoding, done) => void setImmediate(done, new Error('no')) });
     holdBackSmallPieces(failing);

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Duplex, duplexPair } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { connectHttp2 } from '../../src/wire/connect-http2.ts';
 import { inwardServerOptions } from '../../src/wire/http2-settings.ts';
@@ -50,6 +51,66 @@ test('what arrived before the end is still read after it', async () => {
   await once(transport, 'close');
   expect(bytes).toBe(100_000);
   expect(inner.destroyed).toBe(true);
+});
+
+/** Takes a piece when `take` is called. */
+function slowInner() {
+  const taken: Buffer[] = [];
+  let take = (): void => undefined;
+  const inner = new Duplex({
+    read: () => undefined,
+    write(piece: Buffer, _encoding, done) {
+      take = () => {
+        take = () => undefined;
+        taken.push(piece);
+        done();
+      };
+    },
+  });
+  return { inner, taken, take: () => take() };
+}
+
+test('many small frames that wait to be sent are few pieces', async () => {
+  const { inner, taken, take } = slowInner();
+  const transport = new Transport(inner);
+  for (let frame = 0; frame < 100_000; frame++) transport.write(Buffer.from('.'.repeat(10)));
+  expect(transport.writableLength).toBe(0); // the session waits for none of them
+  transport.end();
+  while (!inner.writableFinished) {
+    take();
+    await new Promise(setImmediate);
+  }
+  expect(Buffer.concat(taken).toString()).toBe('.'.repeat(1_000_000));
+  expect(taken.length).toBeLessThan(70); // of 16 KiB
+});
+
+test('whatever waits comes in its order, and whole, also before the end', async () => {
+  const lengths = fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 100 }), fc.integer({ min: 1, max: 20_000 }));
+  const frames = fc.array(fc.record({ length: lengths, taken: fc.integer({ min: 0, max: 3 }) }), { maxLength: 300 });
+  await fc.assert(
+    fc.asyncProperty(frames, async (given) => {
+      const { inner, taken, take } = slowInner();
+      const transport = new Transport(inner);
+      let next = 0;
+      const sent: Buffer[] = [];
+      for (const { length, taken: times } of given) {
+        const frame = Buffer.from(Array.from({ length }, () => next++ % 251));
+        sent.push(frame);
+        transport.write(frame);
+        for (let time = 0; time < times; time++) {
+          take();
+          await new Promise(setImmediate);
+        }
+      }
+      transport.end();
+      while (!inner.writableFinished) {
+        take();
+        await new Promise(setImmediate);
+      }
+      expect(Buffer.concat(taken).equals(Buffer.concat(sent))).toBe(true);
+    }),
+    { numRuns: 30 },
+  );
 });
 
 test('bulk both ways at once does not stop, over a byte stream in memory', async () => {

@@ -1,13 +1,12 @@
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import type { ControlPlane } from '../../controlplane/index.ts';
-import { collectGarbage } from '../collect-garbage.ts';
 import { commandName } from '../command-name.ts';
 import { defaultDataDir, defaultUrl } from '../connection.ts';
 import { exitCodes } from '../exit-codes.ts';
+import { collectGarbage, tuneGarbageCollection } from '../garbage-collection.ts';
 import { stderr, stdout } from '../output/sink.ts';
 import { record } from '../output/table.ts';
-import { scavengeAlone } from '../scavenge-alone.ts';
 import { stopControlPlane } from '../stop-control-plane.ts';
 import { packageVersion } from '../version.ts';
 
@@ -27,7 +26,7 @@ async function start(): Promise<void> {
   const controlPlane = await startControlPlane({ environment: process.env, version });
   await stdout.write(summary(controlPlane, version));
   await collectGarbage();
-  scavengeAlone();
+  tuneGarbageCollection();
   const failure = await Promise.race([stopped, controlPlane.failed]);
   if (failure !== undefined) process.exitCode = exitCodes.failed;
   // Not waited for: where nothing can be written it stops all the same.

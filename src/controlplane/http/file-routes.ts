@@ -9,6 +9,7 @@ import type { Logger } from '../../kernel/logger.ts';
 import type { FileInfo } from '../../wire/contract/files.ts';
 import { type Upload, wholeOf } from '../../wire/files-client.ts';
 import type { GuestClient } from '../../wire/guest-client.ts';
+import { gatherSmallPieces, holdBackSmallPieces } from '../../wire/small-pieces.ts';
 import type { OpenCalls } from '../api/open-calls.ts';
 import type { Recorder } from '../audit/audited.ts';
 import type { Workspaces } from '../workspace/workspaces.ts';
@@ -229,6 +230,8 @@ async function take<Answer>(
     watchIdle();
   };
   watchIdle();
+  gatherSmallPieces(raw);
+  holdBackSmallPieces(body);
   raw.on('data', onData).pause();
   try {
     raw.pipe(body); // not `pipeline`: it destroys a stream that is being reset before the reset is on its way

@@ -35,6 +35,7 @@ export function createPreviewProxy({ onError }: PreviewProxyOptions): PreviewPro
 
   proxy.on('proxyReq', (outgoing, request, response) => {
     expectAnswer(outgoing);
+    holdBackSmallPieces(outgoing);
     if (!outgoing.reusedSocket) retry.delete(request);
     // A client that left while it waited for a connection.
     if (response.destroyed) outgoing.destroy();
@@ -110,6 +111,7 @@ export function createPreviewProxy({ onError }: PreviewProxyOptions): PreviewPro
       if (!response.shouldKeepAlive) closing.add(request);
       // An app may close a connection just when it is used again: then it has not seen the request.
       if (isRepeatable(request)) retry.set(request, () => web(request, response, live));
+      gatherSmallPieces(request);
       web(request, response, live);
     },
     upgrade(request, socket, head, live) {

@@ -1,4 +1,5 @@
 import { ByteSource } from '../../kernel/byte-source.ts';
+import { CaissonError } from '../../kernel/errors.ts';
 import { tarSizeOf } from '../../kernel/tar-decode.ts';
 import { tarBlockBytes, tarEnd, tarPadding } from '../../kernel/tar-entry.ts';
 import { temporaryNameGlob } from '../../kernel/temporary-name.ts';
@@ -11,6 +12,8 @@ import { tooDeep } from './walk.ts';
 
 /** Content is handed on in pieces of at most this. */
 const pieceBytes = 256 * 1024;
+/** Of what stands before an entry: 256 names of 255 bytes each, and a link's target of 4,095. */
+const mostNameBytes = 128 * 1024;
 const flagAt = 156;
 const [longName, longTarget] = ['L', 'K'].map((flag) => flag.charCodeAt(0));
 /** Files, links and folders; all else, such as a pipe, is left out. */
@@ -56,6 +59,7 @@ export async function packTar(folder: Pin, out: ArchiveOutput, gone: AbortSignal
 /** As they are, but for those that are left out, and the folder itself. */
 async function passEntries(source: ByteSource, out: ArchiveOutput): Promise<void> {
   let names: Buffer[] = [];
+  let nameBytes = 0;
   for (;;) {
     const header = source.takeHere(tarBlockBytes) ?? (await source.take(tarBlockBytes));
     const flag = header[flagAt];
@@ -63,6 +67,8 @@ async function passEntries(source: ByteSource, out: ArchiveOutput): Promise<void
     const size = tarSizeOf(header);
     const bytes = size + tarPadding(size);
     if (flag === longName || flag === longTarget) {
+      nameBytes += bytes;
+      if (nameBytes > mostNameBytes) throw notOfTar();
       const record = await source.take(bytes);
       if (flag === longName && splitPath(record.subarray(0, size - 1)).length > maxDepth) throw tooDeep();
       names.push(header, record);
@@ -78,11 +84,17 @@ async function passEntries(source: ByteSource, out: ArchiveOutput): Promise<void
         left -= piece.length;
         if (out.isFull) await out.flush();
       }
+      if (out.isFull) await out.flush(); // what has no content, too
     }
     names = [];
+    nameBytes = 0;
   }
   while ((await source.some(pieceBytes)).length > 0); // what fills its last block: only then it says whether it is whole
   out.add(tarEnd);
+}
+
+function notOfTar(): CaissonError {
+  return new CaissonError('TRANSFER_BROKEN', 'The archive was not finished: its tar names what no file can be called.');
 }
 
 /** `./` */

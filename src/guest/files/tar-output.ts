@@ -20,7 +20,8 @@ interface Exit {
  * What the sandbox's GNU tar writes to its standard output, at work in a pinned folder. Its names are quoted as C has them,
  * and it says nothing of what is well: its first word ends it, as an error about what it names. Throws at the end of an
  * output that is not whole: FILE_ACCESS_DENIED, FILE_CHANGED, else TRANSFER_BROKEN; before the beginning LIMIT_REACHED where
- * no process can be started, CAPABILITY_UNSUPPORTED where there is no tar. Killed, and waited for, when the reader leaves.
+ * no process can be started, CAPABILITY_UNSUPPORTED where there is no tar. Killed, and waited for, when the reader leaves,
+ * whoever else has its output.
  */
 export async function* tarOutput(
   folder: Pin,
@@ -28,25 +29,33 @@ export async function* tarOutput(
   gone: AbortSignal,
 ): AsyncGenerator<Buffer, void> {
   const tar = await startTar(folder, args);
-  const stop = (): void => void tar.kill('SIGKILL');
+  const letGo = (): void => {
+    tar.kill('SIGKILL');
+    tar.stdout.destroy();
+    tar.stderr.destroy(); // another process may have them as well, and would keep 'close' from coming
+  };
   const exit = new Promise<Exit>((resolve) => tar.once('close', (code, signal) => resolve({ code, signal })));
   let said = '';
   tar.stderr.setEncoding('latin1').on('data', (text: string) => {
     if (said.length < maxSaidBytes) said += text;
-    if (said.includes('\n') || said.length >= maxSaidBytes) stop();
+    if (said.includes('\n') || said.length >= maxSaidBytes) letGo();
   });
-  gone.addEventListener('abort', stop);
+  gone.addEventListener('abort', letGo);
   try {
-    if (gone.aborted) stop();
-    yield* tar.stdout as AsyncIterable<Buffer>;
+    gone.throwIfAborted();
+    try {
+      yield* tar.stdout as AsyncIterable<Buffer>;
+    } catch (thrown) {
+      if (errnoOf(thrown) !== 'ERR_STREAM_PREMATURE_CLOSE') throw thrown; // else it was let go of
+    }
+    gone.throwIfAborted();
     const ended = await exit;
     gone.throwIfAborted();
     const failure = failureOf(folder, ended, said);
     if (failure !== undefined) throw failure;
   } finally {
-    gone.removeEventListener('abort', stop);
-    stop();
-    tar.stdout.destroy();
+    gone.removeEventListener('abort', letGo);
+    letGo();
     await exit;
   }
 }
@@ -94,6 +103,9 @@ function failureOf(folder: Pin, { code, signal }: Exit, said: string): CaissonEr
   if (what?.startsWith('File shrank') === true) return about('FILE_CHANGED', ' has become shorter while it was read');
   if (what?.endsWith('Too many levels of symbolic links') === true) {
     return about('FILE_CHANGED', ' has become a link while it was read');
+  }
+  if (what?.endsWith('Cannot readlink: Invalid argument') === true) {
+    return about('FILE_CHANGED', ' was a link, and has become something else while it was read');
   }
   const how = said === '' ? `tar ended with ${signal ?? `code ${code}`}` : said.split('\n', 1)[0]?.slice(0, 500);
   return new CaissonError('TRANSFER_BROKEN', `The archive was not finished: ${how}.`);

@@ -1,6 +1,6 @@
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { scavengeAlone } from '../../../src/cli/scavenge-alone.ts';
+import { tuneGarbageCollection } from '../../../src/cli/garbage-collection.ts';
 import { createModelGateway } from '../../../src/controlplane/model-gateway/model-gateway.ts';
 import { LedgerBudget } from '../../../src/controlplane/model-gateway/ledger-budget.ts';
 import { StoredLedger } from '../../../src/controlplane/quotas/stored-ledger.ts';
@@ -65,6 +65,6 @@ const server = createServer((socket) => {
     });
   });
 });
-scavengeAlone();
+tuneGarbageCollection();
 server.listen(join(directory, 'outward.sock'), () => process.send?.('listening'));
 process.once('disconnect', () => process.exit(0));
