@@ -1,11 +1,9 @@
 import { execFile } from 'node:child_process';
 import { renameSync, writeFileSync } from 'node:fs';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { CaissonClient } from '../../../src/client/index.ts';
-import { packFolder } from '../../../src/cli/files/pack-folder.ts';
-import { unpackFolder } from '../../../src/cli/files/unpack-folder.ts';
 import { wholeOf } from '../../../src/wire/files-client.ts';
 import { GuestClient } from '../../../src/wire/guest-client.ts';
 import { agentIdSchema } from '../../../src/kernel/ids.ts';
@@ -14,6 +12,7 @@ import type { BenchContext } from '../rig/bench-context.ts';
 import { startControlPlane } from '../rig/control-plane.ts';
 import { DockerExec } from '../rig/docker-exec.ts';
 import { median, quantile, timed } from '../rig/statistics.ts';
+import { timedAlone } from '../rig/timed-alone.ts';
 
 const rounds = 1_000;
 const peerRounds = 20;
@@ -21,7 +20,6 @@ const atOnce = 64;
 const concurrentOperations = 20_000;
 const bigBytes = 1_000_000_000;
 const bigRounds = 3;
-const smallFiles = 10_000;
 const run = promisify(execFile);
 
 /** Files through the wire's client and through the typed client, beside `docker exec cat` and `docker cp`. */
@@ -37,7 +35,6 @@ export async function files(context: BenchContext): Promise<readonly Row[]> {
       ...(await smallRows(guest, client, agentId, new DockerExec(context.docker, agentId), folder)),
       ...(await concurrentRows(guest, folder)),
       ...(await bigRows(client, agentId, pid)),
-      ...(await archiveRows(client, agentId, folder)),
     ];
   } finally {
     await guest.close();
@@ -197,74 +194,6 @@ async function bigRows(client: CaissonClient, agentId: string, pid: number): Pro
       met: grown <= 64 * 1024 ** 2,
     },
   ];
-}
-
-/** Begins when the disk has nothing to do any more: what was written before would be written back meanwhile. */
-async function timedAlone(work: () => Promise<unknown>): Promise<number> {
-  await run('sync', []);
-  return await timed(work);
-}
-
-async function archiveRows(client: CaissonClient, agentId: string, folder: string): Promise<readonly Row[]> {
-  const local = join(folder, 'many');
-  for (let at = 0; at < smallFiles; at++) {
-    const below = join(local, `d${at % 100}`);
-    if (at < 100) await mkdir(below, { recursive: true });
-    await writeFile(join(below, `f${at}`), `file ${at}\n`.repeat(20));
-  }
-  // Nothing is removed before the end: ext4 without a journal passes over inodes that were just freed, one by one.
-  const withTar = async (name: string): Promise<number> => {
-    const to = join(folder, name);
-    await mkdir(to);
-    const tookMs = await timedAlone(() =>
-      run('sh', ['-c', 'tar -C "$1" -cf - . | tar -C "$2" -xf -', 'sh', local, to]),
-    );
-    return tookMs;
-  };
-  const tarUpMs = await withTar('tar-up');
-  const upMs = await timedAlone(() =>
-    client.files.uploadArchive({
-      agentId,
-      path: 'many',
-      body: ReadableStream.from(packFolder(local)) as ReadableStream<Uint8Array<ArrayBuffer>>,
-    }),
-  );
-  const cpUpMs = await timedAlone(() => run('docker', ['cp', local, `${agentId}:/workspace/copied-many`]));
-  const tarDownMs = await withTar('tar-down');
-  const back = join(folder, 'back');
-  const downMs = await timedAlone(async () => {
-    const stream = await client.files.downloadArchive({ agentId, path: 'many' });
-    await unpackFolder(back, buffers(stream));
-  });
-  const cpDownMs = await timedAlone(() => run('docker', ['cp', `${agentId}:/workspace/many`, join(folder, 'cp-back')]));
-  const onlyMs = await timedAlone(async () => {
-    for await (const chunk of await client.files.downloadArchive({ agentId, path: 'many' })) void chunk;
-  });
-  const all = ['many', 'back', 'cp-back', 'tar-up', 'tar-down'];
-  await Promise.all(all.map((each) => rm(join(folder, each), { recursive: true, force: true })));
-  const rate = (tookMs: number): string => `${Math.round(smallFiles / (tookMs / 1_000))} files/s`;
-  const row = (what: string, ours: number, copyMs: number, tarMs: number): Row => ({
-    what,
-    ours: `${rate(ours)} (${ms(ours)})`,
-    floor: `${rate(copyMs)} (docker cp), ${rate(tarMs)} (tar \\| tar, on the same disk)`,
-    comparison: `${(copyMs / ours).toFixed(1)} ×, ${(tarMs / ours).toFixed(1)} ×`,
-    target: '≥ 5 × docker cp, or as the disk allows',
-    met: copyMs / ours >= 5 || tarMs / ours >= 0.8,
-  });
-  return [
-    row('10,000 small files up as one archive', upMs, cpUpMs, tarUpMs),
-    row('the same down, and written to disk here', downMs, cpDownMs, tarDownMs),
-    explain({
-      what: 'the same down, not written',
-      ours: `${rate(onlyMs)} (${ms(onlyMs)})`,
-      floor: `${rate(cpDownMs)} (docker cp, written)`,
-      comparison: `${(cpDownMs / onlyMs).toFixed(1)} ×`,
-    }),
-  ];
-}
-
-async function* buffers(stream: ReadableStream<Uint8Array>): AsyncGenerator<Buffer> {
-  for await (const chunk of stream) yield Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
 }
 
 async function repeated(count: number, work: () => Promise<unknown>): Promise<number[]> {

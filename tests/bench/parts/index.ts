@@ -1,5 +1,6 @@
 import type { Row } from '../report/row.ts';
 import type { BenchContext } from '../rig/bench-context.ts';
+import { archives } from './archives.ts';
 import { changes } from './changes.ts';
 import { cold } from './cold.ts';
 import { egress } from './egress.ts';
@@ -31,6 +32,7 @@ export const parts = {
   cold,
   late,
   memory,
+  archives, // removes hundreds of thousands of files at its end, which ext4 remembers for minutes
 } as const satisfies Record<string, (context: BenchContext) => Promise<readonly Row[]>>;
 
 export type PartName = keyof typeof parts;
