@@ -8,7 +8,9 @@ export interface GatewayLimits {
   readonly maxCalls: number;
   /** From the request to a connection with the service, TLS included. */
   readonly connectTimeoutMs: number;
-  /** Longest silence of the service before its answer begins. */
+  /** From the request to the end of its body, however it comes. */
+  readonly bodyTimeoutMs: number;
+  /** Longest silence of the guest in its body, and of the service before its answer begins. */
   readonly firstByteTimeoutMs: number;
   /** Longest silence in the middle of an answer, and longest time that the guest may take nothing of it. */
   readonly idleTimeoutMs: number;
@@ -20,6 +22,7 @@ export const defaultGatewayLimits: GatewayLimits = {
   maxCallsPerAgent: 32,
   maxCalls: 1_024,
   connectTimeoutMs: 10_000,
+  bodyTimeoutMs: 600_000,
   firstByteTimeoutMs: 300_000,
   idleTimeoutMs: 300_000,
 };

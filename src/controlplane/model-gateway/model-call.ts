@@ -72,6 +72,10 @@ export class ModelCall {
       onProblem: (error) => this.#refuse(error),
       onProgress: () => {
         if (this.#guest.status !== null) return;
+        if (since(this.#startedAt) > limits.bodyTimeoutMs) {
+          this.#refuse(new GatewayError('invalid_body', 'The request body took too long to come.'));
+          return;
+        }
         this.#timer.refresh();
         this.#unseen.restart();
       },

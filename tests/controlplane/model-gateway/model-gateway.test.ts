@@ -402,6 +402,18 @@ describe('what breaks', () => {
   });
 });
 
+test('a body that comes byte by byte keeps its place for so long and no longer', async () => {
+  await using gateway = await openGateway({ limits: { bodyTimeoutMs: 100 } });
+  const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses' });
+  const answered = once(stream, 'response');
+  const trickle = setInterval(() => stream.write(' '), 10);
+  const [headers] = (await answered.finally(() => clearInterval(trickle))) as [{ ':status': number }];
+  expect(headers[':status']).toBe(400);
+  await until('the end of the call', () => gateway.calls.length === 1);
+  expect(gateway.log).toMatchObject([{ outcome: 'request_refused', cause: 'invalid_body' }]);
+  stream.destroy();
+});
+
 describe('a guest that takes nothing', () => {
   test.each<[string, CallOutcome, (response: ServerResponse) => void]>([
     ['while the service speaks', 'guest_stalled', (response) => sse(response).write('x'.repeat(1_000_000))],
