@@ -1,7 +1,7 @@
 import { CaissonError } from '../kernel/errors.ts';
+import { GatheredBytes } from '../kernel/gathered-bytes.ts';
 
 const newline = 0x0a;
-const firstPartBytes = 64 * 1024;
 
 export interface LineBounds {
   readonly maxLineBytes: number;
@@ -45,38 +45,29 @@ export async function* lineBatches(
 /** The beginning of a line whose end has not arrived. Takes memory by its length, however many pieces it comes in. */
 class LinePart {
   readonly #maxBytes: number;
-  #held = Buffer.alloc(0);
-  #length = 0;
+  readonly #held = new GatheredBytes();
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
   }
 
   get length(): number {
-    return this.#length;
+    return this.#held.length;
   }
 
   add(bytes: Buffer): void {
-    const length = this.#length + bytes.length;
-    if (length > this.#maxBytes) {
+    if (this.length + bytes.length > this.#maxBytes) {
       throw new CaissonError('GUEST_PROTOCOL', `A line from the guest exceeds ${this.#maxBytes} bytes.`);
     }
-    if (length > this.#held.length) {
-      const larger = Buffer.allocUnsafe(Math.max(length, 2 * this.#held.length, firstPartBytes));
-      this.#held.copy(larger, 0, 0, this.#length);
-      this.#held = larger;
-    }
-    bytes.copy(this.#held, this.#length);
-    this.#length = length;
+    this.#held.add(bytes);
   }
 
   /** The line with its last bytes; the next one begins empty. */
   finish(last: Buffer): string {
-    if (this.#length === 0 && last.length <= this.#maxBytes) return last.toString();
+    if (this.length === 0 && last.length <= this.#maxBytes) return last.toString();
     this.add(last);
-    const line = this.#held.toString('utf8', 0, this.#length);
-    this.#held = Buffer.alloc(0);
-    this.#length = 0;
+    const line = this.#held.bytes.toString();
+    this.#held.clear();
     return line;
   }
 }

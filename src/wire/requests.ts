@@ -10,6 +10,7 @@ import { constants } from 'node:http2';
 import type { z } from 'zod';
 import { deadline } from '../kernel/deadline.ts';
 import { CaissonError, errorText, readErrorBody } from '../kernel/errors.ts';
+import { GatheredBytes } from '../kernel/gathered-bytes.ts';
 import { hasJsonShape, type JsonBounds } from './json-shape.ts';
 import { gatherSmallPieces } from './small-pieces.ts';
 import { type StreamUse, takePlace } from './stream-places.ts';
@@ -215,12 +216,9 @@ function readText(stream: ClientHttp2Stream, maxBytes: number, signal?: AbortSig
   return new Promise((resolve, reject) => {
     if (stream.readableEnded) resolve('');
     else if (stream.destroyed) reject(brokenStream(stream, signal));
-    const chunks: Buffer[] = [];
-    let bytes = 0;
+    const gathered = new GatheredBytes();
     stream.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-      chunks.push(chunk);
-      if (bytes <= maxBytes) return;
+      if (gathered.length + chunk.length <= maxBytes) return gathered.add(chunk);
       reject(new CaissonError('GUEST_PROTOCOL', `The guest's answer exceeds ${maxBytes} bytes.`));
       leaveStream(stream);
     });
@@ -228,7 +226,7 @@ function readText(stream: ClientHttp2Stream, maxBytes: number, signal?: AbortSig
     stream.once('close', closed);
     stream.once('end', () => {
       stream.off('close', closed);
-      resolve(Buffer.concat(chunks).toString());
+      resolve(gathered.bytes.toString());
     });
   });
 }

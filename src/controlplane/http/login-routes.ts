@@ -19,6 +19,7 @@ import { isVisit, requireSameOrigin } from '../login/same-origin.ts';
 import { clearCookie, readCookie, setCookie } from '../login/session-cookies.ts';
 import type { NewSession, SessionService } from '../login/session-service.ts';
 import type { WebOrigin } from '../login/web-origin.ts';
+import { bodyText } from './body-text.ts';
 import { refusalOf, retryAfter } from './refusals.ts';
 
 interface LoginRoutesOptions {
@@ -98,10 +99,8 @@ export function serveLogin(app: FastifyInstance, options: LoginRoutesOptions): v
   };
 
   void app.register(async (scope) => {
-    scope.addContentTypeParser<string>(
-      'application/x-www-form-urlencoded',
-      { parseAs: 'string', bodyLimit: mostFormBytes },
-      (_request, body, done) => done(null, Object.fromEntries(new URLSearchParams(body))),
+    scope.addContentTypeParser('application/x-www-form-urlencoded', async ({ raw }: FastifyRequest) =>
+      Object.fromEntries(new URLSearchParams(await bodyText(raw, mostFormBytes))),
     );
     scope.addHook('onRequest', async (request) => {
       try {

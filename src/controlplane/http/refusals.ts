@@ -23,9 +23,6 @@ export interface Refusal {
 export function refusalOf(thrown: unknown): Refusal {
   if (thrown instanceof CaissonError) return { status: errorTable[thrown.code].http, error: thrown };
   const { code, status } = fastifyError(thrown);
-  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
-    return { status: 413, error: new CaissonError('BODY_TOO_LARGE', 'The request body is too large.') };
-  }
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
     return { status: 415, error: new CaissonError('BAD_REQUEST', 'The request body must be application/json.') };
   }

@@ -8,6 +8,7 @@ import { refusedCall } from '../api/audited-call.ts';
 import { errorBodyOf, isDefect, toTrpcError } from '../api/error-mapping.ts';
 import { readerPatience, ReaderStalled } from '../api/sse/reader-room.ts';
 import { sendSubscription } from '../api/sse/send-subscription.ts';
+import { bodyText } from './body-text.ts';
 import { hasBody } from './body-time.ts';
 import { hijack } from './hijack.ts';
 import { demandInputShape } from './input-shape.ts';
@@ -58,7 +59,9 @@ const keylessBodyBytes = 4_096;
  */
 export function serveTrpc(app: FastifyInstance, options: TrpcRouteOptions): void {
   void app.register(async (scope) => {
-    scope.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => done(null, body));
+    scope.addContentTypeParser('application/json', async ({ raw, routeOptions }: FastifyRequest) =>
+      bodyText(raw, routeOptions.bodyLimit ?? 0),
+    );
     const begun = new WeakMap<FastifyRequest, Begun>();
     const onRequest = async (request: TrpcRequest, reply: FastifyReply): Promise<void> => {
       const each = begin(request, reply, options);

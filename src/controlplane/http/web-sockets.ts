@@ -19,6 +19,8 @@ const keyProtocolPrefix = 'base64url.bearer.authorization.caisson.';
 
 /** Largest message of a client. */
 const maxPayloadBytes = 1024 * 1024;
+/** What has come of it so far: each piece takes some 400 bytes besides its own. From a network they have 536 and more. */
+const maxPieces = 2_048;
 /** A client of whom nothing comes from one ping to the next is gone. Programs see no pings: `alive` is for them. */
 const defaultPingEveryMs = 20_000;
 
@@ -78,6 +80,8 @@ export function serveWebSockets(
     clientTracking: false,
     perMessageDeflate: false,
     maxPayload: maxPayloadBytes,
+    maxBufferedChunks: maxPieces,
+    maxFragments: maxPieces,
     handleProtocols: (offered) => (offered.has(protocol) ? protocol : false),
   });
 

@@ -1,5 +1,6 @@
 import type { ClientRequest } from 'node:http';
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import { GatheredBytes } from '../../kernel/gathered-bytes.ts';
 import type { ModelApi } from './apis/model-api.ts';
 import { GatewayError, type GatewayErrorKind } from './gateway-error.ts';
 import type { HeldShare } from './held-room.ts';
@@ -40,9 +41,7 @@ export class GuestBody {
   readonly #options: GuestBodyOptions;
   readonly #scanner = new RequestScanner(watched);
   readonly #named = Promise.withResolvers<string>();
-  /** Its first `#heldBytes`, in one piece: each piece by itself takes far more memory than a byte of it has. */
-  #held: Buffer = Buffer.alloc(0);
-  #heldBytes = 0;
+  readonly #held = new GatheredBytes();
   #bytes = 0;
   #request: ClientRequest | undefined;
   #namedAt: number | null = null;
@@ -90,7 +89,7 @@ export class GuestBody {
 
   /** Passes the body on under the name by which the service knows the model, and ends the request with it. */
   passTo(request: ClientRequest, model: string): void {
-    const held = this.#held.subarray(0, this.#heldBytes);
+    const held = this.#held.bytes;
     let at = 0;
     for (const { start, end, text } of this.#edits(model)) {
       request.write(held.subarray(at, start));
@@ -121,9 +120,9 @@ export class GuestBody {
     const problem = this.#scanner.problem ?? problemWith(this.#scanner.fields);
     if (problem !== null) return this.#refuse('invalid_body', `The request is refused: ${problem}.`);
     if (this.#request !== undefined) return this.#write(chunk);
-    const more = counted(this.#heldBytes + chunk.length) - counted(this.#heldBytes);
+    const more = counted(this.#held.length + chunk.length) - counted(this.#held.length);
     if (!room.take(more)) return this.#refuse('too_many_calls', 'Too many large model calls are under way.');
-    this.#hold(chunk);
+    this.#held.add(chunk);
     const model = this.#scanner.fields.get('model');
     // Its room in the budget goes by its size.
     const waitsForAll = api.readsWholeRequest || declaredBytes === undefined;
@@ -131,17 +130,6 @@ export class GuestBody {
     stream.pause();
     this.#namedAt = performance.now();
     this.#named.resolve(String(model.value));
-  }
-
-  #hold(chunk: Buffer): void {
-    const bytes = this.#heldBytes + chunk.length;
-    if (bytes > this.#held.length) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(bytes, 2 * this.#held.length));
-      this.#held.copy(larger, 0, 0, this.#heldBytes);
-      this.#held = larger;
-    }
-    chunk.copy(this.#held, this.#heldBytes);
-    this.#heldBytes = bytes;
   }
 
   #end(): void {
@@ -187,9 +175,8 @@ export class GuestBody {
   }
 
   #letGo(): void {
-    this.#options.room.giveBack(counted(this.#heldBytes));
-    this.#held = Buffer.alloc(0);
-    this.#heldBytes = 0;
+    this.#options.room.giveBack(counted(this.#held.length));
+    this.#held.clear();
   }
 }
 

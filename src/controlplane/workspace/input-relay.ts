@@ -1,4 +1,5 @@
 import type { Writable } from 'node:stream';
+import { GatheredBytes } from '../../kernel/gathered-bytes.ts';
 
 /**
  * Input on its way to a process, which may not be there yet. One write goes at a time, and what comes meanwhile is put
@@ -9,8 +10,7 @@ export class InputRelay {
   #stdin: Writable | undefined;
   #isWriting = false;
   #isEnding = false;
-  #memory = Buffer.alloc(0);
-  #length = 0;
+  readonly #kept = new GatheredBytes();
 
   /** `onTaken` is told what the process took, or never will: its end tells that. */
   constructor(onTaken: (bytes: number) => void) {
@@ -20,7 +20,7 @@ export class InputRelay {
   write(data: Buffer): void {
     if (this.#isEnding) return this.#onTaken(data.length);
     if (data.length === 0) return;
-    if (this.#stdin === undefined || this.#isWriting) this.#keep(data);
+    if (this.#stdin === undefined || this.#isWriting) this.#kept.add(data);
     else this.#put(this.#stdin, data);
   }
 
@@ -38,10 +38,9 @@ export class InputRelay {
 
   #next(): void {
     if (this.#stdin === undefined || this.#isWriting) return;
-    if (this.#length > 0) {
-      const data = this.#memory.subarray(0, this.#length);
-      this.#memory = Buffer.alloc(0);
-      this.#length = 0;
+    if (this.#kept.length > 0) {
+      const data = this.#kept.bytes;
+      this.#kept.clear();
       this.#put(this.#stdin, data);
     } else if (this.#isEnding) this.#stdin.end();
   }
@@ -55,16 +54,5 @@ export class InputRelay {
     if (!stdin.writable) return taken();
     this.#isWriting = true;
     stdin.write(data, taken);
-  }
-
-  #keep(data: Buffer): void {
-    const needed = this.#length + data.length;
-    if (needed > this.#memory.length) {
-      const larger = Buffer.allocUnsafeSlow(2 * needed);
-      this.#memory.copy(larger, 0, 0, this.#length);
-      this.#memory = larger;
-    }
-    data.copy(this.#memory, this.#length);
-    this.#length = needed;
   }
 }

@@ -1,10 +1,13 @@
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
+import { IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type RunningGuest, runGuest } from '../../guest/running-guest.ts';
 import { until } from '../../until.ts';
+import { usedMemory } from '../../used-memory.ts';
 import { type Answer, answer, bearer, type RunningServer, startServer } from '../running-server.ts';
 
 const mebibyte = 1_024 * 1_024;
@@ -180,6 +183,31 @@ describe('a body', () => {
     expect((await small(server.admin)).status).toBe(200);
     socket.destroy();
     await until('a place', async () => !isRefused(await small(server.alice)));
+    expect(server.log.filter(({ level }) => level === 'error')).toEqual([]); // to leave is no defect of ours
+  });
+
+  test('that comes byte by byte takes the memory of its bytes', async () => {
+    await serve({});
+    let pieces = 0;
+    IncomingMessage.prototype.push = function (...piece) {
+      pieces++;
+      return Readable.prototype.push.apply(this, piece);
+    };
+    try {
+      const body = JSON.stringify({ agentId, path: 'new', content: 'x'.repeat(200_000) });
+      const socket = send(server.alice, 'POST /trpc/files.write', [json, 'transfer-encoding: chunked'], '1\r\n{\r\n');
+      let received = '';
+      socket.on('data', (chunk) => (received += String(chunk)));
+      await until('its beginning', () => pieces > 0);
+      const before = usedMemory();
+      socket.write(body.slice(1).replaceAll(/./g, '1\r\n$&\r\n'));
+      await until('all of it', () => pieces === body.length);
+      expect(usedMemory() - before).toBeLessThan(16 * mebibyte);
+      socket.write('0\r\n\r\n');
+      await until('the answer', () => received.includes('"created":true'));
+    } finally {
+      Reflect.deleteProperty(IncomingMessage.prototype, 'push');
+    }
   });
 
   test('counts with the bytes that were announced, for its key and in all', async () => {

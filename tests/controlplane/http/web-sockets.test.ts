@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, request, type Server } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import { type AddressInfo, connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type ClientOptions, WebSocket } from 'ws';
 import type { Calls } from '../../../src/client/calls.ts';
@@ -248,6 +248,23 @@ describe('an open socket', () => {
     const [code] = (await once(socket, 'close')) as [number];
     expect(code).toBe(1009);
     await expect.poll(() => subscriptions.count, { timeout: 20_000 }).toBe(0);
+  });
+
+  test('is closed with 1008 over a message that comes in very many pieces', async () => {
+    const raw = once(server, 'upgrade') as Promise<[IncomingMessage, Socket]>;
+    const socket = await open('/v1/echo/a/end');
+    const closed = once(socket, 'close') as Promise<[number]>;
+    const [, connection] = await raw;
+    connection.emit('data', Buffer.from([0x82, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0])); // 1 MiB, masked
+    for (let sent = 0; sent < 3_000; sent++) connection.emit('data', Buffer.from('x'));
+    expect((await closed)[0]).toBe(1008);
+  });
+
+  test('is closed with 1008 over a message of very many fragments', async () => {
+    const socket = await open('/v1/echo/a/end');
+    const closed = once(socket, 'close') as Promise<[number]>;
+    for (let sent = 0; sent < 3_000; sent++) socket.send('x', { fin: false });
+    expect((await closed)[0]).toBe(1008);
   });
 
   test('whose client is gone without a word is ended, and one that answers is not', async () => {

@@ -1,12 +1,11 @@
 import { EventEmitter } from 'node:events';
 import type { ServerHttp2Stream } from 'node:http2';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import { responsesApi } from '../../../src/controlplane/model-gateway/apis/responses.ts';
 import { GuestBody } from '../../../src/controlplane/model-gateway/guest-body.ts';
 import { HeldRoom } from '../../../src/controlplane/model-gateway/held-room.ts';
 import { newAgentId } from '../../../src/kernel/ids.ts';
+import { usedMemory } from '../../used-memory.ts';
 
 const mebibyte = 1024 * 1024;
 
@@ -35,13 +34,6 @@ test('what an agent gives back is there for it, and for others', () => {
 });
 
 test('a body that comes byte by byte takes no more memory than one in large pieces', () => {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
-  const used = (): number => {
-    collect();
-    const { heapUsed, external } = process.memoryUsage();
-    return heapUsed + external;
-  };
   const stream = Object.assign(new EventEmitter(), { resume() {}, pause() {}, aborted: false });
   const body = new GuestBody({
     stream: stream as unknown as ServerHttp2Stream,
@@ -53,9 +45,9 @@ test('a body that comes byte by byte takes no more memory than one in large piec
     onProgress: () => undefined,
   });
   void body.model();
-  const before = used();
+  const before = usedMemory();
   stream.emit('data', Buffer.from('{"model":"gpt-5.5"'));
   for (let sent = 0; sent < 500_000; sent++) stream.emit('data', Buffer.from(' '));
-  expect(used() - before).toBeLessThan(8 * mebibyte);
+  expect(usedMemory() - before).toBeLessThan(8 * mebibyte);
   expect(body.bytes).toBe(500_018);
 });
