@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http2';
 import { request as httpsRequest } from 'node:https';
 import { TLSSocket } from 'node:tls';
 import { request as httpRequest } from '../../kernel/node-http.ts';
+import { holdBackSmallPieces } from '../../wire/small-pieces.ts';
 import type { CallTimer } from './call-timer.ts';
 import { requestHeaders } from './forwarded-headers.ts';
 import { GatewayError } from './gateway-error.ts';
@@ -53,6 +54,7 @@ export class UpstreamRequest {
       });
     }
     this.request = this.#send();
+    holdBackSmallPieces(this.request);
     timer.arm(limits.connectTimeoutMs, () => options.onFailure('upstream_timeout', 'connect'));
     this.#watch();
     this.askedAt = performance.now();

@@ -4,8 +4,8 @@ import { createServer as createHttpsServer } from 'node:https';
 import { createServer as createTcpServer, type AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
-import type { ServerResponse } from 'node:http';
-import { describe, expect, test } from 'vitest';
+import { ClientRequest, type ServerResponse } from 'node:http';
+import { describe, expect, test, vi } from 'vitest';
 import type { CallOutcome } from '../../../src/controlplane/model-gateway/call-record.ts';
 import { HandClock } from '../../acp/hand-clock.ts';
 import { until } from '../../until.ts';
@@ -588,5 +588,26 @@ describe('bounds', () => {
     });
     expect(taken).toBeLessThan(100);
     stream.destroy();
+  });
+
+  test('what comes byte by byte for a service that takes nothing is gathered', async () => {
+    const silent = createTcpServer().listen(0, '127.0.0.1'); // it does not say hello
+    await once(silent, 'listening');
+    const write = vi.spyOn(ClientRequest.prototype, 'write');
+    try {
+      await using gateway = await openGateway({
+        baseUrl: `https://127.0.0.1:${(silent.address() as AddressInfo).port}`,
+      });
+      const stream = gateway.open({ ':method': 'POST', ':path': '/model/v1/responses', 'content-length': 1e6 });
+      stream.write('{"model":"m","input":"');
+      await until('it is passed on', () => write.mock.calls.length > 0);
+      for (let sent = 0; sent < 5_000; sent++) await new Promise((resolve) => stream.write('x', resolve));
+      await readAnswer(gateway.open({ ':method': 'GET', ':path': '/model/nothing' }, { endStream: true })); // all has come
+      expect(write.mock.calls.length).toBeLessThan(10);
+      stream.destroy();
+    } finally {
+      write.mockRestore();
+      silent.close();
+    }
   });
 });
