@@ -46,6 +46,12 @@ export class EgressDialer {
     }
   }
 
+  /** The same for a program that is silent until it is connected: one that ends before that has gone, and waits no more. */
+  async connectFor(program: Socket, host: string, port: string): Promise<Tunnel> {
+    using _ended = destroyAtEnd(program);
+    return await this.connect(host, port, goneWith(program));
+  }
+
   #open(host: string, port: string, signal: AbortSignal): Promise<ClientHttp2Stream> {
     return this.#places.hold(async () => {
       const session = await this.#outward.session(signal);
@@ -84,4 +90,14 @@ export function goneWith(program: Socket): AbortSignal {
   program.once('close', abort);
   if (program.destroyed) abort();
   return gone.signal;
+}
+
+/** Of what nobody reads no end is seen either. What the program says before its end stays where it is, unread. */
+function destroyAtEnd(program: Socket): Disposable {
+  const look = (): void => {
+    if (program.readableLength === 0) program.read();
+  };
+  const leave = (): void => void program.destroy();
+  program.on('readable', look).once('end', leave);
+  return { [Symbol.dispose]: () => void program.off('readable', look).off('end', leave) };
 }

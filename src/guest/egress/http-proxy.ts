@@ -44,13 +44,13 @@ async function connect(dialer: EgressDialer, request: IncomingMessage, program: 
     if (host === undefined || port === undefined) {
       throw new CaissonError('BAD_REQUEST', 'CONNECT must name a host and a port.');
     }
-    const tunnel = await dialer.connect(host, port, goneWith(program));
+    if (head.length > 0) program.unshift(head);
+    const tunnel = await dialer.connectFor(program, host, port);
     if (program.destroyed) {
       tunnel.destroy();
       return;
     }
     program.write('HTTP/1.1 200 Connection established\r\n\r\n');
-    if (head.length > 0) program.unshift(head);
     join(program, tunnel);
   } catch (thrown) {
     if (program.destroyed) return;
@@ -61,6 +61,7 @@ async function connect(dialer: EgressDialer, request: IncomingMessage, program: 
       `HTTP/1.1 ${status} ${error.code}\r\nContent-Type: text/plain; charset=utf-8\r\n` +
         `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
     );
+    program.resume(); // what it said before it heard of it: unread, it would keep the connection for ever
   }
 }
 

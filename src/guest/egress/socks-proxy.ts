@@ -2,7 +2,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { isIPv6 } from 'node:net';
 import { type ErrorCode } from '../../kernel/error-table.ts';
 import { CaissonError, toCaissonError } from '../../kernel/errors.ts';
-import { type EgressDialer, goneWith, join } from './egress-dialer.ts';
+import { type EgressDialer, join } from './egress-dialer.ts';
 
 const maxConnections = 1_024;
 const handshakeTimeoutMs = 30_000;
@@ -44,7 +44,6 @@ export function createSocksProxy(dialer: EgressDialer): Server {
 
 async function serve(dialer: EgressDialer, program: Socket): Promise<void> {
   const timer = setTimeout(() => program.destroy(), handshakeTimeoutMs);
-  const gone = goneWith(program);
   try {
     const methods = await greeting(program);
     if (!methods.includes(noAuthentication)) {
@@ -60,7 +59,7 @@ async function serve(dialer: EgressDialer, program: Socket): Promise<void> {
     }
     let tunnel;
     try {
-      tunnel = await dialer.connect(asked.host, String(asked.port), gone);
+      tunnel = await dialer.connectFor(program, asked.host, String(asked.port));
     } catch (thrown) {
       refuse(program, reply(replyOf[toCaissonError(thrown).code] ?? replies.failed));
       return;

@@ -198,6 +198,46 @@ test('to connect anew is no way around the rate', async () => {
   expect(clock.elapsed()).toBeGreaterThan(1_000);
 });
 
+test.each(['CONNECT', 'SOCKS5'])('a program that ends while its %s is decided waits no more', async (way) => {
+  await using egress = await openEgress();
+  let held: AbortSignal | undefined;
+  egress.policy.rule = (_target, signal) => {
+    held = signal;
+    return new Promise(() => undefined);
+  };
+  const [port, greeting] =
+    way === 'CONNECT'
+      ? [egress.httpProxyPort, 'CONNECT some.host:443 HTTP/1.1\r\n\r\n']
+      : [egress.socksProxyPort, '\x05\x01\x00\x05\x01\x00\x03\x09some.host\x01\xbb'];
+  const program = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+  program.write(greeting, 'latin1');
+  await until('it is being decided', () => held !== undefined);
+  const gone = closed(program.resume());
+  program.end(); // which is all that a sandbox hears of a process that has died
+  await until('the decision is given up', () => held?.aborted === true);
+  await gone;
+});
+
+test('what a program says before it is connected arrives, also where it has ended meanwhile', async () => {
+  const asked = Promise.withResolvers<EgressDecision>();
+  await using egress = await openEgress();
+  egress.policy.rule = () => asked.promise;
+  const heard = Promise.withResolvers<string>();
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    void text(socket).then((said) => {
+      heard.resolve(said);
+      socket.end('heard');
+    });
+  });
+  await using host = await listen(server);
+  const program = await egress.proxy();
+  program.end(`CONNECT some.host:${host.port} HTTP/1.1\r\n\r\nall at once`);
+  await until('it is being decided', () => egress.policy.asked.length === 1);
+  asked.resolve(internal);
+  expect(await heard.promise).toBe('all at once');
+  expect(await text(program)).toMatch(/^HTTP\/1.1 200 .*heard$/s);
+});
+
 test('an end on one side leaves the other open', async () => {
   await using egress = await openEgress();
   const server = createServer({ allowHalfOpen: true }, (socket) => {
