@@ -88,6 +88,13 @@ test('--exclude takes one value, so that what follows is an argument, and may be
   expect((await cli('ls', '-r', 'worker:tree', '--json')).stdout.trim().split('\n')).toHaveLength(1);
 });
 
+test('a size is told in the units of the disk and its quota, by what sends, lists and fetches it', async () => {
+  await writeFile(join(local, 'sized'), Buffer.alloc(60_000));
+  expect((await cli('put', join(local, 'sized'), 'worker:sized')).stderr).toBe('Put 1 file, 59 KiB, in worker:sized\n');
+  expect((await cli('ls', 'worker:sized')).stdout).toMatch(/ 59 KiB .* sized\n/);
+  expect((await cli('get', 'worker:sized', join(local, 'fetched'))).stderr).toMatch(/^Got 1 file, 59 KiB, in /);
+});
+
 test('put leaves links out that lead out of the folder, such as those of a Python venv, and sends the rest', async () => {
   const bin = join(local, 'venv/project/.venv/bin');
   await mkdir(bin, { recursive: true });

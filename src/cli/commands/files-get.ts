@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { get as download } from '../files/get.ts';
 import { tellLeftOut } from '../files/left-out.ts';
-import { sizeText } from '../files/progress.ts';
+import { byteSize } from '../../kernel/byte-size.ts';
 import { remotePath } from '../files/remote-path.ts';
 import { stderr } from '../output/sink.ts';
 
@@ -22,5 +22,5 @@ async function get(text: string, local: string | undefined): Promise<void> {
   const remote = await remotePath(text);
   const { files, bytes, to, ...left } = await download(remote, local);
   await tellLeftOut(left);
-  if (to !== '-') await stderr.write(`Got ${files} ${files === 1 ? 'file' : 'files'}, ${sizeText(bytes)}, in ${to}\n`);
+  if (to !== '-') await stderr.write(`Got ${files} ${files === 1 ? 'file' : 'files'}, ${byteSize(bytes)}, in ${to}\n`);
 }

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import type { FileInfo } from '../../client/index.ts';
 import { jsonOption } from '../arguments.ts';
-import { sizeText } from '../files/progress.ts';
+import { byteSize } from '../../kernel/byte-size.ts';
 import { lastName, remotePath } from '../files/remote-path.ts';
 import { modeText } from '../output/mode-text.ts';
 import { printListing } from '../output/listing.ts';
@@ -51,7 +51,7 @@ async function ls(remote: string, { recursive = false, json = false }: Options):
         value: modeText,
         style: () => 'dim',
       },
-      { title: 'size', value: ({ type, size }) => (type === 'file' ? sizeText(size) : ''), align: 'right' },
+      { title: 'size', value: ({ type, size }) => (type === 'file' ? byteSize(size) : ''), align: 'right' },
       { title: 'modified', value: ({ modifiedAt }) => relativeTime(modifiedAt, now), whenNarrow: 'leave-out' },
       { title: 'name', value: (entry) => `${shownName(entry)}${suffix(entry)}` },
     ],

@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import { Command } from 'commander';
 import { tellLeftOut } from '../files/left-out.ts';
 import { put as upload } from '../files/put.ts';
-import { sizeText } from '../files/progress.ts';
+import { byteSize } from '../../kernel/byte-size.ts';
 import { remotePath } from '../files/remote-path.ts';
 import { oneLine } from '../output/printable.ts';
 import { stderr } from '../output/sink.ts';
@@ -25,5 +25,5 @@ async function put(local: string, target: string): Promise<void> {
   const { files, bytes, ...left } = await upload(local, { ...remote, path });
   await tellLeftOut(left);
   const where = oneLine(`${target.split(':', 1).join()}:${path === '' ? '/workspace' : path}`);
-  await stderr.write(`Put ${files} ${files === 1 ? 'file' : 'files'}, ${sizeText(bytes)}, in ${where}\n`);
+  await stderr.write(`Put ${files} ${files === 1 ? 'file' : 'files'}, ${byteSize(bytes)}, in ${where}\n`);
 }

@@ -1,3 +1,4 @@
+import { byteSize } from '../../kernel/byte-size.ts';
 import { stderr } from '../output/sink.ts';
 
 /** How often it is drawn. */
@@ -44,18 +45,6 @@ export class Progress {
     const seconds = Math.max(0.001, (performance.now() - this.#began) / 1_000);
     const share =
       this.#total === undefined || this.#total === 0 ? '' : ` ${Math.floor((100 * this.#bytes) / this.#total)} %`;
-    return `${this.#what}  ${sizeText(this.#bytes)}${share}  ${sizeText(this.#bytes / seconds)}/s`;
+    return `${this.#what}  ${byteSize(this.#bytes)}${share}  ${byteSize(this.#bytes / seconds)}/s`;
   }
-}
-
-/** `840 B`, `12.3 kB`, `1.2 GB`. */
-export function sizeText(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1_000 && unit < units.length - 1) {
-    value /= 1_000;
-    unit += 1;
-  }
-  return `${unit === 0 ? Math.round(value) : value.toFixed(1)} ${units[unit] ?? 'B'}`;
 }
