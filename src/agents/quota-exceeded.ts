@@ -20,16 +20,18 @@ interface Refusal {
   readonly hint?: string;
 }
 
-/** The one QUOTA_EXCEEDED: which limit, how much of it is used, and when that is over. */
+/** The one QUOTA_EXCEEDED: which limit, how much of it is used, what does not fit into the rest, and when that is over. */
 export function quotaExceeded(refusal: Refusal): CaissonError {
   const { dimension, of = 'user', limit, used, reserved = 0, asked, resetsAt = null } = refusal;
   const text = dimension === 'cost' ? dollars : isOfBytes.test(dimension) ? byteSize : String;
-  const inUse = `${text(used)} of ${text(limit)} are used${reserved === 0 ? '' : `, and ${text(reserved)} held`}`;
+  const held = reserved === 0 ? '' : `, and ${text(reserved)} held`;
+  const beyond = used + reserved < limit ? `; this needs ${text(asked)} more` : '';
+  const inUse = `${text(used)} of ${text(limit)} are used${held}${beyond}`;
   const hint =
     refusal.hint ??
     (resetsAt === null
       ? 'Free some of it, or ask an administrator for more. `caisson quotas show` shows all of them.'
-      : `It resets at ${new Date(resetsAt).toISOString()}. ${of === 'user' ? 'An administrator' : 'Whoever owns the agent'} can give more.`);
+      : `It resets at ${new Date(resetsAt).toISOString()}. ${of === 'user' ? 'An administrator' : 'Whoever owns the agent'} can give more, by \`caisson quotas set\`.`);
   return new CaissonError('QUOTA_EXCEEDED', `The ${dimension} quota of this ${of} has no room: ${inUse}.`, {
     hint,
     details: { dimension, of, limit, used, reserved, asked, resetsAt },

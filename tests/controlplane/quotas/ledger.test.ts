@@ -25,14 +25,14 @@ test('200 parallel reservations against a limit of 10 leave exactly 10', async (
   expect(await ledger.remaining(user, 'tokens')).toBe(0);
 });
 
-test('a refusal names the limit, what is used, and when that is over', async () => {
+test('a refusal names the limit, what is used, what does not fit into the rest, and when that is over', async () => {
   await using test = await TestLedger.open('2026-03-10T12:00:00Z');
   test.limits.set(user, { cost: 500_000 });
   const spent = await test.ledger.reserve([{ account: user, dimension: 'cost', amount: 499_900 }], minute);
   await spent.settle([{ account: user, dimension: 'cost', amount: 499_900 }]);
   await expect(test.ledger.reserve([{ account: user, dimension: 'cost', amount: 200 }], minute)).rejects.toMatchObject({
     code: 'QUOTA_EXCEEDED',
-    message: 'The cost quota of this user has no room: $0.4999 of $0.50 are used.',
+    message: 'The cost quota of this user has no room: $0.4999 of $0.50 are used; this needs $0.0002 more.',
     hint: expect.stringContaining('2026-03-11T00:00:00.000Z'),
     details: {
       dimension: 'cost',
@@ -51,7 +51,7 @@ test('a refusal of bytes says sizes, and the exact numbers for programs', async 
   const charge = { account: user, dimension: 'egress_bytes', amount: 60 * 1_024 ** 2 } as const;
   await (await test.ledger.reserve([charge], minute)).settle([charge]);
   await expect(test.ledger.reserve([{ ...charge, amount: 5_000_000 }], minute)).rejects.toMatchObject({
-    message: 'The egress_bytes quota of this user has no room: 60 MiB of 64 MiB are used.',
+    message: 'The egress_bytes quota of this user has no room: 60 MiB of 64 MiB are used; this needs 4.8 MiB more.',
     details: { limit: 67_108_864, used: 62_914_560, asked: 5_000_000 },
   });
 });
