@@ -159,7 +159,8 @@ export class EgressConnection implements OpenConnection {
     }
     this.#isOver = true;
     const outcome = ending?.outcome ?? 'closed';
-    const reason = outcome === 'closed' ? null : (ending?.error.message ?? null);
+    const isOrdinary = outcome === 'closed' && this.#allowed !== undefined;
+    const reason = isOrdinary ? null : (ending?.error.message ?? null);
     return this.#record({ outcome, reason, until: clock.elapsed() });
   }
 

@@ -216,6 +216,8 @@ test.each(['CONNECT', 'SOCKS5'])('a program that ends while its %s is decided wa
   program.end(); // which is all that a sandbox hears of a process that has died
   await until('the decision is given up', () => held?.aborted === true);
   await gone;
+  const reason = 'The program gave the connection up.';
+  expect(await egress.recorded()).toMatchObject({ decision: 'deny', outcome: 'closed', reason });
 });
 
 test('what a program says before it is connected arrives, also where it has ended meanwhile', async () => {
