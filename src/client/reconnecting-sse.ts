@@ -20,6 +20,8 @@ interface ReconnectingSubscription extends Reconnecting {
   readonly input: () => unknown;
   /** Whether a control plane that is away is waited for before anything was heard too. Default: the first answer is final. */
   readonly waitsAtFirst?: boolean;
+  /** What trying again cannot change here, though elsewhere it may. Default: nothing. */
+  readonly isFinal?: (error: CaissonError) => boolean;
 }
 
 /** A connection that held for less counts as one more failure. */
@@ -32,7 +34,7 @@ const steadyAfterMs = 5_000;
  */
 export async function* reconnectingSse<Item>(
   endpoint: Endpoint,
-  { path, input, waitsAtFirst = false, ...options }: ReconnectingSubscription,
+  { path, input, waitsAtFirst = false, isFinal = () => false, ...options }: ReconnectingSubscription,
 ): AsyncGenerator<Item, void, undefined> {
   const { signal = new AbortController().signal, reconnectForMs = 300_000, onReconnect } = options;
   const backoff = new Backoff();
@@ -57,7 +59,7 @@ export async function* reconnectingSse<Item>(
     }
     const delayMs = backoff.nextDelayMs();
     const isAwaited = wasAlive || (waitsAtFirst && broken.code === 'CONTROL_PLANE_UNREACHABLE');
-    if (!isAwaited || !mayPass(broken) || now + delayMs - awaySince > reconnectForMs) throw broken;
+    if (!isAwaited || !mayPass(broken) || isFinal(broken) || now + delayMs - awaySince > reconnectForMs) throw broken;
     onReconnect?.(broken);
     await pause(delayMs, signal);
   }

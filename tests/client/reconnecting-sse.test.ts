@@ -3,6 +3,7 @@ import { createEndpoint } from '../../src/client/endpoint.ts';
 import { followLogs } from '../../src/client/processes/follow-logs.ts';
 import { subscribe } from '../../src/client/subscription.ts';
 import { watchFiles } from '../../src/client/watch-files.ts';
+import { CaissonError } from '../../src/kernel/errors.ts';
 import { newAgentId, newProcessId } from '../../src/kernel/ids.ts';
 
 beforeEach(() => void vi.useFakeTimers());
@@ -106,4 +107,12 @@ describe.each(subscriptions)('$name', ({ name, open, item }) => {
       else expect(seen).toMatchObject({ items: 1, error: { details: { status } } });
     }
   });
+});
+
+test('a follower of logs is told at once that the sandbox has stopped: its process does not come back with it', async () => {
+  const caisson = new CaissonError('SANDBOX_NOT_RUNNING', 'It is not running.').toJSON();
+  const refusal = `event: serialized-error\ndata: ${JSON.stringify({ message: '', code: -32_603, data: { caisson } })}\n\n`;
+  const plane = breaking((connection) => (connection === 1 ? batch(1) : refusal));
+  const log = followLogs(plane, { agentId, processId: newProcessId(), follow: true });
+  expect(await outcome(log, { takes: 6, forMs: 0 })).toMatchObject({ items: 1, error: { code: 'PROCESS_NOT_FOUND' } });
 });

@@ -1,3 +1,4 @@
+import { CaissonError } from '../../kernel/errors.ts';
 import type { ApiInputs, Process } from '../api.ts';
 import type { Endpoint } from '../endpoint.ts';
 import { type Reconnecting, reconnectingSse } from '../reconnecting-sse.ts';
@@ -35,7 +36,8 @@ export interface ProcessLogsOptions extends Reconnecting, Pick<ApiInputs['proces
 
 /**
  * The output of a background process in order, each byte once, or told as lost. A connection that breaks is opened again
- * after the last byte that came. Throws PROCESS_NOT_FOUND when the sandbox was started anew or has forgotten the process.
+ * after the last byte that came. Throws PROCESS_NOT_FOUND when the sandbox has stopped, was started anew or has
+ * forgotten the process.
  */
 export async function* followLogs(
   endpoint: Endpoint,
@@ -43,12 +45,24 @@ export async function* followLogs(
 ): AsyncGenerator<ProcessLogPart, void, undefined> {
   let next = after;
   const input = () => ({ agentId, processId, after: next, follow });
-  const subscription = { path: 'processes.logs', input, ...reconnecting };
-  for await (const batch of reconnectingSse<Batch>(endpoint, subscription)) {
-    yield* partsOf(batch, next);
-    next = batch.next;
-    if (batch.ended !== null) return;
+  const subscription = { path: 'processes.logs', input, isFinal: isStopped, ...reconnecting };
+  try {
+    for await (const batch of reconnectingSse<Batch>(endpoint, subscription)) {
+      yield* partsOf(batch, next);
+      next = batch.next;
+      if (batch.ended !== null) return;
+    }
+  } catch (thrown) {
+    if (!(thrown instanceof CaissonError) || !isStopped(thrown)) throw thrown;
+    throw new CaissonError('PROCESS_NOT_FOUND', 'The sandbox has stopped, and its processes with it.', {
+      cause: thrown,
+    });
   }
+}
+
+/** A sandbox that starts again has none of its earlier processes: nothing is waited for. */
+function isStopped({ code }: CaissonError): boolean {
+  return code === 'SANDBOX_NOT_RUNNING';
 }
 
 function* partsOf(batch: Batch, from: number): Generator<ProcessLogPart> {
