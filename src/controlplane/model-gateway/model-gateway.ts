@@ -75,7 +75,7 @@ export function createModelGateway(options: ModelGatewayOptions): ModelGateway {
   const { callers, budget, clock, logger } = options;
   const limits = { ...defaultGatewayLimits, ...options.limits };
   const log = new CallLog(logger, clock);
-  const recorder = new UsageRecorder(options.usage, logger);
+  const recorder = new UsageRecorder(options.usage, clock, logger);
   const modelRoutes = new ModelRoutes(options.routes, clock, logger);
   const room = new HeldRoom(limits.maxHeldBytes);
   const open = new Map<AgentId, Set<ModelCall>>();
@@ -141,6 +141,7 @@ export function createModelGateway(options: ModelGatewayOptions): ModelGateway {
     async [Symbol.asyncDispose]() {
       for (const calls of open.values()) for (const call of calls) call.cut('shut_down');
       await Promise.allSettled(running);
+      await recorder[Symbol.asyncDispose]();
       modelRoutes[Symbol.dispose]();
       log[Symbol.dispose]();
     },
