@@ -44,6 +44,7 @@ export class Transport extends Duplex {
     inner.once('close', end);
     inner.on('error', (error) => this.destroy(error));
     inner.pause();
+    if (inner.destroyed) end(); // before it was taken over: it says so no more
   }
 
   override _read(): void {

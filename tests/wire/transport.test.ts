@@ -39,6 +39,13 @@ test('a byte stream that ends while it cannot be ended closes the session and it
   expect(stuck.destroyed).toBe(true);
 });
 
+test('a byte stream that broke before it was taken over closes the session at once', async () => {
+  const [near] = duplexPair();
+  near.destroy();
+  await once(near, 'close');
+  await Promise.all([serve(new Transport(near), echo).closed, connectHttp2(new Transport(near)).closed]);
+});
+
 test('what arrived before the end is still read after it', async () => {
   const inner = new Duplex({ read: () => undefined, write: (_chunk, _encoding, done) => done() });
   const transport = new Transport(inner);

@@ -1,10 +1,11 @@
+import type { Duplex } from 'node:stream';
 import type { Guest, SandboxObserver } from '../../agents/ports.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { deadline } from '../../kernel/deadline.ts';
 import { CaissonError } from '../../kernel/errors.ts';
 import type { AgentId, IncarnationId } from '../../kernel/ids.ts';
 import type { Logger } from '../../kernel/logger.ts';
-import type { SandboxProvider } from '../../sandbox-providers/contract/index.ts';
+import type { SandboxProvider, WireChannel } from '../../sandbox-providers/contract/index.ts';
 import { guestProtocol } from '../../wire/contract/guest-api.ts';
 import { GuestClient } from '../../wire/guest-client.ts';
 import { type OutwardHandler, serveOutward } from '../../wire/serve-outward.ts';
@@ -51,14 +52,17 @@ export async function attach(options: AttachOptions, bounds: AttachBounds): Prom
   const { agentId, provider, observer, clock, logger } = options;
   using limit = deadline(bounds.timeoutMs, `Attaching to the sandbox of ${agentId}`, bounds.signal);
   await using opened = new AsyncDisposableStack();
-  const connecting = (['inward', 'outward'] as const).map((channel) =>
-    provider.connect(agentId, channel, limit.signal),
-  );
+  const connect = async (channel: WireChannel, signal: AbortSignal): Promise<Duplex> => {
+    const stream = await provider.connect(agentId, channel, signal);
+    stream.on('error', () => undefined); // it may break before it is taken over, as when the guest is killed: its session tells
+    return stream;
+  };
+  const connecting = (['inward', 'outward'] as const).map((channel) => connect(channel, limit.signal));
   const authorities = options.authoritiesFor(agentId);
   authorities.catch(() => undefined); // heard below, unless something else fails first
   // Waited for when it is known that the guest speaks our protocol: one of earlier does not listen there.
   const abandoned = new AbortController();
-  const connectingEgress = provider.connect(agentId, 'egress', AbortSignal.any([limit.signal, abandoned.signal]));
+  const connectingEgress = connect('egress', AbortSignal.any([limit.signal, abandoned.signal]));
   connectingEgress.catch(() => undefined); // heard below, unless something else fails first
   opened.defer(() => {
     abandoned.abort(new CaissonError('WIRE_LOST', `Attaching to the sandbox of ${agentId} was given up.`));

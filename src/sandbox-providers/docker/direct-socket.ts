@@ -81,6 +81,7 @@ async function tryOpen(path: string): Promise<Socket | 'not yet' | undefined> {
     await using file = await open(path, unopened | constants.O_NOFOLLOW);
     if (!(await file.stat()).isSocket()) return undefined;
     const socket = connect(`/proc/self/fd/${file.fd}`);
+    socket.on('error', () => undefined); // also emits 'close', which whoever takes it over watches
     await once(socket, 'connect');
     return socket;
   } catch (thrown) {

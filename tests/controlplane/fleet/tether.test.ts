@@ -19,6 +19,32 @@ test('a cancellation that meets a breaking wire arrives by the next one', async 
   expect(await fixture.domain.runs.wait(runId, AbortSignal.timeout(10_000))).toMatchObject({ state: 'canceled' });
 });
 
+test('a channel that is reset before all are attached, as by a guest that is killed, costs another try and not the process', async () => {
+  const unheard: string[] = [];
+  let attempts = 0;
+  await using fixture = await openFleet({
+    observe: (real) => ({
+      applyJournal: (...args) => real.applyJournal(...args),
+      flushed: () => real.flushed(),
+      sandboxLost: (...args) => real.sandboxLost(...args),
+      sandboxStarting: (...args) => real.sandboxStarting(...args),
+      sandboxFailed: (...args) => real.sandboxFailed(...args),
+      sandboxAttached: async (...args) => {
+        if (++attempts > 1) return await real.sandboxAttached(...args);
+        const waiting = fixture.provider.sockets.filter(({ channel }) => channel !== 'inward');
+        for (const { channel, socket } of waiting) {
+          if (socket.listenerCount('error') === 0) unheard.push(channel);
+          socket.destroy(new Error('read ECONNRESET'));
+        }
+        return await real.sandboxAttached(...args);
+      },
+    }),
+  });
+  const { agent } = await fixture.newTalk();
+  await until('the next attempt', () => attempts > 1 && fixture.fleet.currentGuest(agent.id) !== undefined);
+  expect(unheard).toEqual([]);
+});
+
 test('a guest whose wire is known to be broken is not handed out', async () => {
   await using fixture = await openFleet();
   const { agent } = await fixture.newTalk();

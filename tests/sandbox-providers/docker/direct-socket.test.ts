@@ -38,6 +38,13 @@ describe('a socket of a container on this machine', () => {
     socket?.destroy();
   });
 
+  test('may be reset before anybody takes it over', async () => {
+    const { agentId: _, ...container } = await started(subject.images.echo);
+    const socket = await openDirectSocket({ ...bounds, ...container, signal: AbortSignal.timeout(30_000) });
+    expect(() => socket?.emit('error', new Error('read ECONNRESET'))).not.toThrow();
+    socket?.destroy();
+  });
+
   test('is not one to which a link in the sandbox points', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'caisson-test-'));
     const path = join(directory, 'of-the-host.sock');
