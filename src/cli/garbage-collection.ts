@@ -8,7 +8,8 @@ import { setFlagsFromString } from 'node:v8';
  * - Young objects on the thread that made them, which takes 0.3 ms. By default other threads of the process help, and are waited
  *   for: where all cores are busy, as in every turn, a tenth of the collections took 5 to 10 ms.
  * - Old ones when they have doubled. By default a heap that grows slowly is looked through after a tenth more, and the buffers of
- *   what passes count: each 10 MB of a transfer took 70 ms of other threads, of 110 in all; now 35 in all.
+ *   what passes count: an upload of 10 MB took 110 ms of processor time, most of it on
+ *   other threads; now 35.
  */
 export function tuneGarbageCollection(): void {
   setFlagsFromString('--no-parallel-scavenge');

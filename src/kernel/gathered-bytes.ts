@@ -1,6 +1,6 @@
 const none = Buffer.alloc(0);
 
-/** Bytes that come in pieces, copied into one: each piece by itself would take some 250 bytes besides its own. */
+/** Bytes that come in pieces, copied into one, which takes at most twice their length: each by itself would take some 250 bytes besides its own. */
 export class GatheredBytes {
   #memory: Buffer = none;
   #length = 0;
@@ -14,7 +14,7 @@ export class GatheredBytes {
     return this.#memory.subarray(0, this.#length);
   }
 
-  add(piece: Buffer): void {
+  add(piece: Uint8Array): void {
     const length = this.#length + piece.length;
     if (length > this.#memory.length) {
       const larger = Buffer.allocUnsafeSlow(Math.max(length, 2 * this.#memory.length));

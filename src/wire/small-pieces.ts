@@ -1,11 +1,12 @@
 import type { Readable, Writable } from 'node:stream';
+import { GatheredBytes } from '../kernel/gathered-bytes.ts';
 
 /** Beyond so many unread pieces, small ones are gathered. */
 const mostPieces = 64;
 /** Into pieces of this. */
-const gatheredBytes = 16 * 1024;
+export const gatheredBytes = 16 * 1024;
 /** A piece takes some 400 bytes besides its own: from here on that is little. */
-const smallBytes = 4 * 1024;
+export const smallBytes = 4 * 1024;
 
 /**
  * Keeps what is unread of a stream of bytes at about as much memory as it has bytes, in however small pieces it comes. Node keeps each piece
@@ -20,14 +21,12 @@ export function gatherSmallPieces(stream: Readable): void {
   const read = stream.read.bind(stream);
   /** Since the reader had taken all, or was waiting for more. */
   let pieces = 0;
-  let gathered: Buffer | undefined;
-  let bytes = 0;
+  const gathered = new GatheredBytes();
   const handOn = (): void => {
-    if (gathered === undefined || bytes === 0) return;
-    const piece = gathered.subarray(0, bytes);
-    gathered = undefined;
-    bytes = 0;
-    push(isSmallPart(piece) ? copy(piece) : piece);
+    if (gathered.length === 0) return;
+    const piece = gathered.bytes;
+    gathered.clear();
+    push(piece);
   };
   stream.push = (piece: unknown, encoding) => {
     pieces = stream.readableLength === 0 ? 1 : pieces + 1;
@@ -35,11 +34,9 @@ export function gatherSmallPieces(stream: Readable): void {
       handOn();
       return push(isSmallPart(piece) ? copy(piece) : piece, encoding);
     }
-    if (bytes + piece.length > gatheredBytes) handOn();
-    gathered ??= Buffer.allocUnsafeSlow(gatheredBytes);
-    gathered.set(piece, bytes);
-    bytes += piece.length;
-    return stream.readableLength + bytes < stream.readableHighWaterMark;
+    if (gathered.length + piece.length > gatheredBytes) handOn();
+    gathered.add(piece);
+    return stream.readableLength + gathered.length < stream.readableHighWaterMark;
   };
   stream.read = (size) => {
     if (size === 0) return read(0); // takes nothing

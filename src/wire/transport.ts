@@ -1,15 +1,13 @@
 import { Duplex } from 'node:stream';
+import { GatheredBytes } from '../kernel/gathered-bytes.ts';
 import { sessionWindowBytes } from './http2-settings.ts';
+import { gatheredBytes, smallBytes } from './small-pieces.ts';
 
 /** What is read ahead of the HTTP/2 session. */
 const readAheadBytes = 256 * 1024;
 
 /** Flow control keeps unread data below one session window; the rest is for headers and control frames. */
 const maxUnsentBytes = 2 * sessionWindowBytes;
-
-/** Frames below this are joined into pieces of up to `joinedBytes`. */
-const smallBytes = 4 * 1024;
-const joinedBytes = 16 * 1024;
 
 /**
  * The control plane's end of a byte stream, in the form that Node's HTTP/2 takes safely. Against Node 24.21 it guards:
@@ -23,8 +21,8 @@ const joinedBytes = 16 * 1024;
 export class Transport extends Duplex {
   readonly #inner: Duplex;
   #ended = false;
-  #joined: Buffer | undefined;
-  #joinedBytes = 0;
+  /** There is something only while what was written before it waits. */
+  readonly #gathered = new GatheredBytes();
   readonly #onSent = (): void => {
     if (!this.#inner.destroyed) this.#handOn();
   };
@@ -73,12 +71,12 @@ export class Transport extends Duplex {
     done(error);
   }
 
-  /** A piece takes some 400 bytes besides its own: where many wait to be sent, small ones are joined. */
+  /** A piece takes some 400 bytes besides its own: where others wait to be sent, small ones are gathered. */
   #pass(chunks: readonly { readonly chunk: Buffer }[]): void {
     const isWaiting = this.#inner.writableLength > 0;
     this.#inner.cork();
     for (const { chunk } of chunks) {
-      if (isWaiting && chunk.length < smallBytes) this.#join(chunk);
+      if (isWaiting && chunk.length < smallBytes) this.#gather(chunk);
       else {
         this.#handOn();
         this.#inner.write(chunk, this.#onSent);
@@ -87,24 +85,20 @@ export class Transport extends Duplex {
     this.#inner.uncork();
   }
 
-  #join(chunk: Buffer): void {
-    if (this.#joinedBytes + chunk.length > joinedBytes) this.#handOn();
-    this.#joined ??= Buffer.allocUnsafeSlow(joinedBytes);
-    this.#joined.set(chunk, this.#joinedBytes);
-    this.#joinedBytes += chunk.length;
+  #gather(chunk: Buffer): void {
+    if (this.#gathered.length + chunk.length > gatheredBytes) this.#handOn();
+    this.#gathered.add(chunk);
   }
 
-  /** What was joined: there is something only while what was written before it waits. */
   #handOn(): void {
-    if (this.#joined === undefined || this.#joinedBytes === 0) return;
-    const piece = Buffer.allocUnsafeSlow(this.#joinedBytes);
-    this.#joined.copy(piece);
-    this.#joinedBytes = 0;
+    if (this.#gathered.length === 0) return;
+    const piece = this.#gathered.bytes;
+    this.#gathered.clear();
     this.#inner.write(piece, this.#onSent);
   }
 
   #settle(done: () => void): void {
-    if (this.#inner.writableLength + this.#joinedBytes <= maxUnsentBytes) done();
+    if (this.#inner.writableLength + this.#gathered.length <= maxUnsentBytes) done();
     else this.#inner.once('drain', done);
   }
 

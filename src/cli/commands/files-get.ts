@@ -1,7 +1,7 @@
 import { Command } from 'commander';
+import { byteSize } from '../../kernel/byte-size.ts';
 import { get as download } from '../files/get.ts';
 import { tellLeftOut } from '../files/left-out.ts';
-import { byteSize } from '../../kernel/byte-size.ts';
 import { remotePath } from '../files/remote-path.ts';
 import { stderr } from '../output/sink.ts';
 

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import type { FileInfo } from '../../client/index.ts';
-import { jsonOption } from '../arguments.ts';
 import { byteSize } from '../../kernel/byte-size.ts';
+import { jsonOption } from '../arguments.ts';
 import { lastName, remotePath } from '../files/remote-path.ts';
 import { modeText } from '../output/mode-text.ts';
 import { printListing } from '../output/listing.ts';

@@ -1,8 +1,8 @@
 import { basename } from 'node:path';
 import { Command } from 'commander';
+import { byteSize } from '../../kernel/byte-size.ts';
 import { tellLeftOut } from '../files/left-out.ts';
 import { put as upload } from '../files/put.ts';
-import { byteSize } from '../../kernel/byte-size.ts';
 import { remotePath } from '../files/remote-path.ts';
 import { oneLine } from '../output/printable.ts';
 import { stderr } from '../output/sink.ts';

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ModelUsage } from '../../../src/controlplane/model-gateway/model-usage.ts';
 import type { AgentId } from '../../../src/kernel/ids.ts';
+import { aModelUsage } from '../model-usage.ts';
 import { type RunningServer, startServer } from '../running-server.ts';
 
 let server: RunningServer;
@@ -18,26 +19,7 @@ const november = { from: '2026-11-01', to: '2026-11-30' };
 
 async function aCallOf(owner: RunningServer['alice'], costMicros: number): Promise<ModelUsage> {
   const { data } = await server.mutate(owner, 'agents.create', { name: 'metered', wait: true });
-  return {
-    at: Date.UTC(2026, 10, 21),
-    userId: owner.principal.userId,
-    agentId: (data as { id: AgentId }).id,
-    conversationId: null,
-    runId: null,
-    upstream: 'main',
-    api: 'responses',
-    model: 'gpt-5.5',
-    outcome: 'answered',
-    inputTokens: 50,
-    cachedInputTokens: 0,
-    cacheWriteTokens: 0,
-    outputTokens: 5,
-    reasoningTokens: 0,
-    costMicros,
-    isEstimated: false,
-    priceVersion: '2026-11-21',
-    ms: 8,
-  };
+  return aModelUsage({ userId: owner.principal.userId, agentId: (data as { id: AgentId }).id, costMicros });
 }
 
 test('members see what they took themselves, by day if they do not say', async () => {

@@ -2,8 +2,8 @@ import { expect, test } from 'vitest';
 import type { ModelUsage } from '../../../src/controlplane/model-gateway/model-usage.ts';
 import { UsageRecorder } from '../../../src/controlplane/model-gateway/usage-recorder.ts';
 import { CaissonError } from '../../../src/kernel/errors.ts';
-import { newAgentId, newUserId } from '../../../src/kernel/ids.ts';
 import { HandClock } from '../../acp/hand-clock.ts';
+import { aModelUsage } from '../model-usage.ts';
 import { type LoggedLine, recordingLogger } from '../recording-logger.ts';
 import { until } from '../../until.ts';
 
@@ -21,29 +21,7 @@ function open() {
   return { store, clock, log, recorder: new UsageRecorder({ add }, clock, recordingLogger(log)) };
 }
 
-function callOf(outputTokens: number): ModelUsage {
-  return {
-    at: 1_800_000_000_000,
-    userId: newUserId(),
-    agentId: newAgentId(),
-    conversationId: null,
-    runId: null,
-    upstream: 'main',
-    api: 'responses',
-    model: 'gpt-5.5',
-    outcome: 'answered',
-    inputTokens: 0,
-    cachedInputTokens: 0,
-    cacheWriteTokens: 0,
-    outputTokens,
-    reasoningTokens: 0,
-    costMicros: 0,
-    isEstimated: false,
-    priceVersion: 'default',
-    ms: 1,
-  };
-}
-
+const callOf = (outputTokens: number): ModelUsage => aModelUsage({ outputTokens });
 const levels = (log: readonly LoggedLine[]) => log.map(({ level }) => level);
 
 test('calls that end while the disk is full are kept once it takes them, each once and in order', async () => {
